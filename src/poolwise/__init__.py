@@ -1,0 +1,40 @@
+"""poolwise: process pools that need no tuning, and a doctor for scripts that use the old ones.
+
+Names are loaded on first use, so that ``import poolwise`` is cheap and a fresh worker pays only
+for what it runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from poolwise.errors import PoolwiseError as PoolwiseError
+    from poolwise.executor import ProcessPoolExecutor as ProcessPoolExecutor
+    from poolwise.pool import Pool as Pool
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Pool": "poolwise.pool",
+    "PoolwiseError": "poolwise.errors",
+    "ProcessPoolExecutor": "poolwise.executor",
+}
+
+__all__ = ["Pool", "PoolwiseError", "ProcessPoolExecutor", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        message = f"module 'poolwise' has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
