@@ -6,9 +6,14 @@ for what it runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+# Every program under `poolwise run` and every spawned worker comes through here, and `typing` would
+# be most of what they pay. Type checkers take this name for true.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from poolwise.dropin import install as install
+    from poolwise.dropin import uninstall as uninstall
     from poolwise.errors import PoolwiseError as PoolwiseError
     from poolwise.executor import ProcessPoolExecutor as ProcessPoolExecutor
     from poolwise.pool import Pool as Pool
@@ -19,9 +24,11 @@ _HOME = {
     "Pool": "poolwise.pool",
     "PoolwiseError": "poolwise.errors",
     "ProcessPoolExecutor": "poolwise.executor",
+    "install": "poolwise.dropin",
+    "uninstall": "poolwise.dropin",
 }
 
-__all__ = ["Pool", "PoolwiseError", "ProcessPoolExecutor", "__version__"]
+__all__ = ["Pool", "PoolwiseError", "ProcessPoolExecutor", "__version__", "install", "uninstall"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,64 @@
+"""The command line: one table of commands, each in a file of its own, loaded when it is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import poolwise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# name -> (module with `main(argv) -> exit code`, what it does)
+_COMMANDS = {
+    "run": ("poolwise.cli.run", "run a program, unchanged, on poolwise's pools"),
+}
+
+_USAGE = """\
+usage: poolwise COMMAND [ARGS...]
+
+{commands}
+
+  poolwise COMMAND --help   what a command takes
+  poolwise --version        the version
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 2 if the command line makes no sense.
+
+    Args:
+        argv: the words after `poolwise`; those of this process if not given.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words:
+        sys.stderr.write(_usage())
+        return 2
+    command, *rest = words
+    if command in {"-h", "--help"}:
+        sys.stdout.write(_usage())
+        return 0
+    if command in {"-V", "--version"}:
+        sys.stdout.write(f"poolwise {poolwise.__version__}\n")
+        return 0
+    if command not in _COMMANDS:
+        sys.stderr.write(_unknown(command))
+        return 2
+    home, _ = _COMMANDS[command]
+    code: int = import_module(home).main(rest)
+    return code
+
+
+def _usage() -> str:
+    lines = [f"  {name:<8} {what}" for name, (_, what) in _COMMANDS.items()]
+    return _USAGE.format(commands="\n".join(lines))
+
+
+def _unknown(command: str) -> str:
+    names = ", ".join(_COMMANDS)
+    message = f"poolwise: there is no command {command!r}; there is: {names}.\n"
+    if command.endswith((".py", ".pyz")):
+        message += f"To run a program: poolwise run {command}\n"
+    return message
