@@ -36,7 +36,9 @@ def test_public_name_resolves(name):
         assert value is getattr(importlib.import_module(poolwise._HOME[name]), name)
 
 
-@pytest.mark.parametrize("path", [p for p in list_sources() if "__all__" in p.read_text()])
+@pytest.mark.parametrize(
+    "path", [p for p in list_sources() if "__all__" in p.read_text()], ids=name_of
+)
 def test_all_names_what_is_there(path):
     module = importlib.import_module(name_of(path))
     missing = [name for name in module.__all__ if not hasattr(module, name)]
