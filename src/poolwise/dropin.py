@@ -160,8 +160,9 @@ def _turn_into(standard: Any, load_door: Callable[[], type]) -> Undo:
             original(self, *args, **kwargs)
             return
         door = load_door()
-        disguise = disguises.setdefault(door, _disguise(door, standard))
-        self.__class__ = disguise
+        if door not in disguises:
+            disguises[door] = _disguise(door, standard)
+        self.__class__ = disguises[door]
         self.__init__(*args, **kwargs)
 
     __init__.__doc__ = original.__doc__
