@@ -1,0 +1,444 @@
+"""What the rules read: the facts of one observed run, typed, in plain data.
+
+Evidence is made from records by `gather.gather` and knows nothing of live pools, so a rule can be
+tried on a file from last year. Everything is a frozen dataclass of numbers, strings, lists and
+dicts; `to_plain` and `from_plain` carry it through JSON.
+
+Units are in the names: `_s` seconds, `_bytes`, `_share` between 0 and 1. What was not visible is
+None, never zero: a rule that meets None answers "cannot tell".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+SCHEMA = 1
+"""Version of what `to_plain` writes. It grows when a field changes its meaning or goes away."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of somebody's code."""
+
+    file: str
+    line: int
+    function: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file.rpartition('/')[2]}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A sample of durations. `index_of_max` is the position in the user's input, if known."""
+
+    count: int
+    total_s: float
+    mean_s: float
+    stdev_s: float
+    p10_s: float
+    p50_s: float
+    p90_s: float
+    p99_s: float
+    max_s: float
+    index_of_max: int | None = None
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One part of the arguments, as far as sampled messages showed it: an argument's weight.
+
+    `name` says where it sits: "partial.args[0]", "partial.table", "self", "arg[1]", "arg" (the
+    item itself); `parameter` is the function's own name for it, where it could be read.
+    `distinct` contents were counted by value among `sampled` messages.
+    """
+
+    name: str
+    parameter: str | None
+    type: str
+    size_bytes: float
+    sampled: int
+    distinct: int
+    share_of_bytes_out: float
+
+    @property
+    def is_the_item(self) -> bool:
+        """Whether this is the item itself: equal items are no repeated configuration."""
+        return self.name == "arg"
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether nearly every sampled message carried the same content."""
+        return self.sampled > 1 and self.distinct <= max(1, self.sampled // 4)
+
+
+@dataclass(frozen=True)
+class StepCosts:
+    """What one message costs at each step, as fixed seconds plus seconds per item.
+
+    The lower quartile of what was seen: what the step costs when nothing disturbs it. Rates are
+    bytes per second of messages that do not fit the pipe at once; None when there were none.
+    """
+
+    dispatch_s: tuple[float, float]
+    fetch_s: tuple[float, float]
+    reply_s: tuple[float, float]
+    collect_s: tuple[float, float]
+    item_bytes_out: float
+    item_bytes_in: float
+    message_bytes: float
+    send_bytes_per_s: float | None
+    reply_bytes_per_s: float | None
+
+
+@dataclass(frozen=True)
+class ChainStep:
+    """One factor of the efficiency chain: E = product of factors = 1 - sum of losses."""
+
+    name: str
+    factor: float
+    loss_share: float
+    loss_s: float
+
+
+@dataclass(frozen=True)
+class PopFactors:
+    """The factors of the POP centre of excellence (co-design.pop-coe.eu/metrics).
+
+    `load_balance` = mean useful / max useful, `communication` = max useful / region,
+    `parallel_efficiency` = their product. Useful is on CPU or blocked inside the user's function.
+    """
+
+    load_balance: float
+    communication: float
+    parallel_efficiency: float
+
+
+@dataclass(frozen=True)
+class Site:
+    """A line of the program that gives work to a pool, with all it gave from there.
+
+    `account` holds the states that belong to a message (waiting for it, moving it, running it),
+    in worker-seconds; start-up and tail belong to the pool. `chunksize_asked` None: the program
+    left it to the library. `series_s` are item times in input order, neighbours averaged so that
+    at most 4096 are kept: each value stands for `series_step` items.
+    """
+
+    place: Place | None
+    api: str
+    function: str
+    function_place: Place | None
+    calls: int
+    messages: int
+    items: int
+    chunksize_asked: int | None
+    chunksize: float
+    input_type: str | None
+    input_has_length: bool | None
+    listing_s: float | None
+    result_type: str | None
+    bytes_out: float
+    bytes_in: float
+    first_s: float
+    last_s: float
+    account: dict[str, float]
+    item_times: Distribution | None
+    message_times: Distribution | None
+    queue_wait: Distribution | None
+    leaves: list[Leaf]
+    series_s: list[float]
+    series_step: float
+    is_partial: bool | None
+
+    @property
+    def work_s(self) -> float:
+        """Worker-seconds inside the user's function, on CPU or blocked: a plain loop's time."""
+        return self.account.get("run_cpu", 0.0) + self.account.get("run_blocked", 0.0)
+
+
+@dataclass(frozen=True)
+class Startup:
+    """How workers came to be, mean seconds per worker unless the name says otherwise.
+
+    launch: the parent's own time in `Process.start`. interpreter: from there until a new
+    interpreter runs (0 with fork). imports: until the worker function could begin (mostly the
+    main module again). initializer: the user's.
+    """
+
+    starts: int
+    launch_s: float
+    interpreter_s: float | None
+    imports_s: float | None
+    initializer_s: float | None
+    ready_max_s: float
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One worker process (or thread): its account in seconds, what it used."""
+
+    pid: int
+    began_s: float
+    ended_s: float
+    messages: int
+    account: dict[str, float]
+    cpu_s: float | None
+    threads: int | None
+    max_rss_bytes: int | None
+    exit_code: int | None
+
+
+@dataclass(frozen=True)
+class Death:
+    """A worker that ended without being asked to. `exit_code` negative: the signal's number."""
+
+    pid: int
+    exit_code: int | None
+    at_s: float
+    running_s: float | None
+    message_index: int | None
+
+
+@dataclass(frozen=True)
+class ParentTimeline:
+    """The two threads of the parent that serve a pool, partitioned; seconds.
+
+    dispatcher: `dispatch_idle_s` + `generator_s` + `pickle_s` + `write_s`.
+    collector: `collect_wait_s` + `read_s` + `unpickle_s` + `handle_s` (callbacks, bookkeeping).
+    `caller_wait_s`: threads of the program blocked in results of this process's pools.
+    """
+
+    dispatch_idle_s: float
+    generator_s: float
+    pickle_s: float
+    write_s: float
+    collect_wait_s: float
+    read_s: float
+    unpickle_s: float
+    handle_s: float
+    caller_wait_s: float
+
+
+@dataclass(frozen=True)
+class RandomStream:
+    """A global random generator, seen when workers began and again after their first task.
+
+    `distinct_starts` < `workers` and `used`: workers draw the same numbers.
+    """
+
+    name: str
+    workers: int
+    distinct_starts: int
+    used: bool
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One pool of the program.
+
+    `kind`: "multiprocessing.Pool", "ProcessPoolExecutor", "loky", "ThreadPool",
+    "ThreadPoolExecutor", "hand-made". `slots` is P, `region_s` is W: the account's states
+    (`account.STATES`) sum to P x W x `identity`; what is missing or too much stands in the state
+    "unexplained". `demand_cpus` counts CPUs wanted (running or runnable) while tasks ran.
+    """
+
+    id: int
+    kind: str
+    place: Place | None
+    pid: int
+    method: str | None
+    slots: int
+    slots_asked: int | None
+    max_tasks_per_child: int | None
+    initializer: str | None
+    created_s: float
+    region_s: float
+    active_s: float
+    creation_s: float
+    teardown_s: float
+    account: dict[str, float]
+    identity: float
+    chain: list[ChainStep]
+    pop: PopFactors
+    messages: int
+    items: int
+    recorded: int
+    bytes_out: float
+    bytes_in: float
+    sites: list[Site]
+    workers: list[Worker]
+    startup: Startup
+    deaths: list[Death]
+    parent: ParentTimeline | None
+    costs: StepCosts | None
+    item_times: Distribution | None
+    message_times: Distribution | None
+    queue_wait: Distribution | None
+    blocked_by: dict[str, float]
+    samples: int
+    helper_cpu_s: float
+    cores_used: float
+    demand_cpus: float
+    mean_running: float
+    max_outstanding: int
+    mean_outstanding: float
+    bursts: int
+    leaves: list[Leaf]
+    random_streams: list[RandomStream]
+    switches_voluntary: int
+    switches_forced: int
+    minor_faults: int
+    parent_threads: int | None
+    parent_rss_bytes: int | None
+
+    @property
+    def is_threads(self) -> bool:
+        """Whether its workers share one interpreter."""
+        return self.kind.startswith("Thread")
+
+    @property
+    def work_s(self) -> float:
+        """Worker-seconds inside the user's function, on CPU or blocked: a plain loop's time."""
+        return self.account.get("run_cpu", 0.0) + self.account.get("run_blocked", 0.0)
+
+    @property
+    def worker_seconds(self) -> float:
+        """P x W."""
+        return self.slots * self.region_s
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A queue or pipe end that the program handles itself, as one process used it.
+
+    `wait_s` is time blocked until a message came (get) or there was room (put); `move_s` the rest
+    of the call: reading or writing and (un)pickling.
+    """
+
+    pid: int
+    kind: str
+    operation: str
+    calls: int
+    wait_s: float
+    move_s: float
+    size_bytes: float
+    place: Place | None
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """Calls of one method through `multiprocessing.Manager` proxies, over all processes."""
+
+    type: str
+    method: str
+    calls: int
+    wait_s: float
+    processes: int
+    place: Place | None
+    inside_tasks_s: float
+
+
+@dataclass(frozen=True)
+class CpuAccount:
+    """Identity B over the whole run: C x wall = the sum of all below; CPU-seconds."""
+
+    cpus: float
+    wall_s: float
+    functions_s: float
+    workers_other_s: float
+    helpers_s: float
+    parents_s: float
+    doctor_s: float
+    others_s: float
+    idle_s: float
+    identity: float
+
+
+@dataclass(frozen=True)
+class Program:
+    """The run as a whole. `serial_s`: wall time in which no pool had work outstanding."""
+
+    command: list[str]
+    exit_status: int
+    wall_s: float
+    boot_s: float | None
+    parallel_s: float
+    serial_s: float
+    cpu_s: float
+    python: str | None
+    cpus: float
+    cpus_machine: int
+    other_cpus: float | None
+    steal_cpus: float | None
+    load_at_start: float | None
+    throttled_s: float | None
+    throttled_periods: int | None
+    quota_cpus: float | None
+    thread_variables: dict[str, str]
+    native_threads: dict[str, int]
+    processes: int
+    unseen_processes: int
+    is_interrupted: bool
+    can_see_causes: bool
+    can_see_run_queue: bool
+
+
+@dataclass(frozen=True)
+class ObserverCost:
+    """What the doctor itself took: CPU-seconds inside the program, beside it, and as a share."""
+
+    records: int
+    dark_messages: int
+    inside_s: float
+    start_s: float
+    beside_s: float
+    share_of_cpu: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that was seen. `is_attached` False: no process of the program was reached."""
+
+    is_attached: bool
+    program: Program
+    pools: list[Pool]
+    channels: list[Channel]
+    proxies: list[Proxy]
+    cpu: CpuAccount | None
+    observer: ObserverCost
+    troubles: list[str] = field(default_factory=list)
+    schema: int = SCHEMA
+
+
+Plain = TypeVar("Plain")
+
+
+def to_plain(value: Any) -> Any:
+    """A dataclass of this module as dicts, lists, numbers and strings, for JSON."""
+    return dataclasses.asdict(value)
+
+
+def from_plain(cls: type[Plain], plain: dict[str, Any]) -> Plain:
+    """The dataclass that `to_plain` was given. Unknown keys are ignored (written by a later us)."""
+    hints = typing.get_type_hints(cls)
+    names = [each.name for each in dataclasses.fields(cls) if each.name in plain]  # type: ignore[arg-type]
+    return cls(**{name: _restore(hints[name], plain[name]) for name in names})
+
+
+def _restore(hint: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in {types.UnionType, typing.Union}:
+        return _restore(next(each for each in arguments if each is not type(None)), value)
+    if origin is list:
+        return [_restore(arguments[0], each) for each in value]
+    if origin is tuple:
+        return tuple(value)
+    if dataclasses.is_dataclass(hint):
+        return from_plain(typing.cast("type[Any]", hint), value)
+    return value
