@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from poolwise.errors import PoolwiseError as PoolwiseError
     from poolwise.executor import ProcessPoolExecutor as ProcessPoolExecutor
     from poolwise.pool import Pool as Pool
+    from poolwise.wire.cpus import cpu_count as cpu_count
 
 __version__ = "0.1.0"
 
@@ -24,11 +25,20 @@ _HOME = {
     "Pool": "poolwise.pool",
     "PoolwiseError": "poolwise.errors",
     "ProcessPoolExecutor": "poolwise.executor",
+    "cpu_count": "poolwise.wire.cpus",
     "install": "poolwise.dropin",
     "uninstall": "poolwise.dropin",
 }
 
-__all__ = ["Pool", "PoolwiseError", "ProcessPoolExecutor", "__version__", "install", "uninstall"]
+__all__ = [
+    "Pool",
+    "PoolwiseError",
+    "ProcessPoolExecutor",
+    "__version__",
+    "cpu_count",
+    "install",
+    "uninstall",
+]
 
 
 def __getattr__(name: str) -> Any:
