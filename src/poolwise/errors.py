@@ -1,0 +1,224 @@
+"""Every error poolwise raises, in one tree.
+
+::
+
+    PoolwiseError                     anything below can be caught as this
+    |-- WorkerDied                    the worker process ended while it ran this task
+    |   (also BrokenProcessPool, which users of the standard executor catch)
+    |-- TaskTimeout                   the task ran longer than its ``task_timeout``
+    |   (also the built-in TimeoutError)
+    |-- TaskCancelled                 the task was stopped by ``cancel(force=True)``
+    |-- InitializerFailed             no worker came through the pool's initializer
+    |   (also BrokenProcessPool)
+    |-- PoolTerminated                the pool was terminated before this task ended
+    |-- PoolInterrupted               an exception struck the pool's own bookkeeping
+    |-- UsedAfterFork                 a pool was used in a child that was forked from its owner
+    |-- ResultNotPicklable            a result (or an exception) could not be sent back
+    |   (also MaybeEncodingError and PicklingError)
+    |-- ArgumentNotLoadable           an argument could not be rebuilt in the worker
+    |-- ResultNotLoadable             a result could not be rebuilt in this process
+    |-- OutOfSharedMemory             the system or a limit refuses shared memory
+    |   (also the built-in MemoryError)
+    `-- SharedMemoryGone              shared memory was asked for after its last holder let it go
+    RemoteTraceback                   the cause of a task's error: its traceback as text
+
+Each crosses a process boundary whole. Those that are also errors of the standard library are made
+on first use, because the modules that hold their bases are heavy and a healthy run needs none.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+
+class PoolwiseError(Exception):
+    """The root of every error that poolwise raises by itself."""
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - the name the standard library's users know
+    """Carries the traceback of a worker as text; it stands as the ``__cause__`` of a task's error.
+
+    :param tb: the formatted traceback.
+    """
+
+    def __init__(self, tb: str) -> None:
+        super().__init__(tb)
+        self.tb = tb
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.tb}"""'
+
+
+class TaskTimeout(PoolwiseError, TimeoutError):
+    """A task ran longer than its time limit; its worker was stopped, the pool goes on."""
+
+
+class TaskCancelled(PoolwiseError):
+    """A running task was stopped on request; only that task is lost."""
+
+
+class PoolTerminated(PoolwiseError):
+    """The pool was terminated before this task had ended."""
+
+
+class PoolInterrupted(PoolwiseError):
+    """An exception (a signal handler's, as a rule) struck inside the pool's own bookkeeping.
+
+    What the pool knew of its tasks can no longer be trusted, so all of them fail with this error.
+    Make a new pool.
+    """
+
+
+class UsedAfterFork(PoolwiseError, RuntimeError):
+    """A pool was used in a process that was forked from the one that owns it."""
+
+
+class ArgumentNotLoadable(PoolwiseError):
+    """An argument was pickled here but could not be rebuilt in the worker (see ``__cause__``)."""
+
+
+class ResultNotLoadable(PoolwiseError):
+    """A result was pickled in the worker but could not be rebuilt here (see ``__cause__``)."""
+
+
+class OutOfSharedMemory(PoolwiseError, MemoryError):
+    """Shared memory could not be had; the message names the limit that refused it."""
+
+
+class SharedMemoryGone(PoolwiseError):
+    """A shared object arrived after the last process that held its memory had let it go."""
+
+
+class Death:
+    """How a worker ended, in numbers and in words.
+
+    :param pid: its process id (None when it never came to be).
+    :param exitcode: as ``multiprocessing.Process.exitcode``: negative is a signal's number.
+    """
+
+    __slots__ = ("exitcode", "pid")
+
+    def __init__(self, pid: int | None, exitcode: int | None) -> None:
+        self.pid = pid
+        self.exitcode = exitcode
+
+    def __repr__(self) -> str:
+        return f"Death(pid={self.pid}, exitcode={self.exitcode})"
+
+    @property
+    def how(self) -> str:
+        """``killed by SIGSEGV``, ``exited with code 1``: the fact."""
+        code = self.exitcode
+        if code is None:
+            return "ended"
+        if code >= 0:
+            return f"exited with code {code}"
+        try:
+            return f"was killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"was killed by signal {-code}"
+
+    @property
+    def why(self) -> str:
+        """The likely cause of such an end."""
+        code = self.exitcode
+        if code is not None and code >= 0:
+            return "the task called os._exit() or a library it uses ended the process"
+        return _LIKELY_CAUSE.get(-code if code else 0, "another process sent it that signal")
+
+
+_LIKELY_CAUSE = {
+    9: "the system ran out of memory (look for 'Out of memory' in dmesg), a container's memory "
+    "limit was reached, or somebody sent it kill -9",
+    11: "a crash in compiled code that the task calls (run it with python -X faulthandler)",
+    6: "compiled code that the task calls gave up (abort), often after memory was corrupted",
+    7: "a read or write outside of mapped memory, often a full /dev/shm",
+    15: "another process asked it to end, as service managers and batch systems do",
+    24: "its CPU time limit was reached (ulimit -t)",
+}
+
+
+def _make_worker_died() -> type[PoolwiseError]:
+    from concurrent.futures.process import BrokenProcessPool
+
+    class WorkerDied(PoolwiseError, BrokenProcessPool):
+        """The worker process ended while it ran this task; the pool goes on without it.
+
+        ``pid``, ``exitcode`` and ``item`` (the task's position in its call, None for a single
+        call) say which worker, how it ended, and on what.
+        """
+
+        def __init__(
+            self,
+            message: str,
+            pid: int | None = None,
+            exitcode: int | None = None,
+            item: int | None = None,
+        ) -> None:
+            super().__init__(message)
+            self.pid = pid
+            self.exitcode = exitcode
+            self.item = item
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _rebuild, ("WorkerDied", (self.args[0], self.pid, self.exitcode, self.item))
+
+    return WorkerDied
+
+
+def _make_initializer_failed() -> type[PoolwiseError]:
+    from concurrent.futures.process import BrokenProcessPool
+
+    class InitializerFailed(PoolwiseError, BrokenProcessPool):
+        """No worker came through the pool's initializer, so no task can run."""
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _rebuild, ("InitializerFailed", self.args)
+
+    return InitializerFailed
+
+
+def _make_result_not_picklable() -> type[PoolwiseError]:
+    from multiprocessing.pool import MaybeEncodingError
+    from pickle import PicklingError
+
+    class ResultNotPicklable(PoolwiseError, MaybeEncodingError, PicklingError):
+        """A task's result cannot be pickled, so it cannot leave the worker.
+
+        ``exc`` and ``value`` are the representations of the pickling error and of the result.
+        """
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _rebuild, ("ResultNotPicklable", (self.exc, self.value))
+
+        def __str__(self) -> str:
+            return (
+                f"the result {self.value} cannot be sent back to the parent process: {self.exc}. "
+                "Return something that pickle can handle (plain data, or instances of classes "
+                "defined at the top level of a module)."
+            )
+
+    return ResultNotPicklable
+
+
+_MAKERS = {
+    "InitializerFailed": _make_initializer_failed,
+    "ResultNotPicklable": _make_result_not_picklable,
+    "WorkerDied": _make_worker_died,
+}
+
+
+def _rebuild(name: str, args: tuple[Any, ...]) -> Exception:
+    error: Exception = __getattr__(name)(*args)
+    return error
+
+
+def __getattr__(name: str) -> Any:
+    maker = _MAKERS.get(name)
+    if maker is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    made = maker()
+    made.__module__, made.__qualname__ = __name__, name
+    return globals().setdefault(name, made)

@@ -1,0 +1,81 @@
+"""Options are values: checked where they are made, frozen, passed whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRules:
+    """What may become of one task.
+
+    :param task_timeout_s: a task that runs longer is stopped, with its worker (None: no limit).
+    :param retries: how often a task is run again after its worker died, after its time limit,
+        or after an exception named in ``retry_on``.
+    :param retry_on: exceptions of the task itself that are worth another try.
+    :raises ValueError: a limit that is not positive, or a negative number of retries.
+    """
+
+    task_timeout_s: float | None = None
+    retries: int = 0
+    retry_on: tuple[type[BaseException], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.task_timeout_s is not None and not self.task_timeout_s > 0:
+            message = (
+                f"task_timeout must be a positive number of seconds, not {self.task_timeout_s!r}; "
+                "leave it out (None) for no limit"
+            )
+            raise ValueError(message)
+        if self.retries < 0:
+            message = f"retries must be 0 or more, not {self.retries!r}"
+            raise ValueError(message)
+
+    def updated(self, changes: dict[str, Any]) -> TaskRules:
+        """These rules with those of one call (``task_timeout``, ``retries``, ``retry_on``).
+
+        :raises TypeError: there is no rule of that name.
+        """
+        if not changes:
+            return self
+        unknown = changes.keys() - {"task_timeout", "retries", "retry_on"}
+        if unknown:
+            message = (
+                f"unknown argument {min(unknown)!r}; a call's own rules are task_timeout, "
+                "retries and retry_on"
+            )
+            raise TypeError(message)
+        return TaskRules(
+            changes.get("task_timeout", self.task_timeout_s),
+            changes.get("retries", self.retries),
+            changes.get("retry_on", self.retry_on),
+        )
+
+
+def checked_chunksize(chunksize: int | None) -> int | None:
+    """``chunksize`` as the standard pools take it, or None to choose.
+
+    :raises ValueError: it is less than 1.
+    """
+    if chunksize is not None and chunksize < 1:
+        message = f"chunksize must be >= 1, not {chunksize}; leave it out to let the pool choose"
+        raise ValueError(message)
+    return chunksize
+
+
+def checked_buffersize(size: int | None) -> int | None:
+    """``buffersize`` as Python 3.14 takes it, or None for as much as keeps the workers busy.
+
+    :raises TypeError: it is not an integer.
+    :raises ValueError: it is less than 1.
+    """
+    if size is None:
+        return None
+    if not isinstance(size, int):
+        message = "buffersize must be an integer or None"
+        raise TypeError(message)
+    if size < 1:
+        message = "buffersize must be None or > 0"
+        raise ValueError(message)
+    return size
