@@ -1,0 +1,220 @@
+"""The words that the core and the back ends exchange: events go up, commands go down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poolwise.core.job import Chunk, Job
+    from poolwise.errors import Death
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came back for a chunk, or for the next part of it.
+
+    :param first: the position in the chunk of the first value.
+    :param errors: what items raised, by their position among ``values``.
+    :param run_ns: how long the worker ran these items.
+    :param nbytes: bytes of the answer.
+    :param returned: items at the chunk's end that are given back unbegun; -1 means all.
+    :param is_last: the lane is through with the chunk.
+    """
+
+    first: int
+    values: list[Any]
+    errors: dict[int, BaseException] = field(default_factory=dict)
+    run_ns: int = 0
+    nbytes: int = 0
+    returned: int = 0
+    is_last: bool = True
+
+
+# -- events: what has happened
+
+
+@dataclass(slots=True)
+class LaneReady:
+    """A lane is through with its initializer and can run chunks."""
+
+    lane: int
+
+
+@dataclass(slots=True)
+class LaneDied:
+    """A lane is no more.
+
+    :param failure: what its initializer raised, if that was the end of it.
+    """
+
+    lane: int
+    death: Death
+    failure: BaseException | None = None
+
+
+@dataclass(slots=True)
+class ChunkDone:
+    """A lane has answered for a chunk or a part of it."""
+
+    lane: int
+    chunk_id: int
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class ChunkRefused:
+    """A chunk never left: something in it, or its function, cannot be pickled."""
+
+    lane: int
+    chunk_id: int
+    error: BaseException
+    is_function: bool = False
+
+
+@dataclass(slots=True)
+class ChunkUnread:
+    """A chunk arrived but the worker could not rebuild its items, or its function."""
+
+    lane: int
+    chunk_id: int
+    error: BaseException
+    is_function: bool
+
+
+@dataclass(slots=True)
+class JobPosted:
+    """Somebody wants a job done."""
+
+    job: Job
+
+
+@dataclass(slots=True)
+class JobDropped:
+    """Nobody wants the rest of a job any more."""
+
+    job: Job
+
+
+@dataclass(slots=True)
+class TaskDropped:
+    """Nobody wants this task any more, even if a worker has to be stopped for it."""
+
+    job: Job
+    task: object
+
+
+@dataclass(slots=True)
+class PoolClosed:
+    """No more jobs will come; lanes may end when those that are here are done."""
+
+
+Event = (
+    LaneReady
+    | LaneDied
+    | ChunkDone
+    | ChunkRefused
+    | ChunkUnread
+    | JobPosted
+    | JobDropped
+    | TaskDropped
+    | PoolClosed
+)
+
+
+# -- commands: what shall be done
+
+
+@dataclass(slots=True)
+class StartLane:
+    """Make a lane; :class:`LaneReady` or :class:`LaneDied` will tell."""
+
+    lane: int
+
+
+@dataclass(slots=True)
+class SendChunk:
+    """Hand a chunk to a lane; :class:`ChunkDone` (or worse) will tell."""
+
+    lane: int
+    chunk: Chunk
+
+
+@dataclass(slots=True)
+class AskBack:
+    """Ask a lane for what it has not begun: others are idle."""
+
+    lane: int
+
+
+@dataclass(slots=True)
+class StopLane:
+    """End a lane: after what it holds, or at once."""
+
+    lane: int
+    kill: bool = False
+
+
+@dataclass(slots=True)
+class Deliver:
+    """Hand values and errors to the one who waits for them."""
+
+    chunk: Chunk
+    first: int
+    values: Sequence[Any]
+    errors: dict[int, BaseException]
+
+
+@dataclass(slots=True)
+class EndJob:
+    """A job is over.
+
+    :param error: what ended it as a whole; its items have their own errors.
+    """
+
+    job: Job
+    error: BaseException | None = None
+
+
+Command = StartLane | SendChunk | AskBack | StopLane | Deliver | EndJob
+
+
+# -- the back end
+
+
+class Inbox(Protocol):
+    """Where a back end's events arrive."""
+
+    def wait(self, timeout_s: float | None) -> list[Event]:
+        """The events that are here; waits for one for ``timeout_s`` (None: for ever)."""
+
+    def wake(self) -> None:
+        """Make a :meth:`wait` in another thread return; may be called from any thread."""
+
+
+class Backend(Protocol):
+    """Makes lanes of some kind. Five verbs; answers arrive as events in the inbox.
+
+    Only one thread at a time calls these, and :meth:`Inbox.wait`.
+    """
+
+    def open(self) -> Inbox:
+        """Make ready; called once, before anything else."""
+
+    def start_lane(self, lane: int) -> None:
+        """Begin to make a lane."""
+
+    def send(self, lane: int, chunk: Chunk | None) -> None:
+        """Hand a chunk to a lane; None asks the lane for what it has not begun.
+
+        Does not wait for the lane. A chunk that cannot be sent comes back as
+        :class:`ChunkRefused`.
+        """
+
+    def stop_lane(self, lane: int, *, kill: bool) -> None:
+        """Begin to end a lane; :class:`LaneDied` tells when it is gone."""
+
+    def close(self) -> None:
+        """Give everything back; lanes that still live are ended at once."""

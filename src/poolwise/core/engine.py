@@ -1,0 +1,513 @@
+"""The one place where events are taken and commands carried out.
+
+Whoever holds the *drive* owns the state, the back end and its inbox. A thread that waits for a
+value takes the drive and helps everything along until its value is there; so one task alone costs
+no switch between threads. While nobody waits, a helper thread drives, started when it is first
+needed. Every other thread only leaves events in a queue.
+
+News (callbacks, threads that wait through a Condition) are told after the drive is given up.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from poolwise import errors
+from poolwise.core import contract as c
+from poolwise.core.job import Function
+from poolwise.core.shield import Shield
+from poolwise.core.state import State
+
+_GRACE_S = 0.002
+"""The helper leaves fresh work to the caller for this long: most callers wait for it at once, and
+then a second thread would only be in their way. No benchmark found the figure; 1 to 5 ms are
+alike in ``benchmarks/submit_result``."""
+
+_HINTS_PER_LOOK = 128
+"""While all lanes are busy, submitting looks for their answers this often (a look costs about
+5 us, a submission 1 us)."""
+
+_IDLE_LOOKS = 50
+"""The helper stays awake for this many looks (of ``_GRACE_S``) at nothing to do."""
+
+
+_living: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    for engine in list(_living):
+        if engine.pid == os.getpid():
+            engine.end_with_interpreter()
+
+
+class Engine:
+    """Runs jobs on the lanes of one back end.
+
+    :param backend: makes the lanes.
+    :param state: decides.
+    :param runs_here: tasks run in the thread that drives, so Ctrl-C must reach them.
+    """
+
+    def __init__(self, backend: c.Backend, state: State, *, runs_here: bool = False) -> None:
+        self.state = state
+        self._backend = backend
+        self._posted: deque[c.Event] = deque()
+        self._news: deque[Callable[[], object]] = deque()
+        self._drive = threading.Lock()
+        self._telling = threading.RLock()
+        self._standby: deque[_Waiter] = deque()
+        self._driver: int | None = None
+        self._is_asleep = False
+        self._callers = 0
+        self._guests = 0
+        self._helper = _Helper(self)
+        self._error: BaseException | None = None
+        self.is_closed = False
+        self.pid = os.getpid()
+        self._hints = 0
+        self._drain: weakref.WeakMethod[Callable[[], object]] | None = None
+        _living.add(self)
+        self._runs_here = runs_here
+        self._inbox = backend.open()
+        self._acts: dict[type, Callable[[Any], None]] = {
+            c.StartLane: lambda command: backend.start_lane(command.lane),
+            c.SendChunk: lambda command: backend.send(command.lane, command.chunk),
+            c.AskBack: lambda command: backend.send(command.lane, None),
+            c.StopLane: lambda command: backend.stop_lane(command.lane, kill=command.kill),
+            c.Deliver: self._deliver,
+            c.EndJob: self._end_job,
+        }
+
+    # -- for every thread
+
+    def post(self, event: c.Event) -> None:
+        """Leave an event; whoever drives takes it, and somebody will.
+
+        :raises UsedAfterFork: in a process forked from the pool's owner.
+        """
+        self._check_owner()
+        self._posted.append(event)
+        self.nudge()
+
+    def post_later(self, event: c.Event) -> None:
+        """Leave an event that can wait; for finalizers, which may run in the middle of anything."""
+        if os.getpid() == self.pid:
+            self._posted.append(event)
+            self.wake()
+
+    def hint(self) -> None:
+        """A call was submitted. Look at once if a lane is idle, else now and then."""
+        self._hints += 1
+        if self.state.wants_work or not self._hints % _HINTS_PER_LOOK:
+            self._check_owner()
+            self.nudge()
+        else:
+            self._helper.arm()
+
+    def nudge_if_hungry(self) -> None:
+        """There may be more to do: look at once if a lane is idle."""
+        if self.state.is_hungry:
+            self.nudge()
+
+    def nudge(self) -> None:
+        """Something has changed: let it be looked at now if nobody drives, else by the driver."""
+        if not self._step_if_free():
+            self.wake()
+        self._helper.arm()
+
+    def wake(self) -> None:
+        """End the wait of whoever drives."""
+        if self._is_asleep:
+            self._inbox.wake()
+
+    def attend(self) -> None:
+        """Somebody waits in a way that does not drive: the helper shall, at once."""
+        self._helper.arm(at_once=True)
+
+    def wait(self, is_done: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        """Help along until ``is_done()``; False when that took longer than ``timeout_s``.
+
+        :raises UsedAfterFork: in a process forked from the pool's owner.
+        """
+        self._check_owner()
+        if self._driver == threading.get_ident():
+            message = "a pool cannot wait for itself while it unpickles or delivers a result"
+            raise RuntimeError(message)
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        self._callers += 1
+        try:
+            return self._wait_until(is_done, until)
+        finally:
+            self._callers -= 1
+            self._hand_over()
+
+    def step_as_helper(self, helper: _Helper) -> bool:
+        """One step in the helper's thread, unless callers drive or the engine is broken."""
+        if self._callers or self._guests or self._error or not self._drive.acquire(blocking=False):
+            return False
+        helper.is_driving = True
+        try:
+            self._step(None)
+        except errors.PoolwiseError:
+            return False
+        finally:
+            helper.is_driving = False
+            self._drive.release()
+        self.tell()
+        if self._standby:
+            self._hand_over()
+        return True
+
+    def give_back_if_over(self) -> bool:
+        """Nothing lives any more: close the back end. For the helper, when the door is gone."""
+        if self._posted or self.state.lanes:
+            return False
+        with self._drive:
+            self._backend.close()
+        return True
+
+    @property
+    def is_busy(self) -> bool:
+        """Something is under way that needs a driver."""
+        return bool(self._posted) or self.state.is_busy
+
+    # -- driving
+
+    def _wait_until(self, is_done: Callable[[], bool], until: float | None) -> bool:
+        while not is_done():
+            left_s = None if until is None else until - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                return False
+            if not self._guests and self._drive.acquire(blocking=False):
+                self._lead(is_done, left_s)
+                self.tell()
+            else:
+                self._stand_by(is_done, left_s)
+        return True
+
+    def _lead(self, is_done: Callable[[], bool], left_s: float | None) -> None:
+        """With the drive in hand: one step after the other until there is reason to let go."""
+        until = None if left_s is None else time.monotonic() + left_s
+        try:
+            with self._shield() as shield:
+                while not (is_done() or shield.was_struck or self._news or self._guests):
+                    self._step(None if until is None else max(0.0, until - time.monotonic()))
+                    if until is not None and time.monotonic() >= until:
+                        break
+        finally:
+            self._drive.release()
+
+    def _shield(self) -> Shield:
+        return Shield(self._inbox.wake, is_needed=not self._runs_here)
+
+    def _stand_by(self, is_done: Callable[[], bool], left_s: float | None) -> None:
+        """Another thread drives: sleep until it is done for us, or leaves the drive to us."""
+        waiter = _Waiter(is_done)
+        self._standby.append(waiter)
+        try:
+            if self._helper.is_driving:
+                self._inbox.wake()
+            if self._drive.locked() or self._guests:
+                waiter.sleep(left_s)
+        finally:
+            self._standby.remove(waiter)
+
+    def _hand_over(self) -> None:
+        """After leaving the drive: another waiting thread takes it, or the helper."""
+        for waiter in list(self._standby):
+            waiter.wake()
+            return
+        if self.is_busy:
+            self._helper.arm()
+
+    def _step_if_free(self) -> bool:
+        """One step without waiting, unless somebody drives already."""
+        if self._driver == threading.get_ident() or not self._drive.acquire(blocking=False):
+            return False
+        try:
+            with self._shield():
+                self._step(0)
+        finally:
+            self._drive.release()
+        self.tell()
+        if self._standby:
+            self._hand_over()
+        return True
+
+    def _step(self, timeout_s: float | None) -> None:
+        """Take the events that are here (or wait for one), and do what follows."""
+        if self._error is not None:
+            raise self._error
+        self._driver = threading.get_ident()
+        try:
+            self._react(self._take(timeout_s))
+        except BaseException as error:
+            self._break(error)
+            raise
+        finally:
+            self._driver = None
+
+    def _take(self, timeout_s: float | None) -> list[c.Event]:
+        if timeout_s != 0 and not self._posted:
+            timeout_s = self._shorten(timeout_s)
+            self._is_asleep = True
+            if self._posted:
+                timeout_s = 0
+        else:
+            timeout_s = 0
+        events = self._inbox.wait(timeout_s)
+        self._is_asleep = False
+        posted = self._posted
+        while posted:
+            events.append(posted.popleft())
+        return events
+
+    def _shorten(self, timeout_s: float | None) -> float | None:
+        """Wait no longer than until the state wants to be asked again."""
+        look_ns = self.state.next_look_ns()
+        if look_ns is None:
+            return timeout_s
+        look_s = max(0.0, (look_ns - time.perf_counter_ns()) / 1e9)
+        return look_s if timeout_s is None else min(timeout_s, look_s)
+
+    def _react(self, events: list[c.Event]) -> None:
+        state, now_ns = self.state, time.perf_counter_ns()
+        for event in events:
+            self._carry_out(state.apply(event, now_ns))
+        self._carry_out(state.assign(now_ns))
+        for waiter in self._standby:
+            if waiter.is_done():
+                waiter.wake()
+
+    def _carry_out(self, commands: list[c.Command]) -> None:
+        for command in commands:
+            self._acts[type(command)](command)
+
+    def _deliver(self, command: c.Deliver) -> None:
+        chunk = command.chunk
+        self._news.extend(
+            chunk.job.sink.deliver(chunk, command.first, command.values, command.errors)
+        )
+
+    def _end_job(self, command: c.EndJob) -> None:
+        self._news.extend(command.job.sink.end(command.error))
+
+    def _break(self, error: BaseException) -> None:
+        """The state can no longer be trusted: nothing more is begun, everybody is told."""
+        said = errors.PoolInterrupted(
+            f"{error!r} struck inside the pool's bookkeeping; its tasks are lost. Make a new pool."
+        )
+        said.__cause__ = error
+        self._error = said
+        self.is_closed = True
+        for command in self.state.fail_all(said):
+            self._acts[type(command)](command)
+        self._backend.close()
+
+    # -- telling
+
+    def tell(self) -> None:
+        """Run callbacks and wake Conditions, one after the other, in whichever thread comes first."""
+        news = self._news
+        while news and self._telling.acquire(blocking=False):
+            try:
+                while news:
+                    _tell(news.popleft())
+            finally:
+                self._telling.release()
+
+    # -- the end
+
+    def close(self) -> None:
+        """No more jobs; lanes end when all is done. See :meth:`join`."""
+        if not self.is_closed:
+            self.is_closed = True
+            self.post(c.PoolClosed())
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait until every lane is gone, then give everything back."""
+        if self._error is None and not self.wait(lambda: not self.state.lanes, timeout_s):
+            return False
+        self._helper.stop()
+        with _Visit(self):
+            self._backend.close()
+        return True
+
+    def terminate(self, error: BaseException) -> None:
+        """End all lanes at once; every job that is not done fails with ``error``."""
+        self._check_owner()
+        self.is_closed = True
+        self._helper.stop()
+        with _Visit(self):
+            if self._error is None:
+                self._error = error
+                self._carry_out(self.state.fail_all(error))
+            self.state.lanes.clear()
+            self._backend.close()
+        self.tell()
+
+    def start_all(self) -> None:
+        """Start every lane now, work or not."""
+        with _Visit(self):
+            self._carry_out(self.state.start_all())
+
+    @property
+    def processes(self) -> list[Any]:
+        """The processes of the lanes, where lanes are processes."""
+        return getattr(self._backend, "processes", [])
+
+    def statistics(self) -> dict[str, int]:
+        """Counts since the engine was made, and the number of workers alive."""
+        return {**self.state.counts, "workers": len(self.state.lanes)}
+
+    def drain_at_exit(self, drain: Callable[[], object]) -> None:
+        """At the interpreter's end call ``drain`` first, instead of ending the lanes at once.
+
+        :param drain: a bound method; its object is not kept alive.
+        """
+        self._drain = weakref.WeakMethod(drain)
+
+    def end_with_interpreter(self) -> None:
+        """The interpreter ends and nobody has closed this engine."""
+        drain = self._drain() if self._drain is not None else None
+        if drain is not None and self._error is None:
+            drain()
+        self.terminate(errors.PoolTerminated("the interpreter ended before this task had"))
+
+    def abandon(self) -> None:
+        """The pool's door is gone: finish what was begun, then end. Never waits."""
+        if not self.is_closed and os.getpid() == self.pid:
+            self.is_closed = True
+            self._posted.append(c.PoolClosed())
+            self._helper.end_alone()
+
+    def _check_owner(self) -> None:
+        if os.getpid() != self.pid:
+            message = (
+                f"this pool belongs to process {self.pid}; process {os.getpid()} was forked from "
+                "it and cannot use its workers. Make a pool of your own in the child."
+            )
+            raise errors.UsedAfterFork(message)
+
+
+def _tell(news: Callable[[], object]) -> None:
+    try:
+        news()
+    except Exception:
+        logging.getLogger("poolwise").exception("a callback of a pool raised an exception")
+
+
+class _Visit:
+    """The drive for one who must have it, whoever has it now."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __enter__(self) -> None:
+        engine = self._engine
+        engine._guests += 1  # noqa: SLF001 - one mechanism in two classes
+        engine._inbox.wake()  # noqa: SLF001
+        engine._drive.acquire()  # noqa: SLF001
+
+    def __exit__(self, *_: object) -> None:
+        engine = self._engine
+        engine._drive.release()  # noqa: SLF001
+        engine._guests -= 1  # noqa: SLF001
+        for waiter in list(engine._standby):  # noqa: SLF001
+            waiter.wake()
+
+
+class _Waiter:
+    """A thread that waits while another drives."""
+
+    __slots__ = ("_bell", "is_done")
+
+    def __init__(self, is_done: Callable[[], bool]) -> None:
+        self.is_done = is_done
+        self._bell = threading.Lock()
+        self._bell.acquire()
+
+    def sleep(self, timeout_s: float | None) -> None:
+        self._bell.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s))
+
+    def wake(self) -> None:
+        if self._bell.locked():
+            try:
+                self._bell.release()
+            except RuntimeError:
+                pass  # woken by another thread in this very moment
+
+
+class _Helper:
+    """Drives while no caller does; its thread is started when first needed.
+
+    It sleeps until :meth:`arm`; then it looks for a while, and leaves fresh work to callers at
+    first unless it is wanted at once.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._bell = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._is_awake = False
+        self._is_wanted = False
+        self._is_stopping = False
+        self._is_last = False
+        self.is_driving = False
+
+    def arm(self, *, at_once: bool = False) -> None:
+        """Be ready to drive: in a little while, or at once."""
+        if self.is_driving or (self._is_awake and not at_once):
+            return
+        self._is_wanted = self._is_wanted or at_once
+        if self._thread is None and not self._is_stopping:
+            self._thread = threading.Thread(target=self._run, name="poolwise-helper", daemon=True)
+            self._thread.start()
+        self._bell.set()
+
+    def end_alone(self) -> None:
+        """Drive to the very end and give everything back: nobody else will."""
+        self._is_last = True
+        self.is_driving = False
+        self.arm(at_once=True)
+        self._engine.wake()
+
+    def stop(self) -> None:
+        """End the thread; it will not start again."""
+        self._is_stopping = True
+        self._bell.set()
+        self._engine.wake()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _run(self) -> None:
+        engine, idle = self._engine, 0
+        while not self._is_stopping:
+            self._is_awake = idle < _IDLE_LOOKS
+            if not self._is_awake and not engine.is_busy:
+                self._bell.wait()
+                idle = 0
+            self._bell.clear()
+            if not self._is_wanted:
+                self._bell.wait(_GRACE_S)
+            self._is_wanted = False
+            idle = 0 if self._drive_on() else idle + 1
+            if self._is_last and engine.give_back_if_over():
+                return
+
+    def _drive_on(self) -> bool:
+        """Drive until nothing is left to do or a caller wants to."""
+        engine, did_anything = self._engine, False
+        while engine.is_busy and not self._is_stopping and engine.step_as_helper(self):
+            did_anything = True
+        return did_anything

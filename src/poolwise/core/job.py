@@ -1,0 +1,343 @@
+"""A job is one call of the user: where its items come from, what was handed out, who waits.
+
+Hands out the next items as chunks; its sink is where the story of each item ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from typing import Any, Protocol
+
+from poolwise.core.batching import ChunkSizer
+from poolwise.options import TaskRules
+
+MAP, STARMAP, CALLS = range(3)
+"""How a function is applied to an item: ``f(x)``, ``f(*x)``, and calls that bring their own."""
+
+_chunk_ids = count(1)
+_function_ids = count(1)
+
+
+class Function:
+    """A callable, pickled once for a whole job and sent once to each lane.
+
+    ``by_value`` says that its code must travel, because workers cannot find it by name;
+    ``pickled`` is the back end's to fill.
+    """
+
+    __slots__ = ("__weakref__", "by_value", "call", "id", "pickled")
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call = call
+        self.by_value = False
+        self.pickled: bytes | None = None
+        self.id = next(_function_ids)
+
+    def carry_code(self) -> None:
+        """Let the code travel from now on; a new number, since workers know the old one."""
+        self.by_value = True
+        self.pickled = None
+        self.id = next(_function_ids)
+
+
+class Chunk:
+    """Items of one job that travel together.
+
+    ``start`` is the position of the first in the job, ``done`` how many have been answered for,
+    ``attempt`` how often they have cost a lane, ``is_alone`` that they must travel one by one.
+    """
+
+    __slots__ = ("attempt", "done", "id", "is_alone", "items", "job", "start")
+
+    def __init__(
+        self,
+        job: Job,
+        start: int,
+        items: Sequence[Any],
+        *,
+        attempt: int = 0,
+        is_alone: bool = False,
+    ) -> None:
+        self.id = next(_chunk_ids)
+        self.job = job
+        self.start = start
+        self.items = items
+        self.attempt = attempt
+        self.is_alone = is_alone
+        self.done = 0
+
+    def __repr__(self) -> str:
+        return f"<Chunk {self.id}: items {self.start}..{self.start + len(self.items)} of {self.job}>"
+
+    @property
+    def rest(self) -> int:
+        """Items that have not been answered for."""
+        return len(self.items) - self.done
+
+    def part(self, first: int, end: int, **changes: Any) -> Chunk:
+        """A new chunk of the items from ``first`` up to ``end``."""
+        kept = {"attempt": self.attempt, "is_alone": self.is_alone, **changes}
+        return Chunk(self.job, self.start + first, self.items[first:end], **kept)
+
+
+class Source(Protocol):
+    """Where a job's items come from."""
+
+    remaining: int | None
+    """Items that are left; None when nobody knows."""
+    is_exhausted: bool
+    error: BaseException | None
+    """What the input raised instead of giving another item."""
+
+    def take(self, size: int) -> Sequence[Any]:
+        """The next items, ``size`` at most; fewer, or none, if they are not there yet."""
+
+
+class Listed:
+    """Items of a sequence, handed out as slices of it."""
+
+    error: BaseException | None = None
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        self._items = items
+        self._at = 0
+
+    @property
+    def remaining(self) -> int:
+        return len(self._items) - self._at
+
+    @property
+    def is_exhausted(self) -> bool:
+        return self._at >= len(self._items)
+
+    def take(self, size: int) -> Sequence[Any]:
+        taken = self._items[self._at : self._at + size]
+        self._at += len(taken)
+        return taken
+
+
+class Fed:
+    """Items that somebody else puts in, now and later: a queue with an end.
+
+    :param limit: how many may lie here; the feeder waits beyond that (None: no limit).
+    """
+
+    remaining: int | None = None
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.items: deque[Any] = deque()
+        self.limit = limit
+        self.error: BaseException | None = None
+        self.is_ended = False
+        self._room = threading.Event()
+
+    @property
+    def is_exhausted(self) -> bool:
+        return self.is_ended and not self.items
+
+    def take(self, size: int) -> Sequence[Any]:
+        items = self.items
+        taken = [items.popleft() for _ in range(min(size, len(items)))]
+        if taken:
+            self._room.set()
+        return taken
+
+    def end(self, error: BaseException | None = None) -> None:
+        """No more will come (because the input raised ``error``)."""
+        self.error = error
+        self.is_ended = True
+        self._room.set()
+
+    def wait_for_room(self) -> bool:
+        """Wait until something may be put in; False when nothing is wanted any more."""
+        while not self.is_ended and self.limit is not None and len(self.items) >= self.limit:
+            self._room.clear()
+            if len(self.items) >= self.limit and not self.is_ended:
+                self._room.wait()
+        return not self.is_ended
+
+
+class Task(Protocol):
+    """One submitted call: something that waits for one value."""
+
+    call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None
+
+    def begin(self) -> bool:
+        """It is about to be sent; False when it has been cancelled."""
+
+
+class Submitted(Fed):
+    """Calls that are submitted one by one; what has gathered travels together."""
+
+    @property
+    def remaining(self) -> int:  # type: ignore[override]
+        return len(self.items)
+
+    def take(self, size: int) -> Sequence[Any]:
+        items, taken = self.items, []
+        while items and len(taken) < size:
+            task = items.popleft()
+            if task.begin():
+                taken.append(task)
+        return taken
+
+
+News = Sequence[Callable[[], object]]
+"""Things to be said to waiting threads and callbacks, once the state is nobody's business."""
+
+
+class Sink(Protocol):
+    """Who waits for a job's values."""
+
+    def deliver(
+        self, chunk: Chunk, first: int, values: Sequence[Any], errors: dict[int, BaseException]
+    ) -> News:
+        """Values (and errors, by position among them) of the chunk's items from ``first``."""
+
+    def end(self, error: BaseException | None) -> News:
+        """Nothing more will come, because all is delivered or because of ``error``."""
+
+    def room(self, sizer: ChunkSizer, lanes: int) -> int | None:
+        """How many more items may be handed out now (None: any number)."""
+
+    def hand_out(self, size: int) -> None:
+        """So many items have been handed out, for the first time."""
+
+
+class Job:
+    """One call of the user.
+
+    :param mode: how ``function`` is applied to an item.
+    :param prompt_ns: how long a finished value may wait in the worker for its siblings.
+    :param unit: the scheduling unit, an explicit chunksize (None: a chunk counts as one task).
+    """
+
+    def __init__(  # noqa: PLR0913 - what a call is made of
+        self,
+        function: Function,
+        mode: int,
+        source: Source,
+        sink: Sink,
+        rules: TaskRules,
+        *,
+        lanes: int,
+        prompt_ns: int,
+        unit: int | None = None,
+    ) -> None:
+        self.function = function
+        self.mode = mode
+        self.source = source
+        self.sink = sink
+        self.rules = rules
+        self.prompt_ns = 0 if rules.task_timeout_s is not None else prompt_ns
+        self.unit = unit
+        self.lanes = lanes
+        self.sizer = ChunkSizer(lanes, unit=unit or 1)
+        self.open_items = 0
+        self.is_over = False
+        self._again: deque[Chunk] = deque()
+        self._next_start = 0
+
+    def __repr__(self) -> str:
+        name = getattr(self.function.call, "__qualname__", repr(self.function.call))
+        return f"<Job {name}: {self._next_start} handed out, {self.open_items} open>"
+
+    @property
+    def is_done(self) -> bool:
+        """Everything was handed out and answered for."""
+        return self.source.is_exhausted and not self.open_items and not self._again
+
+    @property
+    def has_calls(self) -> bool:
+        """Its items are calls that were submitted one by one."""
+        return self.mode == CALLS
+
+    @property
+    def waiting(self) -> int:
+        """Items that could be handed out now."""
+        there = self.source.remaining
+        if there is None:
+            there = len(self.source.items)  # type: ignore[attr-defined]
+        return 0 if self.is_over else there + sum(len(chunk.items) for chunk in self._again)
+
+    def take(self, lanes: int, most_tasks: int | None) -> Chunk | None:
+        """The next chunk, or None when there is none now.
+
+        :param most_tasks: how many tasks the lane may still run before it is replaced.
+        """
+        if self.is_over:
+            return None
+        if self._again:
+            chunk = self._take_again(lanes)
+        else:
+            chunk = self._take_new(lanes, most_tasks)
+        if chunk is not None:
+            self.open_items += len(chunk.items)
+        return chunk
+
+    def _take_new(self, lanes: int, most_tasks: int | None) -> Chunk | None:
+        room = self.sink.room(self.sizer, lanes)
+        size = self.sizer.size(self.source.remaining, lanes)
+        if most_tasks is not None and self.unit is not None:
+            size = min(size, most_tasks * self.unit)
+        if room is not None:
+            size = min(size, room)
+        items = self.source.take(size) if size > 0 else ()
+        if not len(items):
+            return None
+        chunk = Chunk(self, self._next_start, items)
+        self._next_start += len(items)
+        self.sink.hand_out(len(items))
+        return chunk
+
+    def _take_again(self, lanes: int) -> Chunk:
+        first = self._again.popleft()
+        waiting = (self.source.remaining or 0) + sum(len(chunk.items) for chunk in self._again)
+        size = 1 if first.is_alone else self.sizer.size(waiting + len(first.items), lanes)
+        if size < len(first.items):
+            self._again.appendleft(first.part(size, len(first.items)))
+            first = first.part(0, size)
+        return first
+
+    def put_back(self, chunk: Chunk) -> None:
+        """Items that were handed out must go again, before any others."""
+        self.open_items -= len(chunk.items)
+        self._again.appendleft(chunk)
+
+    def drop(self) -> None:
+        """Hand out nothing more."""
+        self.is_over = True
+        self._again.clear()
+
+    def tasks_in(self, chunk: Chunk) -> int:
+        """How many tasks the chunk counts as, where workers are replaced after some number."""
+        return 1 if self.unit is None else -(-len(chunk.items) // self.unit)
+
+
+def feed(source: Fed, items: Iterable[Any], wake: Callable[[], None]) -> None:
+    """Put every item in as there is room; ``wake`` is called when one arrives where none was.
+
+    What the input raises ends the source; what is no Exception is raised here as well.
+    """
+    try:
+        for item in items:
+            if not source.wait_for_room():
+                return
+            source.items.append(item)
+            if len(source.items) == 1:
+                wake()
+    except BaseException as error:
+        source.end(error)
+        if not isinstance(error, Exception):
+            raise
+    else:
+        source.end()
+    finally:
+        wake()
+
+
+def no_call(*_: Any) -> None:
+    """Stands for the function of a job whose items bring their own."""

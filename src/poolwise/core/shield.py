@@ -1,0 +1,59 @@
+"""Holds Ctrl-C back while the main thread does the pool's bookkeeping.
+
+A KeyboardInterrupt may strike between any two instructions. In the middle of the state's changes
+it would leave tasks that nobody knows of; so for those moments SIGINT only leaves a note, and is
+raised when the bookkeeping is done. Waiting is not held back: the note ends it at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+_main_ident = threading.main_thread().ident
+
+
+class Shield:
+    """A context manager around bookkeeping; does nothing outside of the main thread.
+
+    :param wake: ends the wait that may be under way inside.
+    :param is_needed: False makes it do nothing at all.
+    """
+
+    __slots__ = ("_before", "_is_needed", "_is_up", "_noted", "_wake")
+
+    def __init__(self, wake: Callable[[], None], *, is_needed: bool = True) -> None:
+        self._wake = wake
+        self._is_needed = is_needed
+        self._is_up = False
+        self._noted: FrameType | None | bool = False
+        self._before: Any = None
+
+    def __enter__(self) -> Shield:
+        if self._is_needed and threading.get_ident() == _main_ident:
+            before = signal.getsignal(signal.SIGINT)
+            if callable(before):
+                self._noted, self._before = False, before
+                signal.signal(signal.SIGINT, self._note)
+                self._is_up = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._is_up:
+            return
+        self._is_up = False
+        signal.signal(signal.SIGINT, self._before)
+        if self._noted is not False:
+            self._before(signal.SIGINT, self._noted)
+
+    @property
+    def was_struck(self) -> bool:
+        """A Ctrl-C has come since the shield went up."""
+        return self._noted is not False
+
+    def _note(self, _: int, frame: FrameType | None) -> None:
+        self._noted = frame
+        self._wake()

@@ -1,0 +1,521 @@
+"""What is known of lanes and jobs, and what follows from it. Touches nothing, waits for nothing.
+
+:meth:`State.apply` takes an event and the time, and returns commands. The same code runs the real
+pool, the simulator and the tests, which compare lists.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from poolwise import errors
+from poolwise.core import contract as c
+from poolwise.core.batching import should_give_back
+from poolwise.core.job import Chunk, Job
+
+_START_TRIES = 3
+"""Workers that die in a row before they are ready; then waiting jobs fail instead of a storm of
+new processes. One could be bad luck; a measured reason for exactly three does not exist."""
+
+_ASK_AGAIN_NS = 5_000_000
+"""While lanes are idle and others hold items, this often it is asked whether to share those."""
+
+
+class Lane:
+    """One place where a chunk runs, as far as the core knows it.
+
+    ``since_ns`` is when the chunk in front began or last gave a sign of life. A lane that is stopped
+    early has an overdue task, or a ``victim``: the task that somebody wants stopped.
+    """
+
+    __slots__ = ("chunks", "id", "is_asked", "is_overdue", "is_ready", "is_stopping",
+                 "since_ns", "tasks_left", "victim")  # fmt: skip
+
+    def __init__(self, lane_id: int, tasks_left: int | None) -> None:
+        self.id = lane_id
+        self.tasks_left = tasks_left
+        self.chunks: deque[Chunk] = deque()
+        self.is_ready = False
+        self.is_stopping = False
+        self.is_asked = False
+        self.is_overdue = False
+        self.victim: object = None
+        self.since_ns = 0
+
+    @property
+    def can_take(self) -> bool:
+        """Ready, not on its way out, and allowed one more task."""
+        return self.is_ready and not self.is_stopping and self.tasks_left != 0
+
+
+class State:
+    """All lanes and all jobs of one pool.
+
+    :param most_lanes: how many lanes there may be at once.
+    :param tasks_per_lane: a lane is replaced after that many tasks (None: never).
+    :param starts_at_once: when one lane is needed, start all (forking later would be unsafe).
+    """
+
+    def __init__(
+        self, most_lanes: int, *, tasks_per_lane: int | None = None, starts_at_once: bool = True
+    ) -> None:
+        self.most_lanes = most_lanes
+        self.lanes: dict[int, Lane] = {}
+        self.jobs: deque[Job] = deque()
+        self.is_closing = False
+        self.is_hungry = True
+        self.counts = dict.fromkeys(("tasks", "chunks", "deaths", "retries", "given_back"), 0)
+        self._tasks_per_lane = tasks_per_lane
+        self._starts_at_once = starts_at_once
+        self._lane_ids = 0
+        self._failed_starts = 0
+        self._commands: list[c.Command] = []
+        self._now_ns = 0
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            c.LaneReady: self._lane_ready,
+            c.LaneDied: self._lane_died,
+            c.ChunkDone: self._chunk_done,
+            c.ChunkRefused: self._chunk_refused,
+            c.ChunkUnread: self._chunk_unread,
+            c.JobPosted: self._job_posted,
+            c.JobDropped: self._job_dropped,
+            c.TaskDropped: self._task_dropped,
+            c.PoolClosed: self._pool_closed,
+        }
+
+    @property
+    def wants_work(self) -> bool:
+        """More work would be begun at once: a lane is idle, or may be started."""
+        return self.is_hungry or len(self.lanes) < self.most_lanes
+
+    @property
+    def is_busy(self) -> bool:
+        """An event is to be expected from some lane."""
+        return any(job.open_items for job in self.jobs) or any(
+            not lane.is_ready or lane.is_stopping for lane in self.lanes.values()
+        )
+
+    # -- the two questions
+
+    def apply(self, event: c.Event, now_ns: int) -> list[c.Command]:
+        """Take note of what happened; return what follows at once."""
+        self._now_ns = now_ns
+        self._handlers[type(event)](event)
+        return self._said()
+
+    def assign(self, now_ns: int) -> list[c.Command]:
+        """Bring idle lanes and waiting jobs together; look after limits that have passed."""
+        self._now_ns = now_ns
+        self._stop_overdue()
+        self._feed_free_lanes()
+        self._start_lanes()
+        self._feed_ahead()
+        self._ask_for_shares()
+        self._end_lanes()
+        return self._said()
+
+    def next_look_ns(self) -> int | None:
+        """When :meth:`assign` should be asked again although nothing happened (None: never)."""
+        times = [limit for lane in self.lanes.values() if (limit := self._limit_ns(lane))]
+        if self.is_hungry and any(self._can_share(lane) for lane in self.lanes.values()):
+            times.append(self._now_ns + _ASK_AGAIN_NS)
+        return min(times, default=None)
+
+    def fail_all(self, error: BaseException) -> list[c.Command]:
+        """End every job with ``error``: nobody will work on them."""
+        for lane in self.lanes.values():
+            lane.chunks.clear()
+        for job in list(self.jobs):
+            self._end_job(job, error)
+        return self._said()
+
+    def _said(self) -> list[c.Command]:
+        commands, self._commands = self._commands, []
+        return commands
+
+    # -- events of lanes
+
+    def _lane_ready(self, event: c.LaneReady) -> None:
+        lane = self.lanes[event.lane]
+        lane.is_ready = True
+        self._failed_starts = 0
+
+    def _lane_died(self, event: c.LaneDied) -> None:
+        lane = self.lanes.pop(event.lane)
+        if not lane.is_stopping:
+            self.counts["deaths"] += 1
+        chunks = list(lane.chunks)
+        for chunk in reversed(chunks[1:]):
+            self._put_back(chunk, chunk.done)
+        if chunks:
+            self._put_back_running(chunks[0], lane, event.death)
+        if lane.is_ready or lane.is_stopping:
+            return  # a new one is started when work waits for it
+        self._failed_starts += 1
+        if event.failure is not None or self._failed_starts >= _START_TRIES:
+            self._give_up(event)
+
+    def _give_up(self, event: c.LaneDied) -> None:
+        if any(lane.is_ready for lane in self.lanes.values()):
+            return
+        self._failed_starts = 0
+        error = _initializer_failed(event)
+        for job in list(self.jobs):
+            if job.has_calls:
+                self._fail_waiting_calls(job, error)
+            else:
+                self._end_job(job, error)
+
+    # -- events of chunks
+
+    def _chunk_done(self, event: c.ChunkDone) -> None:
+        lane, outcome = self.lanes[event.lane], event.outcome
+        chunk = next((held for held in lane.chunks if held.id == event.chunk_id), None)
+        if chunk is None:  # its job was ended meanwhile
+            return
+        lane.since_ns = self._now_ns
+        self._take_shares(chunk, outcome.returned)
+        self._account(chunk, outcome)
+        if outcome.is_last:
+            lane.chunks.remove(chunk)
+            lane.is_asked = False
+        self._deliver(chunk, outcome.first, outcome.values, outcome.errors)
+
+    def _account(self, chunk: Chunk, outcome: c.Outcome) -> None:
+        self.counts["tasks"] += len(outcome.values)
+        chunk.done += len(outcome.values)
+        if outcome.values:
+            chunk.job.sizer.observe(
+                len(outcome.values), outcome.run_ns, nbytes=outcome.nbytes
+            )
+
+    def _take_shares(self, chunk: Chunk, returned: int) -> None:
+        if not returned:
+            return
+        kept = chunk.done if returned < 0 else len(chunk.items) - returned
+        self.counts["given_back"] += len(chunk.items) - kept
+        self._put_back(chunk, kept)
+        chunk.items = chunk.items[:kept]
+
+    def _chunk_refused(self, event: c.ChunkRefused) -> None:
+        chunk = self._withdraw(event.lane, event.chunk_id)
+        if chunk is not None and event.is_function:
+            self._end_job(chunk.job, event.error)
+        else:
+            self._split_or_fail(chunk, event.error)
+
+    def _chunk_unread(self, event: c.ChunkUnread) -> None:
+        chunk = self._withdraw(event.lane, event.chunk_id)
+        if chunk is None:
+            return
+        function = chunk.job.function
+        if event.is_function and not function.by_value:
+            function.carry_code()
+            self._put_back(chunk, 0)
+        elif event.is_function:
+            self._deliver(chunk, 0, [None] * chunk.rest, dict.fromkeys(range(chunk.rest), event.error))
+        else:
+            self._split_or_fail(chunk, _not_loadable(event.error, chunk))
+
+    def _withdraw(self, lane_id: int, chunk_id: int) -> Chunk | None:
+        lane = self.lanes[lane_id]
+        for chunk in lane.chunks:
+            if chunk.id == chunk_id:
+                lane.chunks.remove(chunk)
+                lane.since_ns = self._now_ns
+                return chunk
+        return None
+
+    def _split_or_fail(self, chunk: Chunk | None, error: BaseException) -> None:
+        """One of the items is bad: fail it when it is alone, else halve until it is."""
+        if chunk is None:
+            return
+        size = len(chunk.items)
+        if size == 1:
+            self._deliver(chunk, 0, [None], {0: error})
+            return
+        self._put_back(chunk, size // 2)
+        self._put_back(chunk.part(0, size // 2), 0)
+
+    # -- events of jobs
+
+    def _job_posted(self, event: c.JobPosted) -> None:
+        self.jobs.append(event.job)
+        self._end_if_done(event.job)
+
+    def _job_dropped(self, event: c.JobDropped) -> None:
+        event.job.drop()
+        self._end_if_done(event.job)
+
+    def _task_dropped(self, event: c.TaskDropped) -> None:
+        for lane in self.lanes.values():
+            for chunk in lane.chunks:
+                if event.task in chunk.items[chunk.done :]:
+                    self._drop_task_in(lane, event.task)
+                    return
+
+    def _drop_task_in(self, lane: Lane, task: object) -> None:
+        """Stop the lane if it runs the task; if the task waits behind another, ask for it back."""
+        running = lane.chunks[0]
+        if running.rest and running.items[running.done] is task:
+            lane.victim = task
+            self._stop(lane, kill=True)
+        elif not lane.is_asked:
+            lane.is_asked = True
+            self._commands.append(c.AskBack(lane.id))
+
+    def _pool_closed(self, _: c.PoolClosed) -> None:
+        self.is_closing = True
+        for job in list(self.jobs):
+            self._end_if_done(job)
+
+    # -- what becomes of items
+
+    def _put_back(self, chunk: Chunk, first: int, **changes: Any) -> None:
+        """The chunk's items from ``first`` on shall go again."""
+        job = chunk.job
+        if first >= len(chunk.items):
+            return
+        if job.is_over:
+            job.open_items -= len(chunk.items) - first
+            self._end_if_done(job)
+            return
+        job.put_back(chunk.part(first, len(chunk.items), **changes))
+
+    def _put_back_running(self, chunk: Chunk, lane: Lane, death: errors.Death) -> None:
+        """The lane died over ``chunk``: blame the item that ran if it is known, else try singly."""
+        at = chunk.done
+        if not chunk.rest:
+            return
+        if lane.victim is not None and lane.victim is not chunk.items[at]:
+            self._put_back(chunk, at)  # it was done before the lane could be stopped
+        elif lane.victim is None and not lane.is_overdue and chunk.rest > 1:
+            self._put_back(chunk, at, is_alone=True)
+        else:
+            self._put_back(chunk, at + 1)
+            self._blame(chunk, at, lane, death)
+
+    def _blame(self, chunk: Chunk, at: int, lane: Lane, death: errors.Death) -> None:
+        if lane.victim is None and chunk.attempt < chunk.job.rules.retries:
+            self._retry(chunk, at)
+            return
+        if lane.victim is not None:
+            error: BaseException = errors.TaskCancelled("stopped by cancel(force=True)")
+        elif lane.is_overdue:
+            error = _timed_out(chunk, at)
+        else:
+            error = _died(chunk, at, death)
+        self._deliver(chunk, at, [None], {0: error})
+
+    def _retry(self, chunk: Chunk, at: int) -> None:
+        self.counts["retries"] += 1
+        chunk.job.put_back(chunk.part(at, at + 1, attempt=chunk.attempt + 1, is_alone=True))
+
+    def _deliver(
+        self, chunk: Chunk, first: int, values: list[Any], failed: dict[int, BaseException]
+    ) -> None:
+        job = chunk.job
+        if failed and job.rules.retry_on and chunk.attempt < job.rules.retries:
+            self._deliver_all_but(chunk, first, values, failed)
+            return
+        job.open_items -= len(values)
+        if values and not job.is_over:
+            self._commands.append(c.Deliver(chunk, first, values, failed))
+        self._end_if_done(job)
+
+    def _deliver_all_but(
+        self, chunk: Chunk, first: int, values: list[Any], failed: dict[int, BaseException]
+    ) -> None:
+        """Deliver each by itself, but run those again whose error is worth another try."""
+        for at, value in enumerate(values):
+            error = failed.get(at)
+            if isinstance(error, chunk.job.rules.retry_on):
+                self._retry(chunk, first + at)
+                continue
+            chunk.job.open_items -= 1
+            said = {} if error is None else {0: error}
+            self._commands.append(c.Deliver(chunk, first + at, [value], said))
+        self._end_if_done(chunk.job)
+
+    def _fail_waiting_calls(self, job: Job, error: BaseException) -> None:
+        """The calls that wait fail; the job goes on, for the next call may find a better day."""
+        while (chunk := job.take(1, None)) is not None:
+            size = len(chunk.items)
+            self._deliver(chunk, 0, [None] * size, dict.fromkeys(range(size), error))
+
+    def _end_if_done(self, job: Job) -> None:
+        if job in self.jobs and (job.is_done or (job.is_over and not job.open_items)):
+            self._end_job(job, job.source.error)
+
+    def _end_job(self, job: Job, error: BaseException | None) -> None:
+        job.drop()
+        self.jobs.remove(job)
+        self._commands.append(c.EndJob(job, error))
+
+    # -- assigning
+
+    def _feed_free_lanes(self) -> None:
+        self.is_hungry = False
+        for lane in self.lanes.values():
+            if lane.can_take and not lane.chunks and not self._send_next(lane):
+                self.is_hungry = True
+                break
+
+    def _feed_ahead(self) -> None:
+        """Give lanes their next chunk early enough that they need not wait for it."""
+        if self.is_hungry or not self.jobs:
+            return
+        for lane in self.lanes.values():
+            if len(lane.chunks) != 1 or not lane.can_take:
+                continue
+            held = lane.chunks[0]
+            if held.job.sizer.wants_another(held.rest, self._now_ns - lane.since_ns):
+                self._send_next(lane)
+
+    def _send_next(self, lane: Lane) -> bool:
+        jobs = self.jobs
+        for _ in range(len(jobs)):
+            job = jobs[0]
+            jobs.rotate(-1)
+            chunk = job.take(self.most_lanes, lane.tasks_left)
+            if chunk is not None:
+                self._send(lane, chunk)
+                return True
+        return False
+
+    def _send(self, lane: Lane, chunk: Chunk) -> None:
+        if not lane.chunks:
+            lane.since_ns = self._now_ns
+        lane.chunks.append(chunk)
+        if lane.tasks_left is not None:
+            lane.tasks_left = max(0, lane.tasks_left - chunk.job.tasks_in(chunk))
+        self.counts["chunks"] += 1
+        self._commands.append(c.SendChunk(lane.id, chunk))
+
+    def _start_lanes(self) -> None:
+        """Start lanes for work that waits: one for each item, or all where that is the rule."""
+        waiting = sum(job.waiting for job in self.jobs)
+        starting = sum(not lane.is_ready for lane in self.lanes.values())
+        room = self.most_lanes - sum(not lane.is_stopping for lane in self.lanes.values())
+        wanted = room if self._starts_at_once and waiting else min(room, waiting - starting)
+        for _ in range(wanted):
+            self._start_lane()
+
+    def start_all(self) -> list[c.Command]:
+        """Start every lane now, work or not."""
+        while len(self.lanes) < self.most_lanes:
+            self._start_lane()
+        return self._said()
+
+    def _start_lane(self) -> None:
+        self._lane_ids += 1
+        self.lanes[self._lane_ids] = Lane(self._lane_ids, self._tasks_per_lane)
+        self._commands.append(c.StartLane(self._lane_ids))
+
+    def _end_lanes(self) -> None:
+        """End lanes that have run all the tasks they may, and all when nothing more will come."""
+        is_over = self.is_closing and not self.jobs
+        for lane in self.lanes.values():
+            if lane.is_stopping or lane.chunks or not lane.is_ready:
+                continue
+            if is_over or lane.tasks_left == 0:
+                self._stop(lane, kill=False)
+
+    def _stop(self, lane: Lane, *, kill: bool) -> None:
+        lane.is_stopping = True
+        self._commands.append(c.StopLane(lane.id, kill))
+
+    # -- sharing and limits
+
+    def _ask_for_shares(self) -> None:
+        """Lanes are idle, nothing waits: ask those that hold most for what they have not begun."""
+        idle = sum(lane.can_take and not lane.chunks for lane in self.lanes.values())
+        if not idle:
+            return
+        loaded = [lane for lane in self.lanes.values() if self._can_share(lane)]
+        loaded.sort(key=self._rest_ns, reverse=True)
+        for lane in loaded[:idle]:
+            if self._should_share(lane):
+                lane.is_asked = True
+                self._commands.append(c.AskBack(lane.id))
+
+    def _can_share(self, lane: Lane) -> bool:
+        if lane.is_asked or lane.is_stopping or not lane.chunks:
+            return False
+        return len(lane.chunks) > 1 or lane.chunks[0].rest > 1
+
+    def _should_share(self, lane: Lane) -> bool:
+        rest = sum(chunk.rest for chunk in lane.chunks) - 1
+        held_ns = self._now_ns - lane.since_ns
+        return should_give_back(held_ns, rest, lane.chunks[0].job.sizer.item_ns)
+
+    def _rest_ns(self, lane: Lane) -> float:
+        return sum(chunk.rest * (chunk.job.sizer.item_ns or 0.0) for chunk in lane.chunks)
+
+    def _limit_ns(self, lane: Lane) -> int | None:
+        if not lane.chunks or lane.is_stopping:
+            return None
+        limit_s = lane.chunks[0].job.rules.task_timeout_s
+        return None if limit_s is None else lane.since_ns + round(limit_s * 1e9)
+
+    def _stop_overdue(self) -> None:
+        for lane in self.lanes.values():
+            limit_ns = self._limit_ns(lane)
+            if limit_ns is not None and limit_ns <= self._now_ns:
+                lane.is_overdue = True
+                self._stop(lane, kill=True)
+
+
+# -- the words of the errors
+
+
+def _name(chunk: Chunk) -> str:
+    call: Any = chunk.job.function.call
+    if chunk.job.has_calls and (task_call := getattr(chunk.items[0], "call", None)):
+        call = task_call[0]
+    return getattr(call, "__qualname__", None) or repr(call)
+
+
+def _which(chunk: Chunk, at: int) -> str:
+    return _name(chunk) if chunk.job.has_calls else f"item {chunk.start + at} of {_name(chunk)}"
+
+
+def _died(chunk: Chunk, at: int, death: errors.Death) -> errors.PoolwiseError:
+    message = (
+        f"worker {death.pid} {death.how} while it ran {_which(chunk, at)}. Likely cause: "
+        f"{death.why}. Only this task failed; the pool goes on. retries=1 would try it once more."
+    )
+    item = None if chunk.job.has_calls else chunk.start + at
+    error: errors.PoolwiseError = errors.WorkerDied(message, death.pid, death.exitcode, item)
+    return error
+
+
+def _timed_out(chunk: Chunk, at: int) -> errors.TaskTimeout:
+    return errors.TaskTimeout(
+        f"{_which(chunk, at)} ran longer than its limit of {chunk.job.rules.task_timeout_s} s; "
+        "its worker was stopped and replaced. Only this task failed."
+    )
+
+
+def _not_loadable(error: BaseException, chunk: Chunk) -> errors.ArgumentNotLoadable:
+    said = errors.ArgumentNotLoadable(
+        f"{_which(chunk, 0)} could not be rebuilt in the worker: {error!r}"
+    )
+    said.__cause__ = error
+    return said
+
+
+def _initializer_failed(event: c.LaneDied) -> errors.PoolwiseError:
+    if event.failure is not None:
+        message = f"the initializer raised {event.failure!r}, so no worker could start"
+    else:
+        message = (
+            f"workers end before they are ready: the last, {event.death.pid}, {event.death.how}. "
+            f"Likely cause: {event.death.why}. Look at the initializer, and at what importing "
+            "the main module does."
+        )
+    error: errors.PoolwiseError = errors.InitializerFailed(message)
+    error.__cause__ = event.failure
+    return error
