@@ -1,0 +1,452 @@
+"""Lanes that are child processes: a pair of pipes each, nothing shared between two of them.
+
+Processes are started through the user's own multiprocessing context, so that what a program sets
+there (start method, executable, preloads, its own Process class) holds, and a worker looks to
+the program as one of the standard pool's.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from poolwise import errors
+from poolwise.core import contract as c
+from poolwise.wire import codec, death, failures, frames, pipes
+from poolwise.worker.main import serve
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+    from multiprocessing.process import BaseProcess
+
+    from poolwise.core.job import Chunk, Function
+
+_SPIN_NS = 50_000
+"""As in the worker: look this long before sleeping, where the last look paid."""
+
+_GRACE_S = 0.15
+"""Workers that are ended get SIGTERM first, and SIGKILL when they have not left after this."""
+
+_READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
+
+
+class _Lane:
+    """What this process holds of one worker."""
+
+    __slots__ = ("awaits_again", "held", "id", "known", "process", "reader", "result_fd", "task_fd",
+                 "watch_fd", "watch_is_ours", "writer")  # fmt: skip
+
+    def __init__(self, lane_id: int, process: BaseProcess, task_fd: int, result_fd: int) -> None:
+        self.id = lane_id
+        self.process = process
+        self.task_fd = task_fd
+        self.result_fd: int | None = result_fd
+        self.writer = frames.FrameWriter(task_fd)
+        self.reader = frames.FrameReader(result_fd)
+        self.known: set[int] = set()
+        self.watch_fd, self.watch_is_ours = death.open_watch(process)
+        self.awaits_again: c.ChunkDone | None = None
+        self.held: deque[frames.Frame] = deque()
+
+
+class Processes:
+    """The back end of process pools.
+
+    :param context: makes the processes (``multiprocessing.get_context()``).
+    :param name: processes are named ``ForkPoolWorker-1`` and so on, with this for ``PoolWorker``.
+    :param daemon: as of ``multiprocessing.Process``; daemons may not have children.
+    """
+
+    def __init__(
+        self,
+        context: BaseContext,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        name: str = "PoolWorker",
+        daemon: bool = False,
+    ) -> None:
+        self._context = context
+        self._initializer = initializer
+        self._initargs = initargs
+        self._name = name
+        self._daemon = daemon
+        self._lanes: dict[int, _Lane] = {}
+        self._functions: weakref.WeakValueDictionary[int, Function] = weakref.WeakValueDictionary()
+        self._events: list[c.Event] = []
+        self._poll = select.poll()
+        self._on_ready: dict[int, Callable[[int], None]] = {}
+        self._spin_ns = 0
+        self._is_open = False
+
+    @property
+    def processes(self) -> list[BaseProcess]:
+        """The processes of the lanes that live, in the order they were started."""
+        return [lane.process for lane in list(self._lanes.values())]
+
+    # -- the five verbs
+
+    def open(self) -> Processes:
+        self._life_reader, life_writer = os.pipe()
+        self._life_writer = pipes.own(life_writer)
+        wake_reader, wake_writer = os.pipe()
+        self._wake_reader, self._wake_writer = pipes.own(wake_reader), pipes.own(wake_writer)
+        os.set_blocking(wake_reader, False)
+        os.set_blocking(wake_writer, False)
+        self._watch(wake_reader, select.POLLIN, self._drain_wakes)
+        self._is_open = True
+        return self
+
+    def start_lane(self, lane: int) -> None:
+        try:
+            self._lanes[lane] = self._start(lane)
+        except Exception as error:  # noqa: BLE001 - fork or spawn failed; said as the lane's death
+            self._events.append(c.LaneDied(lane, errors.Death(None, None), error))
+
+    def send(self, lane: int, chunk: Chunk | None) -> None:
+        held = self._lanes[lane]
+        try:
+            if chunk is None:
+                held.writer.write(codec.GIVE_BACK, ())
+            elif self._send_function(held, chunk):
+                self._send_items(held, chunk)
+        except BrokenPipeError:
+            return  # it has died: the event is on its way
+        if held.writer.pending_bytes:
+            self._watch(held.task_fd, select.POLLOUT, lambda _: self._write_more(held))
+
+    def stop_lane(self, lane: int, *, kill: bool) -> None:
+        held = self._lanes.get(lane)
+        if held is None:
+            return
+        if kill:
+            held.process.kill()
+            return
+        try:
+            held.writer.write(codec.STOP, ())
+        except BrokenPipeError:
+            pass  # it has died: the event is on its way
+
+    def close(self) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
+        lanes = list(self._lanes.values())
+        for lane in lanes:
+            lane.process.terminate()
+        _wait_for_ends(lanes, _GRACE_S)
+        for lane in lanes:
+            if lane.process.is_alive():
+                lane.process.kill()
+            lane.process.join()
+            self._discard(lane)
+        for fd in (self._wake_reader, self._wake_writer, self._life_writer):
+            pipes.disown(fd)
+        os.close(self._life_reader)
+
+    # -- the inbox
+
+    def wait(self, timeout_s: float | None) -> list[c.Event]:
+        if self._events:
+            timeout_s = 0
+        for fd, mask in self._wait_ready(timeout_s):
+            self._on_ready[fd](mask)
+        events, self._events = self._events, []
+        return events
+
+    def wake(self) -> None:
+        if self._is_open:
+            try:
+                os.write(self._wake_writer, b"w")
+            except BlockingIOError:
+                pass  # full: it will wake
+
+    def _wait_ready(self, timeout_s: float | None) -> list[tuple[int, int]]:
+        ready = self._poll.poll(0)
+        if ready or timeout_s == 0:
+            return ready
+        if self._spin_ns:
+            ready = self._look_a_while()
+        if not ready:
+            begun_ns = time.perf_counter_ns()
+            ready = self._poll.poll(None if timeout_s is None else timeout_s * 1000.0)
+            quick = time.perf_counter_ns() - begun_ns < 2 * _SPIN_NS
+            self._spin_ns = _SPIN_NS if quick else 0
+        return ready
+
+    def _look_a_while(self) -> list[tuple[int, int]]:
+        until_ns = time.perf_counter_ns() + self._spin_ns
+        while not (ready := self._poll.poll(0)):
+            if time.perf_counter_ns() > until_ns:
+                break
+            os.sched_yield()
+        return ready
+
+    def _watch(self, fd: int, mask: int, act: Callable[[int], None]) -> None:
+        self._poll.register(fd, mask)
+        self._on_ready[fd] = act
+
+    def _unwatch(self, fd: int) -> None:
+        if self._on_ready.pop(fd, None) is not None:
+            self._poll.unregister(fd)
+
+    def _drain_wakes(self, _: int) -> None:
+        try:
+            os.read(self._wake_reader, 4096)
+        except BlockingIOError:
+            pass
+
+    # -- starting
+
+    def _start(self, number: int) -> _Lane:
+        task_reader, task_writer = pipes.open_pipe()
+        result_reader, result_writer = pipes.open_pipe()
+        for fd in (task_writer, result_reader):
+            os.set_blocking(pipes.own(fd), False)
+        try:
+            ends = pipes.WorkerEnds(task_reader, result_writer, self._life_reader)
+            process = self._context.Process(  # type: ignore[attr-defined]
+                target=serve, args=(ends, self._initializer, self._initargs)
+            )
+            process.name = process.name.replace("Process", self._name)
+            process.daemon = self._daemon
+            with _sigint_blocked(), _quiet_about_threads():
+                process.start()
+            lane = _Lane(number, process, task_writer, result_reader)
+        except BaseException:
+            pipes.disown(task_writer)
+            pipes.disown(result_reader)
+            raise
+        finally:
+            os.close(task_reader)
+            os.close(result_writer)
+        self._watch(result_reader, select.POLLIN, lambda _: self._read(lane))
+        self._watch(lane.watch_fd, select.POLLIN, lambda _: self._bury(lane))
+        return lane
+
+    # -- sending
+
+    def _send_function(self, lane: _Lane, chunk: Chunk) -> bool:
+        """See to it that the lane knows the chunk's function; False when it cannot be pickled."""
+        function = chunk.job.function
+        if chunk.job.has_calls or function.id in lane.known:
+            return True
+        try:
+            if function.pickled is None:
+                by_value = function.by_value or self._is_out_of_reach(function.call)
+                function.pickled = codec.dumps_function(function.call, by_value=by_value)
+        except Exception as error:  # noqa: BLE001 - anything can happen in __reduce__
+            self._events.append(c.ChunkRefused(lane.id, chunk.id, error, is_function=True))
+            return False
+        self._functions[function.id] = function
+        gone = [known for known in lane.known if known not in self._functions]
+        lane.known.difference_update(gone)
+        lane.known.add(function.id)
+        lane.writer.write(
+            codec.FUNCTION, (codec.dumps((function.id, function.pickled, gone)),)
+        )
+        return True
+
+    def _is_out_of_reach(self, call: Callable[..., Any]) -> bool:
+        """Defined at a prompt or in a notebook, where a fresh interpreter cannot import it."""
+        if getattr(call, "__module__", None) != "__main__":
+            return False
+        import __main__
+
+        started_fresh = self._context.get_start_method() != "fork"
+        return started_fresh and not hasattr(__main__, "__file__")
+
+    def _send_items(self, lane: _Lane, chunk: Chunk) -> None:
+        job = chunk.job
+        try:
+            if job.has_calls:
+                calls = [task.call for task in chunk.items]
+                pickled = codec.dumps_calls((0, job.prompt_ns), calls)
+            else:
+                pickled = codec.dumps_items((job.function.id, job.prompt_ns), job.mode, chunk.items)
+        except Exception as error:  # noqa: BLE001 - anything can happen in __reduce__
+            self._events.append(c.ChunkRefused(lane.id, chunk.id, error))
+            return
+        lane.writer.write(codec.CHUNK, (codec.pack_chunk_id(chunk.id), pickled))
+
+    def _write_more(self, lane: _Lane) -> None:
+        try:
+            is_through = lane.writer.flush()
+        except BrokenPipeError:
+            is_through = True  # it has died: the event is on its way
+        if is_through:
+            self._unwatch(lane.task_fd)
+
+    # -- receiving
+
+    def _read(self, lane: _Lane) -> bool:
+        """Take in what a worker says; False when there is nothing (more)."""
+        try:
+            said = lane.reader.read()
+        except BlockingIOError:
+            return False
+        except EOFError:
+            self._end_of_results(lane)
+            return False
+        for frame in said:
+            if lane.awaits_again is None or frame[0] == codec.APART:
+                self._hear(lane, *frame)
+            else:
+                lane.held.append(frame)
+        return True
+
+    def _end_of_results(self, lane: _Lane) -> None:
+        if lane.result_fd is not None:
+            self._unwatch(lane.result_fd)
+            pipes.disown(lane.result_fd)
+            lane.result_fd = None
+            lane.process.kill()  # as a rule it has ended; one that only lost its pipe is no use
+
+    def _hear(self, lane: _Lane, kind: int, payload: memoryview) -> None:
+        if kind == codec.ANSWER:
+            self._hear_answer(lane, payload)
+        elif kind == codec.APART:
+            self._hear_apart(lane, payload)
+        elif kind == codec.READY:
+            self._events.append(c.LaneReady(lane.id))
+        elif kind == codec.UNREAD:
+            chunk_id, is_function, failure = codec.loads(payload)
+            error = failures.decode(failure)
+            self._events.append(c.ChunkUnread(lane.id, chunk_id, error, is_function))
+        else:
+            failure = failures.decode(codec.loads(payload))
+            self._bury(lane, failure)
+
+    def _hear_answer(self, lane: _Lane, payload: memoryview) -> None:
+        head = codec.AnswerHead.unpack(payload)
+        outcome = c.Outcome(
+            head.first, [], {}, head.run_ns, len(payload), head.returned, bool(head.is_last)
+        )
+        try:
+            values, failed = codec.loads_values(payload)
+        except Exception as error:  # noqa: BLE001 - anything can happen in __setstate__
+            self._hear_unreadable(lane, head, outcome, error)
+            return
+        outcome.errors = {at: failures.decode(failed[at]) for at in failed}
+        outcome.values = _load_each(values, outcome.errors) if head.is_apart else values
+        self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
+
+    def _hear_unreadable(
+        self, lane: _Lane, head: codec.AnswerHead, outcome: c.Outcome, error: Exception
+    ) -> None:
+        """One of the values cannot be rebuilt here: find out which, from the worker."""
+        outcome.values = [None] * head.count
+        outcome.errors = dict.fromkeys(range(head.count), _not_loadable(error))
+        if head.count > 1:
+            lane.awaits_again = c.ChunkDone(lane.id, head.chunk_id, outcome)
+            lane.writer.write(codec.AGAIN, (codec.dumps((head.chunk_id, head.first)),))
+        else:
+            self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
+
+    def _hear_apart(self, lane: _Lane, payload: memoryview) -> None:
+        """The values of an answer that could not be read, one by one, if the worker still has them."""
+        done = lane.awaits_again
+        _, _, pickled = codec.loads(payload)
+        if done is None:
+            return
+        if pickled is not None:
+            done.outcome.errors = {}
+            done.outcome.values = _load_each(pickled, done.outcome.errors)
+        self._go_on(lane, done)
+
+    def _go_on(self, lane: _Lane, done: c.ChunkDone) -> None:
+        """Take up what was held back while an answer was awaited."""
+        lane.awaits_again = None
+        self._events.append(done)
+        while lane.held and lane.awaits_again is None:
+            self._hear(lane, *lane.held.popleft())
+
+    # -- the end of a lane
+
+    def _bury(self, lane: _Lane, failure: BaseException | None = None) -> None:
+        """The worker has ended, or its initializer failed: hear its last words, report the death."""
+        while lane.result_fd is not None and self._read(lane):
+            pass
+        if lane.id not in self._lanes:
+            return  # its last words were that the initializer failed
+        if lane.awaits_again is not None:
+            self._go_on(lane, lane.awaits_again)
+        lane.process.join()
+        death = errors.Death(lane.process.pid, lane.process.exitcode)
+        self._discard(lane)
+        self._events.append(c.LaneDied(lane.id, death, failure))
+
+    def _discard(self, lane: _Lane) -> None:
+        del self._lanes[lane.id]
+        self._unwatch(lane.watch_fd)
+        self._unwatch(lane.task_fd)
+        if lane.result_fd is not None:
+            self._unwatch(lane.result_fd)
+            pipes.disown(lane.result_fd)
+        pipes.disown(lane.task_fd)
+        if lane.watch_is_ours:
+            os.close(lane.watch_fd)
+        lane.process.close()
+
+
+def _load_each(pickled: list[bytes], failed: dict[int, BaseException]) -> list[Any]:
+    """Unpickle values one by one; those that cannot be rebuilt are named in ``failed``."""
+    values: list[Any] = []
+    for at, one in enumerate(pickled):
+        try:
+            values.append(codec.loads(one))
+        except Exception as error:  # noqa: BLE001 - anything can happen in __setstate__
+            failed[at] = _not_loadable(error)
+            values.append(None)
+    return values
+
+
+def _not_loadable(error: Exception) -> errors.ResultNotLoadable:
+    said = errors.ResultNotLoadable(
+        f"the task ended well but its result cannot be rebuilt in this process: {error!r}"
+    )
+    said.__cause__ = error
+    return said
+
+
+def _wait_for_ends(lanes: list[_Lane], timeout_s: float) -> None:
+    poll = select.poll()
+    left = {lane.watch_fd for lane in lanes}
+    for fd in left:
+        poll.register(fd, select.POLLIN)
+    until = time.monotonic() + timeout_s
+    while left and (left_s := until - time.monotonic()) > 0:
+        for fd, _ in poll.poll(left_s * 1000.0):
+            poll.unregister(fd)
+            left.discard(fd)
+
+
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """A worker that is being started must not meet Ctrl-C before it knows what to do with it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _quiet_about_threads() -> Iterator[None]:
+    """Python 3.12 warns when a process with threads forks; our helper thread is none to warn of."""
+    ours = {thread for thread in threading.enumerate() if thread.name == "poolwise-helper"}
+    if not ours or threading.active_count() > len(ours) + 1:
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield

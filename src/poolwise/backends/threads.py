@@ -1,0 +1,230 @@
+"""Lanes that are threads of this process, and one that is the calling thread itself.
+
+Both run chunks as a worker process does (``worker/run.py``); nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from poolwise import errors
+from poolwise.core import contract as c
+from poolwise.worker.run import ChunkRun
+
+if TYPE_CHECKING:
+    from poolwise.core.job import Chunk
+
+
+class _Events:
+    """An inbox that any thread may put events into."""
+
+    def __init__(self) -> None:
+        self._events: deque[c.Event] = deque()
+        self._bell = threading.Event()
+
+    def put(self, event: c.Event) -> None:
+        self._events.append(event)
+        self._bell.set()
+
+    def wait(self, timeout_s: float | None) -> list[c.Event]:
+        if not self._events and timeout_s != 0:
+            self._bell.wait(timeout_s)
+        self._bell.clear()
+        events = []
+        while self._events:
+            events.append(self._events.popleft())
+        return events
+
+    def wake(self) -> None:
+        self._bell.set()
+
+
+def _as_raised(error: BaseException) -> BaseException:
+    return error
+
+
+def _unless_interrupted(error: BaseException) -> BaseException:
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    return error
+
+
+class _Lane:
+    """One thread and the chunks it was handed."""
+
+    def __init__(
+        self,
+        lane_id: int,
+        events: _Events,
+        describe: Callable[[BaseException], BaseException] = _as_raised,
+    ) -> None:
+        self.id = lane_id
+        self._events = events
+        self._describe = describe
+        self._tasks: SimpleQueue[Chunk | None] = SimpleQueue()
+        self.running: ChunkRun | None = None
+        self.is_left = False
+        """Nobody listens to this lane any more: a thread cannot be ended, only left."""
+
+    def serve(self, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
+        try:
+            if initializer is not None:
+                initializer(*initargs)
+        except BaseException as error:  # noqa: BLE001 - SystemExit and the like fail it as well
+            self._tell(c.LaneDied(self.id, errors.Death(None, None), error))
+            return
+        self._tell(c.LaneReady(self.id))
+        while (chunk := self._tasks.get()) is not None:
+            self.run(chunk)
+            del chunk
+        self._tell(c.LaneDied(self.id, errors.Death(None, 0)))
+
+    def run(self, chunk: Chunk) -> None:
+        job = chunk.job
+        items = [task.call for task in chunk.items] if job.has_calls else list(chunk.items)
+        self.running = ChunkRun(
+            chunk.id,
+            job.function.call,
+            job.mode,
+            items,
+            job.prompt_ns,
+            self._answer,
+            self._describe,
+        )
+        self.running.run()
+        self.running = None
+
+    def put(self, chunk: Chunk | None) -> None:
+        self._tasks.put(chunk)
+
+    def give_back(self) -> None:
+        """Return what has not begun: the rest of the chunk that runs, and those behind it."""
+        running = self.running
+        if running is not None:
+            running.give_back()
+        while not self._tasks.empty():
+            chunk = self._tasks.get()
+            if chunk is None:
+                self._tasks.put(None)
+                return
+            self._answer(chunk.id, 0, [], {}, 0, -1, last=True)
+
+    def _answer(  # noqa: PLR0913 - one message, unpacked
+        self,
+        chunk_id: int,
+        first: int,
+        values: list[Any],
+        failed: dict[int, BaseException],
+        run_ns: int,
+        returned: int,
+        *,
+        last: bool,
+    ) -> None:
+        outcome = c.Outcome(first, values, failed, run_ns, 0, returned, last)
+        self._tell(c.ChunkDone(self.id, chunk_id, outcome))
+
+    def _tell(self, event: c.Event) -> None:
+        if not self.is_left:
+            self._events.put(event)
+
+
+class Threads:
+    """The back end of thread pools: for work that waits, or releases the GIL.
+
+    A thread cannot be stopped from outside. A lane that is killed (time limit, terminate) is left
+    to end by itself, and nobody listens to it any more.
+    """
+
+    def __init__(
+        self, initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = ()
+    ) -> None:
+        self._initializer = initializer
+        self._initargs = initargs
+        self._events = _Events()
+        self._lanes: dict[int, _Lane] = {}
+
+    def open(self) -> _Events:
+        return self._events
+
+    def start_lane(self, lane: int) -> None:
+        made = self._lanes[lane] = _Lane(lane, self._events)
+        threading.Thread(
+            target=made.serve,
+            args=(self._initializer, self._initargs),
+            name=f"poolwise-lane-{lane}",
+            daemon=True,
+        ).start()
+
+    def send(self, lane: int, chunk: Chunk | None) -> None:
+        if chunk is None:
+            self._lanes[lane].give_back()
+        else:
+            self._lanes[lane].put(chunk)
+
+    def stop_lane(self, lane: int, *, kill: bool) -> None:
+        held = self._lanes.get(lane)
+        if held is None:
+            return
+        if kill:
+            held.is_left = True
+            self._events.put(c.LaneDied(lane, errors.Death(None, None)))
+        held.put(None)
+
+    def close(self) -> None:
+        for lane in self._lanes.values():
+            lane.is_left = True
+            lane.put(None)
+        self._lanes.clear()
+
+
+class Serial:
+    """The back end that runs everything in the thread that waits for it: one lane, no parallelism.
+
+    For debugging (breakpoints work, tracebacks are whole) and for work too small to share. Ctrl-C
+    strikes the task that runs, and ends the pool.
+    """
+
+    def __init__(
+        self, initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = ()
+    ) -> None:
+        self._initializer = initializer
+        self._initargs = initargs
+        self._events = _Events()
+        self._lane = _Lane(0, self._events, _unless_interrupted)
+        self._chunks: deque[Chunk] = deque()
+
+    def open(self) -> Serial:
+        return self
+
+    def start_lane(self, lane: int) -> None:
+        self._lane = _Lane(lane, self._events, _unless_interrupted)
+        try:
+            if self._initializer is not None:
+                self._initializer(*self._initargs)
+        except BaseException as error:  # noqa: BLE001 - as in a worker
+            self._events.put(c.LaneDied(lane, errors.Death(None, None), error))
+        else:
+            self._events.put(c.LaneReady(lane))
+
+    def send(self, lane: int, chunk: Chunk | None) -> None:
+        if chunk is not None:
+            self._chunks.append(chunk)
+
+    def stop_lane(self, lane: int, *, kill: bool) -> None:
+        self._events.put(c.LaneDied(lane, errors.Death(None, 0)))
+
+    def close(self) -> None:
+        self._chunks.clear()
+
+    def wait(self, timeout_s: float | None) -> list[c.Event]:
+        if self._chunks:
+            self._lane.run(self._chunks.popleft())
+            timeout_s = 0
+        return self._events.wait(timeout_s)
+
+    def wake(self) -> None:
+        self._events.wake()

@@ -1,0 +1,76 @@
+"""Exceptions on their way home: the exception itself where it survives, always its traceback.
+
+Whether an exception can be rebuilt is tried where it was raised, because there it can still be
+described; an exception that breaks while it is unpickled is the classic way to hang a pool.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+from poolwise import errors
+from poolwise.wire import codec
+
+Failure = tuple[bytes, str]
+"""A pickled exception that is known to unpickle, and its traceback as text."""
+
+
+def encode(error: BaseException) -> Failure:
+    """Describe ``error`` so that :func:`decode` can raise it again, of the same type if possible."""
+    import traceback
+
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    try:
+        return _checked(error), text
+    except Exception as why:
+        try:
+            return _checked(_Bare(error)), text
+        except Exception:
+            return _checked(errors.ResultNotPicklable(why, error)), text
+
+
+def refused(error: Exception, value: object) -> Failure:
+    """Describe a result that could not be pickled, in the words of ``multiprocessing.Pool``."""
+    return encode(errors.ResultNotPicklable(error, value))
+
+
+def decode(failure: Failure) -> BaseException:
+    """Rebuild the exception; the traceback of the worker becomes its ``__cause__``."""
+    pickled, text = failure
+    try:
+        error: BaseException = codec.loads(pickled)
+    except Exception as why:
+        error = errors.ResultNotLoadable(
+            f"the task raised an exception that cannot be rebuilt in this process ({why!r}); "
+            "its traceback stands above"
+        )
+    error.__cause__ = errors.RemoteTraceback(text)
+    return error
+
+
+def _checked(error: object) -> bytes:
+    pickled = codec.dumps(error)
+    if not isinstance(codec.loads(pickled), BaseException):
+        message = f"{error!r} does not unpickle as an exception"
+        raise pickle.PicklingError(message)
+    return pickled
+
+
+class _Bare:
+    """An exception taken apart: its class, ``args`` and attributes, without its constructor."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._parts = (type(error), error.args, error.__dict__)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_bare, self._parts
+
+
+def _rebuild_bare(
+    kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]
+) -> BaseException:
+    error: BaseException = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error

@@ -1,0 +1,14 @@
+"""Shared memory that leaves nothing behind: :data:`Segment` is the right kind for this system."""
+
+from __future__ import annotations
+
+import sys
+
+if sys.platform == "win32":
+    from poolwise.wire.memory_windows import PagefileSegment as Segment
+elif sys.platform == "linux":
+    from poolwise.wire.memory_linux import MemfdSegment as Segment
+else:
+    from poolwise.wire.memory_posix import NamedSegment as Segment
+
+__all__ = ["Segment"]

@@ -1,0 +1,82 @@
+"""The pipe pair of one lane, on POSIX, and the rule that forked children hold no copies.
+
+A copy of a pipe's end in some other process would hide the death of its owner. So every end
+that belongs to this process is listed, and a child forked from it (by us or by anybody, through
+``os.fork``) closes the whole list first thing; programs that are exec'ed never get them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+_own: set[int] = set()
+
+
+def own(fd: int) -> int:
+    """List ``fd`` as this process's own: children forked later will close their copy."""
+    _own.add(fd)
+    return fd
+
+
+def disown(fd: int) -> None:
+    """Close a descriptor listed by :func:`own`."""
+    _own.discard(fd)
+    os.close(fd)
+
+
+def _close_copies() -> None:
+    for fd in _own:
+        try:
+            os.close(fd)
+        except OSError:
+            pass  # closed by the program itself: nothing to hide any more
+    _own.clear()
+
+
+os.register_at_fork(after_in_child=_close_copies)
+
+PIPE_BYTES = 256 * 1024
+"""Room asked for in each pipe. 64 KiB, the default, makes a writer of chunks of that size wait
+for the reader; 1 MiB empties the user's allowance (pipe-user-pages-soft) at 64 pipes."""
+
+
+def open_pipe() -> tuple[int, int]:
+    """A pipe with room for :data:`PIPE_BYTES` where the system grants it: (read end, write end)."""
+    reader, writer = os.pipe()
+    if sys.platform == "linux":
+        import fcntl
+
+        try:
+            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        except OSError:
+            pass  # the user's allowance is used up: the default size works, only slower
+    return reader, writer
+
+
+class WorkerEnds:
+    """The three descriptors a worker needs, on their way into it by any start method.
+
+    :param task_fd: the worker reads its tasks here.
+    :param result_fd: the worker answers here.
+    :param life_fd: readable when the parent is gone (see :mod:`poolwise.wire.lifeline`).
+    """
+
+    def __init__(self, task_fd: int, result_fd: int, life_fd: int) -> None:
+        self._fds: tuple[Any, ...] = (task_fd, result_fd, life_fd)
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        from multiprocessing.reduction import DupFd
+
+        return tuple(map(DupFd, self._fds))
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._fds = state
+
+    def take(self) -> tuple[int, int, int]:
+        """In the worker: the descriptors, listed as this process's own."""
+        task_fd, result_fd, life_fd = (
+            own(fd if isinstance(fd, int) else fd.detach()) for fd in self._fds
+        )
+        return task_fd, result_fd, life_fd

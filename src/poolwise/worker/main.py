@@ -1,0 +1,210 @@
+"""The worker's life: initializer, then receive a chunk, run it, answer; until told to stop."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from poolwise.wire import codec, failures, frames, lifeline, pipes
+from poolwise.worker.run import ChunkRun
+from poolwise.worker.watch import Watch
+
+_SPIN_NS = 50_000
+"""How long to look for the next chunk before sleeping: a wake-up across CPUs costs about 30 us
+in a virtual machine, a look with ``sched_yield`` 1 us (``benchmarks/apply_one``)."""
+
+_KEPT_ANSWER_BYTES = 1 << 20
+"""An answer up to this size is kept until the next two, in case the parent cannot read it."""
+
+
+def serve(
+    ends: pipes.WorkerEnds,
+    initializer: Callable[..., object] | None,
+    initargs: tuple[Any, ...],
+) -> None:
+    """Be a worker: the target of the process that a lane starts."""
+    task_fd, result_fd, life_fd = ends.take()
+    signal.signal(signal.SIGINT, _leave_to_parent)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    lifeline.die_with(life_fd)
+    worker = Worker(task_fd, result_fd)
+    if worker.start(initializer, initargs):
+        worker.work()
+
+
+def _leave_to_parent(signum: int, frame: object) -> None:
+    """Ctrl-C reaches the whole terminal group: the parent decides what becomes of the workers."""
+
+
+class Worker:
+    """Reads chunks from one pipe and answers on the other."""
+
+    def __init__(self, task_fd: int, result_fd: int) -> None:
+        self._reader = frames.FrameReader(task_fd)
+        self._writer = frames.FrameWriter(result_fd)
+        self._poll = select.poll()
+        self._poll.register(task_fd, select.POLLIN)
+        self._inbox: deque[frames.Frame] = deque()
+        self._reading = threading.Lock()
+        self._writing = threading.Lock()
+        self._functions: dict[int, bytes | Callable[..., Any]] = {0: codec.call}
+        self._kept: deque[tuple[int, int, list[Any]]] = deque(maxlen=2)
+        self._watch = Watch(self._has_give_back)
+        self._running_calls = False
+        self._spin_ns = _SPIN_NS
+
+    def start(self, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> bool:
+        """Run the initializer and say how it went."""
+        try:
+            if initializer is not None:
+                initializer(*initargs)
+        except BaseException as error:  # noqa: BLE001 - SystemExit and the like fail it as well
+            self._send(codec.FAILED_START, codec.dumps(failures.encode(error)))
+            return False
+        self._send(codec.READY, codec.dumps(os.getpid()))
+        return True
+
+    def work(self) -> None:
+        """Carry out messages until STOP, or until the parent is gone."""
+        act: dict[int, Callable[[memoryview], None]] = {
+            codec.FUNCTION: self._learn_function,
+            codec.CHUNK: self._run_chunk,
+            codec.GIVE_BACK: lambda _: None,  # nothing is running: nothing to give
+            codec.AGAIN: self._answer_again,
+        }
+        try:
+            while True:
+                kind, payload = self._receive()
+                if kind == codec.STOP:
+                    return
+                act[kind](payload)
+                del payload
+        except (EOFError, BrokenPipeError):
+            return
+
+    # -- receiving
+
+    def _receive(self) -> frames.Frame:
+        while not self._inbox:
+            self._wait_for_task()
+            with self._reading:
+                self._inbox.extend(self._reader.read())
+        return self._inbox.popleft()
+
+    def _wait_for_task(self) -> None:
+        """Look a while, yielding the CPU each time, then sleep; look less where it does not pay."""
+        poll, clock = self._poll.poll, time.perf_counter_ns
+        until = clock() + self._spin_ns
+        while not poll(0):
+            if clock() >= until:
+                self._spin_ns = max(self._spin_ns // 2, 1_000)
+                poll()
+                return
+            os.sched_yield()
+        self._spin_ns = _SPIN_NS
+
+    def _has_give_back(self) -> bool:
+        """Read what has come, without blocking, while a chunk runs (in the watch thread)."""
+        with self._reading:
+            while self._poll.poll(0):
+                self._inbox.extend(self._reader.read())
+        if not any(kind == codec.GIVE_BACK for kind, _ in self._inbox):
+            return False
+        self._return_queued()
+        return True
+
+    def _return_queued(self) -> None:
+        kept = [frame for frame in self._inbox if frame[0] not in {codec.CHUNK, codec.GIVE_BACK}]
+        queued = [payload for kind, payload in self._inbox if kind == codec.CHUNK]
+        self._inbox.clear()
+        self._inbox.extend(kept)
+        for payload in queued:
+            self._answer(codec.chunk_id(payload), 0, [], {}, 0, -1, last=True)
+
+    # -- working
+
+    def _learn_function(self, payload: memoryview) -> None:
+        function_id, pickled, forgotten = codec.loads(payload)
+        for old in forgotten:
+            self._functions.pop(old, None)
+        self._functions[function_id] = pickled
+
+    def _run_chunk(self, payload: memoryview) -> None:
+        chunk_id = codec.chunk_id(payload)
+        try:
+            function_id, prompt_ns, mode, items = codec.loads_chunk(payload)
+        except Exception as error:  # noqa: BLE001 - anything can happen in __setstate__
+            self._send_unread(chunk_id, error, is_function=False)
+            return
+        try:
+            function = self._function(function_id)
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._send_unread(chunk_id, error, is_function=True)
+            return
+        del payload
+        self._running_calls = mode in {codec.CALLS, codec.PICKLED_CALLS}
+        run = ChunkRun(chunk_id, function, mode, list(items), prompt_ns, self._answer)
+        if len(items) > 1:
+            self._watch.guard(run)
+        del items
+        run.run()
+        self._watch.release()
+
+    def _function(self, function_id: int) -> Callable[..., Any]:
+        function = self._functions[function_id]
+        if isinstance(function, bytes):
+            function = self._functions[function_id] = codec.loads(function)
+        return function  # type: ignore[return-value]
+
+    # -- answering
+
+    def _send(self, kind: int, *parts: bytes | memoryview) -> None:
+        with self._writing:
+            self._writer.write(kind, parts)
+
+    def _send_unread(self, chunk_id: int, error: Exception, *, is_function: bool) -> None:
+        self._send(codec.UNREAD, codec.dumps((chunk_id, is_function, failures.encode(error))))
+
+    def _answer(  # noqa: PLR0913 - one message, unpacked
+        self,
+        chunk_id: int,
+        first: int,
+        values: list[Any],
+        errors: dict[int, failures.Failure],
+        run_ns: int,
+        returned: int,
+        *,
+        last: bool,
+    ) -> None:
+        head = codec.AnswerHead(chunk_id, first, len(values), run_ns, returned, last)
+        self._send(codec.ANSWER, *self._dumps_answer(head, values, errors))
+
+    def _dumps_answer(
+        self, head: codec.AnswerHead, values: list[Any], errors: dict[int, failures.Failure]
+    ) -> tuple[bytes, bytes]:
+        if len(values) > 1 and self._running_calls and not codec.is_atomic(values):
+            return codec.dumps_apart(head, values, errors, failures.refused)
+        try:
+            parts = codec.dumps_answer(head, values, errors)
+        except Exception:
+            if threading.current_thread() is not threading.main_thread():
+                raise  # the task may be changing what it returned before; ask when it is done
+            return codec.dumps_apart(head, values, errors, failures.refused)
+        if len(values) > 1 and len(parts[1]) <= _KEPT_ANSWER_BYTES:
+            self._kept.append((head.chunk_id, head.first, values))
+        return parts
+
+    def _answer_again(self, payload: memoryview) -> None:
+        chunk_id, first = codec.loads(payload)
+        for kept_id, kept_first, values in self._kept:
+            if (kept_id, kept_first) == (chunk_id, first):
+                blobs = list(map(codec.dumps, values))
+                self._send(codec.APART, codec.dumps((chunk_id, first, blobs)))
+                return
+        self._send(codec.APART, codec.dumps((chunk_id, first, None)))
