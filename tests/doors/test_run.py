@@ -211,6 +211,114 @@ def test_module_and_its_children_have_our_doors(tmp_path, method):
     assert (ended.code, ended.out, ended.err) == (0, OURS, "")
 
 
+AT_WORK = """
+import multiprocessing, os, sys
+import multiprocessing.pool
+from concurrent.futures import ProcessPoolExecutor, as_completed, wait
+from multiprocessing import Pool
+
+def square(x):
+    return x * x
+
+def fail(x):
+    raise ValueError(x)
+
+def set_word(word):
+    global WORD
+    WORD = word
+
+def say(_):
+    return WORD
+
+def nest(x):
+    with ProcessPoolExecutor(1) as inner:
+        return inner.submit(square, x).result()
+
+def make_pool_in_child():
+    with Pool(2) as pool:
+        print("child", isinstance(pool, multiprocessing.pool.Pool), pool.map(square, range(5)))
+
+def use_pool(pool):
+    print(isinstance(pool, multiprocessing.pool.Pool))
+    print(pool.map(square, range(20)), pool.map(square, range(5), 2), pool.map(say, [0]))
+    print(list(pool.imap(square, range(5))), sorted(pool.imap_unordered(square, range(5), 2)))
+    print(pool.starmap(pow, [(2, 3), (3, 2)]), pool.apply(square, (3,)))
+    print(pool.apply_async(square, (4,)).get(), pool.map_async(square, [1]).get())
+    try:
+        pool.map(fail, [1])
+    except ValueError as error:
+        print(repr(error))
+
+def use_executor(executor):
+    print(isinstance(executor, ProcessPoolExecutor))
+    futures = [executor.submit(square, x) for x in range(5)]
+    print(sorted(f.result() for f in as_completed(futures)), len(wait(futures).done))
+    print(list(executor.map(pow, [2, 3], [3, 2])), list(executor.map(say, [0], chunksize=1)))
+    print(repr(executor.submit(fail, 2).exception()), executor.submit(nest, 3).result())
+
+if __name__ == "__main__":
+    method = sys.argv[1]
+    multiprocessing.set_start_method(method)
+    context = multiprocessing.get_context(method)
+    for door in (Pool, context.Pool, multiprocessing.pool.Pool):
+        with door(2, set_word, ("hello",)) as pool:
+            use_pool(pool)
+            pool.close()
+            pool.join()
+    with ProcessPoolExecutor(2, context, set_word, ("bye",)) as executor:
+        use_executor(executor)
+    sys.stdout.flush()
+    child = context.Process(target=make_pool_in_child)
+    child.start()
+    child.join()
+    with multiprocessing.Manager() as manager:
+        print(manager.Pool(1).map(square, range(3)))
+    sys.exit(5 + child.exitcode)
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_pools_of_a_program_do_their_work(tmp_path, method):
+    script = write(tmp_path / "script.py", AT_WORK)
+    seen = assert_same(script, method)
+    assert (seen.code, seen.err) == (5, "")
+
+
+OWN_SUBCLASS = """
+import multiprocessing, multiprocessing.pool
+
+class NoDaemonProcess(multiprocessing.get_context("spawn").Process):
+    daemon = property(lambda self: False, lambda self, value: None)
+
+class NestingPool(multiprocessing.pool.Pool):
+    @staticmethod
+    def Process(ctx, *args, **kwargs):
+        return NoDaemonProcess(*args, **kwargs)
+
+def nest(x):
+    with multiprocessing.Pool(1) as inner:
+        return type(inner).__init__.__module__.partition(".")[0], inner.map(abs, [x])
+
+if __name__ == "__main__":
+    with NestingPool(1, context=multiprocessing.get_context("spawn")) as pool:
+        print(type(pool).__name__, pool.map(nest, [-3]))
+"""
+
+
+def test_subclass_is_standard_and_the_pool_in_its_worker_ours(tmp_path):
+    ended = run_python(*WITH_US, write(tmp_path / "script.py", OWN_SUBCLASS))
+    assert (ended.out, ended.err) == ("NestingPool [('poolwise', [3])]\n", "")
+
+
+def test_both_pools_of_a_program_are_ours():
+    program = """if True:
+        import concurrent.futures, multiprocessing
+        with multiprocessing.Pool(1) as pool, concurrent.futures.ProcessPoolExecutor() as executor:
+            print(*(type(thing).__mro__[1].__module__ for thing in (pool, executor)))
+    """
+    assert run_python(*WITH_US, "-c", program).out == "poolwise.pool poolwise.executor\n"
+
+
 def test_programs_it_starts_itself_stay_as_they_are(tmp_path):
     started = "import sys; print([m for m in sys.modules if 'poolwise' in m])"
     program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {started!r}])"

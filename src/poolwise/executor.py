@@ -1,0 +1,386 @@
+"""Door 2: :class:`ProcessPoolExecutor`, the interface of the standard one."""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from poolwise import errors
+from poolwise.backends.choose import BackendName, open_engine
+from poolwise.core.contract import JobDropped, JobPosted
+from poolwise.core.future import FutureSink, TaskFuture
+from poolwise.core.job import (
+    CALLS,
+    MAP,
+    STARMAP,
+    Fed,
+    Function,
+    Job,
+    Listed,
+    Source,
+    Submitted,
+    no_call,
+)
+from poolwise.core.sinks import Raised, Stream
+from poolwise.options import TaskRules, checked_buffersize, checked_chunksize
+from poolwise.wire.cpus import cpu_count
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+    from multiprocessing.process import BaseProcess
+    from types import TracebackType
+
+    from poolwise.core.engine import Engine
+
+T = TypeVar("T")
+
+_CALL_PROMPT_NS = 1_000_000
+"""A finished call waits no longer than this for calls that travelled with it."""
+
+_STREAM_PROMPT_NS = 2_000_000
+
+_READS_PER_LOOK = 256
+"""Items read between two looks at the workers, when an input is read to its end."""
+
+_READ_S = 0.001
+"""While results are there to be read, reading more of the input takes no longer than this."""
+
+
+class ProcessPoolExecutor(Executor):
+    """An executor with the interface of :class:`concurrent.futures.ProcessPoolExecutor`.
+
+    Calls that gather while the workers are busy travel together, by themselves. A worker that
+    dies costs the one task it ran; the executor goes on.
+
+    :param max_workers: number of workers; None takes the CPUs this process may use
+        (:func:`poolwise.cpu_count`).
+    :param mp_context: a multiprocessing context or a start method's name.
+    :param initializer: called as ``initializer(*initargs)`` in each worker before its first task.
+    :param max_tasks_per_child: replace a worker after so many tasks (with any start method).
+    :param backend: ``"processes"``, ``"threads"`` or ``"serial"`` (in the thread that waits).
+    :param task_timeout: seconds one task may run; then its worker is stopped and replaced, and
+        the task fails with :class:`poolwise.TaskTimeout`.
+    :param retries: how often a task is run again whose worker died or that ran too long.
+    :param retry_on: exceptions of the task itself that are worth another try.
+    :raises ValueError: a number is out of range, or there is no such start method or back end.
+    :raises TypeError: the initializer is not callable, or a number is not one.
+    """
+
+    def __init__(  # noqa: PLR0913 - the standard signature, and what we add
+        self,
+        max_workers: int | None = None,
+        mp_context: BaseContext | str | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: Iterable[Any] = (),
+        *,
+        max_tasks_per_child: int | None = None,
+        backend: BackendName = "processes",
+        task_timeout: float | None = None,
+        retries: int = 0,
+        retry_on: tuple[type[BaseException], ...] = (),
+    ) -> None:
+        self._max_workers = _checked_workers(max_workers)
+        _check_max_tasks(max_tasks_per_child)
+        self._rules = TaskRules(task_timeout, retries, retry_on)
+        self._engine = open_engine(
+            backend,
+            self._max_workers,
+            mp_context,
+            initializer,
+            tuple(initargs),
+            tasks_per_lane=max_tasks_per_child,
+            process_name="Process",
+        )
+        self._calls = Submitted()
+        self._job = self._make_job(Function(no_call), CALLS, self._calls, FutureSink(), unit=1)
+        self._maps: weakref.WeakSet[_Reading[Any]] = weakref.WeakSet()
+        self._unread: list[_Reading[Any]] = []
+        self._engine.post(JobPosted(self._job))
+        self._is_killed = False
+        self._engine.drain_at_exit(self._drain)
+
+    # -- the interface
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> TaskFuture[T]:
+        """Call ``fn(*args, **kwargs)`` in a worker; returns its future.
+
+        :raises RuntimeError: the executor was shut down.
+        """
+        engine = self._engine
+        if engine.is_closed:
+            self._refuse()
+        future: TaskFuture[T] = TaskFuture(engine, self._job, (fn, args, kwargs))
+        self._calls.items.append(future)
+        engine.hint()
+        return future
+
+    def map(  # type: ignore[override]
+        self,
+        fn: Callable[..., T],
+        /,
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int | None = None,
+        buffersize: int | None = None,
+        **rules: Any,
+    ) -> Iterator[T]:
+        """An iterator over ``map(fn, *iterables)``, computed by the workers, in order.
+
+        The input is read in the calling thread, as far as keeps the workers busy: at the call,
+        then as results are read, and to its end by :meth:`shutdown`.
+
+        :param timeout: seconds from now after which waiting for a result raises TimeoutError.
+        :param chunksize: items that are scheduled together; None lets the pool choose and adapt.
+        :param buffersize: at most so many items are read whose results are not.
+        :param rules: ``task_timeout``, ``retries``, ``retry_on`` for this call alone.
+        :raises RuntimeError: the executor was shut down.
+        """
+        if self._engine.is_closed:
+            self._refuse()
+        until = None if timeout is None else time.monotonic() + timeout
+        unit, size = checked_chunksize(chunksize), checked_buffersize(buffersize)
+        stream: Stream[T] = Stream(is_ordered=True, buffer_size=size)
+        source, unread = _source(iterables)
+        mode = MAP if len(iterables) == 1 else STARMAP
+        job = self._make_job(
+            Function(fn), mode, source, stream, unit=unit, rules=self._rules.updated(rules)
+        )
+        reading = _Reading(self._engine, job, stream, unread)
+        self._maps.add(reading)
+        if unread is not None and size is None:
+            self._unread.append(reading)
+        reading.read_on()
+        if source.error is not None:
+            raise source.error
+        self._engine.post(JobPosted(job))
+        return reading.results(until)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
+        """No more calls; free the workers when all is done.
+
+        :param wait: return when everything is done and the workers have ended.
+        :param cancel_futures: cancel what has not been sent to a worker.
+        """
+        engine = self._engine
+        if cancel_futures:
+            self._cancel_waiting()
+        elif not engine.is_closed:
+            self._read_all()
+        if not engine.is_closed:
+            self._calls.end()
+            engine.close()
+        if wait and not self._is_killed:
+            engine.join()
+
+    def terminate_workers(self) -> None:
+        """End all workers at once (SIGTERM, then SIGKILL); unfinished futures fail.
+
+        :raises Exception: nothing; the futures raise :class:`poolwise.PoolTerminated`.
+        """
+        self._kill("terminate_workers() was called before this task had ended")
+
+    def kill_workers(self) -> None:
+        """End all workers at once; unfinished futures raise :class:`poolwise.PoolTerminated`."""
+        self._kill("kill_workers() was called before this task had ended")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._kill("the program was interrupted before this task had ended")
+        else:
+            self.shutdown(wait=True)
+        return None
+
+    def __del__(self) -> None:
+        engine = getattr(self, "_engine", None)
+        if engine is not None and not engine.is_closed and os.getpid() == engine.pid:
+            self._calls.end()
+            engine.abandon()
+
+    # -- what is going on
+
+    @property
+    def _processes(self) -> dict[int | None, BaseProcess]:
+        """The worker processes by pid, where programs look for them in the standard executor."""
+        return {process.pid: process for process in self._engine.processes}
+
+    def statistics(self) -> dict[str, int]:
+        """Counts since the executor was made; see :meth:`poolwise.Pool.statistics`."""
+        return self._engine.statistics()
+
+    def __repr__(self) -> str:
+        counts = self.statistics()
+        state = "shut down" if self._engine.is_closed else "running"
+        return (
+            f"<poolwise.ProcessPoolExecutor {state} max_workers={self._max_workers} "
+            f"waiting={len(self._calls.items)} tasks={counts['tasks']} workers={counts['workers']}>"
+        )
+
+    # -- inside
+
+    def _make_job(  # noqa: PLR0913 - what a call is made of
+        self,
+        function: Function,
+        mode: int,
+        source: Source,
+        sink: Any,
+        *,
+        unit: int | None,
+        rules: TaskRules | None = None,
+    ) -> Job:
+        prompt_ns = _CALL_PROMPT_NS if mode == CALLS else _STREAM_PROMPT_NS
+        lanes = self._max_workers
+        rules = rules or self._rules
+        return Job(function, mode, source, sink, rules, lanes=lanes, prompt_ns=prompt_ns, unit=unit)
+
+    def _refuse(self) -> None:
+        message = "cannot schedule new futures after shutdown"
+        raise RuntimeError(message)
+
+    def _cancel_waiting(self) -> None:
+        for reading in list(self._maps):
+            reading.drop()
+        self._unread.clear()
+        for future in list(self._calls.items):
+            future.cancel()
+
+    def _read_all(self) -> None:
+        """Read what is left of the inputs of maps: the standard executor has read it long ago."""
+        while self._unread:
+            self._unread.pop().read_to_end()
+
+    def _drain(self) -> None:
+        self.shutdown(wait=True)
+
+    def _kill(self, message: str) -> None:
+        self._is_killed = True
+        self._engine.terminate(errors.PoolTerminated(message))
+
+
+class _Reading(Generic[T]):
+    """One ``map`` call while it is read: reads its input on, hands on its results.
+
+    :param unread: the input that is left, if it must be read item by item.
+    """
+
+    def __init__(
+        self, engine: Engine, job: Job, stream: Stream[T], unread: Iterator[Any] | None
+    ) -> None:
+        self._engine = engine
+        self._job = job
+        self._stream = stream
+        self._unread = unread
+        self._taken = 0
+
+    def results(self, until: float | None) -> Iterator[T]:
+        """The values in order; stops the rest when it is closed before the end."""
+        try:
+            while True:
+                try:
+                    value = self._next(until)
+                except IndexError:
+                    return
+                if type(value) is Raised:
+                    raise value.error
+                yield value  # type: ignore[misc]
+                del value
+        finally:
+            self.drop()
+
+    def _next(self, until: float | None) -> T | Raised:
+        stream = self._stream
+        if self._unread is not None:
+            self.read_on()
+        if not stream.has_news():
+            left_s = None if until is None else max(0.0, until - time.monotonic())
+            if not self._engine.wait(stream.has_news, left_s):
+                raise FutureTimeoutError
+        value = stream.read()
+        if stream.is_short:
+            self._engine.nudge_if_hungry()
+        return value
+
+    def read_on(self) -> None:
+        """Read the input as far as there is room, in this thread; not long if results wait."""
+        stream, until = self._stream, time.monotonic() + _READ_S
+        while self._unread is not None and self._taken - stream.count_read < self._window():
+            self._read_one()
+            if stream.ready and time.monotonic() > until:
+                break
+        self._engine.nudge_if_hungry()
+
+    def _window(self) -> int:
+        return self._stream.window(self._job.sizer, self._job.lanes)
+
+    def _read_one(self) -> None:
+        source: Any = self._job.source
+        try:
+            source.items.append(next(self._unread))  # type: ignore[arg-type]
+            self._taken += 1
+        except StopIteration:
+            self._end_input(None)
+        except BaseException as error:
+            self._end_input(error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _end_input(self, error: BaseException | None) -> None:
+        self._unread = None
+        source: Any = self._job.source
+        source.end(error)
+        self._engine.nudge()
+
+    def read_to_end(self) -> None:
+        """Read all that is left of the input, wanted or not."""
+        self._stream.lift()
+        while self._unread is not None:
+            self._read_one()
+            if not self._taken % _READS_PER_LOOK:
+                self._engine.nudge_if_hungry()
+
+    def drop(self) -> None:
+        """Nobody reads on: begin nothing more."""
+        if not self._stream.is_over:
+            self._unread = None
+            if isinstance(self._job.source, Fed):
+                self._job.source.end()
+            self._engine.post_later(JobDropped(self._job))
+
+
+def _source(iterables: tuple[Iterable[Any], ...]) -> tuple[Source, Iterator[Any] | None]:
+    """Where a map's items come from, and what must be read on for it."""
+    if len(iterables) == 1 and isinstance(iterables[0], (list, tuple, range)):
+        return Listed(iterables[0]), None
+    if iterables and all(isinstance(items, (list, tuple, range)) for items in iterables):
+        return Listed(list(zip(*iterables))), None  # noqa: B905 - the shortest ends it, as in map()
+    items = iterables[0] if len(iterables) == 1 else zip(*iterables)  # noqa: B905
+    return Fed(), iter(items)
+
+
+def _checked_workers(number: int | None) -> int:
+    if number is None:
+        return cpu_count()
+    if number <= 0:
+        message = "max_workers must be greater than 0"
+        raise ValueError(message)
+    return number
+
+
+def _check_max_tasks(number: int | None) -> None:
+    if number is None:
+        return
+    if not isinstance(number, int):
+        message = "max_tasks_per_child must be an integer"
+        raise TypeError(message)
+    if number <= 0:
+        message = "max_tasks_per_child must be >= 1"
+        raise ValueError(message)

@@ -1,0 +1,682 @@
+"""Door 1: :class:`Pool`, the interface of ``multiprocessing.Pool``."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from poolwise import errors
+from poolwise.backends.choose import BackendName, open_engine
+from poolwise.core.contract import JobDropped, JobPosted
+from poolwise.core.job import (
+    CALLS,
+    MAP,
+    STARMAP,
+    Fed,
+    Function,
+    Job,
+    Listed,
+    Source,
+    Submitted,
+    feed,
+    no_call,
+)
+from poolwise.core.sinks import Gather, Raised, Stream
+from poolwise.options import TaskRules, checked_buffersize, checked_chunksize
+from poolwise.wire.cpus import cpu_count
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+    from multiprocessing.process import BaseProcess
+    from types import TracebackType
+
+    from poolwise.core.engine import Engine
+    from poolwise.core.job import Chunk, News
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+_CALL_PROMPT_NS = 1_000_000
+"""A finished call waits no longer than this for calls that travelled with it."""
+
+_STREAM_PROMPT_NS = 2_000_000
+_MAP_PROMPT_NS = 50_000_000
+"""Nobody sees a map's values before the end; parts are sent so that a crash costs little."""
+
+_READ_AHEAD_S = 0.005
+"""An input without a length is listed first if that takes no longer than this."""
+
+_MIN_LIMIT = 1024
+"""Items of an input that may lie ready, read but not sent, whatever their cost."""
+
+
+class Pool:
+    """A pool of worker processes with the interface of :class:`multiprocessing.pool.Pool`.
+
+    It chooses chunk sizes by itself, sends a function once to each worker however many chunks
+    follow, and a worker that dies costs the one task it ran.
+
+    :param processes: number of workers; None takes the CPUs this process may use
+        (:func:`poolwise.cpu_count`).
+    :param initializer: called as ``initializer(*initargs)`` in each worker before its first task.
+    :param maxtasksperchild: replace a worker after so many tasks (chunks, for the maps).
+    :param context: a multiprocessing context or a start method's name.
+    :param backend: ``"processes"``, ``"threads"`` or ``"serial"`` (in the calling thread).
+    :param task_timeout: seconds one task may run; then its worker is stopped and replaced, and
+        the task fails with :class:`poolwise.TaskTimeout`.
+    :param retries: how often a task is run again whose worker died or that ran too long.
+    :param retry_on: exceptions of the task itself that are worth another try.
+    :raises ValueError: a number is out of range, or there is no such start method or back end.
+    :raises TypeError: the initializer is not callable.
+    """
+
+    def __init__(  # noqa: PLR0913 - the standard signature, and what we add
+        self,
+        processes: int | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: Iterable[Any] = (),
+        maxtasksperchild: int | None = None,
+        context: BaseContext | str | None = None,
+        *,
+        backend: BackendName = "processes",
+        task_timeout: float | None = None,
+        retries: int = 0,
+        retry_on: tuple[type[BaseException], ...] = (),
+    ) -> None:
+        self._processes = _checked_processes(processes)
+        _check_max_tasks(maxtasksperchild)
+        self._rules = TaskRules(task_timeout, retries, retry_on)
+        self._engine = open_engine(
+            backend,
+            self._processes,
+            context,
+            initializer,
+            tuple(initargs),
+            tasks_per_lane=maxtasksperchild,
+        )
+        self._backend_name = backend
+        self._calls = self._job(Function(no_call), CALLS, Submitted(), _ResultSink(), unit=1)
+        self._engine.post(JobPosted(self._calls))
+        self._streams: weakref.WeakSet[ResultIterator[Any]] = weakref.WeakSet()
+        self._is_terminated = False
+        self._engine.start_all()
+
+    # -- one call
+
+    def apply(
+        self, func: Callable[..., T], args: Iterable[Any] = (), kwds: dict[str, Any] | None = None
+    ) -> T:
+        """Call ``func(*args, **kwds)`` in a worker and wait for its value.
+
+        :raises Exception: whatever the call raised.
+        """
+        return self.apply_async(func, args, kwds).get()
+
+    def apply_async(
+        self,
+        func: Callable[..., T],
+        args: Iterable[Any] = (),
+        kwds: dict[str, Any] | None = None,
+        callback: Callable[[T], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> AsyncResult[T]:
+        """Call ``func(*args, **kwds)`` in a worker; the result's ``get()`` waits for its value.
+
+        :param callback: called with the value, in some thread of this process.
+        :param error_callback: called with the exception instead, if there is one.
+        :raises ValueError: the pool is closed.
+        """
+        self._check_running()
+        call = (func, tuple(args), kwds or {})
+        result: AsyncResult[T] = AsyncResult(self, callback, error_callback, call)
+        self._calls.source.items.append(result)  # type: ignore[attr-defined]
+        self._engine.hint()
+        return result
+
+    # -- a list of values
+
+    def map(
+        self,
+        func: Callable[[S], T],
+        iterable: Iterable[S],
+        chunksize: int | None = None,
+        **rules: Any,
+    ) -> list[T]:
+        """``[func(x) for x in iterable]``, spread over the workers.
+
+        :param chunksize: items that are scheduled together; None lets the pool choose and adapt.
+        :param rules: ``task_timeout``, ``retries``, ``retry_on`` for this call alone.
+        :raises Exception: what the first failing item raised, after all others are done.
+        """
+        return self._map(func, iterable, MAP, chunksize, rules)
+
+    def starmap(
+        self,
+        func: Callable[..., T],
+        iterable: Iterable[Iterable[Any]],
+        chunksize: int | None = None,
+        **rules: Any,
+    ) -> list[T]:
+        """``[func(*x) for x in iterable]``; see :meth:`map`."""
+        return self._map(func, iterable, STARMAP, chunksize, rules)
+
+    def map_async(  # noqa: PLR0913 - the standard signature
+        self,
+        func: Callable[[S], T],
+        iterable: Iterable[S],
+        chunksize: int | None = None,
+        callback: Callable[[list[T]], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+        **rules: Any,
+    ) -> MapResult[T]:
+        """:meth:`map` without waiting; callbacks as for :meth:`apply_async`."""
+        items = _as_sequence(iterable)
+        return self._start_map(
+            func, Listed(items), MAP, chunksize, rules, callback, error_callback
+        )
+
+    def starmap_async(  # noqa: PLR0913 - the standard signature
+        self,
+        func: Callable[..., T],
+        iterable: Iterable[Iterable[Any]],
+        chunksize: int | None = None,
+        callback: Callable[[list[T]], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+        **rules: Any,
+    ) -> MapResult[T]:
+        """:meth:`starmap` without waiting; callbacks as for :meth:`apply_async`."""
+        items = _as_sequence(iterable)
+        return self._start_map(
+            func, Listed(items), STARMAP, chunksize, rules, callback, error_callback
+        )
+
+    # -- values one by one
+
+    def imap(
+        self,
+        func: Callable[[S], T],
+        iterable: Iterable[S],
+        chunksize: int | None = None,
+        *,
+        buffersize: int | None = None,
+        **rules: Any,
+    ) -> ResultIterator[T]:
+        """An iterator over ``func(x)`` in order; the input is read as results are.
+
+        :param buffersize: at most so many items are read whose results are not (None: as many as
+            keep the workers busy).
+        """
+        return self._stream(func, iterable, MAP, chunksize, buffersize, rules, is_ordered=True)
+
+    def imap_unordered(
+        self,
+        func: Callable[[S], T],
+        iterable: Iterable[S],
+        chunksize: int | None = None,
+        *,
+        buffersize: int | None = None,
+        **rules: Any,
+    ) -> ResultIterator[T]:
+        """:meth:`imap` with the values as they come."""
+        return self._stream(func, iterable, MAP, chunksize, buffersize, rules, is_ordered=False)
+
+    def istarmap(
+        self,
+        func: Callable[..., T],
+        iterable: Iterable[Iterable[Any]],
+        chunksize: int | None = None,
+        *,
+        buffersize: int | None = None,
+        **rules: Any,
+    ) -> ResultIterator[T]:
+        """An iterator over ``func(*x)`` in order; see :meth:`imap`."""
+        return self._stream(func, iterable, STARMAP, chunksize, buffersize, rules, is_ordered=True)
+
+    def istarmap_unordered(
+        self,
+        func: Callable[..., T],
+        iterable: Iterable[Iterable[Any]],
+        chunksize: int | None = None,
+        *,
+        buffersize: int | None = None,
+        **rules: Any,
+    ) -> ResultIterator[T]:
+        """:meth:`istarmap` with the values as they come."""
+        return self._stream(func, iterable, STARMAP, chunksize, buffersize, rules, is_ordered=False)
+
+    # -- the end
+
+    def close(self) -> None:
+        """No more tasks; workers end when all that were given are done."""
+        if not self._engine.is_closed:
+            self._calls.source.end()  # type: ignore[attr-defined]
+            self._engine.close()
+
+    def terminate(self) -> None:
+        """End the workers at once; tasks that are not done fail with :class:`PoolTerminated`."""
+        if not self._is_terminated:
+            self._is_terminated = True
+            self._engine.terminate(
+                errors.PoolTerminated("the pool was terminated before this task had ended")
+            )
+
+    def join(self) -> None:
+        """Wait until the workers have ended; call :meth:`close` or :meth:`terminate` first.
+
+        :raises ValueError: the pool is still running.
+        """
+        if not self._engine.is_closed:
+            message = "Pool is still running"
+            raise ValueError(message)
+        for stream in list(self._streams):
+            stream.lift()
+        if not self._is_terminated:
+            self._engine.join()
+
+    def __enter__(self) -> Pool:
+        self._check_running()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.terminate()
+
+    def __del__(self) -> None:
+        engine = getattr(self, "_engine", None)
+        if engine is not None and not engine.is_closed and os.getpid() == engine.pid:
+            warnings.warn(f"unclosed running pool {self!r}", ResourceWarning, source=self, stacklevel=2)
+            self._calls.source.end()  # type: ignore[attr-defined]
+            engine.abandon()
+
+    def __reduce__(self) -> Any:
+        message = "pool objects cannot be passed between processes or pickled"
+        raise NotImplementedError(message)
+
+    # -- what is going on
+
+    @property
+    def _pool(self) -> list[BaseProcess]:
+        """The worker processes, where programs look for them in the standard pool."""
+        return self._engine.processes
+
+    @property
+    def _state(self) -> str:
+        if not self._engine.is_closed:
+            return "RUN"
+        return "TERMINATE" if self._is_terminated else "CLOSE"
+
+    def statistics(self) -> dict[str, int]:
+        """Counts since the pool was made: tasks, chunks, deaths of workers, retries, given_back
+        (items returned unbegun by busy workers while others were idle), workers (alive now)."""
+        return self._engine.statistics()
+
+    def __repr__(self) -> str:
+        counts = self.statistics()
+        return (
+            f"<poolwise.Pool state={self._state} pool_size={self._processes} "
+            f"backend={self._backend_name} tasks={counts['tasks']} workers={counts['workers']}>"
+        )
+
+    # -- making jobs
+
+    def _check_running(self) -> None:
+        if self._engine.is_closed:
+            message = "Pool not running"
+            raise ValueError(message)
+
+    def _job(  # noqa: PLR0913 - what a call is made of
+        self,
+        function: Function,
+        mode: int,
+        source: Source,
+        sink: Any,
+        rules: TaskRules | None = None,
+        *,
+        unit: int | None = None,
+        prompt_ns: int = _CALL_PROMPT_NS,
+    ) -> Job:
+        return Job(
+            function,
+            mode,
+            source,
+            sink,
+            rules or self._rules,
+            lanes=self._processes,
+            prompt_ns=prompt_ns,
+            unit=unit,
+        )
+
+    def _map(
+        self,
+        func: Callable[..., T],
+        iterable: Iterable[Any],
+        mode: int,
+        chunksize: int | None,
+        rules: dict[str, Any],
+    ) -> list[T]:
+        listed, rest = _list_ahead(iterable)
+        if rest is None:
+            result = self._start_map(func, Listed(listed), mode, chunksize, rules)
+        else:
+            source = Fed()
+            source.items.extend(listed)
+            result = self._start_map(func, source, mode, chunksize, rules)
+        try:
+            if rest is not None:
+                self._engine.attend()
+                feed(source, rest, self._engine.nudge)
+            return result.get()
+        except BaseException:
+            result.drop()
+            raise
+
+    def _start_map(  # noqa: PLR0913 - what a map is made of
+        self,
+        func: Callable[..., T],
+        source: Source,
+        mode: int,
+        chunksize: int | None,
+        rules: dict[str, Any],
+        callback: Callable[[list[T]], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> MapResult[T]:
+        self._check_running()
+        unit = checked_chunksize(chunksize)
+        result: MapResult[T] = MapResult(self, callback, error_callback)
+        sink = Gather(source.remaining, result.settle)
+        result.job = self._job(
+            Function(func),
+            mode,
+            source,
+            sink,
+            self._rules.updated(rules),
+            unit=unit,
+            prompt_ns=_MAP_PROMPT_NS,
+        )
+        self._engine.post(JobPosted(result.job))
+        return result
+
+    def _stream(  # noqa: PLR0913 - what a stream is made of
+        self,
+        func: Callable[..., T],
+        iterable: Iterable[Any],
+        mode: int,
+        chunksize: int | None,
+        buffersize: int | None,
+        rules: dict[str, Any],
+        *,
+        is_ordered: bool,
+    ) -> ResultIterator[T]:
+        self._check_running()
+        unit = checked_chunksize(chunksize)
+        stream: Stream[T] = Stream(
+            is_ordered=is_ordered, buffer_size=checked_buffersize(buffersize)
+        )
+        is_listed = isinstance(iterable, (list, tuple, range))
+        source: Source = Listed(iterable) if is_listed else Fed(buffersize or _MIN_LIMIT)  # type: ignore[arg-type]
+        job = self._job(
+            Function(func),
+            mode,
+            source,
+            stream,
+            self._rules.updated(rules),
+            unit=unit,
+            prompt_ns=_STREAM_PROMPT_NS,
+        )
+        self._engine.post(JobPosted(job))
+        if isinstance(source, Fed):
+            _feed_in_thread(source, iterable, self._engine)
+        results = ResultIterator(self, job, stream)
+        self._streams.add(results)
+        return results
+
+
+class ThreadPool(Pool):
+    """:class:`Pool` on threads, with the interface of ``multiprocessing.pool.ThreadPool``."""
+
+    def __init__(
+        self,
+        processes: int | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: Iterable[Any] = (),
+        **rules: Any,
+    ) -> None:
+        super().__init__(processes, initializer, initargs, backend="threads", **rules)
+
+
+class AsyncResult(Generic[T]):
+    """What :meth:`Pool.apply_async` returns: as ``multiprocessing.pool.AsyncResult``."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        callback: Callable[[T], object] | None,
+        error_callback: Callable[[BaseException], object] | None,
+        call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None = None,
+    ) -> None:
+        self._pool = pool  # the pool lives while somebody may ask for its results
+        self._callback = callback
+        self._error_callback = error_callback
+        self.call = call
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._is_ready = False
+
+    def begin(self) -> bool:
+        """The call is about to be sent."""
+        return True
+
+    def ready(self) -> bool:
+        """The value (or exception) is there."""
+        return self._is_ready
+
+    def successful(self) -> bool:
+        """The call raised no exception.
+
+        :raises ValueError: it is not ready.
+        """
+        if not self._is_ready:
+            message = f"{self!r} not ready"
+            raise ValueError(message)
+        return self._error is None
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until it is ready, for ``timeout`` seconds at most."""
+        if not self._is_ready:
+            self._pool._engine.wait(self.ready, timeout)  # noqa: SLF001 - the pool's other half
+
+    def get(self, timeout: float | None = None) -> T:
+        """The value, when it is there.
+
+        :raises multiprocessing.TimeoutError: it was not there within ``timeout`` seconds.
+        :raises Exception: what the call raised.
+        """
+        self.wait(timeout)
+        if not self._is_ready:
+            raise multiprocessing.TimeoutError
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]
+
+    def settle(self, value: T | None, error: BaseException | None) -> News:
+        """Take the value; a callback is news, to be told before the result is ready."""
+        self.call = None
+        callback: Callable[[Any], object] | None = self._callback if error is None else self._error_callback
+        if callback is None:
+            self._finish(value, error)
+            return ()
+        return (partial(self._call_back, callback, value, error),)
+
+    def _call_back(
+        self, callback: Callable[[Any], object], value: T | None, error: BaseException | None
+    ) -> None:
+        try:
+            callback(value if error is None else error)
+        finally:
+            self._finish(value, error)
+
+    def _finish(self, value: T | None, error: BaseException | None) -> None:
+        self._value, self._error = value, error
+        self._callback = self._error_callback = None
+        self._is_ready = True
+
+
+ApplyResult = AsyncResult
+
+
+class MapResult(AsyncResult[list[T]]):
+    """What :meth:`Pool.map_async` returns."""
+
+    job: Job
+
+    def drop(self) -> None:
+        """Nobody wants the values any more: begin nothing more of it."""
+        if not self._is_ready and not self._pool._engine.is_closed:  # noqa: SLF001
+            self._pool._engine.post(JobDropped(self.job))  # noqa: SLF001
+
+
+class _ResultSink:
+    """The sink of the job whose items are :class:`AsyncResult`."""
+
+    def deliver(
+        self, chunk: Chunk, first: int, values: Sequence[Any], errors: dict[int, BaseException]
+    ) -> News:
+        news: list[Callable[[], object]] = []
+        for at, value in enumerate(values):
+            news.extend(chunk.items[first + at].settle(value, errors.get(at)))
+        return news
+
+    def end(self, error: BaseException | None) -> News:
+        return ()
+
+    def room(self, sizer: object, lanes: int) -> int | None:
+        return None
+
+    def hand_out(self, size: int) -> None:
+        pass
+
+
+class ResultIterator(Iterator[T]):
+    """What the imaps return: as ``multiprocessing.pool.IMapIterator``, and it can be closed.
+
+    Dropped half-read (``break``), it stops the input and what has not begun. Dropped before it
+    was ever read, everything runs all the same: programs do that for the side effects.
+    """
+
+    def __init__(self, pool: Pool, job: Job, stream: Stream[T]) -> None:
+        self._pool = pool
+        self._job = job
+        self._stream = stream
+        self._is_begun = False
+
+    def __iter__(self) -> ResultIterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        return self.next()
+
+    def next(self, timeout: float | None = None) -> T:
+        """The next value.
+
+        :raises multiprocessing.TimeoutError: it was not there within ``timeout`` seconds.
+        :raises StopIteration: there are no more.
+        :raises Exception: what this item raised; later items can still be read.
+        """
+        stream, self._is_begun = self._stream, True
+        if not stream.has_news() and not self._pool._engine.wait(stream.has_news, timeout):  # noqa: SLF001
+            raise multiprocessing.TimeoutError
+        try:
+            value = stream.read()
+        except IndexError:
+            raise StopIteration from None
+        if stream.is_short:
+            self._pool._engine.nudge_if_hungry()  # noqa: SLF001 - there is room again
+        if type(value) is Raised:
+            raise value.error
+        return value  # type: ignore[return-value]
+
+    def lift(self) -> None:
+        """Somebody waits for the end of everything: read on, whether results are read or not."""
+        self._stream.lift()
+        self._pool._engine.nudge()  # noqa: SLF001
+
+    def close(self) -> None:
+        """Stop: the input is read no further, and what has not begun is not run."""
+        if not self._stream.is_over:
+            _end_source(self._job)
+            self._pool._engine.post_later(JobDropped(self._job))  # noqa: SLF001
+            self._stream.is_over = True
+
+    def __del__(self) -> None:
+        if self._stream.is_over:
+            return
+        if self._is_begun:
+            self.close()
+        else:
+            self._stream.ignore()
+
+
+def _end_source(job: Job) -> None:
+    if isinstance(job.source, Fed):
+        job.source.end()
+        job.source.items.clear()
+
+
+def _feed_in_thread(source: Fed, items: Iterable[Any], engine: Engine) -> None:
+    """Read the input in a thread of its own, as the standard pool does."""
+    threading.Thread(
+        target=_feed_quietly, args=(source, items, engine.nudge), name="poolwise-input", daemon=True
+    ).start()
+
+
+def _feed_quietly(source: Fed, items: Iterable[Any], wake: Callable[[], None]) -> None:
+    try:
+        feed(source, items, wake)
+    except BaseException:  # noqa: BLE001, S110 - the source has it, and raises it to the reader
+        pass
+
+
+def _list_ahead(items: Iterable[Any]) -> tuple[Sequence[Any], Iterator[Any] | None]:
+    """The items as a list if reading them takes no time; else those read so far and the rest."""
+    if hasattr(items, "__len__"):
+        return _as_sequence(items), None
+    iterator, listed, size = iter(items), [], 1
+    until = time.monotonic() + _READ_AHEAD_S
+    while time.monotonic() < until:
+        before = len(listed)
+        listed.extend(islice(iterator, size))
+        if len(listed) - before < size:
+            return listed, None
+        size *= 2
+    return listed, iterator
+
+
+def _as_sequence(items: Iterable[Any]) -> Sequence[Any]:
+    return items if isinstance(items, (list, tuple, range)) else list(items)
+
+
+def _checked_processes(processes: int | None) -> int:
+    if processes is None:
+        return cpu_count()
+    if processes < 1:
+        message = "Number of processes must be at least 1"
+        raise ValueError(message)
+    return processes
+
+
+def _check_max_tasks(number: int | None) -> None:
+    if number is not None and (not isinstance(number, int) or number <= 0):
+        message = "maxtasksperchild must be a positive int or None"
+        raise ValueError(message)
