@@ -1,0 +1,98 @@
+"""Measures poolwise beside its peers: ``python -m benchmarks [NAMES...]``; see README.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.harness.contest import Result, hold_contest
+from benchmarks.harness.machine import machine_facts
+from benchmarks.harness.report import print_claim, print_machine, print_summary
+
+if TYPE_CHECKING:
+    from benchmarks.harness.model import Claim, Entrant
+
+CLAIMS = (
+    "map_identity",
+    "chunksize_one",
+
+    "imap_generator",
+    "submit_then_result",
+    "apply_one",
+    "cost_shapes",
+    "start_up",
+    "import_time",
+    "worker_modules",
+    "journey",
+)
+_QUICK_ROUNDS = 3
+
+
+def main() -> None:
+    parser = _parser()
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in CLAIMS]
+    if unknown:
+        parser.error(f"no claim is called {unknown[0]!r}: --list names them")
+    claims = {name: import_module(f"benchmarks.{name}").CLAIM for name in options.names or CLAIMS}
+    if options.list:
+        for name, claim in claims.items():
+            print(f"{name:<20} {claim.title}")
+        return
+    # Children sit in sessions of their own: they are closed on the way out, whatever ends us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    facts = machine_facts()
+    print_machine(facts)
+    measured = []
+    for name, claim in claims.items():
+        rounds = options.rounds or (_QUICK_ROUNDS if options.quick else claim.rounds)
+        result = hold_contest(name, claim, rounds, lambda entrant: _is_wanted(entrant, options))
+        print_claim(name, claim, result, rounds)
+        sys.stdout.flush()
+        measured.append((name, claim, result))
+    print_summary(measured)
+    if options.json:
+        options.json.write_text(json.dumps(_as_json(facts, measured), indent=1), encoding="utf-8")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="claims to measure; all when none")
+    parser.add_argument("--quick", action="store_true", help="3 rounds, and no peer that takes seconds to start (ray)")
+    parser.add_argument("--rounds", type=int, help="instead of each claim's own number")
+    parser.add_argument("--peers", nargs="+", help="only entrants whose label begins with one of these")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there")
+    parser.add_argument("--list", action="store_true", help="name the claims and stop")
+    return parser
+
+
+def _is_wanted(entrant: Entrant, options: argparse.Namespace) -> bool:
+    if options.peers:
+        return entrant.label.startswith(tuple(options.peers))
+    return not (options.quick and entrant.has_daemons)
+
+
+def _as_json(facts: dict[str, str], measured: list[tuple[str, Claim, Result]]) -> dict[str, object]:
+    return {
+        "machine": facts,
+        "claims": {
+            name: {
+                "title": claim.title,
+                "absent": result.absent,
+                "values": [
+                    {"entrant": label, "case": case, "rounds": series.values}
+                    for (label, case), series in result.series.items()
+                ],
+            }
+            for name, claim, result in measured
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()

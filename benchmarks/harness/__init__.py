@@ -1,0 +1,1 @@
+"""What every claim shares: its shape, the child processes it runs in, figures and tables."""
