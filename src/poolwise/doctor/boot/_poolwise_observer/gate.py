@@ -1,0 +1,66 @@
+"""When a probe records in full, and when it stays dark: the doctor's budget.
+
+Recording a message in full costs 10 to 25 us over all processes, which is as much as moving an
+empty one. So each probe records its first `FULL` messages; after that, if messages come so fast
+that recording all would cost more than `BUDGET` of the time between them, it records only in
+windows at the start of every `PERIOD` of the shared clock. All processes agree on where windows
+begin without talking, so that the same messages are seen at each step of their way.
+"""
+
+from . import recorder  # noqa: TID252 - see boot/__init__.py
+
+now = recorder.now
+
+FULL = 128
+"""Messages seen in full before the budget counts: enough for quartiles of every step."""
+
+PERIOD_NS = 1 << 25
+"""33.5 ms: shorter would cut windows below the few messages they need, longer would leave runs of
+a second with too few windows."""
+
+BUDGET = 0.015
+"""Share of a thread's time that its records may take; what dark messages cost comes on top
+(`benchmarks/doctor_cost.py`)."""
+
+SLOW_NS = 1_000_000
+"""A dark message that took longer than this is recorded all the same: there is time to."""
+
+GUESS_NS = 20_000
+"""Cost of a full record until this machine's own is known."""
+
+_MASK = PERIOD_NS - 1
+
+
+class Gate:
+    """One probe's budget. `until` > 0: dark until that time. `seen`: messages so far."""
+
+    __slots__ = ("_dark_at", "_interval", "_last", "_seen_then", "cost", "seen", "until")
+
+    def __init__(self) -> None:
+        self.until = 0
+        self.seen = 0
+        self.cost = float(GUESS_NS)
+        self._interval = float(PERIOD_NS)
+        self._last = 0
+        self._dark_at = 0
+        self._seen_then = 0
+
+    def opens(self, at: int) -> bool:
+        """A message comes at this time (not before `until`): is it to be recorded?"""
+        if self.until:
+            self._interval = (at - self._dark_at) / max(1, self.seen - self._seen_then)
+            self.until = 0
+        elif self._last:
+            self._interval += ((at - self._last) - self._interval) * 0.05
+        self._last = at
+        self.seen += 1
+        share = BUDGET * self._interval / self.cost
+        if self.seen <= FULL or share >= 1.0 or at & _MASK < share * PERIOD_NS:
+            return True
+        self._dark_at, self._seen_then = at, self.seen
+        self.until = (at | _MASK) + 1
+        return False
+
+    def spend(self, cost_ns: int) -> None:
+        """A record took this long: a moving average prices the next ones."""
+        self.cost += (cost_ns - self.cost) * 0.1
