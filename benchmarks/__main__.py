@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 CLAIMS = (
     "map_identity",
     "chunksize_one",
-
     "imap_generator",
     "submit_then_result",
     "apply_one",
@@ -63,9 +62,15 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="claims to measure; all when none")
-    parser.add_argument("--quick", action="store_true", help="3 rounds, and no peer that takes seconds to start (ray)")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="3 rounds, and no peer that takes seconds to start (ray)",
+    )
     parser.add_argument("--rounds", type=int, help="instead of each claim's own number")
-    parser.add_argument("--peers", nargs="+", help="only entrants whose label begins with one of these")
+    parser.add_argument(
+        "--peers", nargs="+", help="only entrants whose label begins with one of these"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there")
     parser.add_argument("--list", action="store_true", help="name the claims and stop")
     return parser

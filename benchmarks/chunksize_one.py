@@ -11,7 +11,7 @@ from benchmarks.harness.model import Claim, Entrant, Target, wall_time_per_item
 from benchmarks.tasks import same
 
 ITEMS = 200_000
-SLOW = 0.1  # portion for those that need 50 us and more per item: the rate is the same, the wait shorter
+SLOW = 0.1  # portion for those that need 50 us and more per item: the same rate, a shorter wait
 
 _singly = {"chunksize": 1}
 

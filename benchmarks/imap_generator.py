@@ -30,7 +30,7 @@ def by_imap(**options: Any) -> Run:
 
 
 def by_imap_of_known_length(**options: Any) -> Run:
-    """mpire cuts chunks only where it is told the length."""
+    """Mpire cuts chunks only where it is told the length."""
     return lambda pool, xs: list(pool.imap(same, stream(xs), iterable_len=len(xs), **options))
 
 

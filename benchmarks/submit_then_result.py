@@ -52,8 +52,9 @@ CLAIM = Claim(
         Entrant("mpire.apply_async", by_apply_async, partial(peers.mpire_pool, keep_alive=True)),
         Entrant("pebble", by_schedule, peers.pebble_pool),
         Entrant("ray tasks", by_ray_tasks, peers.ray_core, portion=0.1, has_daemons=True),
-        Entrant("ray.Pool.apply_async", by_apply_async, peers.ray_pool, portion=0.1,
-                has_daemons=True),
+        Entrant(
+            "ray.Pool.apply_async", by_apply_async, peers.ray_pool, portion=0.1, has_daemons=True
+        ),
     ],
     targets=[Target("PPE", 15), Target("mp.Pool.apply_async", 8)],
 )

@@ -77,5 +77,10 @@ CLAIM = Claim(
         ),
         entrant("ray", "peers.ray_pool()", "pool.apply(count_modules)", has_daemons=True),
     ],
-    targets=[Target("mp.Pool, spawn"), Target("PPE, spawn"), Target("loky"), Target("mpire, spawn")],
+    targets=[
+        Target("mp.Pool, spawn"),
+        Target("PPE, spawn"),
+        Target("loky"),
+        Target("mpire, spawn"),
+    ],
 )

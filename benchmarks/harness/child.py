@@ -64,7 +64,7 @@ def serve(claim: Claim, entrant: Entrant, host: Any) -> None:
         # A package that is absent is skipped; one that is broken inside is not.
         absent = error.name is not None and "." not in error.name
         tell(**({"missing": error.name} if absent else {"error": f"ModuleNotFoundError: {error}"}))
-    except Exception as error:  # noqa: BLE001 - whatever a peer raises is its result in the table
+    except Exception as error:
         traceback.print_exc()
         text = str(error).strip().split("\n")[0][:160]
         tell(error=f"{type(error).__name__}: {text}")

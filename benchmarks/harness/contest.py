@@ -43,7 +43,7 @@ def hold_contest(
 
 
 def _heats(claim: Claim, is_wanted: Callable[[Entrant], bool]) -> list[list[Entrant]]:
-    """Those that can be frozen meet in one heat; each of the others meets the first entrant alone."""
+    """Those that can be frozen meet in one heat; the others meet the first entrant in another."""
     first = claim.entrants[0]
     wanted = [e for e in claim.entrants[1:] if is_wanted(e) or e.label == claim.reference]
     pace = [first, *(e for e in wanted if e.label == claim.reference)]

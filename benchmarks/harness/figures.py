@@ -30,7 +30,7 @@ def figure_of(values: Sequence[float]) -> Figure:
 
 
 def paired_ratio(above: Mapping[int, float], below: Mapping[int, float]) -> Figure | None:
-    """above / below, round by round: what loaded the machine in a round loaded both."""
+    """Above / below, round by round: what loaded the machine in a round loaded both."""
     shared = [turn for turn in above if turn in below]
     if not shared:
         return None
@@ -57,13 +57,13 @@ class Outcome:
 def outcomes_of(claim: Claim, result: Result) -> Iterator[Outcome]:
     for target in claim.targets:
         for case in target.cases or claim.cases:
-            yield _judge_target(claim, result, target, case)
+            yield _judge_target(result, target, case)
     for limit in claim.limits:
         for case in limit.cases or claim.cases:
             yield _judge_limit(claim, result, limit, case)
 
 
-def _judge_target(claim: Claim, result: Result, target: Target, case: str) -> Outcome:
+def _judge_target(result: Result, target: Target, case: str) -> Outcome:
     series = result.series.get((target.against, case))
     ratio = paired_ratio(series.values, series.ours) if series else None
     asked = f"{case}: {target.at_least:g}x {target.against} asked"

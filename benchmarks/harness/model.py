@@ -28,7 +28,7 @@ class Entrant:
     warm: Callable[[Any, Any], object] | None = None
     """(pool, load), untimed, before each turn. None runs the first `WARM_ITEMS` of the load."""
     portion: float = 1.0
-    """Part of the load that it is given, where the whole would take minutes. Values are per item."""
+    """Part of the load that it is given, where all would take minutes. Values are per item."""
     cases: Sequence[str] = ()
     """Those that it takes part in; empty means all."""
     has_daemons: bool = False

@@ -53,8 +53,11 @@ def print_summary(measured: Sequence[tuple[str, Claim, Result]]) -> None:
 
 
 def _print_case(claim: Claim, result: Result, case: str) -> None:
-    rows = [_row(claim, result.series[e.label, case], e.label) for e in claim.entrants
-            if (e.label, case) in result.series]
+    rows = [
+        _row(claim, result.series[e.label, case], e.label)
+        for e in claim.entrants
+        if (e.label, case) in result.series
+    ]
     head = [case, claim.unit.word, "[spread]", "ratio", "[spread]", ""]
     if claim.reference:
         head.append(f"of {claim.reference}")

@@ -99,7 +99,8 @@ class Seat:
     def _answer(self) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self._line())
         if "missing" in answer:
-            raise NotInstalledError(f"not installed ({answer['missing']})")
+            message = f"not installed ({answer['missing']})"
+            raise NotInstalledError(message)
         if "error" in answer:
             raise SeatError(answer["error"])
         return answer
@@ -115,7 +116,8 @@ class Seat:
             elif self._process.poll() is not None:
                 raise SeatError(self._epitaph())
             elif time.monotonic() > deadline:
-                raise SeatError(f"no answer in {self._limit_s:.0f} s")
+                message = f"no answer in {self._limit_s:.0f} s"
+                raise SeatError(message)
         line, _, self._unread = self._unread.partition(b"\n")
         return line
 

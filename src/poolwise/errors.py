@@ -36,7 +36,7 @@ class PoolwiseError(Exception):
     """The root of every error that poolwise raises by itself."""
 
 
-class RemoteTraceback(Exception):  # noqa: N818 - the name the standard library's users know
+class RemoteTraceback(Exception):
     """Carries the traceback of a worker as text; it stands as the ``__cause__`` of a task's error.
 
     :param tb: the formatted traceback.
@@ -180,10 +180,10 @@ def _make_initializer_failed() -> type[PoolwiseError]:
 
 
 def _make_result_not_picklable() -> type[PoolwiseError]:
-    from multiprocessing.pool import MaybeEncodingError
+    from multiprocessing.pool import MaybeEncodingError  # type: ignore[attr-defined]
     from pickle import PicklingError
 
-    class ResultNotPicklable(PoolwiseError, MaybeEncodingError, PicklingError):
+    class ResultNotPicklable(PoolwiseError, MaybeEncodingError, PicklingError):  # type: ignore[misc]
         """A task's result cannot be pickled, so it cannot leave the worker.
 
         ``exc`` and ``value`` are the representations of the pickling error and of the result.

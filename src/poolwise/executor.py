@@ -71,7 +71,7 @@ class ProcessPoolExecutor(Executor):
     :raises TypeError: the initializer is not callable, or a number is not one.
     """
 
-    def __init__(  # noqa: PLR0913 - the standard signature, and what we add
+    def __init__(
         self,
         max_workers: int | None = None,
         mp_context: BaseContext | str | None = None,
@@ -160,7 +160,7 @@ class ProcessPoolExecutor(Executor):
         self._engine.post(JobPosted(job))
         return reading.results(until)
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """No more calls; free the workers when all is done.
 
         :param wait: return when everything is done and the workers have ended.
@@ -227,7 +227,7 @@ class ProcessPoolExecutor(Executor):
 
     # -- inside
 
-    def _make_job(  # noqa: PLR0913 - what a call is made of
+    def _make_job(
         self,
         function: Function,
         mode: int,
@@ -375,7 +375,7 @@ def _checked_workers(number: int | None) -> int:
     return number
 
 
-def _check_max_tasks(number: int | None) -> None:
+def _check_max_tasks(number: object) -> None:
     if number is None:
         return
     if not isinstance(number, int):

@@ -64,7 +64,7 @@ def checked_chunksize(chunksize: int | None) -> int | None:
     return chunksize
 
 
-def checked_buffersize(size: int | None) -> int | None:
+def checked_buffersize(size: object) -> int | None:
     """``buffersize`` as Python 3.14 takes it, or None for as much as keeps the workers busy.
 
     :raises TypeError: it is not an integer.

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
     from types import TracebackType
 
+    from typing_extensions import Self
+
     from poolwise.core.engine import Engine
     from poolwise.core.job import Chunk, News
 
@@ -78,7 +80,7 @@ class Pool:
     :raises TypeError: the initializer is not callable.
     """
 
-    def __init__(  # noqa: PLR0913 - the standard signature, and what we add
+    def __init__(
         self,
         processes: int | None = None,
         initializer: Callable[..., object] | None = None,
@@ -168,7 +170,7 @@ class Pool:
         """``[func(*x) for x in iterable]``; see :meth:`map`."""
         return self._map(func, iterable, STARMAP, chunksize, rules)
 
-    def map_async(  # noqa: PLR0913 - the standard signature
+    def map_async(
         self,
         func: Callable[[S], T],
         iterable: Iterable[S],
@@ -179,11 +181,9 @@ class Pool:
     ) -> MapResult[T]:
         """:meth:`map` without waiting; callbacks as for :meth:`apply_async`."""
         items = _as_sequence(iterable)
-        return self._start_map(
-            func, Listed(items), MAP, chunksize, rules, callback, error_callback
-        )
+        return self._start_map(func, Listed(items), MAP, chunksize, rules, callback, error_callback)
 
-    def starmap_async(  # noqa: PLR0913 - the standard signature
+    def starmap_async(
         self,
         func: Callable[..., T],
         iterable: Iterable[Iterable[Any]],
@@ -281,7 +281,7 @@ class Pool:
         if not self._is_terminated:
             self._engine.join()
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> Self:
         self._check_running()
         return self
 
@@ -296,7 +296,9 @@ class Pool:
     def __del__(self) -> None:
         engine = getattr(self, "_engine", None)
         if engine is not None and not engine.is_closed and os.getpid() == engine.pid:
-            warnings.warn(f"unclosed running pool {self!r}", ResourceWarning, source=self, stacklevel=2)
+            warnings.warn(
+                f"unclosed running pool {self!r}", ResourceWarning, source=self, stacklevel=2
+            )
             self._calls.source.end()  # type: ignore[attr-defined]
             engine.abandon()
 
@@ -318,8 +320,11 @@ class Pool:
         return "TERMINATE" if self._is_terminated else "CLOSE"
 
     def statistics(self) -> dict[str, int]:
-        """Counts since the pool was made: tasks, chunks, deaths of workers, retries, given_back
-        (items returned unbegun by busy workers while others were idle), workers (alive now)."""
+        """Counts since the pool was made.
+
+        ``tasks``, ``chunks``, ``deaths`` of workers, ``retries``, ``given_back`` (items returned
+        unbegun by busy workers while others were idle), ``workers`` (alive now).
+        """
         return self._engine.statistics()
 
     def __repr__(self) -> str:
@@ -336,7 +341,7 @@ class Pool:
             message = "Pool not running"
             raise ValueError(message)
 
-    def _job(  # noqa: PLR0913 - what a call is made of
+    def _job(
         self,
         function: Function,
         mode: int,
@@ -382,7 +387,7 @@ class Pool:
             result.drop()
             raise
 
-    def _start_map(  # noqa: PLR0913 - what a map is made of
+    def _start_map(
         self,
         func: Callable[..., T],
         source: Source,
@@ -408,7 +413,7 @@ class Pool:
         self._engine.post(JobPosted(result.job))
         return result
 
-    def _stream(  # noqa: PLR0913 - what a stream is made of
+    def _stream(
         self,
         func: Callable[..., T],
         iterable: Iterable[Any],
@@ -425,7 +430,8 @@ class Pool:
             is_ordered=is_ordered, buffer_size=checked_buffersize(buffersize)
         )
         is_listed = isinstance(iterable, (list, tuple, range))
-        source: Source = Listed(iterable) if is_listed else Fed(buffersize or _MIN_LIMIT)  # type: ignore[arg-type]
+        source: Listed | Fed
+        source = Listed(iterable) if is_listed else Fed(buffersize or _MIN_LIMIT)  # type: ignore[arg-type]
         job = self._job(
             Function(func),
             mode,
@@ -513,7 +519,9 @@ class AsyncResult(Generic[T]):
     def settle(self, value: T | None, error: BaseException | None) -> News:
         """Take the value; a callback is news, to be told before the result is ready."""
         self.call = None
-        callback: Callable[[Any], object] | None = self._callback if error is None else self._error_callback
+        callback: Callable[[Any], object] | None = (
+            self._callback if error is None else self._error_callback
+        )
         if callback is None:
             self._finish(value, error)
             return ()
@@ -644,7 +652,7 @@ def _feed_in_thread(source: Fed, items: Iterable[Any], engine: Engine) -> None:
 def _feed_quietly(source: Fed, items: Iterable[Any], wake: Callable[[], None]) -> None:
     try:
         feed(source, items, wake)
-    except BaseException:  # noqa: BLE001, S110 - the source has it, and raises it to the reader
+    except BaseException:  # noqa: S110 - the source has it, and raises it to the reader
         pass
 
 
@@ -652,7 +660,8 @@ def _list_ahead(items: Iterable[Any]) -> tuple[Sequence[Any], Iterator[Any] | No
     """The items as a list if reading them takes no time; else those read so far and the rest."""
     if hasattr(items, "__len__"):
         return _as_sequence(items), None
-    iterator, listed, size = iter(items), [], 1
+    listed: list[Any] = []
+    iterator, size = iter(items), 1
     until = time.monotonic() + _READ_AHEAD_S
     while time.monotonic() < until:
         before = len(listed)
@@ -676,7 +685,7 @@ def _checked_processes(processes: int | None) -> int:
     return processes
 
 
-def _check_max_tasks(number: int | None) -> None:
+def _check_max_tasks(number: object) -> None:
     if number is not None and (not isinstance(number, int) or number <= 0):
         message = "maxtasksperchild must be a positive int or None"
         raise ValueError(message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from poolwise.core.engine import Engine
@@ -15,10 +14,10 @@ BackendName = Literal["processes", "threads", "serial"]
 
 
 def open_engine(  # noqa: PLR0913 - what a pool is made of
-    name: BackendName,
+    name: str,
     lanes: int,
     context: BaseContext | str | None,
-    initializer: Callable[..., object] | None,
+    initializer: object,
     initargs: tuple[Any, ...],
     *,
     tasks_per_lane: int | None = None,

@@ -84,7 +84,7 @@ class Processes:
         self._functions: weakref.WeakValueDictionary[int, Function] = weakref.WeakValueDictionary()
         self._events: list[c.Event] = []
         self._poll = select.poll()
-        self._on_ready: dict[int, Callable[[int], None]] = {}
+        self._on_ready: dict[int, Callable[[int], object]] = {}
         self._spin_ns = 0
         self._is_open = False
 
@@ -109,7 +109,7 @@ class Processes:
     def start_lane(self, lane: int) -> None:
         try:
             self._lanes[lane] = self._start(lane)
-        except Exception as error:  # noqa: BLE001 - fork or spawn failed; said as the lane's death
+        except Exception as error:
             self._events.append(c.LaneDied(lane, errors.Death(None, None), error))
 
     def send(self, lane: int, chunk: Chunk | None) -> None:
@@ -191,7 +191,7 @@ class Processes:
             os.sched_yield()
         return ready
 
-    def _watch(self, fd: int, mask: int, act: Callable[[int], None]) -> None:
+    def _watch(self, fd: int, mask: int, act: Callable[[int], object]) -> None:
         self._poll.register(fd, mask)
         self._on_ready[fd] = act
 
@@ -244,16 +244,14 @@ class Processes:
             if function.pickled is None:
                 by_value = function.by_value or self._is_out_of_reach(function.call)
                 function.pickled = codec.dumps_function(function.call, by_value=by_value)
-        except Exception as error:  # noqa: BLE001 - anything can happen in __reduce__
+        except Exception as error:
             self._events.append(c.ChunkRefused(lane.id, chunk.id, error, is_function=True))
             return False
         self._functions[function.id] = function
         gone = [known for known in lane.known if known not in self._functions]
         lane.known.difference_update(gone)
         lane.known.add(function.id)
-        lane.writer.write(
-            codec.FUNCTION, (codec.dumps((function.id, function.pickled, gone)),)
-        )
+        lane.writer.write(codec.FUNCTION, (codec.dumps((function.id, function.pickled, gone)),))
         return True
 
     def _is_out_of_reach(self, call: Callable[..., Any]) -> bool:
@@ -273,7 +271,7 @@ class Processes:
                 pickled = codec.dumps_calls((0, job.prompt_ns), calls)
             else:
                 pickled = codec.dumps_items((job.function.id, job.prompt_ns), job.mode, chunk.items)
-        except Exception as error:  # noqa: BLE001 - anything can happen in __reduce__
+        except Exception as error:
             self._events.append(c.ChunkRefused(lane.id, chunk.id, error))
             return
         lane.writer.write(codec.CHUNK, (codec.pack_chunk_id(chunk.id), pickled))
@@ -333,7 +331,7 @@ class Processes:
         )
         try:
             values, failed = codec.loads_values(payload)
-        except Exception as error:  # noqa: BLE001 - anything can happen in __setstate__
+        except Exception as error:
             self._hear_unreadable(lane, head, outcome, error)
             return
         outcome.errors = {at: failures.decode(failed[at]) for at in failed}
@@ -344,16 +342,16 @@ class Processes:
         self, lane: _Lane, head: codec.AnswerHead, outcome: c.Outcome, error: Exception
     ) -> None:
         """One of the values cannot be rebuilt here: find out which, from the worker."""
-        outcome.values = [None] * head.count
-        outcome.errors = dict.fromkeys(range(head.count), _not_loadable(error))
-        if head.count > 1:
+        outcome.values = [None] * head.size
+        outcome.errors = dict.fromkeys(range(head.size), _not_loadable(error))
+        if head.size > 1:
             lane.awaits_again = c.ChunkDone(lane.id, head.chunk_id, outcome)
             lane.writer.write(codec.AGAIN, (codec.dumps((head.chunk_id, head.first)),))
         else:
             self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 
     def _hear_apart(self, lane: _Lane, payload: memoryview) -> None:
-        """The values of an answer that could not be read, one by one, if the worker still has them."""
+        """The values of an answer that could not be read, one by one, if they still exist."""
         done = lane.awaits_again
         _, _, pickled = codec.loads(payload)
         if done is None:
@@ -373,7 +371,7 @@ class Processes:
     # -- the end of a lane
 
     def _bury(self, lane: _Lane, failure: BaseException | None = None) -> None:
-        """The worker has ended, or its initializer failed: hear its last words, report the death."""
+        """The worker has ended, or its initializer failed: hear its last words and tell."""
         while lane.result_fd is not None and self._read(lane):
             pass
         if lane.id not in self._lanes:
@@ -404,7 +402,7 @@ def _load_each(pickled: list[bytes], failed: dict[int, BaseException]) -> list[A
     for at, one in enumerate(pickled):
         try:
             values.append(codec.loads(one))
-        except Exception as error:  # noqa: BLE001 - anything can happen in __setstate__
+        except Exception as error:
             failed[at] = _not_loadable(error)
             values.append(None)
     return values

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from poolwise import errors
 from poolwise.core import contract as c
+from poolwise.errors import Death
 from poolwise.worker.run import ChunkRun
 
 if TYPE_CHECKING:
@@ -74,14 +74,14 @@ class _Lane:
         try:
             if initializer is not None:
                 initializer(*initargs)
-        except BaseException as error:  # noqa: BLE001 - SystemExit and the like fail it as well
-            self._tell(c.LaneDied(self.id, errors.Death(None, None), error))
+        except BaseException as error:
+            self._tell(c.LaneDied(self.id, Death(None, None), error))
             return
         self._tell(c.LaneReady(self.id))
         while (chunk := self._tasks.get()) is not None:
             self.run(chunk)
             del chunk
-        self._tell(c.LaneDied(self.id, errors.Death(None, 0)))
+        self._tell(c.LaneDied(self.id, Death(None, 0)))
 
     def run(self, chunk: Chunk) -> None:
         job = chunk.job
@@ -118,13 +118,13 @@ class _Lane:
         chunk_id: int,
         first: int,
         values: list[Any],
-        failed: dict[int, BaseException],
+        errors: dict[int, Any],
         run_ns: int,
         returned: int,
         *,
         last: bool,
     ) -> None:
-        outcome = c.Outcome(first, values, failed, run_ns, 0, returned, last)
+        outcome = c.Outcome(first, values, errors, run_ns, 0, returned, last)
         self._tell(c.ChunkDone(self.id, chunk_id, outcome))
 
     def _tell(self, event: c.Event) -> None:
@@ -171,7 +171,7 @@ class Threads:
             return
         if kill:
             held.is_left = True
-            self._events.put(c.LaneDied(lane, errors.Death(None, None)))
+            self._events.put(c.LaneDied(lane, Death(None, None)))
         held.put(None)
 
     def close(self) -> None:
@@ -205,8 +205,8 @@ class Serial:
         try:
             if self._initializer is not None:
                 self._initializer(*self._initargs)
-        except BaseException as error:  # noqa: BLE001 - as in a worker
-            self._events.put(c.LaneDied(lane, errors.Death(None, None), error))
+        except BaseException as error:
+            self._events.put(c.LaneDied(lane, Death(None, None), error))
         else:
             self._events.put(c.LaneReady(lane))
 
@@ -215,7 +215,7 @@ class Serial:
             self._chunks.append(chunk)
 
     def stop_lane(self, lane: int, *, kill: bool) -> None:
-        self._events.put(c.LaneDied(lane, errors.Death(None, 0)))
+        self._events.put(c.LaneDied(lane, Death(None, 0)))
 
     def close(self) -> None:
         self._chunks.clear()

@@ -18,13 +18,14 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
 from poolwise.core import contract as c
-from poolwise.core.job import Function
 from poolwise.core.shield import Shield
-from poolwise.core.state import State
+
+if TYPE_CHECKING:
+    from poolwise.core.state import State
 
 _GRACE_S = 0.002
 """The helper leaves fresh work to the caller for this long: most callers wait for it at once, and
@@ -316,7 +317,7 @@ class Engine:
     # -- telling
 
     def tell(self) -> None:
-        """Run callbacks and wake Conditions, one after the other, in whichever thread comes first."""
+        """Run callbacks and wake Conditions, one by one, in whichever thread comes first."""
         news = self._news
         while news and self._telling.acquire(blocking=False):
             try:

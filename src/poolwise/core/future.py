@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from poolwise.core.job import Chunk, Job, News
 
 T = TypeVar("T")
+Call = tuple[Callable[..., T], tuple[Any, ...], dict[str, Any]]
 
 _PENDING, _RUNNING, _FINISHED = "PENDING", "RUNNING", "FINISHED"
 _CANCELLED = ("CANCELLED", "CANCELLED_AND_NOTIFIED")
@@ -44,7 +45,10 @@ class TaskFuture(Future[T]):
     _exception: BaseException | None = None
 
     def __init__(
-        self, engine: Engine, job: Job, call: tuple[Callable[..., T], tuple[Any, ...], dict[str, Any]]
+        self,
+        engine: Engine,
+        job: Job,
+        call: tuple[Callable[..., T], tuple[Any, ...], dict[str, Any]],
     ) -> None:
         self._engine = engine
         self._job = job
@@ -129,14 +133,14 @@ class TaskFuture(Future[T]):
     def _tell_cancelled(self) -> None:
         with self._condition:
             self._condition.notify_all()
-        self._invoke_callbacks()  # type: ignore[attr-defined]
+        self._invoke_callbacks()
         self.set_running_or_notify_cancel()
 
 
 def settle_all(
     futures: Sequence[TaskFuture[Any]], values: Sequence[Any], errors: dict[int, BaseException]
 ) -> list[Callable[[], object]]:
-    """Give futures their values; what must be said to waiting threads is returned, to be said later.
+    """Give futures their values; what must be said to waiting threads is returned, for later.
 
     Plain stores for those that nobody waits for through a Condition (nearly all): a batch of
     them costs one lock and no wake-ups.

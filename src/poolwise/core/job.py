@@ -9,10 +9,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from poolwise.core.batching import ChunkSizer
-from poolwise.options import TaskRules
+
+if TYPE_CHECKING:
+    from poolwise.options import TaskRules
 
 MAP, STARMAP, CALLS = range(3)
 """How a function is applied to an item: ``f(x)``, ``f(*x)``, and calls that bring their own."""
@@ -70,7 +72,9 @@ class Chunk:
         self.done = 0
 
     def __repr__(self) -> str:
-        return f"<Chunk {self.id}: items {self.start}..{self.start + len(self.items)} of {self.job}>"
+        return (
+            f"<Chunk {self.id}: items {self.start}..{self.start + len(self.items)} of {self.job}>"
+        )
 
     @property
     def rest(self) -> int:
@@ -86,11 +90,16 @@ class Chunk:
 class Source(Protocol):
     """Where a job's items come from."""
 
-    remaining: int | None
-    """Items that are left; None when nobody knows."""
-    is_exhausted: bool
     error: BaseException | None
     """What the input raised instead of giving another item."""
+
+    @property
+    def remaining(self) -> int | None:
+        """Items that are left; None when nobody knows."""
+
+    @property
+    def is_exhausted(self) -> bool:
+        """No item is left and none will come."""
 
     def take(self, size: int) -> Sequence[Any]:
         """The next items, ``size`` at most; fewer, or none, if they are not there yet."""
@@ -125,14 +134,16 @@ class Fed:
     :param limit: how many may lie here; the feeder waits beyond that (None: no limit).
     """
 
-    remaining: int | None = None
-
     def __init__(self, limit: int | None = None) -> None:
         self.items: deque[Any] = deque()
         self.limit = limit
         self.error: BaseException | None = None
         self.is_ended = False
         self._room = threading.Event()
+
+    @property
+    def remaining(self) -> int | None:
+        return None
 
     @property
     def is_exhausted(self) -> bool:
@@ -173,11 +184,12 @@ class Submitted(Fed):
     """Calls that are submitted one by one; what has gathered travels together."""
 
     @property
-    def remaining(self) -> int:  # type: ignore[override]
+    def remaining(self) -> int:
         return len(self.items)
 
     def take(self, size: int) -> Sequence[Any]:
-        items, taken = self.items, []
+        items = self.items
+        taken: list[Any] = []
         while items and len(taken) < size:
             task = items.popleft()
             if task.begin():
@@ -270,13 +282,13 @@ class Job:
         """
         if self.is_over:
             return None
-        if self._again:
-            chunk = self._take_again(lanes)
-        else:
-            chunk = self._take_new(lanes, most_tasks)
+        chunk = self._take_next(lanes, most_tasks)
         if chunk is not None:
             self.open_items += len(chunk.items)
         return chunk
+
+    def _take_next(self, lanes: int, most_tasks: int | None) -> Chunk | None:
+        return self._take_again(lanes) if self._again else self._take_new(lanes, most_tasks)
 
     def _take_new(self, lanes: int, most_tasks: int | None) -> Chunk | None:
         room = self.sink.room(self.sizer, lanes)

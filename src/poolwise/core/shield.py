@@ -11,7 +11,10 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _main_ident = threading.main_thread().ident
 
@@ -29,10 +32,10 @@ class Shield:
         self._wake = wake
         self._is_needed = is_needed
         self._is_up = False
-        self._noted: FrameType | None | bool = False
+        self._noted: FrameType | bool | None = False
         self._before: Any = None
 
-    def __enter__(self) -> Shield:
+    def __enter__(self) -> Self:
         if self._is_needed and threading.get_ident() == _main_ident:
             before = signal.getsignal(signal.SIGINT)
             if callable(before):

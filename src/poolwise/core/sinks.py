@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from poolwise.core.batching import ChunkSizer
@@ -26,7 +26,9 @@ class Gather(Generic[T]):
     :param ended: is called with the values, or with the error, when all is there.
     """
 
-    def __init__(self, size: int | None, ended: Callable[[list[T], BaseException | None], News]):
+    def __init__(
+        self, size: int | None, ended: Callable[[list[T], BaseException | None], News]
+    ) -> None:
         self._values: list[T] = [None] * size if size else []  # type: ignore[list-item]
         self._error_at: int | None = None
         self._error: BaseException | None = None

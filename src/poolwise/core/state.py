@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
 from poolwise.core import contract as c
 from poolwise.core.batching import should_give_back
-from poolwise.core.job import Chunk, Job
+
+if TYPE_CHECKING:
+    from poolwise.core.job import Chunk, Job
 
 _START_TRIES = 3
 """Workers that die in a row before they are ready; then waiting jobs fail instead of a storm of
@@ -26,8 +28,8 @@ _ASK_AGAIN_NS = 5_000_000
 class Lane:
     """One place where a chunk runs, as far as the core knows it.
 
-    ``since_ns`` is when the chunk in front began or last gave a sign of life. A lane that is stopped
-    early has an overdue task, or a ``victim``: the task that somebody wants stopped.
+    ``since_ns`` is when the chunk in front began or last gave a sign of life. A lane that is
+    stopped early has an overdue task, or a ``victim``: the task that somebody wants stopped.
     """
 
     __slots__ = ("chunks", "id", "is_asked", "is_overdue", "is_ready", "is_stopping",
@@ -187,9 +189,7 @@ class State:
         self.counts["tasks"] += len(outcome.values)
         chunk.done += len(outcome.values)
         if outcome.values:
-            chunk.job.sizer.observe(
-                len(outcome.values), outcome.run_ns, nbytes=outcome.nbytes
-            )
+            chunk.job.sizer.observe(len(outcome.values), outcome.run_ns, nbytes=outcome.nbytes)
 
     def _take_shares(self, chunk: Chunk, returned: int) -> None:
         if not returned:
@@ -215,7 +215,9 @@ class State:
             function.carry_code()
             self._put_back(chunk, 0)
         elif event.is_function:
-            self._deliver(chunk, 0, [None] * chunk.rest, dict.fromkeys(range(chunk.rest), event.error))
+            self._deliver(
+                chunk, 0, [None] * chunk.rest, dict.fromkeys(range(chunk.rest), event.error)
+            )
         else:
             self._split_or_fail(chunk, _not_loadable(event.error, chunk))
 

@@ -13,13 +13,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poolwise.core import contract as c
-from poolwise.core.batching import ChunkSizer
 from poolwise.core.job import MAP, Chunk, Fed, Function, Job, Listed, News
 from poolwise.core.state import State
 from poolwise.options import TaskRules
+
+if TYPE_CHECKING:
+    from poolwise.core.batching import ChunkSizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,13 @@ class Run:
 def bound_ns(costs_ns: Sequence[int], lanes: int, overheads: Overheads) -> int:
     """The work shared evenly, the longest item, or what the items alone cost the parent."""
     shared = -(-sum(costs_ns) // lanes)
-    return max(shared, max(costs_ns), len(costs_ns) * overheads.item_ns)
+    return max(shared, len(costs_ns) * overheads.item_ns, *costs_ns)
 
 
 def simulate(
     costs_ns: Sequence[int],
     lanes: int,
-    overheads: Overheads = Overheads(),  # noqa: B008 - frozen
+    overheads: Overheads = Overheads(),
     *,
     sizer: ChunkSizer | None = None,
     is_length_known: bool = True,
@@ -156,12 +158,14 @@ class _Pool:
         self._inbox: list[c.Event] = []
         self._agenda: list[tuple[int, int, Callable[[int], None]]] = []
         self._order = count()
-        self._acts: dict[type, Callable[[Any], None]] = {
+        self._acts: dict[type, Callable[[Any], object]] = {
             c.StartLane: self._start,
             c.SendChunk: self._send,
             c.AskBack: self._ask,
             c.StopLane: lambda _: None,
-            c.Deliver: lambda told: self.ended.deliver(told.chunk, told.first, told.values, told.errors),
+            c.Deliver: lambda told: self.ended.deliver(
+                told.chunk, told.first, told.values, told.errors
+            ),
             c.EndJob: lambda told: self.ended.end(told.error),
         }
 

@@ -151,7 +151,7 @@ def dumps_calls(head: ChunkHead, calls: Sequence[Call]) -> bytes:
     if len(calls) == 1 or all(map(_is_plain, calls)):
         try:
             return pickle.dumps((*head, CALLS, calls), PROTOCOL)
-        except Exception:  # noqa: BLE001, S110 - said below, call by call
+        except Exception:  # noqa: S110 - said below, call by call
             pass
     return pickle.dumps((*head, PICKLED_CALLS, list(map(dumps_call, calls))), PROTOCOL)
 
@@ -186,7 +186,7 @@ class AnswerHead(NamedTuple):
 
     chunk_id: int
     first: int
-    count: int
+    size: int
     run_ns: int
     returned: int
     is_last: bool
@@ -215,7 +215,7 @@ def dumps_apart(
     for at, value in enumerate(values):
         try:
             pickled.append(dumps(value))
-        except Exception as error:  # noqa: BLE001 - anything can happen in __reduce__
+        except Exception as error:
             failed[at] = refused(error, value)
             pickled.append(_NOTHING)
     apart = head._replace(is_apart=True)

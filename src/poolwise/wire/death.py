@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 
 def open_watch(process: BaseProcess) -> tuple[int, bool]:

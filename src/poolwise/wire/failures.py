@@ -17,7 +17,7 @@ Failure = tuple[bytes, str]
 
 
 def encode(error: BaseException) -> Failure:
-    """Describe ``error`` so that :func:`decode` can raise it again, of the same type if possible."""
+    """Describe ``error`` so that :func:`decode` can raise it again, of the same type if it can."""
     import traceback
 
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))

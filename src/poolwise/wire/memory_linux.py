@@ -85,7 +85,7 @@ class MemfdSegment(FdSegment):
 
 def _anonymous_file() -> int:
     if not hasattr(os, "memfd_create"):  # the interpreter was built for an older C library
-        return os.open("/dev/shm", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        return os.open("/dev/shm", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)  # noqa: S108 - no name
     try:
         return os.memfd_create("poolwise", os.MFD_CLOEXEC | _NOEXEC_SEAL)
     except OSError:

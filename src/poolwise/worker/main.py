@@ -64,7 +64,7 @@ class Worker:
         try:
             if initializer is not None:
                 initializer(*initargs)
-        except BaseException as error:  # noqa: BLE001 - SystemExit and the like fail it as well
+        except BaseException as error:
             self._send(codec.FAILED_START, codec.dumps(failures.encode(error)))
             return False
         self._send(codec.READY, codec.dumps(os.getpid()))
@@ -139,12 +139,12 @@ class Worker:
         chunk_id = codec.chunk_id(payload)
         try:
             function_id, prompt_ns, mode, items = codec.loads_chunk(payload)
-        except Exception as error:  # noqa: BLE001 - anything can happen in __setstate__
+        except Exception as error:
             self._send_unread(chunk_id, error, is_function=False)
             return
         try:
             function = self._function(function_id)
-        except Exception as error:  # noqa: BLE001 - likewise
+        except Exception as error:
             self._send_unread(chunk_id, error, is_function=True)
             return
         del payload
@@ -160,7 +160,7 @@ class Worker:
         function = self._functions[function_id]
         if isinstance(function, bytes):
             function = self._functions[function_id] = codec.loads(function)
-        return function  # type: ignore[return-value]
+        return function
 
     # -- answering
 

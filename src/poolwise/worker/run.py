@@ -30,7 +30,7 @@ _APPLY: dict[int, Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]] 
 class Answer(Protocol):
     """Sends the next values of a chunk on their way."""
 
-    def __call__(
+    def __call__(  # noqa: PLR0913 - one message, unpacked
         self,
         chunk_id: int,
         first: int,
@@ -92,7 +92,7 @@ class ChunkRun:
         goal = len(out) + step
         try:
             out.extend(islice(self._applied, step))
-        except BaseException as error:  # noqa: BLE001 - whatever a task raises is its result
+        except BaseException as error:
             self._record(error)
         else:
             if len(out) < min(goal, len(self._items)):

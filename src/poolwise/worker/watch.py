@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from poolwise.worker.run import ChunkRun
+if TYPE_CHECKING:
+    from poolwise.worker.run import ChunkRun
 
 _TICK_S = 0.001
 """The shortest time between two looks: the millisecond that a finished result may wait."""
@@ -80,7 +82,7 @@ class Watch:
             run.flush()
             if self._has_request():
                 run.give_back()
-        except Exception:  # noqa: BLE001, S110 - the main thread meets the same when it answers
+        except Exception:  # noqa: S110 - the main thread meets the same when it answers
             pass
 
     def _stop(self) -> None:

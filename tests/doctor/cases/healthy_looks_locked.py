@@ -15,7 +15,7 @@ def remember(lock):
     guard = lock
 
 
-def crunch(block):
+def crunch(_):
     value = compute(5)
     with guard:
         return value + compute(0.3)

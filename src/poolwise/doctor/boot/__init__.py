@@ -1,5 +1,6 @@
-"""What runs inside the observed program. Nothing else in poolwise imports it; it imports only
-the standard library.
+"""What runs inside the observed program.
+
+Nothing else in poolwise imports it; it imports only the standard library.
 
 This folder stands first on the program's PYTHONPATH, so that each of its interpreters runs
 `sitecustomize`, which attaches the package `_poolwise_observer`. The package's modules import

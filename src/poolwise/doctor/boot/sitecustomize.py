@@ -10,7 +10,7 @@ def _attach(directory: str, started_ns: int) -> None:
         import _poolwise_observer  # type: ignore[import-not-found]
 
         _poolwise_observer.attach(directory, started_ns)
-    except Exception as error:  # noqa: BLE001 - the program must run, with us or without us
+    except Exception as error:
         sys.stderr.write(f"poolwise doctor: could not attach to this process: {error!r}\n")
 
 
@@ -20,7 +20,7 @@ def _make_way() -> None:
     sys.path_importer_cache.pop(here, None)
     ours = sys.modules.pop("sitecustomize")
     try:
-        import sitecustomize  # noqa: F401
+        import sitecustomize  # type: ignore[import-not-found] # noqa: F401
     except ImportError:
         sys.modules["sitecustomize"] = ours  # `site` looks it up once more after the import
 

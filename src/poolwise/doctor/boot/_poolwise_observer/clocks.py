@@ -58,11 +58,10 @@ def read_usage() -> "Any":
 
 def _find_getrusage() -> "tuple[Any, int]":
     try:
-        import resource
-
-        return resource.getrusage, resource.RUSAGE_THREAD
-    except (ImportError, AttributeError):
+        from resource import RUSAGE_THREAD, getrusage
+    except ImportError:  # Windows has neither, macOS only the second
         return None, 0
+    return getrusage, RUSAGE_THREAD
 
 
 _getrusage, _THREAD = _find_getrusage()

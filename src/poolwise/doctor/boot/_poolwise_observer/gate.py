@@ -46,7 +46,7 @@ class Gate:
         self._seen_then = 0
 
     def opens(self, at: int) -> bool:
-        """A message comes at this time (not before `until`): is it to be recorded?"""
+        """Whether a message that comes at this time (not before `until`) is to be recorded."""
         if self.until:
             self._interval = (at - self._dark_at) / max(1, self.seen - self._seen_then)
             self.until = 0

@@ -111,8 +111,6 @@ def _locate(index: int) -> "tuple[int, int, Any]":
         first = FIRST_SLOTS * ((1 << number) - 1)
         slots = FIRST_SLOTS << number
         try:
-            if number >= SEGMENTS:
-                raise OSError
             segment = (first, first + slots, _map(first * SLOT_BYTES, slots * SLOT_BYTES))
         except (OSError, ValueError):
             dropped += 1
@@ -125,6 +123,10 @@ def _locate(index: int) -> "tuple[int, int, Any]":
 def _map(offset: int, size: int) -> "Any":
     import mmap
     import sys
+
+    if size >= SLOT_BYTES * FIRST_SLOTS << SEGMENTS:
+        message = "enough was recorded"
+        raise ValueError(message)
 
     options = {"trackfd": False} if sys.version_info >= (3, 13) else {}
     file = os.open(_base + ".rec", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
