@@ -49,7 +49,8 @@ def test_nothing_names_a_folder_of_some_machine():
 def list_files() -> Iterator[Path]:
     """The texts of the project: what stands at its top, and all below its folders."""
     folders = [f for f in ROOT.iterdir() if f.is_dir() and (f.name[0] != "." or f.name == ".ci")]
-    candidates = [*ROOT.iterdir(), *(path for folder in folders for path in folder.rglob("*"))]
+    top = [path for path in ROOT.iterdir() if path.name != ".git"]  # a file in a second work tree
+    candidates = [*top, *(path for folder in folders for path in folder.rglob("*"))]
     for path in candidates:
         if path.is_file() and path.suffix in TEXT and "__pycache__" not in path.parts:
             yield path
