@@ -26,6 +26,8 @@ def test_module_says_what_it_is(path):
 
 @pytest.mark.parametrize("path", list_sources(), ids=name_of)
 def test_imports_are_absolute(path):
+    if "_poolwise_observer" in path.parts:
+        return  # has two names: its own inside an observed program, and one below ours
     nodes = [node for node in ast.walk(parse(path)) if isinstance(node, ast.ImportFrom)]
     assert [node.lineno for node in nodes if node.level] == []
 
