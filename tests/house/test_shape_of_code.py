@@ -54,7 +54,8 @@ def list_files() -> Iterator[Path]:
     top = [path for path in ROOT.iterdir() if path.name != ".git"]  # a file in a second work tree
     candidates = [*top, *(path for folder in folders for path in folder.rglob("*"))]
     for path in candidates:
-        if path.is_file() and path.suffix in TEXT and "__pycache__" not in path.parts:
+        is_ours = path.name != ".git" and "__pycache__" not in path.parts
+        if path.is_file() and path.suffix in TEXT and is_ours:
             yield path
 
 
