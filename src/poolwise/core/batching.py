@@ -1,8 +1,8 @@
 """How many items travel together: chunk sizes by measured cost. No clocks: times are handed in.
 
 The rule is factoring (FAC2: Hummel, Schonberg, Flynn, CACM 35(8) 1992): half of what remains is
-dealt out evenly over the lanes, then half of the rest, and so on, so that chunks shrink towards the
-end and lanes finish together. What a pool of Python processes adds to it:
+dealt out evenly over the lanes, then half of the rest, and so on in rounds, so that chunks shrink
+towards the end and lanes finish together. What a pool of Python processes adds to it:
 
 * nothing is known at first, so the first chunks are single items and grow with the evidence;
 * the parent serves all lanes one after the other, so chunks are never so small in *time* that it
@@ -28,7 +28,9 @@ class ChunkLimits:
     :param parent_ns: what a chunk costs the parent: pickle, write, read, unpickle, decide.
     :param parent_share: the part of its time that the parent may spend so.
     :param most_bytes: the longest message; longer ones gain nothing and hold up others.
-    :param growth: a chunk has at most so many times the items of which the cost is known.
+    :param growth: a chunk has at most so many times the items of which the cost is known; and to
+        be kept from being short, it may take more than its ``share`` only if all lanes together
+        then get no more than that.
     :param share: a chunk takes at most one in ``share`` parts of what is left for each lane.
     """
 
@@ -59,8 +61,9 @@ class ChunkSizer:
     :param unit: sizes are multiples of this (an explicit chunksize), except the last.
     """
 
-    __slots__ = ("_floor_ns", "_items", "_limits", "_nbytes", "_ns", "_recent_items",
-                 "_recent_ns", "_unit", "item_bytes", "item_ns")  # fmt: skip
+    __slots__ = ("_deals", "_even", "_floor_ns", "_items", "_limits", "_nbytes", "_ns",
+                 "_recent_items", "_recent_ns", "_remaining", "_unit", "item_bytes",
+                 "item_ns")  # fmt: skip
 
     def __init__(self, lanes: int, *, unit: int = 1, limits: ChunkLimits = DEFAULT_LIMITS) -> None:
         self._unit = unit
@@ -68,6 +71,8 @@ class ChunkSizer:
         self._floor_ns = max(limits.least_ns, lanes * limits.parent_ns / limits.parent_share)
         self._items = self._ns = self._nbytes = 0
         self._recent_items = self._recent_ns = 0.0
+        self._even = 0.0
+        self._deals = self._remaining = 0
         self.item_ns: float | None = None
         self.item_bytes = 0.0
 
@@ -92,11 +97,24 @@ class ChunkSizer:
         if remaining is None:
             size = limits.stream_ns / item_ns
         else:
-            even = remaining / lanes
-            size = max(even / limits.share, min(self._floor_ns / item_ns, even))
+            even = self._even_share(remaining, lanes)
+            trusted = limits.growth * self._items / lanes
+            size = max(even / limits.share, min(self._floor_ns / item_ns, even, trusted))
         size = min(size, most)
         units = -(-size // self._unit)
         return max(1, int(units)) * self._unit
+
+    def _even_share(self, remaining: int, lanes: int) -> float:
+        """What each lane would get if all were dealt out evenly, now or when this round began.
+
+        A round is one chunk for each lane. Were the share found anew for each chunk, a long tail
+        of ever smaller ones would keep the parent busy. Items that come back begin a new round.
+        """
+        if not self._deals or remaining > self._remaining:
+            self._even, self._deals = remaining / lanes, lanes
+        self._deals -= 1
+        self._remaining = remaining
+        return self._even
 
     def wants_another(self, queued_items: int, elapsed_ns: int) -> bool:
         """Whether a lane that holds so many items, begun so long ago, may be given a chunk more."""
