@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
 from poolwise.core import contract as c
-from poolwise.wire import codec, death, failures, frames, pipes
+from poolwise.wire import codec, death, failures, frames, pipes, waiting
 from poolwise.worker.main import serve
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
     from poolwise.core.job import Chunk, Function
-
-_SPIN_NS = 50_000
-"""As in the worker: look this long before sleeping, where the last look paid."""
 
 _GRACE_S = 0.15
 """Workers that are ended get SIGTERM first, and SIGKILL when they have not left after this."""
@@ -85,7 +82,7 @@ class Processes:
         self._events: list[c.Event] = []
         self._poll = select.poll()
         self._on_ready: dict[int, Callable[[int], object]] = {}
-        self._spin_ns = 0
+        self._waiter = waiting.Waiter(self._poll)
         self._is_open = False
 
     @property
@@ -158,7 +155,7 @@ class Processes:
     def wait(self, timeout_s: float | None) -> list[c.Event]:
         if self._events:
             timeout_s = 0
-        for fd, mask in self._wait_ready(timeout_s):
+        for fd, mask in self._waiter.wait(timeout_s):
             self._on_ready[fd](mask)
         events, self._events = self._events, []
         return events
@@ -169,27 +166,6 @@ class Processes:
                 os.write(self._wake_writer, b"w")
             except BlockingIOError:
                 pass  # full: it will wake
-
-    def _wait_ready(self, timeout_s: float | None) -> list[tuple[int, int]]:
-        ready = self._poll.poll(0)
-        if ready or timeout_s == 0:
-            return ready
-        if self._spin_ns:
-            ready = self._look_a_while()
-        if not ready:
-            begun_ns = time.perf_counter_ns()
-            ready = self._poll.poll(None if timeout_s is None else timeout_s * 1000.0)
-            quick = time.perf_counter_ns() - begun_ns < 2 * _SPIN_NS
-            self._spin_ns = _SPIN_NS if quick else 0
-        return ready
-
-    def _look_a_while(self) -> list[tuple[int, int]]:
-        until_ns = time.perf_counter_ns() + self._spin_ns
-        while not (ready := self._poll.poll(0)):
-            if time.perf_counter_ns() > until_ns:
-                break
-            os.sched_yield()
-        return ready
 
     def _watch(self, fd: int, mask: int, act: Callable[[int], object]) -> None:
         self._poll.register(fd, mask)

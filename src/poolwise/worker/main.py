@@ -6,18 +6,13 @@ import os
 import select
 import signal
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from poolwise.wire import codec, failures, frames, lifeline, pipes
+from poolwise.wire import codec, failures, frames, lifeline, pipes, waiting
 from poolwise.worker.run import ChunkRun
 from poolwise.worker.watch import Watch
-
-_SPIN_NS = 50_000
-"""How long to look for the next chunk before sleeping: a wake-up across CPUs costs about 30 us
-in a virtual machine, a look with ``sched_yield`` 1 us (``benchmarks/apply_one``)."""
 
 _KEPT_ANSWER_BYTES = 1 << 20
 """An answer up to this size is kept until the next two, in case the parent cannot read it."""
@@ -50,6 +45,7 @@ class Worker:
         self._writer = frames.FrameWriter(result_fd)
         self._poll = select.poll()
         self._poll.register(task_fd, select.POLLIN)
+        self._waiter = waiting.Waiter(self._poll)
         self._inbox: deque[frames.Frame] = deque()
         self._reading = threading.Lock()
         self._writing = threading.Lock()
@@ -57,7 +53,6 @@ class Worker:
         self._kept: deque[tuple[int, int, list[Any]]] = deque(maxlen=2)
         self._watch = Watch(self._has_give_back)
         self._running_calls = False
-        self._spin_ns = _SPIN_NS
 
     def start(self, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> bool:
         """Run the initializer and say how it went."""
@@ -92,22 +87,10 @@ class Worker:
 
     def _receive(self) -> frames.Frame:
         while not self._inbox:
-            self._wait_for_task()
+            self._waiter.wait()
             with self._reading:
                 self._inbox.extend(self._reader.read())
         return self._inbox.popleft()
-
-    def _wait_for_task(self) -> None:
-        """Look a while, yielding the CPU each time, then sleep; look less where it does not pay."""
-        poll, clock = self._poll.poll, time.perf_counter_ns
-        until = clock() + self._spin_ns
-        while not poll(0):
-            if clock() >= until:
-                self._spin_ns = max(self._spin_ns // 2, 1_000)
-                poll()
-                return
-            os.sched_yield()
-        self._spin_ns = _SPIN_NS
 
     def _has_give_back(self) -> bool:
         """Read what has come, without blocking, while a chunk runs (in the watch thread)."""

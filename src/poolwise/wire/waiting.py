@@ -1,0 +1,55 @@
+"""Waiting for a descriptor: look a while, giving the CPU away between looks, then sleep.
+
+A sleeping process is woken across CPUs in some 30 us on a virtual machine, and both sides of a
+pipe pay that for every message. Looking finds the same message in 1 us, but only pays when it
+comes soon. Whether it does cannot be seen from the length of a sleep (most of which may be the
+waking), so looking is tried: what pays is done again, what does not is tried ever more rarely.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+_LOOK_NS = 80_000
+"""How long to look: a little more than two processes need to wake each other
+(``benchmarks/apply_one``)."""
+
+_RAREST = 64
+"""When looking never pays, every so many waits it is tried again."""
+
+_yield_cpu = getattr(os, "sched_yield", lambda: time.sleep(0))
+
+
+class Waiter:
+    """Waits on a poll object; learns whether looking before sleeping pays."""
+
+    __slots__ = ("_poll", "_rests", "_rests_left")
+
+    def __init__(self, poll: select.poll) -> None:
+        self._poll = poll.poll
+        self._rests = 0
+        self._rests_left = 0
+
+    def wait(self, timeout_s: float | None = None) -> list[tuple[int, int]]:
+        """What is ready; sleeps for it ``timeout_s`` at most (None: for ever)."""
+        ready = self._poll(0)
+        if ready or timeout_s == 0:
+            return ready
+        return self._look() or self._poll(None if timeout_s is None else timeout_s * 1e3)
+
+    def _look(self) -> list[tuple[int, int]]:
+        if self._rests_left:
+            self._rests_left -= 1
+            return []
+        poll, clock = self._poll, time.perf_counter_ns
+        until_ns = clock() + _LOOK_NS
+        while clock() < until_ns:
+            _yield_cpu()
+            if ready := poll(0):
+                self._rests = 0
+                return ready
+        self._rests = min(2 * self._rests + 1, _RAREST)
+        self._rests_left = self._rests
+        return []
