@@ -306,7 +306,7 @@ class _Reading(Generic[T]):
                 raise FutureTimeoutError
         value = stream.read()
         if stream.is_short:
-            self._engine.nudge_if_hungry()
+            self._engine.nudge_if_idle()
         return value
 
     def read_on(self) -> None:
@@ -316,10 +316,10 @@ class _Reading(Generic[T]):
             self._read_one()
             if stream.ready and time.monotonic() > until:
                 break
-        self._engine.nudge_if_hungry()
+        self._engine.nudge_if_idle()
 
     def _window(self) -> int:
-        return self._stream.window(self._job.sizer, self._job.lanes)
+        return self._stream.window(self._job)
 
     def _read_one(self) -> None:
         source: Any = self._job.source
@@ -345,7 +345,7 @@ class _Reading(Generic[T]):
         while self._unread is not None:
             self._read_one()
             if not self._taken % _READS_PER_LOOK:
-                self._engine.nudge_if_hungry()
+                self._engine.nudge_if_idle()
 
     def drop(self) -> None:
         """Nobody reads on: begin nothing more."""

@@ -29,7 +29,7 @@ from poolwise.core.job import (
     feed,
     no_call,
 )
-from poolwise.core.sinks import Gather, Raised, Stream
+from poolwise.core.sinks import Raised, Stream
 from poolwise.options import TaskRules, checked_buffersize, checked_chunksize
 from poolwise.wire.cpus import cpu_count
 
@@ -120,7 +120,10 @@ class Pool:
 
         :raises Exception: whatever the call raised.
         """
-        return self.apply_async(func, args, kwds).get()
+        self._check_running()
+        result: AsyncResult[T] = AsyncResult(self, None, None, (func, tuple(args), kwds or {}))
+        self._calls.source.items.append(result)  # type: ignore[attr-defined]
+        return result.get()
 
     def apply_async(
         self,
@@ -180,8 +183,10 @@ class Pool:
         **rules: Any,
     ) -> MapResult[T]:
         """:meth:`map` without waiting; callbacks as for :meth:`apply_async`."""
-        items = _as_sequence(iterable)
-        return self._start_map(func, Listed(items), MAP, chunksize, rules, callback, error_callback)
+        items = Listed(_as_sequence(iterable))
+        result = self._start_map(func, items, MAP, chunksize, rules, callback, error_callback)
+        self._engine.nudge()
+        return result
 
     def starmap_async(
         self,
@@ -193,10 +198,10 @@ class Pool:
         **rules: Any,
     ) -> MapResult[T]:
         """:meth:`starmap` without waiting; callbacks as for :meth:`apply_async`."""
-        items = _as_sequence(iterable)
-        return self._start_map(
-            func, Listed(items), STARMAP, chunksize, rules, callback, error_callback
-        )
+        items = Listed(_as_sequence(iterable))
+        result = self._start_map(func, items, STARMAP, chunksize, rules, callback, error_callback)
+        self._engine.nudge()
+        return result
 
     # -- values one by one
 
@@ -380,6 +385,7 @@ class Pool:
             result = self._start_map(func, source, mode, chunksize, rules)
         try:
             if rest is not None:
+                self._engine.nudge()
                 self._engine.attend()
                 feed(source, rest, self._engine.nudge)
             return result.get()
@@ -398,19 +404,18 @@ class Pool:
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> MapResult[T]:
         self._check_running()
-        unit = checked_chunksize(chunksize)
-        result: MapResult[T] = MapResult(self, callback, error_callback)
-        sink = Gather(source.remaining, result.settle)
+        unit = None if chunksize is None else checked_chunksize(chunksize)
+        result: MapResult[T] = MapResult(self, callback, error_callback, source.remaining)
         result.job = self._job(
             Function(func),
             mode,
             source,
-            sink,
-            self._rules.updated(rules),
+            result,
+            self._rules.updated(rules) if rules else self._rules,
             unit=unit,
             prompt_ns=_MAP_PROMPT_NS,
         )
-        self._engine.post(JobPosted(result.job))
+        self._engine.leave(JobPosted(result.job))
         return result
 
     def _stream(
@@ -545,9 +550,49 @@ ApplyResult = AsyncResult
 
 
 class MapResult(AsyncResult[list[T]]):
-    """What :meth:`Pool.map_async` returns."""
+    """What :meth:`Pool.map_async` returns, and where the values of its job end.
+
+    Of several errors the first by position counts.
+
+    :param size: the number of values, if it is known.
+    """
 
     job: Job
+
+    def __init__(
+        self,
+        pool: Pool,
+        callback: Callable[[list[T]], object] | None,
+        error_callback: Callable[[BaseException], object] | None,
+        size: int | None,
+    ) -> None:
+        super().__init__(pool, callback, error_callback)
+        self._values: list[Any] = [None] * (size or 0)
+        self._first_error: tuple[int, BaseException] | None = None
+
+    def deliver(
+        self, chunk: Chunk, first: int, values: Sequence[Any], errors: dict[int, BaseException]
+    ) -> News:
+        """Put values in their places."""
+        start = chunk.start + first
+        end = start + len(values)
+        if end > len(self._values):
+            self._values.extend([None] * (end - len(self._values)))
+        self._values[start:end] = values
+        if errors:
+            at = min(errors)
+            if self._first_error is None or start + at < self._first_error[0]:
+                self._first_error = (start + at, errors[at])
+        return ()
+
+    def end(self, error: BaseException | None) -> News:
+        """All is there, or nothing more will come because of ``error``."""
+        if error is None and self._first_error is not None:
+            error = self._first_error[1]
+        return self.settle(self._values, error)
+
+    def room(self, job: Job) -> None:
+        """Any number of items may be handed out: all values are kept."""
 
     def drop(self) -> None:
         """Nobody wants the values any more: begin nothing more of it."""
@@ -569,11 +614,8 @@ class _ResultSink:
     def end(self, error: BaseException | None) -> News:
         return ()
 
-    def room(self, sizer: object, lanes: int) -> int | None:
+    def room(self, job: Job) -> None:
         return None
-
-    def hand_out(self, size: int) -> None:
-        pass
 
 
 class ResultIterator(Iterator[T]):
@@ -610,7 +652,7 @@ class ResultIterator(Iterator[T]):
         except IndexError:
             raise StopIteration from None
         if stream.is_short:
-            self._pool._engine.nudge_if_hungry()  # noqa: SLF001 - there is room again
+            self._pool._engine.nudge_if_idle()  # noqa: SLF001 - there is room again
         if type(value) is Raised:
             raise value.error
         return value  # type: ignore[return-value]

@@ -16,6 +16,7 @@ import os
 import threading
 import time
 import weakref
+from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ _HINTS_PER_LOOK = 128
 """While all lanes are busy, submitting looks for their answers this often (a look costs about
 5 us, a submission 1 us)."""
 
-_IDLE_LOOKS = 50
+_IDLE_LOOKS = 5
 """The helper stays awake for this many looks (of ``_GRACE_S``) at nothing to do."""
 
 
@@ -77,8 +78,8 @@ class Engine:
         self._hints = 0
         self._drain: weakref.WeakMethod[Callable[[], object]] | None = None
         _living.add(self)
-        self._runs_here = runs_here
         self._inbox = backend.open()
+        self._shield = Shield(self._inbox.wake, is_needed=not runs_here)
         self._acts: dict[type, Callable[[Any], None]] = {
             c.StartLane: lambda command: backend.start_lane(command.lane),
             c.SendChunk: lambda command: backend.send(command.lane, command.chunk),
@@ -114,9 +115,9 @@ class Engine:
         else:
             self._helper.arm()
 
-    def nudge_if_hungry(self) -> None:
-        """There may be more to do: look at once if a lane is idle."""
-        if self.state.is_hungry:
+    def nudge_if_idle(self) -> None:
+        """There may be more to do: look at once if a lane has nothing to do."""
+        if self.state.wants_work:
             self.nudge()
 
     def nudge(self) -> None:
@@ -134,22 +135,36 @@ class Engine:
         """Somebody waits in a way that does not drive: the helper shall, at once."""
         self._helper.arm(at_once=True)
 
+    def leave(self, event: c.Event) -> None:
+        """Leave an event for the :meth:`wait` that follows."""
+        self._posted.append(event)
+
     def wait(self, is_done: Callable[[], bool], timeout_s: float | None = None) -> bool:
         """Help along until ``is_done()``; False when that took longer than ``timeout_s``.
+
+        Begins with a look at what was left and submitted before.
 
         :raises UsedAfterFork: in a process forked from the pool's owner.
         """
         self._check_owner()
-        if self._driver == threading.get_ident():
+        if self._driver == get_ident():
             message = "a pool cannot wait for itself while it unpickles or delivers a result"
             raise RuntimeError(message)
         until = None if timeout_s is None else time.monotonic() + timeout_s
         self._callers += 1
         try:
-            return self._wait_until(is_done, until)
+            while not is_done():
+                if until is not None and time.monotonic() >= until:
+                    return False
+                if not self._guests and self._drive.acquire(blocking=False):
+                    self._lead(is_done, until)
+                else:
+                    self._stand_by(is_done, until)
+            return True
         finally:
             self._callers -= 1
-            self._hand_over()
+            if self._standby or self.is_busy:
+                self._hand_over()
 
     def step_as_helper(self, helper: _Helper) -> bool:
         """One step in the helper's thread, unless callers drive or the engine is broken."""
@@ -183,42 +198,29 @@ class Engine:
 
     # -- driving
 
-    def _wait_until(self, is_done: Callable[[], bool], until: float | None) -> bool:
-        while not is_done():
-            left_s = None if until is None else until - time.monotonic()
-            if left_s is not None and left_s <= 0:
-                return False
-            if not self._guests and self._drive.acquire(blocking=False):
-                self._lead(is_done, left_s)
-                self.tell()
-            else:
-                self._stand_by(is_done, left_s)
-        return True
-
-    def _lead(self, is_done: Callable[[], bool], left_s: float | None) -> None:
+    def _lead(self, is_done: Callable[[], bool], until: float | None) -> None:
         """With the drive in hand: one step after the other until there is reason to let go."""
-        until = None if left_s is None else time.monotonic() + left_s
         try:
-            with self._shield() as shield:
+            with self._shield as shield:
+                self._step(0)
                 while not (is_done() or shield.was_struck or self._news or self._guests):
-                    self._step(None if until is None else max(0.0, until - time.monotonic()))
-                    if until is not None and time.monotonic() >= until:
+                    left_s = None if until is None else max(0.0, until - time.monotonic())
+                    self._step(left_s)
+                    if left_s == 0:
                         break
         finally:
             self._drive.release()
+        if self._news:
+            self.tell()
 
-    def _shield(self) -> Shield:
-        return Shield(self._inbox.wake, is_needed=not self._runs_here)
-
-    def _stand_by(self, is_done: Callable[[], bool], left_s: float | None) -> None:
+    def _stand_by(self, is_done: Callable[[], bool], until: float | None) -> None:
         """Another thread drives: sleep until it is done for us, or leaves the drive to us."""
         waiter = _Waiter(is_done)
         self._standby.append(waiter)
         try:
-            if self._helper.is_driving:
-                self._inbox.wake()
+            self.wake()
             if self._drive.locked() or self._guests:
-                waiter.sleep(left_s)
+                waiter.sleep(None if until is None else until - time.monotonic())
         finally:
             self._standby.remove(waiter)
 
@@ -227,19 +229,19 @@ class Engine:
         for waiter in list(self._standby):
             waiter.wake()
             return
-        if self.is_busy:
-            self._helper.arm()
+        self._helper.arm()
 
     def _step_if_free(self) -> bool:
         """One step without waiting, unless somebody drives already."""
-        if self._driver == threading.get_ident() or not self._drive.acquire(blocking=False):
+        if self._driver == get_ident() or not self._drive.acquire(blocking=False):
             return False
         try:
-            with self._shield():
+            with self._shield:
                 self._step(0)
         finally:
             self._drive.release()
-        self.tell()
+        if self._news:
+            self.tell()
         if self._standby:
             self._hand_over()
         return True
@@ -248,46 +250,36 @@ class Engine:
         """Take the events that are here (or wait for one), and do what follows."""
         if self._error is not None:
             raise self._error
-        self._driver = threading.get_ident()
+        self._driver = get_ident()
+        state = self.state
         try:
-            self._react(self._take(timeout_s))
+            events = self._take(timeout_s)
+            now_ns = time.perf_counter_ns()
+            for event in events:
+                self._carry_out(state.apply(event, now_ns))
+            self._carry_out(state.assign(now_ns))
         except BaseException as error:
             self._break(error)
             raise
         finally:
             self._driver = None
-
-    def _take(self, timeout_s: float | None) -> list[c.Event]:
-        if timeout_s != 0 and not self._posted:
-            timeout_s = self._shorten(timeout_s)
-            self._is_asleep = True
-            if self._posted:
-                timeout_s = 0
-        else:
-            timeout_s = 0
-        events = self._inbox.wait(timeout_s)
-        self._is_asleep = False
-        posted = self._posted
-        while posted:
-            events.append(posted.popleft())
-        return events
-
-    def _shorten(self, timeout_s: float | None) -> float | None:
-        """Wait no longer than until the state wants to be asked again."""
-        look_ns = self.state.next_look_ns()
-        if look_ns is None:
-            return timeout_s
-        look_s = max(0.0, (look_ns - time.perf_counter_ns()) / 1e9)
-        return look_s if timeout_s is None else min(timeout_s, look_s)
-
-    def _react(self, events: list[c.Event]) -> None:
-        state, now_ns = self.state, time.perf_counter_ns()
-        for event in events:
-            self._carry_out(state.apply(event, now_ns))
-        self._carry_out(state.assign(now_ns))
         for waiter in self._standby:
             if waiter.is_done():
                 waiter.wake()
+
+    def _take(self, timeout_s: float | None) -> list[c.Event]:
+        posted = self._posted
+        if timeout_s != 0 and not posted:
+            look_ns = self.state.next_look_ns()
+            if look_ns is not None:  # wait no longer than until the state wants to be asked
+                look_s = max(0.0, (look_ns - time.perf_counter_ns()) / 1e9)
+                timeout_s = look_s if timeout_s is None else min(timeout_s, look_s)
+            self._is_asleep = True
+        events = self._inbox.wait(0 if posted else timeout_s)
+        self._is_asleep = False
+        while posted:
+            events.append(posted.popleft())
+        return events
 
     def _carry_out(self, commands: list[c.Command]) -> None:
         for command in commands:

@@ -179,8 +179,5 @@ class FutureSink:
     def end(self, error: BaseException | None) -> News:
         return ()
 
-    def room(self, sizer: object, lanes: int) -> int | None:
+    def room(self, job: Job) -> None:
         return None
-
-    def hand_out(self, size: int) -> None:
-        pass

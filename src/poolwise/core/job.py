@@ -98,6 +98,10 @@ class Source(Protocol):
         """Items that are left; None when nobody knows."""
 
     @property
+    def has_items(self) -> bool:
+        """An item is there."""
+
+    @property
     def is_exhausted(self) -> bool:
         """No item is left and none will come."""
 
@@ -117,6 +121,10 @@ class Listed:
     @property
     def remaining(self) -> int:
         return len(self._items) - self._at
+
+    @property
+    def has_items(self) -> bool:
+        return self._at < len(self._items)
 
     @property
     def is_exhausted(self) -> bool:
@@ -144,6 +152,10 @@ class Fed:
     @property
     def remaining(self) -> int | None:
         return None
+
+    @property
+    def has_items(self) -> bool:
+        return bool(self.items)
 
     @property
     def is_exhausted(self) -> bool:
@@ -212,11 +224,8 @@ class Sink(Protocol):
     def end(self, error: BaseException | None) -> News:
         """Nothing more will come, because all is delivered or because of ``error``."""
 
-    def room(self, sizer: ChunkSizer, lanes: int) -> int | None:
-        """How many more items may be handed out now (None: any number)."""
-
-    def hand_out(self, size: int) -> None:
-        """So many items have been handed out, for the first time."""
+    def room(self, job: Job) -> int | None:
+        """How many more items the job may hand out now (None: any number)."""
 
 
 class Job:
@@ -268,6 +277,16 @@ class Job:
         return self.mode == CALLS
 
     @property
+    def has_more(self) -> bool:
+        """There is an item to hand out, if whoever waits for its value has room."""
+        return not self.is_over and (self.source.has_items or bool(self._again))
+
+    @property
+    def handed_out(self) -> int:
+        """How many items were handed out, each counted once."""
+        return self._next_start
+
+    @property
     def waiting(self) -> int:
         """Items that could be handed out now."""
         there = self.source.remaining
@@ -275,24 +294,22 @@ class Job:
             there = len(self.source.items)  # type: ignore[attr-defined]
         return 0 if self.is_over else there + sum(len(chunk.items) for chunk in self._again)
 
-    def take(self, lanes: int, most_tasks: int | None) -> Chunk | None:
+    def take(self, most_tasks: int | None) -> Chunk | None:
         """The next chunk, or None when there is none now.
 
         :param most_tasks: how many tasks the lane may still run before it is replaced.
         """
         if self.is_over:
             return None
-        chunk = self._take_next(lanes, most_tasks)
+        chunk: Chunk | None
+        chunk = self._take_again() if self._again else self._take_new(most_tasks)
         if chunk is not None:
             self.open_items += len(chunk.items)
         return chunk
 
-    def _take_next(self, lanes: int, most_tasks: int | None) -> Chunk | None:
-        return self._take_again(lanes) if self._again else self._take_new(lanes, most_tasks)
-
-    def _take_new(self, lanes: int, most_tasks: int | None) -> Chunk | None:
-        room = self.sink.room(self.sizer, lanes)
-        size = self.sizer.size(self.source.remaining, lanes)
+    def _take_new(self, most_tasks: int | None) -> Chunk | None:
+        room = self.sink.room(self)
+        size = self.sizer.size(self.source.remaining, self.lanes)
         if most_tasks is not None and self.unit is not None:
             size = min(size, most_tasks * self.unit)
         if room is not None:
@@ -302,13 +319,12 @@ class Job:
             return None
         chunk = Chunk(self, self._next_start, items)
         self._next_start += len(items)
-        self.sink.hand_out(len(items))
         return chunk
 
-    def _take_again(self, lanes: int) -> Chunk:
+    def _take_again(self) -> Chunk:
         first = self._again.popleft()
         waiting = (self.source.remaining or 0) + sum(len(chunk.items) for chunk in self._again)
-        size = 1 if first.is_alone else self.sizer.size(waiting + len(first.items), lanes)
+        size = 1 if first.is_alone else self.sizer.size(waiting + len(first.items), self.lanes)
         if size < len(first.items):
             self._again.appendleft(first.part(size, len(first.items)))
             first = first.part(0, size)

@@ -1,14 +1,13 @@
-"""Where values end: all of a map gathered in a list, or a stream that is read as it comes."""
+"""Where the values of an imap end: a stream that is read as it comes."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from poolwise.core.batching import ChunkSizer
-    from poolwise.core.job import Chunk, News
+    from poolwise.core.job import Chunk, Job, News
 
 T = TypeVar("T")
 
@@ -18,44 +17,6 @@ _WINDOW_CHUNKS = 4
 
 _WINDOW_BYTES = 64 << 20
 """And by no more bytes than this, as far as the answers so far tell."""
-
-
-class Gather(Generic[T]):
-    """All values of a map, in order; of several errors the first by position counts.
-
-    :param ended: is called with the values, or with the error, when all is there.
-    """
-
-    def __init__(
-        self, size: int | None, ended: Callable[[list[T], BaseException | None], News]
-    ) -> None:
-        self._values: list[T] = [None] * size if size else []  # type: ignore[list-item]
-        self._error_at: int | None = None
-        self._error: BaseException | None = None
-        self._ended = ended
-
-    def deliver(
-        self, chunk: Chunk, first: int, values: Sequence[T], errors: dict[int, BaseException]
-    ) -> News:
-        start = chunk.start + first
-        short = start + len(values) - len(self._values)
-        if short > 0:
-            self._values.extend([None] * short)  # type: ignore[list-item]
-        self._values[start : start + len(values)] = values
-        if errors:
-            at = min(errors)
-            if self._error_at is None or start + at < self._error_at:
-                self._error_at, self._error = start + at, errors[at]
-        return ()
-
-    def end(self, error: BaseException | None) -> News:
-        return self._ended(self._values, error or self._error)
-
-    def room(self, sizer: ChunkSizer, lanes: int) -> int | None:
-        return None
-
-    def hand_out(self, size: int) -> None:
-        pass
 
 
 class Raised:
@@ -83,7 +44,6 @@ class Stream(Generic[T]):
         self._buffer_size = buffer_size
         self._early: dict[int, list[T | Raised]] = {}
         self._next = 0
-        self._handed_out = 0
         self.count_read = 0
         self._is_lifted = False
         self._is_ignored = False
@@ -135,22 +95,18 @@ class Stream(Generic[T]):
         self.is_over = True
         return ()
 
-    def hand_out(self, size: int) -> None:
-        """So many items were handed out."""
-        self._handed_out += size
-
-    def room(self, sizer: ChunkSizer, lanes: int) -> int | None:
+    def room(self, job: Job) -> int | None:
         if self._is_lifted:
             return None
-        room = self.window(sizer, lanes) - (self._handed_out - self.count_read)
+        room = self.window(job) - (job.handed_out - self.count_read)
         self.is_short = room <= 0
         return max(0, room)
 
-    def window(self, sizer: ChunkSizer, lanes: int) -> int:
+    def window(self, job: Job) -> int:
         """How many items may be handed out and not yet read."""
         if self._buffer_size is not None:
             return self._buffer_size
-        window = _WINDOW_CHUNKS * lanes * max(1, sizer.size(None, lanes))
-        if sizer.item_bytes:
-            window = min(window, max(2 * lanes, int(_WINDOW_BYTES / sizer.item_bytes)))
+        window = _WINDOW_CHUNKS * job.lanes * max(1, job.sizer.size(None, job.lanes))
+        if job.sizer.item_bytes:
+            window = min(window, max(2 * job.lanes, int(_WINDOW_BYTES / job.sizer.item_bytes)))
         return window

@@ -67,10 +67,11 @@ class State:
         self.lanes: dict[int, Lane] = {}
         self.jobs: deque[Job] = deque()
         self.is_closing = False
-        self.is_hungry = True
         self.counts = dict.fromkeys(("tasks", "chunks", "deaths", "retries", "given_back"), 0)
         self._tasks_per_lane = tasks_per_lane
         self._starts_at_once = starts_at_once
+        self._idle: dict[int, Lane] = {}
+        self._has_limits = False
         self._lane_ids = 0
         self._failed_starts = 0
         self._commands: list[c.Command] = []
@@ -90,14 +91,12 @@ class State:
     @property
     def wants_work(self) -> bool:
         """More work would be begun at once: a lane is idle, or may be started."""
-        return self.is_hungry or len(self.lanes) < self.most_lanes
+        return bool(self._idle) or len(self.lanes) < self.most_lanes
 
     @property
     def is_busy(self) -> bool:
         """An event is to be expected from some lane."""
-        return any(job.open_items for job in self.jobs) or any(
-            not lane.is_ready or lane.is_stopping for lane in self.lanes.values()
-        )
+        return len(self._idle) < len(self.lanes)
 
     # -- the two questions
 
@@ -110,18 +109,25 @@ class State:
     def assign(self, now_ns: int) -> list[c.Command]:
         """Bring idle lanes and waiting jobs together; look after limits that have passed."""
         self._now_ns = now_ns
-        self._stop_overdue()
-        self._feed_free_lanes()
-        self._start_lanes()
-        self._feed_ahead()
-        self._ask_for_shares()
-        self._end_lanes()
+        if self._has_limits:
+            self._stop_overdue()
+        self._feed_idle()
+        if len(self.lanes) < self.most_lanes:
+            self._start_lanes()
+        if self._idle:
+            self._ask_for_shares()
+        else:
+            self._feed_ahead()
+        if self.is_closing or self._tasks_per_lane is not None:
+            self._end_lanes()
         return self._said()
 
     def next_look_ns(self) -> int | None:
         """When :meth:`assign` should be asked again although nothing happened (None: never)."""
-        times = [limit for lane in self.lanes.values() if (limit := self._limit_ns(lane))]
-        if self.is_hungry and any(self._can_share(lane) for lane in self.lanes.values()):
+        lanes, times = self.lanes.values(), []
+        if self._has_limits:
+            times += [limit for lane in lanes if (limit := self._limit_ns(lane))]
+        if self._idle and any(map(self._can_share, lanes)):
             times.append(self._now_ns + _ASK_AGAIN_NS)
         return min(times, default=None)
 
@@ -143,9 +149,15 @@ class State:
         lane = self.lanes[event.lane]
         lane.is_ready = True
         self._failed_starts = 0
+        self._note_if_idle(lane)
+
+    def _note_if_idle(self, lane: Lane) -> None:
+        if lane.can_take and not lane.chunks:
+            self._idle[lane.id] = lane
 
     def _lane_died(self, event: c.LaneDied) -> None:
         lane = self.lanes.pop(event.lane)
+        self._idle.pop(lane.id, None)
         if not lane.is_stopping:
             self.counts["deaths"] += 1
         chunks = list(lane.chunks)
@@ -178,22 +190,19 @@ class State:
         if chunk is None:  # its job was ended meanwhile
             return
         lane.since_ns = self._now_ns
-        self._take_shares(chunk, outcome.returned)
-        self._account(chunk, outcome)
+        if outcome.returned:
+            self._take_shares(chunk, outcome.returned)
+        if size := len(outcome.values):
+            self.counts["tasks"] += size
+            chunk.done += size
+            chunk.job.sizer.observe(size, outcome.run_ns, nbytes=outcome.nbytes)
         if outcome.is_last:
             lane.chunks.remove(chunk)
             lane.is_asked = False
+            self._note_if_idle(lane)
         self._deliver(chunk, outcome.first, outcome.values, outcome.errors)
 
-    def _account(self, chunk: Chunk, outcome: c.Outcome) -> None:
-        self.counts["tasks"] += len(outcome.values)
-        chunk.done += len(outcome.values)
-        if outcome.values:
-            chunk.job.sizer.observe(len(outcome.values), outcome.run_ns, nbytes=outcome.nbytes)
-
     def _take_shares(self, chunk: Chunk, returned: int) -> None:
-        if not returned:
-            return
         kept = chunk.done if returned < 0 else len(chunk.items) - returned
         self.counts["given_back"] += len(chunk.items) - kept
         self._put_back(chunk, kept)
@@ -227,6 +236,7 @@ class State:
             if chunk.id == chunk_id:
                 lane.chunks.remove(chunk)
                 lane.since_ns = self._now_ns
+                self._note_if_idle(lane)
                 return chunk
         return None
 
@@ -244,8 +254,10 @@ class State:
     # -- events of jobs
 
     def _job_posted(self, event: c.JobPosted) -> None:
-        self.jobs.append(event.job)
-        self._end_if_done(event.job)
+        job = event.job
+        self.jobs.append(job)
+        self._has_limits = self._has_limits or job.rules.task_timeout_s is not None
+        self._end_if_done(job)
 
     def _job_dropped(self, event: c.JobDropped) -> None:
         event.job.drop()
@@ -343,12 +355,12 @@ class State:
 
     def _fail_waiting_calls(self, job: Job, error: BaseException) -> None:
         """The calls that wait fail; the job goes on, for the next call may find a better day."""
-        while (chunk := job.take(1, None)) is not None:
+        while (chunk := job.take(None)) is not None:
             size = len(chunk.items)
             self._deliver(chunk, 0, [None] * size, dict.fromkeys(range(size), error))
 
     def _end_if_done(self, job: Job) -> None:
-        if job in self.jobs and (job.is_done or (job.is_over and not job.open_items)):
+        if not job.open_items and (job.is_over or job.is_done) and job in self.jobs:
             self._end_job(job, job.source.error)
 
     def _end_job(self, job: Job, error: BaseException | None) -> None:
@@ -358,31 +370,28 @@ class State:
 
     # -- assigning
 
-    def _feed_free_lanes(self) -> None:
-        self.is_hungry = False
-        for lane in self.lanes.values():
-            if lane.can_take and not lane.chunks and not self._send_next(lane):
-                self.is_hungry = True
-                break
+    def _feed_idle(self) -> None:
+        for lane in list(self._idle.values()):
+            if not self._send_next(lane):
+                return
 
     def _feed_ahead(self) -> None:
         """Give lanes their next chunk early enough that they need not wait for it."""
-        if self.is_hungry or not self.jobs:
+        if not any(job.has_more for job in self.jobs):
             return
         for lane in self.lanes.values():
-            if len(lane.chunks) != 1 or not lane.can_take:
-                continue
-            held = lane.chunks[0]
-            if held.job.sizer.wants_another(held.rest, self._now_ns - lane.since_ns):
-                self._send_next(lane)
+            if len(lane.chunks) == 1 and lane.can_take:
+                held = lane.chunks[0]
+                if held.job.sizer.wants_another(held.rest, self._now_ns - lane.since_ns):
+                    self._send_next(lane)
 
     def _send_next(self, lane: Lane) -> bool:
+        """Give the lane a chunk of the next job that has one: each job in its turn."""
         jobs = self.jobs
         for _ in range(len(jobs)):
             job = jobs[0]
             jobs.rotate(-1)
-            chunk = job.take(self.most_lanes, lane.tasks_left)
-            if chunk is not None:
+            if job.has_more and (chunk := job.take(lane.tasks_left)) is not None:
                 self._send(lane, chunk)
                 return True
         return False
@@ -390,6 +399,7 @@ class State:
     def _send(self, lane: Lane, chunk: Chunk) -> None:
         if not lane.chunks:
             lane.since_ns = self._now_ns
+            self._idle.pop(lane.id, None)
         lane.chunks.append(chunk)
         if lane.tasks_left is not None:
             lane.tasks_left = max(0, lane.tasks_left - chunk.job.tasks_in(chunk))
@@ -427,24 +437,22 @@ class State:
 
     def _stop(self, lane: Lane, *, kill: bool) -> None:
         lane.is_stopping = True
+        self._idle.pop(lane.id, None)
         self._commands.append(c.StopLane(lane.id, kill))
 
     # -- sharing and limits
 
     def _ask_for_shares(self) -> None:
         """Lanes are idle, nothing waits: ask those that hold most for what they have not begun."""
-        idle = sum(lane.can_take and not lane.chunks for lane in self.lanes.values())
-        if not idle:
-            return
         loaded = [lane for lane in self.lanes.values() if self._can_share(lane)]
         loaded.sort(key=self._rest_ns, reverse=True)
-        for lane in loaded[:idle]:
+        for lane in loaded[: len(self._idle)]:
             if self._should_share(lane):
                 lane.is_asked = True
                 self._commands.append(c.AskBack(lane.id))
 
     def _can_share(self, lane: Lane) -> bool:
-        if lane.is_asked or lane.is_stopping or not lane.chunks:
+        if not lane.chunks or lane.is_asked or lane.is_stopping:
             return False
         return len(lane.chunks) > 1 or lane.chunks[0].rest > 1
 

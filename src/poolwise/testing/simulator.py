@@ -136,11 +136,8 @@ class _Sink:
         self.is_over = True
         return ()
 
-    def room(self, sizer: ChunkSizer, lanes: int) -> int | None:
+    def room(self, job: Job) -> None:
         return None
-
-    def hand_out(self, size: int) -> None:
-        pass
 
 
 class _Pool:

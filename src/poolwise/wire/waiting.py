@@ -9,8 +9,11 @@ waking), so looking is tried: what pays is done again, what does not is tried ev
 from __future__ import annotations
 
 import os
-import select
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import select
 
 _LOOK_NS = 80_000
 """How long to look: a little more than two processes need to wake each other
