@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
     from poolwise.dropin import install as install
     from poolwise.dropin import uninstall as uninstall
+    from poolwise.errors import InitializerFailed as InitializerFailed
     from poolwise.errors import PoolwiseError as PoolwiseError
+    from poolwise.errors import TaskCancelled as TaskCancelled
+    from poolwise.errors import TaskTimeout as TaskTimeout
+    from poolwise.errors import WorkerDied as WorkerDied
     from poolwise.executor import ProcessPoolExecutor as ProcessPoolExecutor
     from poolwise.pool import Pool as Pool
     from poolwise.wire.cpus import cpu_count as cpu_count
@@ -22,18 +26,26 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "InitializerFailed": "poolwise.errors",
     "Pool": "poolwise.pool",
     "PoolwiseError": "poolwise.errors",
     "ProcessPoolExecutor": "poolwise.executor",
+    "TaskCancelled": "poolwise.errors",
+    "TaskTimeout": "poolwise.errors",
+    "WorkerDied": "poolwise.errors",
     "cpu_count": "poolwise.wire.cpus",
     "install": "poolwise.dropin",
     "uninstall": "poolwise.dropin",
 }
 
 __all__ = [
+    "InitializerFailed",
     "Pool",
     "PoolwiseError",
     "ProcessPoolExecutor",
+    "TaskCancelled",
+    "TaskTimeout",
+    "WorkerDied",
     "__version__",
     "cpu_count",
     "install",
