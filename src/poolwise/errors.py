@@ -19,7 +19,9 @@
     |-- ResultNotLoadable             a result could not be rebuilt in this process
     |-- OutOfSharedMemory             the system or a limit refuses shared memory
     |   (also the built-in MemoryError)
-    `-- SharedMemoryGone              shared memory was asked for after its last holder let it go
+    |-- SharedMemoryGone              shared memory was asked for after its last holder let it go
+    `-- ExtraMissing                  an optional library is not installed; says which extra has it
+        (also the built-in ImportError)
     RemoteTraceback                   the cause of a task's error: its traceback as text
 
 Each crosses a process boundary whole. Those that are also errors of the standard library are made
@@ -88,6 +90,22 @@ class OutOfSharedMemory(PoolwiseError, MemoryError):
 
 class SharedMemoryGone(PoolwiseError):
     """A shared object arrived after the last process that held its memory had let it go."""
+
+
+class ExtraMissing(PoolwiseError, ImportError):
+    """A library that is optional is needed for this and is not installed.
+
+    :param what: what is missing, and for what.
+    :param extra: the extra of poolwise that has it.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(what, extra)
+        self.what = what
+        self.extra = extra
+
+    def __str__(self) -> str:
+        return f"{self.what}. Install it with: pip install 'poolwise[{self.extra}]'"
 
 
 class Death:

@@ -14,10 +14,9 @@ ROWS = {
     "errors": 0, "options": 0,
     "core": 1, "wire": 1,
     "shared": 2, "worker": 2,
-    "backends": 3,
+    "backends": 3, "report": 3,
     "aio": 4, "auto": 4, "dropin": 4, "executor": 4, "pool": 4,
     "doctor": 5, "integrations": 5, "pipeline": 5, "tune": 5,
-    "report": 6,
     "cli": 7,
     "__main__": 8,
 }  # fmt: skip

@@ -1,0 +1,51 @@
+"""The libraries a report is drawn with: optional, found here and nowhere else, on first use."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from poolwise.errors import ExtraMissing
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_RICH_PARTS = ("console", "live", "text")
+
+
+@cache
+def find_rich() -> ModuleType | None:
+    """The library rich with the parts we use, or None where it is not installed."""
+    try:
+        for part in _RICH_PARTS:
+            import_module(f"rich.{part}")
+    except ImportError:
+        return None
+    return import_module("rich")
+
+
+def load_rich() -> Any:
+    """The library rich.
+
+    :raises ExtraMissing: it is not installed.
+    """
+    rich = find_rich()
+    if rich is None:
+        message = "colours in a terminal are drawn with rich, which is not installed"
+        raise ExtraMissing(message, "report")
+    return rich
+
+
+def plotly_source() -> str:
+    """The JavaScript of plotly, to stand inside a page (4.5 MB).
+
+    :raises ExtraMissing: it is not installed.
+    """
+    try:
+        offline = import_module("plotly.offline")
+    except ImportError as error:
+        message = "the charts of a page are drawn with plotly, which is not installed"
+        raise ExtraMissing(message, "report") from error
+    source: str = offline.get_plotlyjs()
+    return source
