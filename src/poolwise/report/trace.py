@@ -1,7 +1,7 @@
 """A timeline as a trace file: open it at https://ui.perfetto.dev or in chrome://tracing.
 
 The format is Google's "Trace Event Format", its JSON object form: complete events (``X``) for
-spans, flow events (``s``, ``t``, ``f``) from one span to the next, counters (``C``) and the names of
+spans, flow events (``s``, ``t``, ``f``) from one to the next, counters (``C``), and the names of
 processes and threads (``M``). Times are microseconds.
 """
 
