@@ -37,7 +37,6 @@ def render(document: b.Document) -> str:
         title=escape(document.title),
         style=_style(),
         body=body,
-        version=_version(),
         record=to_json(document.record),
         charts=to_json(drawn),
         scripts="\n".join(map(_SCRIPT.format, scripts)),
@@ -108,12 +107,6 @@ def _style() -> str:
         f"@media (prefers-color-scheme: dark){{.poolwise:not([data-theme=light]){{{written}}}}}\n"
         f".poolwise[data-theme=dark]{{{written}}}\n"
     )
-
-
-def _version() -> str:
-    import poolwise
-
-    return poolwise.__version__
 
 
 _DARK = {
