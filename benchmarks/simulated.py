@@ -26,7 +26,6 @@ _SEED = 20_261_124
 _WORK_US = 4e6
 
 Costs = dict[str, list[int]]
-Table = dict[str, dict[str, float]]
 
 
 def shapes() -> Costs:
@@ -80,13 +79,6 @@ ENTRANTS: dict[str, Callable[[Sequence[int], int], float]] = {
 }
 
 
-def measure(costs: Costs, lanes: int) -> Table:
-    """Entrant -> shape -> efficiency."""
-    return {
-        name: {shape: run(costs[shape], lanes) for shape in costs} for name, run in ENTRANTS.items()
-    }
-
-
 def worst(by_shape: Mapping[str, float]) -> float:
     return min(by_shape.values())
 
@@ -95,10 +87,11 @@ def geometric_mean(by_shape: Mapping[str, float]) -> float:
     return math.exp(sum(map(math.log, by_shape.values())) / len(by_shape))
 
 
-def print_table(lanes: int, table: Table) -> None:
+def print_table(lanes: int, costs: Costs) -> None:
     print(f"\n== {lanes} workers: efficiency, %, and the twelve shapes in the order named")
     print(f"   {'':<24}{'worst':>6}{'mean':>6}")
-    for name, by_shape in table.items():
+    for name, run in ENTRANTS.items():
+        by_shape = {shape: run(costs[shape], lanes) for shape in costs}
         cells = "".join(f"{100 * value:>5.0f}" for value in by_shape.values())
         summary = f"{100 * worst(by_shape):>6.1f}{100 * geometric_mean(by_shape):>6.1f}"
         print(f"   {name:<24}{summary}   {cells}")
@@ -109,7 +102,7 @@ def main() -> None:
     print("shapes: " + "; ".join(costs))
     print("the mean is geometric; 'told all' knows the true mean, deviation and overhead")
     for lanes in LANES:
-        print_table(lanes, measure(costs, lanes))
+        print_table(lanes, costs)
 
 
 if __name__ == "__main__":

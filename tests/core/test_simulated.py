@@ -21,8 +21,10 @@ def shapes():
 
 
 @cache
-def table_of(lanes):
-    return simulated.measure(shapes(), lanes)
+def efficiencies(name, lanes, most_items=10**9):
+    run = simulated.ENTRANTS[name]
+    chosen = [costs for costs in shapes().values() if len(costs) <= most_items]
+    return {at: run(costs, lanes) for at, costs in enumerate(chosen)}
 
 
 @pytest.mark.parametrize("shape", simulated.shapes())
@@ -34,7 +36,9 @@ def test_eight_workers_are_kept_busy_whatever_the_costs(shape):
 @pytest.mark.parametrize("rule", [name for name in simulated.ENTRANTS if name != simulated.OURS])
 @pytest.mark.parametrize("lanes", [32, 64])
 def test_no_other_rule_serves_many_workers_better(lanes, rule):
-    ours, other = table_of(lanes)[simulated.OURS], table_of(lanes)[rule]
+    # a million chunks of one item take seconds to simulate and are a hopeless case anyway
+    most_items = 100_000 if rule == "chunksize 1" else 10**9
+    ours, other = (efficiencies(name, lanes, most_items) for name in (simulated.OURS, rule))
     assert simulated.worst(ours) >= simulated.worst(other)
     assert simulated.geometric_mean(ours) > simulated.geometric_mean(other)
 
