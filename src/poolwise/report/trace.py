@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _Event = dict[str, Any]
 
+_FIRST_THREAD = 1_000
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -49,16 +51,22 @@ def render(
         *_name_places(timeline, places),
         *_list_spans(timeline, places),
         *_list_flows(timeline, flows, places),
-        *_list_counters(counters),
+        *_list_counters(timeline, counters),
     ]
     trace = {"traceEvents": events, "displayTimeUnit": "ms", "otherData": dict(facts or {})}
     return json.dumps(trace, allow_nan=False, separators=(",", ":"))
 
 
 def _place_lanes(timeline: Timeline) -> list[tuple[int, int]]:
-    """A process and a thread number for each lane: from 1, since 0 is the kernel's."""
+    """A process and a thread number for each lane.
+
+    Processes count from 1, since 0 is the kernel's; threads from far beyond, since Perfetto takes a
+    thread with its process's number for the main thread.
+    """
     groups = list(dict.fromkeys(lane.group for lane in timeline.lanes))
-    return [(groups.index(lane.group) + 1, at + 1) for at, lane in enumerate(timeline.lanes)]
+    return [
+        (groups.index(lane.group) + 1, _FIRST_THREAD + at) for at, lane in enumerate(timeline.lanes)
+    ]
 
 
 def _name_places(timeline: Timeline, places: list[tuple[int, int]]) -> Iterable[_Event]:
@@ -66,8 +74,8 @@ def _name_places(timeline: Timeline, places: list[tuple[int, int]]) -> Iterable[
     for lane, (pid, tid) in zip(timeline.lanes, places, strict=True):
         if pid not in named:
             named.add(pid)
-            yield _metadata("process_name", pid, 0, name=lane.group or "lanes")
-            yield _metadata("process_sort_index", pid, 0, sort_index=pid)
+            yield _metadata("process_name", pid, pid, name=lane.group or "lanes")
+            yield _metadata("process_sort_index", pid, pid, sort_index=pid)
         yield _metadata("thread_name", pid, tid, name=lane.name)
         yield _metadata("thread_sort_index", pid, tid, sort_index=tid)
 
@@ -118,15 +126,15 @@ def _list_flows(
             yield event | ({"bp": "e"} if at == last else {})
 
 
-def _list_counters(counters: Iterable[Counter]) -> Iterable[_Event]:
+def _list_counters(timeline: Timeline, counters: Iterable[Counter]) -> Iterable[_Event]:
     for counter in counters:
         for at_s, value in counter.points:
             yield {
                 "ph": "C",
                 "name": counter.name,
                 "pid": 1,
-                "tid": 0,
-                "ts": _micro(at_s),
+                "tid": 1,
+                "ts": _micro(at_s - timeline.start_s),
                 "args": {"value": value},
             }
 

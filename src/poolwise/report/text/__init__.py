@@ -15,7 +15,7 @@ from poolwise.report.text.charts import (
 )
 from poolwise.report.text.curves import lay_curve
 from poolwise.report.text.ink import print_lines, sheet_for, to_plain
-from poolwise.report.text.lines import Line, Sheet, indent
+from poolwise.report.text.lines import Line, Sheet, fit, indent
 from poolwise.report.text.words import lay_code, lay_table, lay_text, lay_verdict, title_line
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def lay_blocks(blocks: Sequence[b.Block], sheet: Sheet) -> list[Line]:
     lines: list[Line] = []
     for block in blocks:
         lines += [[]] if lines else []
-        lines += _LAY[type(block)](block, sheet)
+        laid = _LAY[type(block)](block, sheet)
+        lines += laid if isinstance(block, b.Code) else [fit(line, sheet) for line in laid]
     return lines
 
 

@@ -35,7 +35,7 @@ STYLES: dict[str, str] = {
 
 def sheet_for(stream: TextIO, width: int | None = None) -> Sheet:
     """What this stream can show. Colour only on a terminal, with rich, and without NO_COLOR."""
-    encoding = getattr(stream, "encoding", None) or "ascii"
+    encoding = getattr(stream, "encoding", None) or "utf-8"  # None: text is kept in memory
     return Sheet(
         width or min(_WIDEST, shutil.get_terminal_size().columns),
         has_color=is_terminal(stream) and not is_color_refused() and extras.find_rich() is not None,

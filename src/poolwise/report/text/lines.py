@@ -87,6 +87,16 @@ def _breakable(words: Iterable[str], width: int) -> Iterable[str]:
         yield from (word[at : at + width] for at in range(0, len(word), width))
 
 
+def fit(line: Line, sheet: Sheet) -> Line:
+    """The line, cut where it is too wide, in letters that the sheet has."""
+    room, kept = sheet.width, []
+    for piece in line:
+        words = piece.words if sheet.has_symbols else piece.words.replace("µ", "u")
+        kept.append(Piece(words if count_cells(words) <= room else clip(words, room), piece.style))
+        room -= count_cells(kept[-1].words)
+    return kept
+
+
 def width_of(line: Line) -> int:
     """How many cells a line takes."""
     return sum(count_cells(piece.words) for piece in line)
