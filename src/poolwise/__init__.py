@@ -15,41 +15,65 @@ if TYPE_CHECKING:
     from poolwise.dropin import install as install
     from poolwise.dropin import uninstall as uninstall
     from poolwise.errors import InitializerFailed as InitializerFailed
+    from poolwise.errors import OutOfSharedMemory as OutOfSharedMemory
     from poolwise.errors import PoolwiseError as PoolwiseError
+    from poolwise.errors import SharedMemoryGone as SharedMemoryGone
     from poolwise.errors import TaskCancelled as TaskCancelled
     from poolwise.errors import TaskTimeout as TaskTimeout
     from poolwise.errors import WorkerDied as WorkerDied
     from poolwise.executor import ProcessPoolExecutor as ProcessPoolExecutor
     from poolwise.pool import Pool as Pool
+    from poolwise.shared.arrays import SharedArray as SharedArray
+    from poolwise.shared.arrays import empty as empty
+    from poolwise.shared.arrays import zeros as zeros
+    from poolwise.shared.objects import Shared as Shared
+    from poolwise.shared.objects import share as share
+    from poolwise.shared.preload import state as state
     from poolwise.wire.cpus import cpu_count as cpu_count
 
 __version__ = "0.1.0"
 
 _HOME = {
     "InitializerFailed": "poolwise.errors",
+    "OutOfSharedMemory": "poolwise.errors",
     "Pool": "poolwise.pool",
     "PoolwiseError": "poolwise.errors",
     "ProcessPoolExecutor": "poolwise.executor",
+    "Shared": "poolwise.shared.objects",
+    "SharedArray": "poolwise.shared.arrays",
+    "SharedMemoryGone": "poolwise.errors",
     "TaskCancelled": "poolwise.errors",
     "TaskTimeout": "poolwise.errors",
     "WorkerDied": "poolwise.errors",
     "cpu_count": "poolwise.wire.cpus",
+    "empty": "poolwise.shared.arrays",
     "install": "poolwise.dropin",
+    "share": "poolwise.shared.objects",
+    "state": "poolwise.shared.preload",
     "uninstall": "poolwise.dropin",
+    "zeros": "poolwise.shared.arrays",
 }
 
 __all__ = [
     "InitializerFailed",
+    "OutOfSharedMemory",
     "Pool",
     "PoolwiseError",
     "ProcessPoolExecutor",
+    "Shared",
+    "SharedArray",
+    "SharedMemoryGone",
     "TaskCancelled",
     "TaskTimeout",
     "WorkerDied",
     "__version__",
     "cpu_count",
+    "empty",
     "install",
+    "share",
+    "state",
     "uninstall",
+    "zeros",
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -67,6 +67,8 @@ class ProcessPoolExecutor(Executor):
         the task fails with :class:`poolwise.TaskTimeout`.
     :param retries: how often a task is run again whose worker died or that ran too long.
     :param retry_on: exceptions of the task itself that are worth another try.
+    :param state: what tasks find in :data:`poolwise.state`, by name: put there once in each
+        worker. Functions (classes, partials) are called in the worker and give the value.
     :raises ValueError: a number is out of range, or there is no such start method or back end.
     :raises TypeError: the initializer is not callable, or a number is not one.
     """
@@ -83,6 +85,7 @@ class ProcessPoolExecutor(Executor):
         task_timeout: float | None = None,
         retries: int = 0,
         retry_on: tuple[type[BaseException], ...] = (),
+        state: Mapping[str, Any] | None = None,
     ) -> None:
         self._max_workers = _checked_workers(max_workers)
         _check_max_tasks(max_tasks_per_child)
@@ -95,6 +98,7 @@ class ProcessPoolExecutor(Executor):
             tuple(initargs),
             tasks_per_lane=max_tasks_per_child,
             process_name="Process",
+            state=state,
         )
         self._calls = Submitted()
         self._job = self._make_job(Function(no_call), CALLS, self._calls, FutureSink(), unit=1)

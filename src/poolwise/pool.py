@@ -8,7 +8,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -76,6 +76,8 @@ class Pool:
         the task fails with :class:`poolwise.TaskTimeout`.
     :param retries: how often a task is run again whose worker died or that ran too long.
     :param retry_on: exceptions of the task itself that are worth another try.
+    :param state: what tasks find in :data:`poolwise.state`, by name: put there once in each
+        worker. Functions (classes, partials) are called in the worker and give the value.
     :raises ValueError: a number is out of range, or there is no such start method or back end.
     :raises TypeError: the initializer is not callable.
     """
@@ -92,6 +94,7 @@ class Pool:
         task_timeout: float | None = None,
         retries: int = 0,
         retry_on: tuple[type[BaseException], ...] = (),
+        state: Mapping[str, Any] | None = None,
     ) -> None:
         self._processes = _checked_processes(processes)
         _check_max_tasks(maxtasksperchild)
@@ -103,6 +106,7 @@ class Pool:
             initializer,
             tuple(initargs),
             tasks_per_lane=maxtasksperchild,
+            state=state,
         )
         self._backend_name = backend
         self._calls = self._job(Function(no_call), CALLS, Submitted(), _ResultSink(), unit=1)

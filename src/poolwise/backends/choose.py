@@ -8,7 +8,10 @@ from poolwise.core.engine import Engine
 from poolwise.core.state import State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from multiprocessing.context import BaseContext
+
+    from poolwise.shared.preload import Preload
 
 BackendName = Literal["processes", "threads", "serial"]
 
@@ -22,20 +25,24 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
     *,
     tasks_per_lane: int | None = None,
     process_name: str = "PoolWorker",
+    state: Mapping[str, Any] | None = None,
 ) -> Engine:
     """An engine with ``lanes`` lanes of the back end called ``name``.
 
+    :param state: what each worker has from its start (:mod:`poolwise.shared.preload`).
     :raises ValueError: there is no back end, or no start method, of that name.
-    :raises TypeError: ``initializer`` is not callable.
+    :raises TypeError: ``initializer`` is not callable, or a value of ``state`` cannot be pickled.
     """
     if initializer is not None and not callable(initializer):
         message = "initializer must be a callable"
         raise TypeError(message)
+    if state:
+        initializer = preload = _preload(state, initializer, is_process=name == "processes")
     if name == "serial":
         from poolwise.backends.threads import Serial
 
-        state = State(1, tasks_per_lane=tasks_per_lane)
-        return Engine(Serial(initializer, initargs), state, runs_here=True)
+        known = State(1, tasks_per_lane=tasks_per_lane)
+        return Engine(Serial(initializer, initargs), known, runs_here=True)
     if name == "threads":
         from poolwise.backends.threads import Threads
 
@@ -50,5 +57,15 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
     if context is None or isinstance(context, str):
         context = multiprocessing.get_context(context)
     is_fork = context.get_start_method() == "fork"
-    state = State(lanes, tasks_per_lane=tasks_per_lane, starts_at_once=is_fork)
-    return Engine(Processes(context, initializer, initargs, name=process_name), state)
+    if state and not is_fork:
+        preload.pack()
+    known = State(lanes, tasks_per_lane=tasks_per_lane, starts_at_once=is_fork)
+    return Engine(Processes(context, initializer, initargs, name=process_name), known)
+
+
+def _preload(
+    state: Mapping[str, Any], initializer: Callable[..., object] | None, *, is_process: bool
+) -> Preload:
+    from poolwise.shared.preload import Preload
+
+    return Preload(state, initializer, is_process=is_process)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from poolwise.core import contract as c
 from poolwise.errors import Death
+from poolwise.shared import preload
 from poolwise.worker.run import ChunkRun
 
 if TYPE_CHECKING:
@@ -66,24 +67,39 @@ class _Lane:
         self._events = events
         self._describe = describe
         self._tasks: SimpleQueue[Chunk | None] = SimpleQueue()
+        self._state: Mapping[str, Any] | None = None
         self.running: ChunkRun | None = None
         self.is_left = False
         """Nobody listens to this lane any more: a thread cannot be ended, only left."""
 
     def serve(self, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
-        try:
-            if initializer is not None:
-                initializer(*initargs)
-        except BaseException as error:
-            self._tell(c.LaneDied(self.id, Death(None, None), error))
+        if not self.initialize(initializer, initargs):
             return
-        self._tell(c.LaneReady(self.id))
         while (chunk := self._tasks.get()) is not None:
             self.run(chunk)
             del chunk
         self._tell(c.LaneDied(self.id, Death(None, 0)))
 
+    def initialize(
+        self, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]
+    ) -> bool:
+        """Run the initializer and say how it went; the state it leaves is this lane's."""
+        try:
+            if initializer is not None:
+                with preload.used(None):
+                    initializer(*initargs)
+                    self._state = preload.current()
+        except BaseException as error:
+            self._tell(c.LaneDied(self.id, Death(None, None), error))
+            return False
+        self._tell(c.LaneReady(self.id))
+        return True
+
     def run(self, chunk: Chunk) -> None:
+        with preload.used(self._state):
+            self._run(chunk)
+
+    def _run(self, chunk: Chunk) -> None:
         job = chunk.job
         items = [task.call for task in chunk.items] if job.has_calls else list(chunk.items)
         self.running = ChunkRun(
@@ -202,13 +218,7 @@ class Serial:
 
     def start_lane(self, lane: int) -> None:
         self._lane = _Lane(lane, self._events, _unless_interrupted)
-        try:
-            if self._initializer is not None:
-                self._initializer(*self._initargs)
-        except BaseException as error:
-            self._events.put(c.LaneDied(lane, Death(None, None), error))
-        else:
-            self._events.put(c.LaneReady(lane))
+        self._lane.initialize(self._initializer, self._initargs)
 
     def send(self, lane: int, chunk: Chunk | None) -> None:
         if chunk is not None:

@@ -26,10 +26,13 @@ class Mapping(mmap.mmap):
     neither can go while somebody can still look at it.
     """
 
-    __slots__ = ("segment",)
+    __slots__ = ("mode", "segment")
+    mode: Mode
     segment: Any
 
 
 def map_fd(fd: int, mode: Mode, length: int, offset: int = 0) -> Mapping:
     """Map ``length`` bytes of an open file from ``offset`` on (a multiple of `GRAIN_BYTES`)."""
-    return Mapping(fd, length, access=ACCESS[mode], offset=offset, **_OPTIONS)
+    mapping = Mapping(fd, length, access=ACCESS[mode], offset=offset, **_OPTIONS)
+    mapping.mode = mode
+    return mapping

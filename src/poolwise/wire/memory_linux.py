@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from poolwise.errors import OutOfSharedMemory, SharedMemoryGone
 from poolwise.wire import cgroups
-from poolwise.wire.memory_posix import Address, FdSegment, refuse
+from poolwise.wire.memory_posix import Address, FdSegment, raise_closed, refuse
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -51,27 +51,54 @@ class MemfdSegment(FdSegment):
         :raises SharedMemoryGone: that process has ended or has let the memory go.
         :raises OutOfSharedMemory: this process has no descriptors left.
         """
-        pid, fd, inode, size_bytes = address
+        identity, size_bytes, pid, fd = address
+        path = f"/proc/{pid}/fd/{fd}"
         try:
-            own = os.open(f"/proc/{pid}/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
+            # That number may stand for anything by now: a terminal, a lock file, a device that
+            # acts on being opened. So it is looked at before it is opened, and once more after.
+            _check_is(os.stat(path), identity, size_bytes, pid)
+            segment = cls(os.open(path, os.O_RDWR | os.O_CLOEXEC), size_bytes)
+            _check_is(os.fstat(segment.fd), identity, size_bytes, pid)
         except (FileNotFoundError, PermissionError) as error:
             _raise_gone(pid, error)
         except OSError as error:
             refuse(size_bytes, error)
-        segment = cls(own, size_bytes)
-        stat = os.fstat(own)
-        if (stat.st_ino, stat.st_size) != (inode, size_bytes):
-            _raise_gone(pid, None)  # the descriptor's number stands for something else by now
         return segment
 
     def address(self) -> Address:
-        """How other processes open it, for as long as this object is not closed."""
-        return os.getpid(), self.fd, os.fstat(self.fd).st_ino, self.size_bytes
+        """How other processes open it, for as long as this object is not closed.
 
-    def reserve(self, offset: int, length: int) -> None:
-        """Make sure that this range can be written: no later write to it meets a full memory.
+        :raises SharedMemoryGone: it is closed.
+        """
+        if self.fd < 0:
+            raise_closed()
+        return os.fstat(self.fd).st_ino, self.size_bytes, os.getpid(), self.fd
 
-        :raises OutOfSharedMemory: the system or a limit refuses.
+    def sign(self, mark: bytes) -> bool:
+        """Leave ``mark`` behind the end of the memory, where every holder can read it.
+
+        Marks of several processes never mix: the kernel makes an append whole.
+
+        :return: whether it could be done.
+        """
+        try:
+            book = os.open(f"/proc/self/fd/{self.fd}", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        except OSError:  # no descriptors are left
+            return False
+        try:
+            return os.write(book, mark) == len(mark)
+        finally:
+            os.close(book)
+
+    def marks(self) -> bytes:
+        """Everything that was left by :meth:`sign`, by any process."""
+        length = os.fstat(self.fd).st_size - self.size_bytes
+        return os.pread(self.fd, length, self.size_bytes)
+
+    def check_room(self, length: int) -> None:
+        """Ask every limit whether it leaves ``length`` bytes; beyond one, the kernel would kill.
+
+        :raises OutOfSharedMemory: one does not.
         """
         room_bytes, whose = min(_rooms(), default=(length, ""))
         if room_bytes < length:
@@ -80,7 +107,6 @@ class MemfdSegment(FdSegment):
                 "Share less at a time, or raise that limit"
             )
             raise OutOfSharedMemory(message)
-        super().reserve(offset, length)
 
 
 def _anonymous_file() -> int:
@@ -113,11 +139,16 @@ def _free_bytes() -> int | None:
         return None  # no /proc, or one of another make: fallocate will say
 
 
+def _check_is(stat: os.stat_result, identity: int, size_bytes: int, pid: int) -> None:
+    if stat.st_ino != identity or stat.st_size < size_bytes:  # behind the end stand marks
+        _raise_gone(pid, None)
+
+
 def _raise_gone(pid: int, error: OSError | None) -> NoReturn:
     is_hidden = isinstance(error, PermissionError)
-    why = "it hides its files from us" if is_hidden else "it has ended, or has let it go"
+    why = "it belongs to another user" if is_hidden else "it has ended, or has let it go"
     message = (
-        f"the shared memory of process {pid} cannot be opened: {why}. Whoever shares an object "
-        "must keep it until everybody has received it"
+        f"the shared memory of process {pid} cannot be opened: {why}. Keep a shared object (in a "
+        "variable) until everybody has received it, and close it only then"
     )
     raise SharedMemoryGone(message) from error

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 assert sys.platform != "win32"  # noqa: S101 - tells type checkers which systems this is about
 
 Address = tuple[Any, ...]
-"""How another process finds a segment: plain values, small when pickled."""
+"""How another process finds a segment: plain values, small when pickled. The first tells one
+segment from another, whoever holds it."""
 
 _RESERVE_BYTES = 64 << 20
 """A signal makes the kernel undo the reservation that it interrupts, and Python begin it anew: one
@@ -58,6 +59,11 @@ class FdSegment:
     def __del__(self) -> None:
         self.close()
 
+    @property
+    def is_closed(self) -> bool:
+        """It was let go here, and cannot be mapped any more."""
+        return self.fd < 0
+
     def close(self) -> None:
         """Let go of the memory; mappings that exist stay valid. A second call does nothing."""
         fd, self.fd = self.fd, -1
@@ -72,7 +78,10 @@ class FdSegment:
         """Map it, or ``length`` bytes from ``offset`` on (a multiple of `mapping.GRAIN_BYTES`).
 
         :raises OutOfSharedMemory: no address space or no descriptors are left.
+        :raises SharedMemoryGone: it is closed.
         """
+        if self.fd < 0:
+            raise_closed()
         try:
             mapping = map_fd(self.fd, mode, length or self.size_bytes - offset, offset)
         except OSError as error:
@@ -80,11 +89,18 @@ class FdSegment:
         mapping.segment = self
         return mapping
 
+    def check_room(self, length: int) -> None:
+        """Ask the limits whose breach would not be an error but the end of this process.
+
+        :raises OutOfSharedMemory: one of them does not leave ``length`` bytes.
+        """
+
     def reserve(self, offset: int, length: int) -> None:
         """Make sure that this range can be written: no later write to it meets a full memory.
 
         :raises OutOfSharedMemory: the system or a limit refuses.
         """
+        self.check_room(length)
         if not hasattr(os, "posix_fallocate"):
             return  # macOS: shared memory is swapped out there, it does not run full
         for start in range(offset, offset + length, _RESERVE_BYTES):
@@ -99,6 +115,7 @@ class FdSegment:
         Into memory never used before this takes 0.4 of the time that a copy through a mapping
         takes, because no page fault stands before each page (8 MB: 1.2 ms against 3.0;
         ``benchmarks/shared_memory``). In used memory the mapping is faster (0.6 ms against 0.9).
+        Ask :meth:`check_room` first.
 
         :raises OutOfSharedMemory: the system or a limit refuses.
         """
@@ -109,6 +126,14 @@ class FdSegment:
             except OSError as error:
                 refuse(len(rest), error)
             rest, offset = rest[done:], offset + done
+
+    def sign(self, mark: bytes) -> bool:
+        """Leave ``mark`` where every holder can read it; False: this system has no such place."""
+        return False
+
+    def marks(self) -> bytes:
+        """Everything that was left by :meth:`sign`, by any process."""
+        return b""
 
 
 class NamedSegment(FdSegment):
@@ -161,8 +186,20 @@ class NamedSegment(FdSegment):
             raise SharedMemoryGone(message) from error
 
     def address(self) -> Address:
-        """How other processes open it, for as long as its creator holds it."""
+        """How other processes open it, for as long as its creator holds it.
+
+        :raises SharedMemoryGone: it is closed.
+        """
+        if self.fd < 0:
+            raise_closed()
         return self._name, self.size_bytes
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """Copy ``data`` (contiguous) into the segment; through a mapping, as macOS requires."""
+        source = memoryview(data).cast("B")
+        self.reserve(offset, len(source))
+        with memoryview(self.map()) as whole:
+            whole[offset : offset + len(source)] = source
 
     def close(self) -> None:
         """Let go of the memory, and take the name away if it was given here."""
@@ -171,6 +208,15 @@ class NamedSegment(FdSegment):
             _shm_unlink(self._name)
             _tracker("unregister", self._name)
         super().close()
+
+
+def raise_closed() -> NoReturn:
+    """Raise the error of a segment that was let go here."""
+    message = (
+        "this shared memory was closed in this process: it can be neither opened again nor sent to "
+        "another. Close it after the last use"
+    )
+    raise SharedMemoryGone(message)
 
 
 def refuse(length: int, error: OSError) -> NoReturn:

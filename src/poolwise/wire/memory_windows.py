@@ -74,6 +74,11 @@ class PagefileSegment:
         """How other processes open it, for as long as somebody holds it."""
         return self._name, self.size_bytes
 
+    @property
+    def is_closed(self) -> bool:
+        """It was let go here, and cannot be mapped any more."""
+        return self._hold is None
+
     def close(self) -> None:
         """Let go of the memory; mappings that exist stay valid."""
         self._hold = None
@@ -86,8 +91,11 @@ class PagefileSegment:
         """Map it, or ``length`` bytes from ``offset`` on (a multiple of `mapping.GRAIN_BYTES`)."""
         size = length or self.size_bytes - offset
         mapping = Mapping(-1, size, tagname=self._name, access=ACCESS[mode], offset=offset)
-        mapping.segment = self
+        mapping.mode, mapping.segment = mode, self
         return mapping
+
+    def check_room(self, length: int) -> None:
+        """Nothing to ask: Windows has refused before."""
 
     def reserve(self, offset: int, length: int) -> None:
         """Nothing to do: the page file backs the whole segment from the beginning."""
@@ -97,3 +105,11 @@ class PagefileSegment:
         source = memoryview(data).cast("B")
         with memoryview(self.map()) as whole:
             whole[offset : offset + len(source)] = source
+
+    def sign(self, mark: bytes) -> bool:
+        """Leave ``mark`` where every holder can read it; False: this system has no such place."""
+        return False
+
+    def marks(self) -> bytes:
+        """Everything that was left by :meth:`sign`, by any process."""
+        return b""

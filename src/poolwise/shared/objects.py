@@ -1,0 +1,146 @@
+"""``poolwise.share(obj)``: put an object down once, send handles of it."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from weakref import WeakValueDictionary
+
+from poolwise.shared import packing
+from poolwise.shared.holding import MODES, Handle, Held, ModeName, receive
+
+if TYPE_CHECKING:
+    import numpy as np
+    from typing_extensions import Self
+
+    from poolwise.shared.arrays import SharedArray
+    from poolwise.wire.mapping import Mode
+
+T = TypeVar("T")
+
+_NOTHING: Any = object()
+
+_alive: WeakValueDictionary[tuple[object, Mode], Shared[Any]] = WeakValueDictionary()
+
+
+@overload
+def share(  # type: ignore[overload-overlap]
+    obj: np.ndarray[Any, Any], mode: ModeName = ...
+) -> SharedArray: ...
+@overload
+def share(obj: T, mode: ModeName = ...) -> Shared[T]: ...
+def share(obj: Any, mode: ModeName = "read-only") -> Any:
+    """Put ``obj`` into shared memory, once for all processes.
+
+    A numpy array becomes an array that pickles as a handle, as its slices and views do. Anything
+    else becomes a :class:`Shared`, whose ``get()`` gives the object in every process.
+
+    :param mode: what a process may do with the memory: ``"read-only"``; ``"copy-on-write"``, where
+        what it writes stays its own; ``"read-write"``, where everybody sees it.
+    :raises OutOfSharedMemory: the system or a limit refuses; the message says which.
+    :raises ValueError: there is no such mode.
+    :raises Exception: whatever pickling raised.
+    """
+    if mode not in MODES:
+        message = f"unknown mode {mode!r}: choose 'read-only', 'copy-on-write' or 'read-write'"
+        raise ValueError(message)
+    if _is_plain_array(obj):
+        from poolwise.shared.arrays import share_array
+
+        return share_array(obj, MODES[mode])
+    return Shared(packing.pack(obj), MODES[mode])
+
+
+def _is_plain_array(obj: Any) -> bool:
+    """A numpy array of numbers, records or texts, and not of a subclass with ways of its own."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(obj, numpy.ndarray) or obj.dtype.hasobject:
+        return False
+    from poolwise.shared.arrays import SharedArray
+
+    return type(obj) in {numpy.ndarray, numpy.memmap, SharedArray}
+
+
+class Shared(Generic[T]):
+    """An object in shared memory; pickled, it is a handle.
+
+    One process builds the object once, however many handles arrive, for as long as one of them
+    lives; its buffers (the columns of a frame, the arrays in a dict) are those of all processes.
+    """
+
+    __slots__ = ("__weakref__", "_held", "_mode", "_object")
+
+    def __init__(self, held: Held, mode: Mode) -> None:
+        self._held = held
+        self._mode = mode
+        self._object: T = _NOTHING
+        _alive[held.segment.address()[0], mode] = self
+
+    def get(self) -> T:
+        """The object: the same one at every call in one process.
+
+        :raises SharedMemoryGone: it was closed in this process.
+        :raises Exception: whatever unpickling raised.
+        """
+        if self._object is _NOTHING:
+            built = packing.unpack(self._held.map(self._mode))
+            if self._object is _NOTHING:  # else another thread was first
+                self._object = built
+        return self._object
+
+    @property
+    def is_closed(self) -> bool:
+        """It was closed in this process."""
+        return self._held.segment.is_closed
+
+    @property
+    def nbytes(self) -> int:
+        """How much shared memory it takes."""
+        return self._held.segment.size_bytes
+
+    def close(self) -> None:
+        """Let go of it: from here, it can be opened by nobody any more.
+
+        What :meth:`get` gave stays valid, here and elsewhere; the memory is given back with it.
+        """
+        self._object = _NOTHING
+        self._held.segment.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if packing.is_active():
+            return _share_again, (self.get(), self._mode)
+        return attach, (self._held.handle(), self._mode)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed else f"{self.nbytes} bytes"
+        return f"<poolwise.Shared {state}, {_name_of(self._mode)}>"
+
+
+def attach(handle: Handle, mode: Mode) -> Shared[Any]:
+    """What unpickling calls: the object that the handle stands for.
+
+    :raises SharedMemoryGone: who made the handle has ended, or has closed the memory.
+    """
+    held = receive(handle)
+    known = _alive.get((handle[0], mode))
+    return Shared(held, mode) if known is None or known.is_closed else known
+
+
+def _share_again(obj: Any, mode: Mode) -> Shared[Any]:
+    return Shared(packing.pack(obj), mode)
+
+
+def _name_of(mode: Mode) -> str:
+    return next(name for name, short in MODES.items() if short == mode)
