@@ -301,8 +301,11 @@ class Job:
         """
         if self.is_over:
             return None
-        chunk: Chunk | None
-        chunk = self._take_again() if self._again else self._take_new(most_tasks)
+        chunk: Chunk | None = None
+        while self._again and chunk is None:
+            chunk = self._take_again()
+        if chunk is None:
+            chunk = self._take_new(most_tasks)
         if chunk is not None:
             self.open_items += len(chunk.items)
         return chunk
@@ -321,14 +324,16 @@ class Job:
         self._next_start += len(items)
         return chunk
 
-    def _take_again(self) -> Chunk:
+    def _take_again(self) -> Chunk | None:
         first = self._again.popleft()
         waiting = (self.source.remaining or 0) + sum(len(chunk.items) for chunk in self._again)
         size = 1 if first.is_alone else self.sizer.size(waiting + len(first.items), self.lanes)
         if size < len(first.items):
             self._again.appendleft(first.part(size, len(first.items)))
             first = first.part(0, size)
-        return first
+        if self.has_calls:  # whose positions say nothing, so cancelled ones can just be left out
+            first.items = [call for call in first.items if call.begin()]
+        return first if len(first.items) else None
 
     def put_back(self, chunk: Chunk) -> None:
         """Items that were handed out must go again, before any others."""

@@ -28,8 +28,9 @@ _ASK_AGAIN_NS = 5_000_000
 class Lane:
     """One place where a chunk runs, as far as the core knows it.
 
-    ``since_ns`` is when the chunk in front began or last gave a sign of life. A lane that is
-    stopped early has an overdue task, or a ``victim``: the task that somebody wants stopped.
+    ``since_ns`` is when the chunk in front began or last gave a sign of life. ``victim`` is the
+    chunk, and the position in it, of the task for which the lane is stopped early: one that
+    somebody wants stopped or, if ``is_overdue``, one that has run too long.
     """
 
     __slots__ = ("chunks", "id", "is_asked", "is_overdue", "is_ready", "is_stopping",
@@ -43,7 +44,7 @@ class Lane:
         self.is_stopping = False
         self.is_asked = False
         self.is_overdue = False
-        self.victim: object = None
+        self.victim: tuple[Chunk, int] | None = None
         self.since_ns = 0
 
     @property
@@ -274,7 +275,7 @@ class State:
         """Stop the lane if it runs the task; if the task waits behind another, ask for it back."""
         running = lane.chunks[0]
         if running.rest and running.items[running.done] is task:
-            lane.victim = task
+            lane.victim = (running, running.done)
             self._stop(lane, kill=True)
         elif not lane.is_asked:
             lane.is_asked = True
@@ -287,35 +288,37 @@ class State:
 
     # -- what becomes of items
 
-    def _put_back(self, chunk: Chunk, first: int, **changes: Any) -> None:
-        """The chunk's items from ``first`` on shall go again."""
+    def _put_back(self, chunk: Chunk, first: int, end: int | None = None, **changes: Any) -> None:
+        """The chunk's items from ``first`` on (up to ``end``) shall go again."""
         job = chunk.job
-        if first >= len(chunk.items):
+        end = len(chunk.items) if end is None else end
+        if first >= end:
             return
         if job.is_over:
-            job.open_items -= len(chunk.items) - first
+            job.open_items -= end - first
             self._end_if_done(job)
             return
-        job.put_back(chunk.part(first, len(chunk.items), **changes))
+        job.put_back(chunk.part(first, end, **changes))
 
     def _put_back_running(self, chunk: Chunk, lane: Lane, death: errors.Death) -> None:
         """The lane died over ``chunk``: blame the item that ran if it is known, else try singly."""
         at = chunk.done
         if not chunk.rest:
             return
-        if lane.victim is not None and lane.victim is not chunk.items[at]:
+        if lane.victim is not None and lane.victim != (chunk, at):
             self._put_back(chunk, at)  # it was done before the lane could be stopped
-        elif lane.victim is None and not lane.is_overdue and chunk.rest > 1:
+        elif lane.victim is None and chunk.rest > 1:
             self._put_back(chunk, at, is_alone=True)
         else:
             self._put_back(chunk, at + 1)
             self._blame(chunk, at, lane, death)
 
     def _blame(self, chunk: Chunk, at: int, lane: Lane, death: errors.Death) -> None:
-        if lane.victim is None and chunk.attempt < chunk.job.rules.retries:
+        is_unwanted = lane.victim is not None and not lane.is_overdue
+        if not is_unwanted and chunk.attempt < chunk.job.rules.retries:
             self._retry(chunk, at)
             return
-        if lane.victim is not None:
+        if is_unwanted:
             error: BaseException = errors.TaskCancelled("stopped by cancel(force=True)")
         elif lane.is_overdue:
             error = _timed_out(chunk, at)
@@ -324,14 +327,15 @@ class State:
         self._deliver(chunk, at, [None], {0: error})
 
     def _retry(self, chunk: Chunk, at: int) -> None:
-        self.counts["retries"] += 1
-        chunk.job.put_back(chunk.part(at, at + 1, attempt=chunk.attempt + 1, is_alone=True))
+        self.counts["retries"] += not chunk.job.is_over
+        self._put_back(chunk, at, at + 1, attempt=chunk.attempt + 1, is_alone=True)
 
     def _deliver(
         self, chunk: Chunk, first: int, values: list[Any], failed: dict[int, BaseException]
     ) -> None:
         job = chunk.job
-        if failed and job.rules.retry_on and chunk.attempt < job.rules.retries:
+        may_retry = job.rules.retry_on and chunk.attempt < job.rules.retries and not job.is_over
+        if failed and may_retry:
             self._deliver_all_but(chunk, first, values, failed)
             return
         job.open_items -= len(values)
@@ -387,13 +391,14 @@ class State:
 
     def _send_next(self, lane: Lane) -> bool:
         """Give the lane a chunk of the next job that has one: each job in its turn."""
-        jobs = self.jobs
-        for _ in range(len(jobs)):
-            job = jobs[0]
-            jobs.rotate(-1)
-            if job.has_more and (chunk := job.take(lane.tasks_left)) is not None:
+        for job in list(self.jobs):
+            self.jobs.rotate(-1)
+            if not job.has_more:
+                continue
+            if (chunk := job.take(lane.tasks_left)) is not None:
                 self._send(lane, chunk)
                 return True
+            self._end_if_done(job)  # it is, if all that waited was cancelled
         return False
 
     def _send(self, lane: Lane, chunk: Chunk) -> None:
@@ -475,6 +480,7 @@ class State:
             limit_ns = self._limit_ns(lane)
             if limit_ns is not None and limit_ns <= self._now_ns:
                 lane.is_overdue = True
+                lane.victim = (lane.chunks[0], lane.chunks[0].done)
                 self._stop(lane, kill=True)
 
 
