@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
 from poolwise.core import contract as c
-from poolwise.wire import codec, death, failures, frames, pipes, waiting
+from poolwise.wire import codec, death, failures, frames, parcel, pipes, waiting
+from poolwise.wire.arena import Arena, Borrower, PoolMemory
+from poolwise.wire.mail import Mail
 from poolwise.worker.main import serve
 
 if TYPE_CHECKING:
@@ -39,15 +41,23 @@ _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 class _Lane:
     """What this process holds of one worker."""
 
-    __slots__ = ("awaits_again", "held", "id", "known", "process", "reader", "result_fd", "task_fd",
-                 "watch_fd", "watch_is_ours", "writer")  # fmt: skip
+    __slots__ = ("awaits_again", "held", "id", "known", "mail", "process", "reader", "result_fd",
+                 "task_fd", "watch_fd", "watch_is_ours", "writer")  # fmt: skip
 
-    def __init__(self, lane_id: int, process: BaseProcess, task_fd: int, result_fd: int) -> None:
+    def __init__(
+        self,
+        lane_id: int,
+        process: BaseProcess,
+        task_fd: int,
+        result_fd: int,
+        memory: tuple[Arena | None, Borrower | None],
+    ) -> None:
         self.id = lane_id
         self.process = process
         self.task_fd = task_fd
         self.result_fd: int | None = result_fd
         self.writer = frames.FrameWriter(task_fd)
+        self.mail = Mail(self.writer, *memory)
         self.reader = frames.FrameReader(result_fd)
         self.known: set[int] = set()
         self.watch_fd, self.watch_is_ours = death.open_watch(process)
@@ -93,6 +103,7 @@ class Processes:
     # -- the five verbs
 
     def open(self) -> Processes:
+        self._memory = PoolMemory()
         self._life_reader, life_writer = os.pipe()
         self._life_writer = pipes.own(life_writer)
         wake_reader, wake_writer = os.pipe()
@@ -149,6 +160,7 @@ class Processes:
         for fd in (self._wake_reader, self._wake_writer, self._life_writer):
             pipes.disown(fd)
         os.close(self._life_reader)
+        self._memory.close()
 
     # -- the inbox
 
@@ -189,7 +201,8 @@ class Processes:
         for fd in (task_writer, result_reader):
             os.set_blocking(pipes.own(fd), False)
         try:
-            ends = pipes.WorkerEnds(task_reader, result_writer, self._life_reader)
+            handed, kept = self._memory.for_lane()
+            ends = pipes.WorkerEnds(task_reader, result_writer, self._life_reader, handed)
             process = self._context.Process(  # type: ignore[attr-defined]
                 target=serve, args=(ends, self._initializer, self._initargs)
             )
@@ -197,12 +210,14 @@ class Processes:
             process.daemon = self._daemon
             with _sigint_blocked(), _quiet_about_threads():
                 process.start()
-            lane = _Lane(number, process, task_writer, result_reader)
+            lane = _Lane(number, process, task_writer, result_reader, kept)
         except BaseException:
             pipes.disown(task_writer)
             pipes.disown(result_reader)
             raise
         finally:
+            for segment in handed:
+                segment.close()
             os.close(task_reader)
             os.close(result_writer)
         self._watch(result_reader, select.POLLIN, lambda _: self._read(lane))
@@ -244,13 +259,13 @@ class Processes:
         try:
             if job.has_calls:
                 calls = [task.call for task in chunk.items]
-                pickled = codec.dumps_calls((0, job.prompt_ns), calls)
+                packed = codec.pack_calls((0, job.prompt_ns), calls)
             else:
-                pickled = codec.dumps_items((job.function.id, job.prompt_ns), job.mode, chunk.items)
+                packed = codec.pack_items((job.function.id, job.prompt_ns), job.mode, chunk.items)
         except Exception as error:
             self._events.append(c.ChunkRefused(lane.id, chunk.id, error))
             return
-        lane.writer.write(codec.CHUNK, (codec.pack_chunk_id(chunk.id), pickled))
+        lane.mail.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed)
 
     def _write_more(self, lane: _Lane) -> None:
         try:
@@ -287,7 +302,11 @@ class Processes:
 
     def _hear(self, lane: _Lane, kind: int, payload: memoryview) -> None:
         if kind == codec.ANSWER:
-            self._hear_answer(lane, payload)
+            self._hear_answer(lane, payload, _open_plain)
+        elif kind == codec.ANSWER | codec.BIG:
+            self._hear_answer(lane, payload, lane.mail.open)
+        elif kind == codec.FREED:
+            lane.mail.take_back(payload)
         elif kind == codec.APART:
             self._hear_apart(lane, payload)
         elif kind == codec.READY:
@@ -300,13 +319,15 @@ class Processes:
             failure = failures.decode(codec.loads(payload))
             self._bury(lane, failure)
 
-    def _hear_answer(self, lane: _Lane, payload: memoryview) -> None:
+    def _hear_answer(self, lane: _Lane, payload: memoryview, open_: codec.Opener) -> None:
         head = codec.AnswerHead.unpack(payload)
         outcome = c.Outcome(
             head.first, [], {}, head.run_ns, len(payload), head.returned, bool(head.is_last)
         )
         try:
-            values, failed = codec.loads_values(payload)
+            pickled, buffers = open_(payload, codec.ANSWER_AT)
+            outcome.nbytes = len(pickled) + sum(buffer.nbytes for buffer in buffers)
+            values, failed = codec.loads_values(head, pickled, buffers)
         except Exception as error:
             self._hear_unreadable(lane, head, outcome, error)
             return
@@ -367,17 +388,22 @@ class Processes:
             self._unwatch(lane.result_fd)
             pipes.disown(lane.result_fd)
         pipes.disown(lane.task_fd)
+        lane.mail.close()
         if lane.watch_is_ours:
             os.close(lane.watch_fd)
         lane.process.close()
 
 
-def _load_each(pickled: list[bytes], failed: dict[int, BaseException]) -> list[Any]:
+def _open_plain(payload: memoryview, at: int) -> parcel.Opened:
+    return payload[at:], []
+
+
+def _load_each(packed: list[list[Any]], failed: dict[int, BaseException]) -> list[Any]:
     """Unpickle values one by one; those that cannot be rebuilt are named in ``failed``."""
     values: list[Any] = []
-    for at, one in enumerate(pickled):
+    for at, one in enumerate(packed):
         try:
-            values.append(codec.loads(one))
+            values.append(codec.load_value(one))
         except Exception as error:
             failed[at] = _not_loadable(error)
             values.append(None)

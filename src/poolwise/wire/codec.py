@@ -7,57 +7,72 @@ CHUNK          items for a function
 GIVE_BACK      others are idle: return what has not begun
 AGAIN          the last answer could not be read here: send it value by value
 STOP           finish and leave
+FREED          blocks of the worker's arena that nobody looks at any more
 from a worker
 READY          the initializer is through
 ANSWER         the next values of a chunk, perhaps the last ones
 APART          the values of an earlier answer, each a pickle of its own
 UNREAD         a chunk (or its function) could not be rebuilt in the worker
 FAILED_START   the initializer raised
+FREED          blocks of the parent's arena, likewise
 =============  ==================================================================
 
 A batch is one pickle, so that a class or a string that many items share is written once. Calls
 that were submitted one by one are pickled one by one unless all they hold is immutable: two
-tasks must never receive the *same* list because they happened to travel together.
+tasks must never receive the *same* list because they happened to travel together. The same holds
+for items with large buffers: each is a pickle of its own, loaded when its turn comes.
+
+Messages with large buffers have :data:`BIG` added to their kind and are parcels (``parcel.py``).
 """
 
 from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from poolwise import errors
+from poolwise.wire import parcel
 
 if TYPE_CHECKING:
     from poolwise.wire.failures import Failure
 
-FUNCTION, CHUNK, GIVE_BACK, AGAIN, STOP = range(1, 6)
-READY, ANSWER, APART, UNREAD, FAILED_START = range(1, 6)
+FUNCTION, CHUNK, GIVE_BACK, AGAIN, STOP, FREED = range(1, 7)
+READY, ANSWER, APART, UNREAD, FAILED_START, _ = range(1, 7)
+BIG = 0x80
 
 MAP, STARMAP, CALLS, PICKLED_CALLS = range(4)
 """How a chunk's items are applied: ``f(x)``, ``f(*x)``, ``x[0](*x[1], **x[2])``, and the last
 with each item a pickle of its own."""
+
+PACKED = 0x80
+"""Added to one of the first three: each item is a pickle of its own, with buffers beside it."""
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 PROTOCOL = 5
 
 _ATOMIC = frozenset({int, float, complex, bool, str, bytes, type(None)})
+_LISTS = frozenset({list, tuple})
 _by_reference = frozenset({type(len), type(lambda: None), type})
 """Callables that pickle as a name: nothing of them is copied, so nothing can be shared."""
 
 loads = pickle.loads
 
 
-def dumps(value: Any) -> bytes:
+def dumps(value: Any, aside: parcel.Aside | None = None) -> bytes:
     """Pickle plainly; what only multiprocessing's own pickler can handle goes through that.
 
+    :param aside: takes the large buffers; None leaves them in the pickle.
     :raises Exception: whatever plain pickling raised, when neither can.
     """
     try:
-        return pickle.dumps(value, PROTOCOL)
+        return pickle.dumps(value, PROTOCOL, buffer_callback=aside)
     except Exception as error:
+        if aside is not None:
+            aside.buffers.clear()
         from multiprocessing.reduction import ForkingPickler
 
         try:
@@ -106,13 +121,13 @@ class _Carried:
         return pickle.loads, (self.pickled,)
 
 
-def dumps_call(call: Call) -> bytes:
+def dumps_call(call: Call, aside: parcel.Aside) -> bytes:
     """Pickle one ``(function, args, kwargs)`` by itself."""
     try:
-        return dumps(call)
+        return dumps(call, aside)
     except Exception:
         carried = _Carried(dumps_function(call[0]))
-        return dumps((carried, call[1], call[2]))
+        return dumps((carried, call[1], call[2]), aside)
 
 
 def call_pickled(pickled: bytes) -> Any:
@@ -141,19 +156,45 @@ ChunkHead = tuple[int, int]
 """The function's number and ``prompt_ns``: how long a finished value may wait for its siblings."""
 
 
-def dumps_items(head: ChunkHead, mode: int, items: Sequence[Any]) -> bytes:
-    """The pickle of a CHUNK whose items share one pickle, as in ``multiprocessing.Pool``."""
-    return dumps((*head, mode, items))
+def pack_items(head: ChunkHead, mode: int, items: Sequence[Any]) -> parcel.Packed:
+    """A CHUNK whose items share one pickle, as in ``multiprocessing.Pool``, unless they are big."""
+    aside = parcel.Aside()
+    pickled = dumps((*head, mode, items), aside)
+    if aside.buffers and len(items) > 1 and type(items) in _LISTS:
+        return _pack_each(head, mode, items, dumps)
+    return pickled, aside.buffers
 
 
-def dumps_calls(head: ChunkHead, calls: Sequence[Call]) -> bytes:
-    """The pickle of a CHUNK of calls: one for all where nothing mutable is in it, else one each."""
+def pack_calls(head: ChunkHead, calls: Sequence[Call]) -> parcel.Packed:
+    """A CHUNK of calls: one pickle for all where nothing mutable is in it, else one each."""
+    aside = parcel.Aside()
     if len(calls) == 1 or all(map(_is_plain, calls)):
         try:
-            return pickle.dumps((*head, CALLS, calls), PROTOCOL)
-        except Exception:  # noqa: S110 - said below, call by call
-            pass
-    return pickle.dumps((*head, PICKLED_CALLS, list(map(dumps_call, calls))), PROTOCOL)
+            pickled = pickle.dumps((*head, CALLS, calls), PROTOCOL, buffer_callback=aside)
+        except Exception:  # said below, call by call
+            aside.buffers.clear()
+        else:
+            return pickled, aside.buffers
+    blobs = [dumps_call(call, aside) for call in calls]
+    if aside.buffers:
+        return _pack_each(head, CALLS, calls, dumps_call)
+    return pickle.dumps((*head, PICKLED_CALLS, blobs), PROTOCOL), aside.buffers
+
+
+def _pack_each(
+    head: ChunkHead,
+    mode: int,
+    items: Sequence[Any],
+    dump: Callable[[Any, parcel.Aside], bytes],
+) -> parcel.Packed:
+    """A CHUNK with a pickle for each item, and how many of the buffers are its own."""
+    buffers: list[memoryview] = []
+    packed = []
+    for item in items:
+        aside = parcel.Aside()
+        packed.append((dump(item, aside), len(aside.buffers)))
+        buffers += aside.buffers
+    return pickle.dumps((*head, mode | PACKED, packed), PROTOCOL), buffers
 
 
 def pack_chunk_id(chunk_id: int) -> bytes:
@@ -167,13 +208,62 @@ def chunk_id(payload: memoryview) -> int:
     return number
 
 
-def loads_chunk(payload: memoryview) -> tuple[int, int, int, Sequence[Any]]:
-    """The rest of a CHUNK's payload: function's number, prompt_ns, mode, items."""
-    chunk: tuple[int, int, int, Sequence[Any]] = loads(payload[_CHUNK_ID.size :])
+CHUNK_AT = _CHUNK_ID.size
+"""Where the pickle, or the parcel, of a CHUNK begins."""
+
+Loaded = tuple[int, int, int, Sequence[Any]]
+"""A CHUNK's function's number, prompt_ns, mode, and items."""
+
+
+def loads_chunk(payload: memoryview) -> Loaded:
+    """The rest of a CHUNK's payload."""
+    chunk: Loaded = loads(payload[CHUNK_AT:])
     return chunk
 
 
+Opener = Callable[[memoryview, int], parcel.Opened]
+"""Opens a parcel that begins somewhere in a payload."""
+
+
+def unpack_chunk(payload: memoryview, opener: Opener) -> Loaded:
+    """The rest of a big CHUNK's payload; packed items are still to be loaded, by `load_item`."""
+    pickled, buffers = opener(payload, CHUNK_AT)
+    chunk: Loaded = parcel.loads(pickled, buffers)
+    function_id, prompt_ns, mode, items = chunk
+    if mode & PACKED:
+        items = list(_share_out(items, buffers))
+    return function_id, prompt_ns, mode, items
+
+
+def _share_out(
+    packed: Iterable[tuple[bytes, int]], buffers: Sequence[memoryview]
+) -> Iterator[list[Any]]:
+    """Each pickle with the buffers that are its own."""
+    rest = iter(buffers)
+    for pickled, count in packed:
+        yield [pickled, list(islice(rest, count))]
+
+
+def load_value(packed: list[Any]) -> Any:
+    """One packed value; what it was packed in is emptied, for it is large."""
+    pickled, buffers = packed
+    packed.clear()
+    return parcel.loads(pickled, buffers)
+
+
+def load_item(packed: list[Any]) -> Any:
+    """One packed item, in the worker, when its turn comes."""
+    try:
+        return load_value(packed)
+    except Exception as error:
+        message = "the argument could not be rebuilt in the worker (see the cause above)"
+        raise errors.ArgumentNotLoadable(message) from error
+
+
 _ANSWER = struct.Struct("<qqqqqBB")
+
+ANSWER_AT = _ANSWER.size
+"""Where the pickle, or the parcel, of an ANSWER begins."""
 
 
 class AnswerHead(NamedTuple):
@@ -196,35 +286,45 @@ class AnswerHead(NamedTuple):
     def unpack(cls, payload: memoryview) -> AnswerHead:
         return cls._make(_ANSWER.unpack_from(payload))
 
-
-def dumps_answer(
-    head: AnswerHead, values: Sequence[Any], failures: dict[int, Failure]
-) -> tuple[bytes, bytes]:
-    """An ANSWER whose values share one pickle."""
-    return _ANSWER.pack(*head), dumps((values, failures))
+    def pack(self) -> bytes:
+        return _ANSWER.pack(*self)
 
 
-def dumps_apart(
-    head: AnswerHead,
+def pack_answer(values: Sequence[Any], failures: dict[int, Failure]) -> parcel.Packed:
+    """What follows the head of an ANSWER whose values share one pickle."""
+    aside = parcel.Aside()
+    return dumps((values, failures), aside), aside.buffers
+
+
+def pack_apart(
     values: Sequence[Any],
     failures: dict[int, Failure],
     refused: Callable[[Exception, Any], Failure],
-) -> tuple[bytes, bytes]:
-    """An ANSWER with each value pickled by itself; what cannot be pickled becomes a failure."""
-    failed, pickled = dict(failures), []
+) -> parcel.Packed:
+    """The same with each value pickled by itself; what cannot be pickled becomes a failure."""
+    failed, packed = dict(failures), []
+    buffers: list[memoryview] = []
     for at, value in enumerate(values):
+        aside = parcel.Aside()
         try:
-            pickled.append(dumps(value))
+            packed.append((dumps(value, aside), len(aside.buffers)))
         except Exception as error:
             failed[at] = refused(error, value)
-            pickled.append(_NOTHING)
-    apart = head._replace(is_apart=True)
-    return _ANSWER.pack(*apart), pickle.dumps((pickled, failed), PROTOCOL)
+            packed.append((_NOTHING, 0))
+        else:
+            buffers += aside.buffers
+    return pickle.dumps((packed, failed), PROTOCOL), buffers
 
 
-def loads_values(payload: memoryview) -> tuple[list[Any], dict[int, Failure]]:
-    """The values of an ANSWER (or their pickles) and the failures by position among them."""
-    said: tuple[list[Any], dict[int, Failure]] = loads(payload[_ANSWER.size :])
+Said = tuple[list[Any], dict[int, "Failure"]]
+"""The values of an ANSWER, and the failures by position among them."""
+
+
+def loads_values(head: AnswerHead, pickled: memoryview, buffers: Sequence[memoryview]) -> Said:
+    """The values of an ANSWER; where they are apart, they are still to be loaded: `load_value`."""
+    said: Said = parcel.loads(pickled, buffers)
+    if head.is_apart:
+        return list(_share_out(said[0], buffers)), said[1]
     return said
 
 

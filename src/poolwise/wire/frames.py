@@ -29,6 +29,11 @@ _MOST_PARTS = 512
 """Parts handed to one ``writev``; POSIX allows IOV_MAX, which is 1024 on Linux and macOS."""
 
 
+def frame(kind: int, payload: bytes) -> bytes:
+    """One whole frame, to be sent before another."""
+    return _HEAD.pack(kind << _LENGTH_BITS | len(payload)) + payload
+
+
 class FrameReader:
     """Reads frames from a file descriptor, blocking or not as the descriptor is."""
 
@@ -100,14 +105,15 @@ class FrameWriter:
         self._pending: deque[memoryview] = deque()
         self.pending_bytes = 0
 
-    def write(self, kind: int, parts: Sequence[bytes | memoryview]) -> int:
+    def write(self, kind: int, parts: Sequence[bytes | memoryview], before: bytes = b"") -> int:
         """Send one frame made of ``parts``; returns its length in bytes, head included.
 
+        :param before: a whole frame that goes first.
         :raises BrokenPipeError: nobody reads any more.
         """
         length = sum(map(len, parts))
-        head = _HEAD.pack(kind << _LENGTH_BITS | length)
-        size = _HEAD.size + length
+        head = before + _HEAD.pack(kind << _LENGTH_BITS | length)
+        size = len(head) + length
         if not self._pending and length < _BIG_BYTES:
             whole = b"".join((head, *parts))
             done = self._try_write(whole)

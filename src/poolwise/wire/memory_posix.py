@@ -8,7 +8,6 @@ processes must be handed the descriptor) or kept until its creator lets go.
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -154,6 +153,8 @@ class NamedSegment(FdSegment):
             this process be killed, the standard library's resource tracker takes the name away.
         :raises OutOfSharedMemory: the system refuses.
         """
+        import secrets
+
         name = f"/poolwise-{secrets.token_hex(8)}"  # macOS allows 31 characters
         try:
             fd = _shm_open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR)

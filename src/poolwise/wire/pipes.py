@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from poolwise.wire.memory import Segment
 
 _own: set[int] = set()
 
@@ -56,23 +59,31 @@ def open_pipe() -> tuple[int, int]:
 
 
 class WorkerEnds:
-    """The three descriptors a worker needs, on their way into it by any start method.
+    """What a worker needs to talk with its parent, on its way into it by any start method.
 
     :param task_fd: the worker reads its tasks here.
     :param result_fd: the worker answers here.
     :param life_fd: readable when the parent is gone (see :mod:`poolwise.wire.lifeline`).
+    :param memory: the segments of the parent's arena and of its own, or neither.
     """
 
-    def __init__(self, task_fd: int, result_fd: int, life_fd: int) -> None:
+    def __init__(
+        self,
+        task_fd: int,
+        result_fd: int,
+        life_fd: int,
+        memory: tuple[Segment, ...] = (),
+    ) -> None:
         self._fds: tuple[Any, ...] = (task_fd, result_fd, life_fd)
+        self.memory = memory
 
     def __getstate__(self) -> tuple[Any, ...]:
         from multiprocessing.reduction import DupFd
 
-        return tuple(map(DupFd, self._fds))
+        return tuple(map(DupFd, self._fds)), self.memory
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self._fds = state
+        self._fds, self.memory = state
 
     def take(self) -> tuple[int, int, int]:
         """In the worker: the descriptors, listed as this process's own."""

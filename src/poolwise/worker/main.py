@@ -10,12 +10,19 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from poolwise.wire import codec, failures, frames, lifeline, pipes, waiting
+from poolwise.wire import codec, failures, frames, lifeline, parcel, pipes, waiting
+from poolwise.wire.arena import Arena, Borrower, open_ends
+from poolwise.wire.mail import Mail
 from poolwise.worker.run import ChunkRun
 from poolwise.worker.watch import Watch
 
 _KEPT_ANSWER_BYTES = 1 << 20
 """An answer up to this size is kept until the next two, in case the parent cannot read it."""
+
+
+_CHUNKS = frozenset({codec.CHUNK, codec.CHUNK | codec.BIG})
+_RETURNED = _CHUNKS | {codec.GIVE_BACK}
+_CALLS = frozenset({codec.CALLS, codec.PICKLED_CALLS, codec.CALLS | codec.PACKED})
 
 
 def serve(
@@ -28,7 +35,7 @@ def serve(
     signal.signal(signal.SIGINT, _leave_to_parent)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     lifeline.die_with(life_fd)
-    worker = Worker(task_fd, result_fd)
+    worker = Worker(task_fd, result_fd, *open_ends(ends.memory))
     if worker.start(initializer, initargs):
         worker.work()
 
@@ -40,9 +47,12 @@ def _leave_to_parent(signum: int, frame: object) -> None:
 class Worker:
     """Reads chunks from one pipe and answers on the other."""
 
-    def __init__(self, task_fd: int, result_fd: int) -> None:
+    def __init__(
+        self, task_fd: int, result_fd: int, arena: Arena | None, borrower: Borrower | None
+    ) -> None:
         self._reader = frames.FrameReader(task_fd)
         self._writer = frames.FrameWriter(result_fd)
+        self._mail = Mail(self._writer, arena, borrower)
         self._poll = select.poll()
         self._poll.register(task_fd, select.POLLIN)
         self._waiter = waiting.Waiter(self._poll)
@@ -69,7 +79,9 @@ class Worker:
         """Carry out messages until STOP, or until the parent is gone."""
         act: dict[int, Callable[[memoryview], None]] = {
             codec.FUNCTION: self._learn_function,
-            codec.CHUNK: self._run_chunk,
+            codec.CHUNK: self._run_plain_chunk,
+            codec.CHUNK | codec.BIG: self._run_big_chunk,
+            codec.FREED: self._take_back,
             codec.GIVE_BACK: lambda _: None,  # nothing is running: nothing to give
             codec.AGAIN: self._answer_again,
         }
@@ -103,11 +115,14 @@ class Worker:
         return True
 
     def _return_queued(self) -> None:
-        kept = [frame for frame in self._inbox if frame[0] not in {codec.CHUNK, codec.GIVE_BACK}]
-        queued = [payload for kind, payload in self._inbox if kind == codec.CHUNK]
+        frames = list(self._inbox)
         self._inbox.clear()
-        self._inbox.extend(kept)
-        for payload in queued:
+        self._inbox.extend(frame for frame in frames if frame[0] not in _RETURNED)
+        for kind, payload in frames:
+            if kind not in _CHUNKS:
+                continue
+            if kind & codec.BIG:
+                self._mail.refuse(payload, codec.CHUNK_AT)
             self._answer(codec.chunk_id(payload), 0, [], {}, 0, -1, last=True)
 
     # -- working
@@ -118,10 +133,16 @@ class Worker:
             self._functions.pop(old, None)
         self._functions[function_id] = pickled
 
-    def _run_chunk(self, payload: memoryview) -> None:
+    def _run_plain_chunk(self, payload: memoryview) -> None:
+        self._run_chunk(payload, codec.loads_chunk)
+
+    def _run_big_chunk(self, payload: memoryview) -> None:
+        self._run_chunk(payload, lambda payload: codec.unpack_chunk(payload, self._mail.open))
+
+    def _run_chunk(self, payload: memoryview, load: Callable[[memoryview], codec.Loaded]) -> None:
         chunk_id = codec.chunk_id(payload)
         try:
-            function_id, prompt_ns, mode, items = codec.loads_chunk(payload)
+            function_id, prompt_ns, mode, items = load(payload)
         except Exception as error:
             self._send_unread(chunk_id, error, is_function=False)
             return
@@ -131,8 +152,9 @@ class Worker:
             self._send_unread(chunk_id, error, is_function=True)
             return
         del payload
-        self._running_calls = mode in {codec.CALLS, codec.PICKLED_CALLS}
-        run = ChunkRun(chunk_id, function, mode, list(items), prompt_ns, self._answer)
+        self._running_calls = mode in _CALLS
+        items = list(items)
+        run = ChunkRun(chunk_id, function, mode, items, prompt_ns, self._answer)
         if len(items) > 1:
             self._watch.guard(run)
         del items
@@ -146,6 +168,10 @@ class Worker:
         return function
 
     # -- answering
+
+    def _take_back(self, payload: memoryview) -> None:
+        with self._writing:
+            self._mail.take_back(payload)
 
     def _send(self, kind: int, *parts: bytes | memoryview) -> None:
         with self._writing:
@@ -166,28 +192,31 @@ class Worker:
         last: bool,
     ) -> None:
         head = codec.AnswerHead(chunk_id, first, len(values), run_ns, returned, last)
-        self._send(codec.ANSWER, *self._dumps_answer(head, values, errors))
+        head, packed = self._pack_answer(head, values, errors)
+        with self._writing:
+            self._mail.send(codec.ANSWER, head.pack(), packed)
 
-    def _dumps_answer(
+    def _pack_answer(
         self, head: codec.AnswerHead, values: list[Any], errors: dict[int, failures.Failure]
-    ) -> tuple[bytes, bytes]:
+    ) -> tuple[codec.AnswerHead, parcel.Packed]:
+        apart = head._replace(is_apart=True)
         if len(values) > 1 and self._running_calls and not codec.is_atomic(values):
-            return codec.dumps_apart(head, values, errors, failures.refused)
+            return apart, codec.pack_apart(values, errors, failures.refused)
         try:
-            parts = codec.dumps_answer(head, values, errors)
+            packed = codec.pack_answer(values, errors)
         except Exception:
             if threading.current_thread() is not threading.main_thread():
                 raise  # the task may be changing what it returned before; ask when it is done
-            return codec.dumps_apart(head, values, errors, failures.refused)
-        if len(values) > 1 and len(parts[1]) <= _KEPT_ANSWER_BYTES:
+            return apart, codec.pack_apart(values, errors, failures.refused)
+        if len(values) > 1 and parcel.size_of(packed) <= _KEPT_ANSWER_BYTES:
             self._kept.append((head.chunk_id, head.first, values))
-        return parts
+        return head, packed
 
     def _answer_again(self, payload: memoryview) -> None:
         chunk_id, first = codec.loads(payload)
         for kept_id, kept_first, values in self._kept:
             if (kept_id, kept_first) == (chunk_id, first):
-                blobs = list(map(codec.dumps, values))
+                blobs = [[codec.dumps(value), []] for value in values]
                 self._send(codec.APART, codec.dumps((chunk_id, first, blobs)))
                 return
         self._send(codec.APART, codec.dumps((chunk_id, first, None)))

@@ -64,7 +64,8 @@ class ChunkRun:
         self.chunk_id = chunk_id
         self.prompt_ns = prompt_ns
         self._items = items
-        self._applied = _APPLY[mode](function, items)
+        todo = map(codec.load_item, items) if mode & codec.PACKED else items
+        self._applied = _APPLY[mode & ~codec.PACKED](function, todo)
         self._answer = answer
         self._describe = describe
         self._out: list[Any] = []

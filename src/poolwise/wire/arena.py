@@ -1,0 +1,226 @@
+"""Arenas: shared memory of one process, lent block by block to whatever others make of it.
+
+Each direction of a lane has its own arena, with one owner: the parent owns the memory that
+arguments travel in, each worker the memory of its results. Only the owner decides where a block
+lies; the other side tells it, with its next message, which blocks nobody looks at any more. So no
+lock is shared, and what a killed worker held can be taken back by the owner.
+
+An arena is a range of addresses at first. It takes memory when it is used, and keeps what it has:
+memory touched for the first time costs ten times what copying into it costs.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING
+
+from poolwise.errors import OutOfSharedMemory
+from poolwise.wire import loan
+from poolwise.wire.blocks import Blocks
+from poolwise.wire.mapping import GRAIN_BYTES
+from poolwise.wire.memory import Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from poolwise.wire.mapping import Mapping
+
+NOWHERE = -1
+"""Stands for the offset of a block that could not be had."""
+
+_ARGUMENTS_SHARE = 4
+_RESULTS_SHARE = 8
+"""Arenas may grow to one quarter, and one eighth for each worker, of the machine's memory."""
+
+_ends: weakref.WeakSet[_End] = weakref.WeakSet()
+
+
+def default_limit_bytes(share: int) -> int:
+    """One ``share``-th of this machine's memory: how far an arena may grow.
+
+    Control groups are not asked here but each time memory is taken.
+    """
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // share
+    except (AttributeError, ValueError, OSError):  # Windows takes all of it at once
+        return 64 << 20
+
+
+class _End:
+    """One process's end of an arena: it is mapped when the first block passes.
+
+    A process forked from this one gets a copy that it has no use for, and gives it up.
+    """
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self._mapping: Mapping | None = None
+        _ends.add(self)
+
+    def close(self) -> None:
+        """Let go of the memory; views that exist stay valid and keep what they show."""
+        self.segment.close()
+        mapping, self._mapping = self._mapping, None
+        if mapping is not None:
+            try:
+                mapping.close()
+            except BufferError:
+                pass  # somebody looks at a block: the mapping ends with the last view
+
+    def _mapped(self) -> Mapping:
+        if self._mapping is None:
+            self._mapping = self.segment.map()
+        return self._mapping
+
+
+def _close_copies() -> None:
+    for end in list(_ends):
+        end.close()
+    _ends.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_copies)
+
+
+class Arena(_End):
+    """The owner's end: puts data into blocks and takes them back.
+
+    :param segment: the memory; its size is how far the arena may grow.
+    """
+
+    def __init__(self, segment: Segment) -> None:
+        super().__init__(segment)
+        self._blocks = Blocks(segment.size_bytes, GRAIN_BYTES)
+        self.refusal: OutOfSharedMemory | None = None
+        """Why the last block could not be had, where a limit was the reason."""
+
+    def __repr__(self) -> str:
+        return f"<Arena {self._blocks!r}>"
+
+    @property
+    def lent_bytes(self) -> int:
+        """How much is lent now."""
+        return self._blocks.lent_bytes
+
+    def put(self, data: memoryview) -> int:
+        """Copy ``data`` (bytes) into a block and lend it: its offset, or :data:`NOWHERE`."""
+        try:
+            mapping = self._mapped()
+            taken = self._blocks.take(data.nbytes)
+            if taken is None:
+                return NOWHERE
+            offset, is_fresh = taken
+            if is_fresh:
+                self._reserve(offset, data.nbytes)
+        except OutOfSharedMemory as refusal:
+            self.refusal = refusal
+            return NOWHERE
+        with memoryview(mapping) as whole:
+            whole[offset : offset + data.nbytes] = data
+        return offset
+
+    def take_back(self, offsets: Iterable[int]) -> None:
+        """These blocks are not looked at any more.
+
+        :raises NoSuchBlock: one of them is not lent.
+        """
+        for offset in offsets:
+            self._blocks.give_back(offset)
+
+    def _reserve(self, offset: int, length: int) -> None:
+        self._hand_back_dropped()
+        try:
+            self.segment.reserve(offset, self._blocks.size_of(length))
+        except OutOfSharedMemory:
+            self._blocks.forget(offset)
+            raise
+
+    def _hand_back_dropped(self) -> None:
+        """Give memory that the blocks no longer want back to the system, if it takes it."""
+        import mmap
+
+        dropped, self._blocks.dropped = self._blocks.dropped, []
+        remove = getattr(mmap, "MADV_REMOVE", None)
+        if remove is not None:
+            for start, end in dropped:
+                self._mapped().madvise(remove, start, end - start)
+
+
+class Borrower(_End):
+    """The other end: looks at blocks, and notes which it does not look at any more.
+
+    ``freed`` holds the offsets of those; whoever sends the next message takes them along.
+    """
+
+    def __init__(self, segment: Segment) -> None:
+        super().__init__(segment)
+        self.freed: deque[int] = deque()
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """The block, for this process alone to read and to write until the last view is gone.
+
+        :raises OutOfSharedMemory: there are no addresses left to map it at.
+        """
+        if self._mapping is None:
+            self._mapped()
+            self.segment.close()  # the mapping is all that is needed
+        freed = self.freed
+        return loan.lend(self._mapped(), offset, length, lambda: freed.append(offset))
+
+    def take_freed(self) -> list[int]:
+        """The blocks to be given back, each named once."""
+        freed, taken = self.freed, []
+        while freed:
+            taken.append(freed.popleft())
+        return taken
+
+
+Ends = tuple[Arena | None, Borrower | None]
+"""What one process has of the two arenas of a lane; both or neither."""
+
+
+def open_ends(memory: tuple[Segment, ...]) -> Ends:
+    """In a worker: its end of the parent's arena, and its own."""
+    if not memory:
+        return None, None
+    arguments, results = memory
+    return Arena(results), Borrower(arguments)
+
+
+class PoolMemory:
+    """The shared memory of one pool: an arena for arguments, and one for each worker's results.
+
+    Where the system refuses it, big data goes through the pipes.
+    """
+
+    def __init__(self) -> None:
+        self.refusal: OutOfSharedMemory | None = None
+        segment = self._create(_ARGUMENTS_SHARE)
+        self._arena = None if segment is None else Arena(segment)
+
+    def for_lane(self) -> tuple[tuple[Segment, ...], Ends]:
+        """What is handed to a new worker (and closed here afterwards), and what is kept of it."""
+        results = self._create(_RESULTS_SHARE) if self._arena is not None else None
+        if self._arena is None or results is None:
+            return (), (None, None)
+        borrower = Borrower(results)
+        try:
+            return (self._arena.segment.duplicate(), results.duplicate()), (self._arena, borrower)
+        except OSError:  # no descriptors are left
+            borrower.close()
+            return (), (None, None)
+
+    def close(self) -> None:
+        """Let go of the arena for arguments; workers that live keep what they have."""
+        if self._arena is not None:
+            self._arena.close()
+
+    def _create(self, share: int) -> Segment | None:
+        try:
+            return Segment.create(default_limit_bytes(share), findable=False)
+        except OutOfSharedMemory as refusal:
+            self.refusal = refusal
+            return None

@@ -1,0 +1,83 @@
+"""Messages with large buffers, as one end of a channel sends and opens them."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from poolwise.wire import codec, frames, parcel
+
+if TYPE_CHECKING:
+    from poolwise.wire.arena import Arena, Borrower
+
+
+class Mail:
+    """Sends through a writer and an arena of this process; opens what the other end put in its own.
+
+    ``lent`` are the blocks that the other end has and did not give back.
+
+    :param arena: where large buffers are put; None where there is no shared memory.
+    :param borrower: the other end's arena.
+    """
+
+    __slots__ = ("arena", "borrower", "lent", "writer")
+
+    def __init__(
+        self, writer: frames.FrameWriter, arena: Arena | None, borrower: Borrower | None
+    ) -> None:
+        self.writer = writer
+        self.arena = arena
+        self.borrower = borrower
+        self.lent: set[int] = set()
+
+    def send(self, kind: int, head: bytes, packed: parcel.Packed) -> None:
+        """Send a message; blocks that nobody here looks at any more are given back with it.
+
+        :raises BrokenPipeError: nobody reads any more.
+        """
+        before = b""
+        if self.borrower is not None and self.borrower.freed:
+            before = self._freed_frame(self.borrower)
+        if packed[1]:
+            put = None if self.arena is None else self.arena.put
+            parts, blocks = parcel.seal(head, packed, put)
+            self.lent.update(blocks)
+            self.writer.write(kind | codec.BIG, parts, before)
+        else:
+            self.writer.write(kind, (head, packed[0]), before)
+
+    def open(self, payload: memoryview, at: int) -> parcel.Opened:
+        """The parcel that begins at ``at``; its blocks are this process's to look at."""
+        try:
+            return parcel.unseal(payload, at, self.borrower)
+        except Exception:
+            self.refuse(payload, at)
+            raise
+
+    def refuse(self, payload: memoryview, at: int) -> None:
+        """Give the blocks of a parcel back unseen."""
+        if self.borrower is not None:
+            self.borrower.freed.extend(parcel.blocks_in(payload, at))
+
+    def take_back(self, payload: memoryview) -> None:
+        """The other end does not look at these blocks any more."""
+        blocks = struct.unpack(f"<{len(payload) // 8}q", payload)
+        self._return(set(blocks))
+
+    def close(self) -> None:
+        """The other end is gone: take back what it had, and let go of its memory.
+
+        What was made of its blocks in this process stays valid.
+        """
+        self._return(set(self.lent))
+        if self.borrower is not None:
+            self.borrower.close()
+
+    def _return(self, blocks: set[int]) -> None:
+        self.lent -= blocks
+        if self.arena is not None:
+            self.arena.take_back(blocks)
+
+    def _freed_frame(self, borrower: Borrower) -> bytes:
+        blocks = borrower.take_freed()
+        return frames.frame(codec.FREED, struct.pack(f"<{len(blocks)}q", *blocks))
