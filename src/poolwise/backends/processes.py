@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from poolwise import errors
 from poolwise.core import contract as c
 from poolwise.wire import codec, death, failures, frames, parcel, pipes, waiting
-from poolwise.wire.arena import Arena, Borrower, PoolMemory
+from poolwise.wire.arena import Ends, PoolMemory
 from poolwise.wire.mail import Mail
 from poolwise.worker.main import serve
 
@@ -50,14 +50,14 @@ class _Lane:
         process: BaseProcess,
         task_fd: int,
         result_fd: int,
-        memory: tuple[Arena | None, Borrower | None],
+        ends: Ends,
     ) -> None:
         self.id = lane_id
         self.process = process
         self.task_fd = task_fd
         self.result_fd: int | None = result_fd
         self.writer = frames.FrameWriter(task_fd)
-        self.mail = Mail(self.writer, *memory)
+        self.mail = Mail(self.writer, lambda: ends)
         self.reader = frames.FrameReader(result_fd)
         self.known: set[int] = set()
         self.watch_fd, self.watch_is_ours = death.open_watch(process)

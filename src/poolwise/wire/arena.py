@@ -21,14 +21,12 @@ from poolwise.wire import loan
 from poolwise.wire.blocks import Blocks
 from poolwise.wire.mapping import GRAIN_BYTES
 from poolwise.wire.memory import Segment
+from poolwise.wire.parcel import NOWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from poolwise.wire.mapping import Mapping
-
-NOWHERE = -1
-"""Stands for the offset of a block that could not be had."""
 
 _ARGUMENTS_SHARE = 4
 _RESULTS_SHARE = 8

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from poolwise.wire import codec, frames, parcel
 
 if TYPE_CHECKING:
-    from poolwise.wire.arena import Arena, Borrower
+    from collections.abc import Callable
+
+    from poolwise.wire.arena import Arena, Borrower, Ends
 
 
 class Mail:
@@ -16,18 +18,16 @@ class Mail:
 
     ``lent`` are the blocks that the other end has and did not give back.
 
-    :param arena: where large buffers are put; None where there is no shared memory.
-    :param borrower: the other end's arena.
+    :param open_ends: gives this process's ends of the two arenas, when they are first needed.
     """
 
-    __slots__ = ("arena", "borrower", "lent", "writer")
+    __slots__ = ("arena", "borrower", "lent", "open_ends", "writer")
 
-    def __init__(
-        self, writer: frames.FrameWriter, arena: Arena | None, borrower: Borrower | None
-    ) -> None:
+    def __init__(self, writer: frames.FrameWriter, open_ends: Callable[[], Ends]) -> None:
         self.writer = writer
-        self.arena = arena
-        self.borrower = borrower
+        self.open_ends: Callable[[], Ends] | None = open_ends
+        self.arena: Arena | None = None
+        self.borrower: Borrower | None = None
         self.lent: set[int] = set()
 
     def send(self, kind: int, head: bytes, packed: parcel.Packed) -> None:
@@ -39,6 +39,7 @@ class Mail:
         if self.borrower is not None and self.borrower.freed:
             before = self._freed_frame(self.borrower)
         if packed[1]:
+            self._open_ends()
             put = None if self.arena is None else self.arena.put
             parts, blocks = parcel.seal(head, packed, put)
             self.lent.update(blocks)
@@ -48,6 +49,7 @@ class Mail:
 
     def open(self, payload: memoryview, at: int) -> parcel.Opened:
         """The parcel that begins at ``at``; its blocks are this process's to look at."""
+        self._open_ends()
         try:
             return parcel.unseal(payload, at, self.borrower)
         except Exception:
@@ -56,6 +58,7 @@ class Mail:
 
     def refuse(self, payload: memoryview, at: int) -> None:
         """Give the blocks of a parcel back unseen."""
+        self._open_ends()
         if self.borrower is not None:
             self.borrower.freed.extend(parcel.blocks_in(payload, at))
 
@@ -69,9 +72,15 @@ class Mail:
 
         What was made of its blocks in this process stays valid.
         """
+        self._open_ends()
         self._return(set(self.lent))
         if self.borrower is not None:
             self.borrower.close()
+
+    def _open_ends(self) -> None:
+        if self.open_ends is not None:
+            self.arena, self.borrower = self.open_ends()
+            self.open_ends = None
 
     def _return(self, blocks: set[int]) -> None:
         self.lent -= blocks

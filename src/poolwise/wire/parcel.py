@@ -13,13 +13,14 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from poolwise.wire.arena import NOWHERE
-
 if TYPE_CHECKING:
     from poolwise.wire.arena import Borrower
 
 LEAST_BYTES = 32 * 1024
 """A smaller buffer stays in the pickle."""
+
+NOWHERE = -1
+"""Stands for the offset of a block that could not be had."""
 
 _ALIGN = 64
 """Where buffers begin in a frame: some libraries want the width of a vector register."""

@@ -8,13 +8,16 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poolwise.wire import codec, failures, frames, lifeline, parcel, pipes, waiting
-from poolwise.wire.arena import Arena, Borrower, open_ends
 from poolwise.wire.mail import Mail
 from poolwise.worker.run import ChunkRun
 from poolwise.worker.watch import Watch
+
+if TYPE_CHECKING:
+    from poolwise.wire.arena import Ends
+    from poolwise.wire.memory import Segment
 
 _KEPT_ANSWER_BYTES = 1 << 20
 """An answer up to this size is kept until the next two, in case the parent cannot read it."""
@@ -35,7 +38,7 @@ def serve(
     signal.signal(signal.SIGINT, _leave_to_parent)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     lifeline.die_with(life_fd)
-    worker = Worker(task_fd, result_fd, *open_ends(ends.memory))
+    worker = Worker(task_fd, result_fd, ends.memory)
     if worker.start(initializer, initargs):
         worker.work()
 
@@ -44,15 +47,19 @@ def _leave_to_parent(signum: int, frame: object) -> None:
     """Ctrl-C reaches the whole terminal group: the parent decides what becomes of the workers."""
 
 
+def _open_ends(memory: tuple[Segment, ...]) -> Ends:
+    from poolwise.wire.arena import open_ends
+
+    return open_ends(memory)
+
+
 class Worker:
     """Reads chunks from one pipe and answers on the other."""
 
-    def __init__(
-        self, task_fd: int, result_fd: int, arena: Arena | None, borrower: Borrower | None
-    ) -> None:
+    def __init__(self, task_fd: int, result_fd: int, memory: tuple[Segment, ...]) -> None:
         self._reader = frames.FrameReader(task_fd)
         self._writer = frames.FrameWriter(result_fd)
-        self._mail = Mail(self._writer, arena, borrower)
+        self._mail = Mail(self._writer, lambda: _open_ends(memory))
         self._poll = select.poll()
         self._poll.register(task_fd, select.POLLIN)
         self._waiter = waiting.Waiter(self._poll)
