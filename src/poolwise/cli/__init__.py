@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # name -> (module with `main(argv) -> exit code`, what it does)
 _COMMANDS = {
     "run": ("poolwise.cli.run", "run a program, unchanged, on poolwise's pools"),
+    "report": ("poolwise.cli.report", "show a pool's saved report again: text, page, trace"),
 }
 
 _USAGE = """\

@@ -12,7 +12,7 @@ from typing import Literal
 
 Meaning = Literal[
     "work", "blocked", "cpu_wait", "move_out", "move_in", "pickle", "unpickle",
-    "starved", "input", "consumer", "start", "tail", "absent", "other",
+    "starved", "hand_over", "input", "consumer", "start", "load", "init", "tail", "absent", "other",
 ]  # fmt: skip
 
 
@@ -33,9 +33,12 @@ PALETTE: dict[Meaning, Ink] = {
     "pickle": Ink("#f2a93b", "#ffc15e"),  # objects to bytes
     "unpickle": Ink("#d98a12", "#e5a02d"),  # bytes to objects
     "starved": Ink("#8b6fd1", "#a98df0"),  # a worker waits for the parent
+    "hand_over": Ink("#b9a7e6", "#c9b8f6"),  # work is on its way, the worker not awake yet
     "input": Ink("#c06fc9", "#dc93e4"),  # a worker waits because the input is slow
     "consumer": Ink("#6f86c9", "#93a9ee"),  # a worker waits because nobody reads results
     "start": Ink("#3b8fd9", "#5cabf2"),  # a worker comes to be
+    "load": Ink("#86bdec", "#94caf8"),  # it imports
+    "init": Ink("#1f66a8", "#3f86cc"),  # it runs the user's initializer
     "tail": Ink("#9aa5b1", "#8592a3"),  # nothing is left for this worker
     "absent": Ink("#e3e7ec", "#2c333d"),  # there is no worker here
     "other": Ink("#5f6b7a", "#b9c2cf"),  # everything else, the unexplained included

@@ -56,7 +56,8 @@ def write_table(block: Table) -> str:
             for cell, column, is_number in zip(row, block.columns, numeric, strict=True)
         )
         rows.append(f"<tr{' class=strong' if at in block.strong_rows else ''}>{cells}</tr>")
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    heads = f"<thead><tr>{head}</tr></thead>" if any(c.name for c in block.columns) else ""
+    table = f"<table>{heads}<tbody>{''.join(rows)}</tbody></table>"
     return f'<div class="block">{_heading(block.title)}<div class="scroll">{table}</div></div>'
 
 

@@ -79,7 +79,8 @@ def lay_table(table: Table, sheet: Sheet) -> list[Line]:
     widths = _fit_widths([heads, *written], sheet.width)
     is_right = [table.is_number(at) for at in range(len(heads))]
     lines = [title_line(table.title)] if table.title else []
-    lines.append([Piece(_join(heads, widths, is_right), "dim")])
+    if any(heads):
+        lines.append([Piece(_join(heads, widths, is_right), "dim")])
     for at, row in enumerate(written):
         style = "strong" if at in table.strong_rows else ""
         lines.append([Piece(_join(row, widths, is_right), style)])
