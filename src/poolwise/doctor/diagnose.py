@@ -1,0 +1,192 @@
+"""All rules on one run: which findings there are, which of them is the headline.
+
+Findings of one cause at one place are put together; consequences are listed under the finding that
+explains them; what costs next to nothing is left out; the rest is ordered: results that cannot be
+trusted first, then what loses time, then advice, each by the seconds at stake. If nothing is left,
+the program is healthy, or the run does not tell.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from poolwise.doctor import words
+from poolwise.doctor.features import Evidence
+from poolwise.doctor.findings import CannotTell, Confidence, Finding, Note
+from poolwise.doctor.notes import BUSY_CPUS, take_notes
+from poolwise.doctor.rules import RULES
+from poolwise.doctor.rules.rule import Rule
+
+SCHEMA = 1
+"""Version of what `poolwise doctor --json` writes; grows when a field changes its meaning."""
+
+Outcome = Literal["findings", "healthy", "cannot-tell"]
+
+LEAST_SHARE = 0.05
+"""Of the program's wall time: findings that are about less are not worth a person's time."""
+
+LEAST_S = 0.5
+"""Half a second is worth a word however long the program runs."""
+
+EXPLAINED = 0.15
+"""A finding explains another if it is about at least this share of the other's seconds."""
+
+FEW_MESSAGES = 10
+
+_RANK = {"wrong": 0, "slow": 1, "advice": 2}
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is the matter, in order: `findings[0]` is the headline where there are any.
+
+    `verdict` is the headline's name, or "healthy" or "cannot-tell"; `summary` says it in words.
+    `unknown` are rules that could not tell, `notes` what else to know.
+    """
+
+    verdict: str
+    outcome: Outcome
+    summary: str
+    confidence: Confidence
+    findings: list[Finding]
+    unknown: list[CannotTell]
+    notes: list[Note]
+    schema: int = SCHEMA
+
+
+def diagnose(seen: Evidence, rules: Sequence[type[Rule]] = RULES) -> Diagnosis:
+    """Run the rules and put their answers in order."""
+    notes = take_notes(seen)
+    if not seen.is_attached:
+        why = "no process of the program could be reached, so that nothing was measured"
+        return Diagnosis("cannot-tell", "cannot-tell", _sentence(why), "low", [], [], notes)
+    answers = [answer for rule in rules for answer in rule().examine(seen)]
+    findings = _settle([each for each in answers if isinstance(each, Finding)], seen)
+    unknown = [each for each in answers if isinstance(each, CannotTell)]
+    if findings:
+        first = findings[0]
+        confidence = first.confidence
+        return Diagnosis(
+            first.name, "findings", first.verdict, confidence, findings, unknown, notes
+        )
+    why_not = _why_no_verdict(seen, unknown)
+    if why_not:
+        summary = _sentence(why_not)
+        return Diagnosis("cannot-tell", "cannot-tell", summary, "low", [], unknown, notes)
+    healthy = _say_healthy(seen)
+    return Diagnosis("healthy", "healthy", healthy, _trust(seen, None), [], unknown, notes)
+
+
+def answers_by_rule(diagnosis: Diagnosis) -> dict[str, str]:
+    """Code of each rule -> "yes", "cannot tell" or "no"; consequences count as yes."""
+    found = {name for each in diagnosis.findings for name in (each.name, *each.consequences)}
+    unsure = {each.name for each in diagnosis.unknown}
+    return {
+        rule.code: "yes" if rule.name in found else "cannot tell" if rule.name in unsure else "no"
+        for rule in RULES
+    }
+
+
+def _settle(found: list[Finding], seen: Evidence) -> list[Finding]:
+    merged = _merge(found)
+    worthy = [each for each in merged if _is_worth_a_word(each, seen)]
+    causes = _explain(worthy)
+    trusted = [dataclasses.replace(each, confidence=_trust(seen, each)) for each in causes]
+    return sorted(trusted, key=lambda each: (_RANK[each.kind], -each.seconds))
+
+
+def _merge(found: Iterable[Finding]) -> list[Finding]:
+    """One finding for all pools that have it at the same place; seconds add up."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for each in found:
+        where = f"{each.where.file}:{each.where.line}" if each.where else f"pool {each.pool}"
+        groups.setdefault((each.code, where), []).append(each)
+    return [_put_together(group) for group in groups.values()]
+
+
+def _put_together(group: list[Finding]) -> Finding:
+    if len(group) == 1:
+        return group[0]
+    most = max(group, key=lambda each: each.seconds)
+    return dataclasses.replace(
+        most,
+        seconds=sum(each.seconds for each in group),
+        sample=sum(each.sample for each in group),
+        pools=sum(each.pools for each in group),
+    )
+
+
+def _is_worth_a_word(finding: Finding, seen: Evidence) -> bool:
+    if _rule_of(finding).is_always_said:
+        return True
+    return finding.seconds >= min(LEAST_S, LEAST_SHARE * seen.program.wall_s)
+
+
+def _explain(found: list[Finding]) -> list[Finding]:
+    """Take out what another finding explains, and list it there.
+
+    Two findings that explain each other: the one that is about more seconds does.
+    """
+    by_weight = sorted(found, key=lambda each: (_RANK[each.kind] > 0, -each.seconds))
+    explained: dict[int, list[str]] = {}
+    gone: set[int] = set()
+    for index, cause in enumerate(by_weight):
+        for other, effect in enumerate(by_weight):
+            if other == index or index in gone or other in gone:
+                continue
+            if _explains(cause, effect) and not (_explains(effect, cause) and other < index):
+                gone.add(other)
+                explained.setdefault(index, []).append(effect.name)
+    return [
+        dataclasses.replace(each, consequences=sorted(set(explained.get(index, []))))
+        for index, each in enumerate(by_weight)
+        if index not in gone
+    ]
+
+
+def _explains(cause: Finding, effect: Finding) -> bool:
+    same_pool = None in {cause.pool, effect.pool} or cause.pool == effect.pool
+    same_place = cause.where is not None and cause.where == effect.where
+    enough = cause.kind != "slow" or cause.seconds >= EXPLAINED * effect.seconds
+    return effect.name in _rule_of(cause).explains and (same_pool or same_place) and enough
+
+
+def _rule_of(finding: Finding) -> type[Rule]:
+    return next(rule for rule in RULES if rule.code == finding.code)
+
+
+def _trust(seen: Evidence, finding: Finding | None) -> Confidence:
+    """How far to trust a verdict: the load of other programs, and how much there was to see."""
+    busy = (seen.program.other_cpus or 0.0) > BUSY_CPUS
+    sample = finding.sample if finding else sum(pool.recorded for pool in seen.pools)
+    few = sample < FEW_MESSAGES and (finding is None or finding.pool is not None)
+    return "low" if busy and few else "medium" if busy or few else "high"
+
+
+def _why_no_verdict(seen: Evidence, unknown: list[CannotTell]) -> str | None:
+    """Why a run without findings is not called healthy; None if it is."""
+    if not any(pool.messages for pool in seen.pools):
+        return "no pool got any work, so that there is nothing to judge"
+    if seen.program.exit_status not in {0, None} and not seen.program.is_interrupted:
+        return f"the program ended with exit code {seen.program.exit_status} before it was done"
+    heaviest = max(unknown, key=lambda each: each.at_stake_s, default=None)
+    if heaviest and heaviest.at_stake_s > 0.25 * seen.program.wall_s:
+        return f"{heaviest.name}? {heaviest.why}"
+    return None
+
+
+def _say_healthy(seen: Evidence) -> str:
+    pools = [pool for pool in seen.pools if pool.messages]
+    busiest = max(pools, key=lambda pool: pool.worker_seconds)
+    share = words.percent(min(1.0, busiest.work_s / max(busiest.worker_seconds, 1e-9)))
+    return (
+        f"Nothing is wrong with the way work is handed out: {words.count(busiest.slots, 'worker')} "
+        f"spent {share} of their time in your function"
+    )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

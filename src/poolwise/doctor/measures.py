@@ -1,0 +1,180 @@
+"""Quantities that several rules need, each with its formula. Pure functions on evidence.
+
+What a pool and a call site have in common is a `Flow`: messages with bytes, and an account of
+worker-seconds. Seconds of workers become seconds of wall time by division by the slots: a state
+that holds two of four workers for a second holds up the program by half a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from poolwise.doctor.features import Distribution, Evidence, Leaf, Place, Pool, Site
+
+ARGUMENTS = ("pickle_args", "transport", "receive", "unpickle_args")
+RESULTS = ("pickle_result", "lock_result", "send_result")
+HANDING = ("dispatch", "wakeup", "loop")
+SUPPLY = ("starved", "generator")
+NOT_AVAILABLE = ("startup", "respawn", "run_queued", "observer", "unexplained")
+"""Time in which a slot could not have worked, whatever the program had given it."""
+
+BIG_MESSAGE_BYTES = 65536
+"""A message beyond the capacity of a pipe (64 KiB on Linux) keeps sender and receiver both busy."""
+
+
+class Flow(Protocol):
+    """A pool, or one place in the program that gives work to it."""
+
+    @property
+    def account(self) -> dict[str, float]:
+        """Worker-seconds by state."""
+
+    @property
+    def messages(self) -> int:
+        """Messages sent."""
+
+    @property
+    def items(self) -> int:
+        """Items in them."""
+
+    @property
+    def bytes_out(self) -> float:
+        """Bytes of arguments."""
+
+    @property
+    def bytes_in(self) -> float:
+        """Bytes of results."""
+
+    @property
+    def leaves(self) -> list[Leaf]:
+        """Parts of the arguments."""
+
+    @property
+    def item_times(self) -> Distribution | None:
+        """Seconds an item takes."""
+
+    @property
+    def work_s(self) -> float:
+        """Worker-seconds inside the function."""
+
+
+def spent_s(flow: Flow, *states: str) -> float:
+    """Worker-seconds in these states."""
+    return sum(flow.account.get(state, 0.0) for state in states)
+
+
+def usable_s(flow: Flow) -> float:
+    """Worker-seconds in which a slot was there and had a CPU: D = P x W - start-up - run queue."""
+    usable = sum(flow.account.values()) - spent_s(flow, *NOT_AVAILABLE)
+    return max(usable, 1e-9)
+
+
+def share_s(flow: Flow, *states: str) -> float:
+    """Share of the usable time spent in these states."""
+    return spent_s(flow, *states) / usable_s(flow)
+
+
+def moving_s(flow: Flow) -> float:
+    """Worker-seconds that handing out, packing, sending and unpacking cost, both ways."""
+    return spent_s(flow, *ARGUMENTS, *RESULTS, *HANDING)
+
+
+def per_message(flow: Flow, amount: float) -> float:
+    """An amount per message."""
+    return amount / max(1, flow.messages)
+
+
+def per_item(flow: Flow, amount: float) -> float:
+    """An amount per item."""
+    return amount / max(1, flow.items)
+
+
+def blocked_share(flow: Flow) -> float:
+    """Share of the function's own time in which it waited (for I/O, a sleep, a lock)."""
+    return spent_s(flow, "run_blocked") / flow.work_s if flow.work_s else 0.0
+
+
+def cpus_for(pool: Pool, seen: Evidence) -> float:
+    """How many of the pool's workers can be on a CPU at once."""
+    return max(1.0, min(pool.slots, seen.program.cpus))
+
+
+def parallel_work_s(pool: Pool, seen: Evidence) -> float:
+    """Wall time of the function alone, spread evenly over workers that all have a CPU."""
+    cpu_s, blocked_s = spent_s(pool, "run_cpu"), spent_s(pool, "run_blocked")
+    return cpu_s / cpus_for(pool, seen) + blocked_s / max(1, pool.slots)
+
+
+def undisturbed_s(pool: Pool) -> float:
+    """Wall time with work outstanding, without what the workers waited for a CPU in tasks."""
+    return max(0.0, pool.active_s - spent_s(pool, "run_queued") / max(1, pool.slots))
+
+
+def plain_loop_s(pool: Pool) -> float:
+    """What a plain loop over the same input would take: the function, input and callbacks.
+
+    An upper bound: beside others a function runs slower than alone.
+    """
+    parent = pool.parent
+    return pool.work_s + (parent.generator_s + parent.handle_s if parent else 0.0)
+
+
+def whole_s(pool: Pool) -> float:
+    """Wall time from making the pool to its last worker gone."""
+    return max(pool.region_s, pool.creation_s + pool.active_s) + pool.teardown_s
+
+
+def startup_wall_s(pool: Pool) -> float:
+    """Wall time that the start-up of workers held up; slots that never got one do not count."""
+    return min(spent_s(pool, "startup") / max(1, pool.slots), pool.startup.ready_max_s)
+
+
+def blocked_by_share(pool: Pool, *causes: str) -> float | None:
+    """Share of the blocked time that these causes explain. None where causes were not visible."""
+    known_s = sum(seconds for cause, seconds in pool.blocked_by.items() if cause != "unknown")
+    if pool.samples == 0 or known_s <= 0:
+        return None
+    return sum(pool.blocked_by.get(cause, 0.0) for cause in causes) / known_s
+
+
+def main_cause(pool: Pool) -> str:
+    """What most of the blocked time waited for, in a word."""
+    known = {cause: s for cause, s in pool.blocked_by.items() if cause not in {"unknown", "other"}}
+    return max(known, key=lambda cause: known[cause]) if known else "not visible"
+
+
+def repeated_leaves(flow: Flow, least_bytes: float = 4096) -> list[Leaf]:
+    """Parts of the arguments that are heavy and the same in nearly every message."""
+    return [
+        leaf
+        for leaf in flow.leaves
+        if leaf.is_repeated and not leaf.is_the_item and leaf.size_bytes > least_bytes
+    ]
+
+
+def calls_of(pool: Pool) -> list[Site] | list[Pool]:
+    """The places that give work to a pool; the pool itself where they could not be seen."""
+    return pool.sites or [pool]
+
+
+def place_of(flow: Flow, pool: Pool) -> Place | None:
+    """Where in the program: the call, else where the pool was made."""
+    return getattr(flow, "place", None) or pool.place
+
+
+def process_pools(seen: Evidence) -> Iterator[Pool]:
+    """The pools of processes that got work."""
+    return (pool for pool in seen.pools if not pool.is_threads and pool.messages)
+
+
+def inner_pools(pool: Pool, seen: Evidence) -> list[Pool]:
+    """Pools that this pool's own tasks made."""
+    pids = {worker.pid for worker in pool.workers} - {pool.pid}
+    return [other for other in seen.pools if other.pid in pids]
+
+
+def overlaps(one: Pool, other: Pool) -> bool:
+    """Whether both had workers at some time."""
+    ends = one.created_s + whole_s(one), other.created_s + whole_s(other)
+    return one.created_s < ends[1] and other.created_s < ends[0]

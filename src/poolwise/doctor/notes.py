@@ -1,0 +1,65 @@
+"""What is worth knowing beside the findings: about the machine, about what could not be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from poolwise.doctor import measures, words
+from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor.findings import Note
+
+BUSY_CPUS = 0.25
+"""CPUs that other programs used from which on timings deserve less trust."""
+
+OFF_BALANCE = 0.005
+"""How far the account may miss P x W before that is said."""
+
+
+def take_notes(seen: Evidence) -> list[Note]:
+    """All notes on a run."""
+    return [*_machine(seen), *_sight(seen), *_settings(seen)]
+
+
+def _machine(seen: Evidence) -> Iterator[Note]:
+    program = seen.program
+    if (program.other_cpus or 0.0) > BUSY_CPUS:
+        text = f"other programs used {program.other_cpus:.2f} CPUs meanwhile: times are inflated"
+        yield Note("busy-machine", text)
+    if (program.steal_cpus or 0.0) > BUSY_CPUS:
+        text = f"the host took {program.steal_cpus:.2f} CPUs from this virtual machine meanwhile"
+        yield Note("stolen-cpus", text)
+
+
+def _sight(seen: Evidence) -> Iterator[Note]:
+    program = seen.program
+    if program.is_interrupted:
+        yield Note("interrupted", "the program was interrupted: this is what was seen until then")
+    if program.unseen_processes:
+        count = words.count(program.unseen_processes, "process")
+        yield Note("unseen-processes", f"{count} of the program could not be looked into")
+    if not program.can_see_causes and seen.is_attached:
+        text = "what blocked tasks waited for was not visible: a lock looks like I/O then"
+        yield Note("causes-not-visible", text)
+    off = [pool for pool in seen.pools if abs(pool.identity - 1) > OFF_BALANCE]
+    if off:
+        worst = max(off, key=lambda pool: abs(pool.identity - 1))
+        text = f"the account of a pool adds up to {worst.identity:.1%} of its worker time"
+        yield Note("does-not-balance", text)
+    yield from (Note("trouble", trouble) for trouble in seen.troubles)
+
+
+def _settings(seen: Evidence) -> Iterator[Note]:
+    for pool in seen.pools:
+        if _could_use_more_threads(pool):
+            text = (
+                f"tasks wait in the queue while {words.count(pool.slots, 'thread')} at "
+                f"{pool.place} mostly wait too: more threads could wait for more at once"
+            )
+            yield Note("more-threads", text)
+
+
+def _could_use_more_threads(pool: Pool) -> bool:
+    if not pool.is_threads or pool.queue_wait is None or not pool.items:
+        return False
+    waits = measures.blocked_share(pool) > 0.7 and pool.cores_used < 0.5  # noqa: PLR2004
+    return waits and pool.queue_wait.p50_s > 3 * pool.work_s / pool.items

@@ -1,0 +1,83 @@
+"""PW002: a plain loop would be faster than the pool."""
+
+from __future__ import annotations
+
+from poolwise.doctor import measures, remedies, words
+from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor.findings import Answer, Fact
+from poolwise.doctor.rules.rule import PoolRule
+
+CLEARLY = 0.9
+"""The loop must win by a tenth: its time is estimated from functions that ran beside others."""
+
+LEAST_S = 0.05
+
+
+class SlowerThanSerial(PoolRule):
+    """A plain loop over the same input would be done sooner than the pool is.
+
+    ## What it does
+
+    Adds up the time inside your function over all workers, with the time your input iterator and
+    your callbacks take. That is what a plain loop would need. If the pool, with all its workers,
+    takes longer, it costs time instead of saving any.
+
+    ## Why it costs
+
+    Every item travels: pickled, written to a pipe, read, unpickled, and its result the same way
+    back. Where computing an item takes less time than moving it, no number of workers, no chunk
+    size and no faster transport makes up for the journey.
+
+    ## Example
+
+    ```python
+    rows = [{"price": 3, "tax": 1} for _ in range(400_000)]
+    with Pool() as pool:
+        total = sum(pool.map(sum_of_row, rows))  # an addition each, and a dict to carry
+    ```
+
+    ## Use instead
+
+    ```python
+    total = sum(map(sum_of_row, rows))           # the loop
+    # or let workers read their part themselves, and send only where it lies:
+    pool.map(sum_of_part, [(path, start, stop) for start, stop in parts])
+    ```
+
+    ## What is measured
+
+    The time with work outstanding, without what tasks waited for a CPU, against the sum of the
+    function's own time, the iterator's and the callbacks'. Yes, if the loop would take less than
+    nine tenths, and another finding does not explain it: tasks too small (PW001), arguments or
+    results too heavy (PW004, PW005, PW006), start-up (PW012) each bring their own remedy.
+
+    ## What would prove it wrong
+
+    The plain loop, timed, takes longer than the pool.
+    """
+
+    code = "PW002"
+    name = "slower-than-serial"
+
+    def judge(self, pool: Pool, seen: Evidence) -> Answer | None:
+        """Compare the pool with a loop."""
+        if pool.is_threads or measures.inner_pools(pool, seen):
+            return None
+        pool_s, loop_s = measures.undisturbed_s(pool), measures.plain_loop_s(pool)
+        if pool_s < LEAST_S or loop_s > CLEARLY * pool_s:
+            return None
+        moving_s = measures.moving_s(pool)
+        return self.found(
+            pool,
+            pool.sites[0].place if len(pool.sites) == 1 else pool.place,
+            pool_s - loop_s,
+            f"A plain loop would take about {words.seconds(loop_s)}, the pool took "
+            f"{words.seconds(pool_s)}: moving an item costs more than computing it",
+            [
+                Fact("loop_s", loop_s, f"{words.seconds(pool.work_s)} inside your function in all"),
+                Fact("pool_s", pool_s, f"{words.seconds(pool_s)} with {pool.slots} workers"),
+                Fact("moving_s", moving_s, f"{words.seconds(moving_s)} of worker time to move"),
+                Fact("items", pool.items, words.count(pool.items, "item")),
+            ],
+            [remedies.use_plain_loop(pool, pool, seen, loop_s)],
+        )

@@ -1,0 +1,95 @@
+"""PW014: a native library starts a thread for every CPU, in every worker."""
+
+from __future__ import annotations
+
+from poolwise.doctor import measures, words
+from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor.findings import Answer, Fact, Remedy
+from poolwise.doctor.rules.rule import PoolRule
+
+LEAST_HELPERS = 0.25
+"""CPU time of helper threads, as a share of the CPU time of the task's own thread."""
+
+TOO_MANY = 1.2
+"""Workers x threads, as a multiple of the CPUs."""
+
+LEAST_LOSS = 0.1
+"""Of the time with work outstanding: what at least is at stake where waiting for a CPU is hidden,
+because helper threads that spin use the CPU they keep from others."""
+
+
+class OversubscribedThreads(PoolRule):
+    """Every worker runs a native library's threads, and together they want more CPUs than exist.
+
+    ## What it does
+
+    Counts the threads of each worker, and the CPU time that threads other than the task's own use
+    while a task runs: those of a linear algebra or OpenMP library.
+
+    ## Why it costs
+
+    Such a library starts a thread for each CPU and does not know of its neighbours. Eight workers
+    with eight threads each make 64 threads for 8 CPUs, which push one another off the CPUs and
+    wait at barriers for one that was pushed off.
+
+    ## Example
+
+    ```python
+    with Pool() as pool:                    # a worker for every CPU,
+        pool.map(multiply, matrices)        # and numpy a thread for every CPU in each
+    ```
+
+    ## Use instead
+
+    ```python
+    def alone():
+        threadpoolctl.threadpool_limits(1)
+
+    with Pool(initializer=alone) as pool:
+        pool.map(multiply, matrices)
+    ```
+
+    Or set OMP_NUM_THREADS, OPENBLAS_NUM_THREADS, MKL_NUM_THREADS to 1 before the program starts.
+    Or let one process use all the threads, and no pool.
+
+    ## What is measured
+
+    Helper threads use more than 25 % of the CPU time of the tasks' own threads, and workers times
+    their threads exceed the CPUs by 20 %.
+
+    ## What would prove it wrong
+
+    With OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 the program takes as long.
+    """
+
+    code = "PW014"
+    name = "oversubscribed-threads"
+    is_always_said = True
+    explains = frozenset({"oversubscribed-processes", "mixed-cpu-io", "lock-serialised"})
+
+    def judge(self, pool: Pool, seen: Evidence) -> Answer | None:
+        """Compare threads with CPUs."""
+        if pool.is_threads:
+            return None
+        threads = max((worker.threads or 1 for worker in pool.workers), default=1)
+        cpu_s = measures.spent_s(pool, "run_cpu")
+        helpers = pool.helper_cpu_s / max(cpu_s, 1e-9)
+        wanted = pool.slots * threads
+        if helpers < LEAST_HELPERS or threads < 2 or wanted < TOO_MANY * seen.program.cpus:
+            return None
+        queued_s = measures.spent_s(pool, "run_queued") / pool.slots
+        text = "one thread in each worker: threadpoolctl.threadpool_limits(1) in the initializer"
+        unset = "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 around the program"
+        return self.found(
+            pool,
+            pool.place,
+            max(queued_s, LEAST_LOSS * pool.active_s),
+            f"Each of {words.count(pool.slots, 'worker')} runs {threads} threads of a native "
+            f"library: {wanted} for {seen.program.cpus:g} CPUs",
+            [
+                Fact("threads", threads, f"{threads} threads in a worker"),
+                Fact("helper_share", helpers, f"helpers add {words.percent(helpers)} of CPU time"),
+                Fact("queued_s", queued_s, f"{words.seconds(queued_s)} ready, without a CPU"),
+            ],
+            [Remedy("code", text), Remedy("code", unset)],
+        )

@@ -1,0 +1,92 @@
+"""PW019: the program waits for each result before it hands out the next task."""
+
+from __future__ import annotations
+
+from poolwise.doctor import measures, remedies, words
+from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor.findings import Answer, Fact, Remedy
+from poolwise.doctor.rules.rule import PoolRule
+
+LEAST_MESSAGES = 8
+
+ALONE = 1.05
+"""Mean number of tasks outstanding while any was, up to which they count as one at a time."""
+
+
+class SerialSubmission(PoolRule):
+    """Never more than one task is under way: the program waits for each before the next.
+
+    ## What it does
+
+    Counts the tasks that were handed out and not yet answered, at every moment.
+
+    ## Why it costs
+
+    With one task outstanding, one worker works and the others wait: the speed of one process, and
+    the cost of sending everything to it.
+
+    ## Example
+
+    ```python
+    for option in options:
+        prices.append(pool.apply(price, (option,)))          # waits
+    for sentence in text:
+        out.append(executor.submit(translate, sentence).result())  # waits too
+    ```
+
+    ## Use instead
+
+    ```python
+    prices = pool.map(price, options)
+    out = list(executor.map(translate, text))
+    ```
+
+    If the next task needs the result of the last, there is nothing to run in parallel, and no pool
+    is needed.
+
+    ## What is measured
+
+    At least 8 tasks, more than one worker, and never (or in 5 % of the time at most) two tasks
+    outstanding.
+
+    ## What would prove it wrong
+
+    The tasks depend on one another, so that they cannot be handed out together.
+    """
+
+    code = "PW019"
+    name = "serial-submission"
+    explains = frozenset(
+        {
+            "slower-than-serial", "not-worth-a-pool", "io-bound", "mixed-cpu-io",
+            "imbalance-chunks", "imbalance-item", "slow-producer", "tasks-too-small",
+            "serial-parent",
+        }
+    )  # fmt: skip
+
+    def judge(self, pool: Pool, seen: Evidence) -> Answer | None:
+        """Count what is outstanding."""
+        if pool.messages < LEAST_MESSAGES or pool.slots < 2 or pool.kind == "hand-made":
+            return None
+        if pool.max_outstanding > 1 and pool.mean_outstanding > ALONE:
+            return None
+        if pool.is_threads and pool.cores_used > 0.7:
+            return None  # one after the other or side by side: the interpreter's lock decides
+        ideal_s = measures.parallel_work_s(pool, seen)
+        seconds = max(0.0, measures.undisturbed_s(pool) - ideal_s)
+        prediction = remedies.predict(pool, pool, seen, pool.active_s - seconds, band=0.4)
+        api = pool.sites[0].api if len(pool.sites) == 1 else "apply()"
+        text = "hand all tasks out first, then take the results: map(), or imap() as they come"
+        return self.found(
+            pool,
+            pool.sites[0].place if len(pool.sites) == 1 else pool.place,
+            seconds,
+            f"Never more than one task is under way: {api} waits for each result, and "
+            f"{pool.slots - 1} of {words.count(pool.slots, 'worker')} are idle",
+            [
+                Fact("max_outstanding", pool.max_outstanding, "1 task outstanding at most"),
+                Fact("messages", pool.messages, words.count(pool.messages, "task")),
+                Fact("ideal_s", ideal_s, f"{words.seconds(ideal_s)} if all workers had tasks"),
+            ],
+            [Remedy("code", text, None, None, prediction)],
+        )

@@ -1,0 +1,90 @@
+"""PW021: a generator is collected into a list before the first worker gets an item."""
+
+from __future__ import annotations
+
+from poolwise.doctor import remedies, words
+from poolwise.doctor.features import Evidence, Place, Pool, Site
+from poolwise.doctor.findings import Answer, Fact, Remedy
+from poolwise.doctor.measures import Flow
+from poolwise.doctor.rules.rule import SiteRule
+
+LEAST_SHARE = 0.1
+"""Of the call's time, with the listing."""
+
+MANY_ITEMS = 100_000
+"""Beyond that, the list itself costs memory worth a word."""
+
+_STREAMED_BY = {"map": "imap", "starmap": "istarmap"}
+
+
+class EagerInput(SiteRule):
+    """`map` reads a whole generator into a list before the first item is handed out.
+
+    ## What it does
+
+    Notices when the input of `map` or `starmap` has no length, and times how long collecting it
+    took, while all workers were idle.
+
+    ## Why it costs
+
+    `Pool.map` needs the length to cut chunks, so it makes a list: all of the input is produced
+    before the first worker starts, and all of it is in memory at once.
+
+    ## Example
+
+    ```python
+    pool.map(parse, (line for line in huge_file))
+    ```
+
+    ## Use instead
+
+    ```python
+    pool.imap(parse, (line for line in huge_file), chunksize=1000)  # reads as it goes
+    poolwise.Pool().imap(parse, huge_file)                          # no further than needed
+    ```
+
+    ## What is measured
+
+    An input without length, and either a listing of more than 10 % of the call or more than
+    100,000 items.
+
+    ## What would prove it wrong
+
+    With imap and the same chunk size the call takes as long and needs as much memory.
+    """
+
+    code = "PW021"
+    name = "eager-input"
+    explains = frozenset({"slower-than-serial", "slow-producer", "payload-args"})
+
+    def judge(self, flow: Flow, where: Place | None, pool: Pool, seen: Evidence) -> Answer | None:
+        """See whether input was collected first."""
+        if not isinstance(flow, Site) or flow.input_has_length is not False:
+            return None
+        if flow.api not in {"map", "starmap", "map_async", "starmap_async"}:
+            return None
+        listing_s = flow.listing_s
+        if listing_s is None:
+            return None
+        call_s = listing_s + remedies.call_wall_s(flow, pool)
+        share = listing_s / max(call_s, 1e-9)
+        per_call = flow.items / max(1, flow.calls)
+        if share < LEAST_SHARE and per_call < MANY_ITEMS:
+            return None
+        streamed = _STREAMED_BY.get(flow.api.removesuffix("_async"), "imap")
+        prediction = remedies.predict(flow, pool, seen, max(0.0, call_s - listing_s), band=0.4)
+        chunk = max(1, min(1000, round(per_call / (16 * pool.slots))))
+        text = f"{streamed}(..., chunksize={chunk}): reads the input as workers need it"
+        return self.found(
+            pool,
+            where,
+            listing_s,
+            f"{flow.api}() turned your {flow.input_type or 'iterator'} into a list of "
+            f"{words.count(per_call, 'item')} before the first worker got one",
+            [
+                Fact("items", per_call, words.count(per_call, "item")),
+                Fact("listing_s", listing_s, f"{words.seconds(listing_s)} to collect them"),
+                Fact("share", share, f"{words.percent(share)} of the call"),
+            ],
+            [Remedy("code", text, None, None, prediction)],
+        )

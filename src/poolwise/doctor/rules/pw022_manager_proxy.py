@@ -1,0 +1,99 @@
+"""PW022: workers talk to a manager's process all the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from poolwise.doctor import measures, words
+from poolwise.doctor.features import Evidence, Proxy
+from poolwise.doctor.findings import Answer, Fact, Remedy
+from poolwise.doctor.rules.rule import Rule
+
+LEAST_SHARE = 0.15
+"""Of the time inside functions, in calls to proxies."""
+
+LEAST_CALLS = 20
+
+
+class ManagerProxy(Rule):
+    """Tasks spend their time in calls to objects that live in a manager's process.
+
+    ## What it does
+
+    Counts the calls through `multiprocessing.Manager` proxies, and times how long they take inside
+    tasks.
+
+    ## Why it costs
+
+    `shared[key] += 1` on a manager's dict is two messages to another process and two back: about
+    0.1 ms, for what a plain dict does in 0.1 us. The manager answers everybody from one
+    interpreter, one at a time, so that workers queue for it.
+
+    ## Example
+
+    ```python
+    def count(tally, document):
+        for word in document:
+            tally[word] = tally.get(word, 0) + 1   # two round trips for a word
+    ```
+
+    ## Use instead
+
+    ```python
+    def count(document):
+        return Counter(document)                   # return what you found,
+
+    for counts in pool.imap_unordered(count, documents):
+        tally.update(counts)                       # and let the parent add it up
+    ```
+
+    For numbers that all must see while they run: `multiprocessing.Value` or `Array`; for data that
+    does not change: `poolwise.share`.
+
+    ## What is measured
+
+    Time in proxy calls inside tasks, over 15 % of the time inside functions.
+
+    ## What would prove it wrong
+
+    With an ordinary dict or list in its place (if only for a test) the call takes as long.
+    """
+
+    code = "PW022"
+    name = "manager-proxy"
+    explains = frozenset(
+        {
+            "io-bound", "mixed-cpu-io", "lock-serialised", "tasks-too-small", "imbalance-chunks",
+            "slower-than-serial", "oversubscribed-processes", "hand-made-pool", "serial-parent",
+        }
+    )  # fmt: skip
+
+    def examine(self, seen: Evidence) -> Iterator[Answer]:
+        """Add up the calls of all proxies."""
+        calls = sum(proxy.calls for proxy in seen.proxies)
+        inside_s = sum(proxy.inside_tasks_s for proxy in seen.proxies)
+        pools = list(measures.process_pools(seen))
+        work_s = sum(pool.work_s for pool in pools)
+        if calls < LEAST_CALLS or inside_s < LEAST_SHARE * work_s or not pools:
+            return
+        slots = max(pool.slots for pool in pools)
+        most = max(seen.proxies, key=lambda proxy: proxy.inside_tasks_s)
+        each_s = inside_s / calls
+        share = inside_s / max(work_s, 1e-9)
+        text = "collect in the task, return it, and add up in the parent"
+        yield self.found(
+            max(pools, key=lambda pool: pool.work_s),
+            most.place or pools[0].place,
+            inside_s / slots,
+            f"Tasks spend {words.percent(share)} of their time in {words.count(calls, 'call')} to "
+            f"a manager's process, {words.seconds(each_s)} each",
+            [
+                Fact("calls", calls, words.count(calls, "call")),
+                Fact("each_s", each_s, f"{words.seconds(each_s)} a call"),
+                Fact("most", f"{most.type}.{most.method}", self._most(most)),
+            ],
+            [Remedy("code", text)],
+        )
+
+    def _most(self, proxy: Proxy) -> str:
+        return f"most in {proxy.type}.{proxy.method}: {words.seconds(proxy.inside_tasks_s)}"

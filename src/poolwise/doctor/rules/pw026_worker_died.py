@@ -1,0 +1,109 @@
+"""PW026: a worker ended in the middle of its work."""
+
+from __future__ import annotations
+
+import signal
+
+from poolwise.doctor import remedies, words
+from poolwise.doctor.features import Death, Evidence, Pool
+from poolwise.doctor.findings import Answer, Fact, Remedy
+from poolwise.doctor.rules.rule import PoolRule
+
+
+class WorkerDied(PoolRule):
+    """A worker process ended without being asked to, with a task in hand.
+
+    ## What it does
+
+    Notices workers that end while the pool still wants them: killed by a signal, or gone with an
+    exit code.
+
+    ## Why it costs
+
+    Its task has no answer. `multiprocessing.Pool` never notices and the program waits for ever (or
+    until its timeout); `ProcessPoolExecutor` gives up all tasks that it holds. The usual causes:
+    the kernel's out-of-memory killer (SIGKILL), a crash in compiled code (SIGSEGV, SIGABRT), or
+    `os._exit` and `sys.exit` in a task.
+
+    ## Example
+
+    ```python
+    results = [pool.apply_async(load, (table,)) for table in tables]
+    rows = [result.get() for result in results]     # one worker is killed: waits for ever
+    ```
+
+    ## Use instead
+
+    ```python
+    with poolwise.Pool() as pool:                   # WorkerDied for that one task, with signal,
+        rows = pool.map(load, tables)               # item and likely cause; the others go on
+    ```
+
+    ## What is measured
+
+    Processes of the pool that ended before it was closed, other than after their limit of tasks.
+    At stake is the time from the first such end on.
+
+    ## What would prove it wrong
+
+    The program ended the worker itself, on purpose.
+    """
+
+    code = "PW026"
+    name = "worker-died"
+    kind = "wrong"
+    is_always_said = True
+    explains = frozenset(
+        {
+            "startup", "serial-parent", "imbalance-chunks", "imbalance-item", "not-worth-a-pool",
+            "slower-than-serial", "io-bound", "hand-made-pool",
+        }
+    )  # fmt: skip
+
+    def judge(self, pool: Pool, seen: Evidence) -> Answer | None:
+        """Look for workers that ended early."""
+        if not pool.deaths or pool.is_threads or seen.program.is_interrupted:
+            return None
+        first = min(pool.deaths, key=lambda death: death.at_s)
+        end_s = pool.created_s + pool.region_s + pool.teardown_s
+        how = describe(first)
+        facts = [
+            Fact("deaths", len(pool.deaths), words.count(len(pool.deaths), "worker") + " died"),
+            Fact("exit_code", first.exit_code or 0, how),
+            Fact("at_s", first.at_s, f"the first {words.seconds(first.at_s)} after the start"),
+        ]
+        if first.running_s is not None:
+            text = f"{words.seconds(first.running_s)} into a task"
+            facts.append(Fact("running_s", first.running_s, text))
+        return self.found(
+            pool,
+            pool.sites[0].place if len(pool.sites) == 1 else pool.place,
+            max(0.0, end_s - first.at_s),
+            f"{words.count(len(pool.deaths), 'worker')} died in the middle of a task ({how})",
+            facts,
+            [
+                Remedy("code", advice(first)),
+                *remedies.use_poolwise(pool, "which says which task it was and does the others"),
+            ],
+        )
+
+
+def describe(death: Death) -> str:
+    """How it ended: a signal's name, or an exit code."""
+    if death.exit_code is None:
+        return "how is not known"
+    if death.exit_code >= 0:
+        return f"exit code {death.exit_code}"
+    try:
+        return signal.Signals(-death.exit_code).name
+    except ValueError:
+        return f"signal {-death.exit_code}"
+
+
+def advice(death: Death) -> str:
+    """Where to look, by how it ended."""
+    if death.exit_code == -signal.SIGKILL:
+        return "see whether memory ran out (dmesg, the container's limit): SIGKILL often means that"
+    if death.exit_code is not None and death.exit_code < 0:
+        return "run with PYTHONFAULTHANDLER=1 to see where compiled code crashed"
+    return "look for os._exit or sys.exit in the task"

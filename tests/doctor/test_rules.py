@@ -1,0 +1,383 @@
+"""Each finding: a run that has it, one that nearly has it, one that does not tell."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from poolwise.doctor.diagnose import answers_by_rule, diagnose
+from poolwise.doctor.features import (
+    Channel,
+    Death,
+    Evidence,
+    ParentTimeline,
+    Place,
+    Proxy,
+    RandomStream,
+    Startup,
+)
+from poolwise.doctor.rules import RULES, find_rule
+from tests.doctor.made_up import CALL, leaf, pool, run, times, worker
+
+BUSY_INPUT = ParentTimeline(0.0, 0.9, 0.01, 0.01, 0.8, 0.0, 0.0, 0.01, 0.9)
+BUSY_CALLBACKS = ParentTimeline(0.8, 0.0, 0.01, 0.01, 0.0, 0.0, 0.01, 0.9, 0.9)
+BUSY_READING = ParentTimeline(0.0, 0.0, 0.01, 0.01, 0.1, 0.4, 0.3, 0.01, 0.9)
+SPAWNED = Startup(4, 0.01, 0.05, 0.4, 0.0, 0.5)
+GROWING = [i / 4000 for i in range(100)]
+
+SICK: dict[str, Evidence] = {
+    "tasks-too-small": run(
+        pool(
+            {"run_cpu": 0.02, "transport": 1.2, "wakeup": 0.4, "receive": 0.2, "loop": 0.3},
+            messages=40_000,
+        )
+    ),
+    "slower-than-serial": run(
+        pool(
+            {"run_cpu": 0.06, "pickle_args": 0.6, "receive": 0.1, "unpickle_args": 0.4},
+            messages=8,
+            items=400_000,
+            call={"bytes_out": 24e6},
+        )
+    ),
+    "not-worth-a-pool": run(
+        pool({"run_cpu": 0.0002, "startup": 0.03, "wakeup": 0.001}, slots=4, messages=15, items=60),
+        wall_s=0.06,
+    ),
+    "payload-args": run(
+        pool(
+            {"run_cpu": 0.1, "pickle_args": 0.2, "transport": 0.4, "receive": 0.3},
+            messages=60,
+            call={"bytes_out": 240e6, "leaves": [leaf("arg", 4e6, 12, type="ndarray")]},
+        )
+    ),
+    "payload-results": run(
+        pool(
+            {"run_cpu": 0.1, "pickle_result": 0.2, "lock_result": 0.3, "send_result": 0.3},
+            messages=80,
+            call={"bytes_in": 320e6},
+            bytes_in=320e6,
+            parent=BUSY_READING,
+        )
+    ),
+    "repeated-payload": run(
+        pool(
+            {"run_cpu": 0.1, "pickle_args": 0.5, "transport": 0.2, "unpickle_args": 0.5},
+            messages=120,
+            call={"bytes_out": 72e6, "leaves": [leaf("partial.args[0]", 6e5)]},
+        )
+    ),
+    "io-bound": run(
+        pool({"run_cpu": 0.02, "run_blocked": 2.0}, blocked_by={"network": 2.0}, samples=90),
+        cpu_s=0.1,
+    ),
+    "mixed-cpu-io": run(
+        pool({"run_cpu": 1.0, "run_blocked": 1.0}, blocked_by={"sleep": 1.0}, samples=90)
+    ),
+    "lock-serialised": run(
+        pool(
+            {"run_cpu": 0.9, "run_blocked": 2.7, "tail": 0.01},
+            slots=4,
+            blocked_by={"lock": 2.6, "sleep": 0.1},
+            samples=90,
+        )
+    ),
+    "imbalance-item": run(
+        pool(
+            {"run_cpu": 1.7, "tail": 0.9},
+            messages=40,
+            items=200,
+            call={
+                "chunksize": 5,
+                "series_s": [0.004] * 199 + [0.9],
+                "item_times": times(0.004, 200, 0.9, at=199),
+            },
+        )
+    ),
+    "imbalance-chunks": run(
+        pool(
+            {"run_cpu": 1.24, "tail": 0.32},
+            messages=4,
+            items=100,
+            call={
+                "chunksize": 25,
+                "series_s": GROWING,
+                "item_times": times(0.0125, 100, GROWING[-1], at=99),
+            },
+        )
+    ),
+    "startup": run(
+        pool({"startup": 2.0, "run_cpu": 1.2}, slots=4, method="spawn", startup=SPAWNED)
+    ),
+    "worker-churn": run(
+        pool(
+            {"respawn": 1.0, "startup": 0.4, "run_cpu": 0.1},
+            messages=80,
+            max_tasks_per_child=1,
+            startup=Startup(80, 0.002, 0.0, 0.0, 0.0, 0.01),
+        )
+    ),
+    "oversubscribed-threads": run(
+        pool(
+            {"run_cpu": 1.0, "run_queued": 0.8},
+            helper_cpu_s=0.9,
+            workers=[worker(101, threads=2), worker(102, threads=2)],
+        )
+    ),
+    "oversubscribed-processes": run(pool({"run_cpu": 2.0, "run_queued": 8.0}, slots=12)),
+    "gil-bound-threads": run(
+        pool(
+            {"run_cpu": 1.0, "run_blocked": 3.0},
+            slots=4,
+            kind="ThreadPoolExecutor",
+            blocked_by={"lock": 3.0},
+            samples=60,
+        )
+    ),
+    "slow-producer": run(
+        pool({"run_cpu": 0.3, "generator": 1.5}, messages=150, parent=BUSY_INPUT), wall_s=1.0
+    ),
+    "slow-callbacks": run(
+        pool({"run_cpu": 0.6, "drain": 1.2}, messages=150, parent=BUSY_CALLBACKS)
+    ),
+    "serial-submission": run(
+        pool(
+            {"run_cpu": 0.7, "starved": 0.75},
+            messages=120,
+            max_outstanding=1,
+            mean_outstanding=1.0,
+            call={"api": "apply"},
+        )
+    ),
+    "serial-parent": run(
+        pool({"run_cpu": 0.5}), wall_s=2.0, serial_s=1.7, parallel_s=0.25
+    ),
+    "eager-input": run(
+        pool(
+            {"run_cpu": 0.4},
+            messages=8,
+            items=300_000,
+            call={"input_has_length": False, "input_type": "generator", "listing_s": 0.15},
+        )
+    ),
+    "manager-proxy": run(
+        pool({"run_cpu": 0.4, "run_blocked": 1.5}, blocked_by={"network": 1.5}, samples=90),
+        proxies=[Proxy("DictProxy", "get", 9600, 1.5, 2, CALL, 1.5)],
+    ),
+    "hand-made-pool": run(
+        pool({"run_cpu": 1.2, "wakeup": 0.05}, kind="hand-made", messages=300),
+        channels=[Channel(100, "Queue", "put", 300, 0.1, 0.1, 3000, None)],
+    ),
+    "cpu-throttled": run(
+        pool({"run_cpu": 0.8, "run_queued": 2.4}), throttled_s=1.1, throttled_periods=14,
+        quota_cpus=0.5, cpus=0.5,
+    ),
+    "duplicated-random-streams": run(
+        pool({"run_cpu": 1.2}, random_streams=[RandomStream("numpy.random", 2, 1, used=True)])
+    ),
+    "worker-died": run(
+        pool({"run_cpu": 0.5, "starved": 1.5}, deaths=[Death(101, -9, 0.2, 0.01, 30)])
+    ),
+    "unbalanced-start-method": run(pool({"run_cpu": 1.2}, parent_threads=5)),
+}  # fmt: skip
+
+HEALTHY: dict[str, Evidence] = {
+    "all workers compute": run(pool({"run_cpu": 1.6, "transport": 0.01, "tail": 0.01})),
+    "heavy arguments, and heavy work for them": run(
+        pool({"run_cpu": 1.5, "pickle_args": 0.02, "unpickle_args": 0.03}, messages=24,
+             call={"bytes_out": 24e6})
+    ),
+    "the same item again and again": run(
+        pool({"run_cpu": 1.5, "unpickle_args": 0.05}, call={"leaves": [leaf("arg", 2e5)]})
+    ),
+    "threads that wait": run(
+        pool({"run_cpu": 0.02, "run_blocked": 9.0}, slots=20, messages=300,
+             kind="ThreadPoolExecutor", blocked_by={"sleep": 9.0}, samples=90)
+    ),
+    "threads in compiled code": run(
+        pool({"run_cpu": 1.6, "run_blocked": 0.1}, kind="ThreadPoolExecutor",
+             blocked_by={"lock": 0.1}, samples=60)
+    ),
+    "no CPU free because of other programs": run(
+        pool({"run_cpu": 1.0, "run_queued": 0.9}), other_cpus=1.0
+    ),
+    "tasks wait for child programs that use the CPUs": run(
+        pool({"run_cpu": 0.02, "run_blocked": 2.0}, blocked_by={"child": 2.0}, samples=90),
+        cpu_s=2.0,
+    ),
+    "enough workers for what waits": run(
+        pool({"run_cpu": 2.0, "run_blocked": 2.0}, slots=4, blocked_by={"disk": 2.0}, samples=90)
+    ),
+    "a lock that is seldom contended": run(
+        pool({"run_cpu": 1.5, "run_blocked": 0.1}, blocked_by={"lock": 0.1}, samples=90)
+    ),
+    "long items first": run(
+        pool({"run_cpu": 1.8, "tail": 0.02}, items=96,
+             call={"series_s": [0.1] * 10 + [0.01] * 86, "chunksize": 1})
+    ),
+    "workers replaced now and then": run(
+        pool({"run_cpu": 1.5, "respawn": 0.03, "startup": 0.02}, messages=300,
+             max_tasks_per_child=60, startup=Startup(6, 0.002, 0.0, 0.0, 0.0, 0.01))
+    ),
+    "slow input, slower work": run(
+        pool({"run_cpu": 1.44, "generator": 0.05}, messages=120,
+             parent=ParentTimeline(0.6, 0.12, 0.0, 0.0, 0.6, 0.0, 0.0, 0.0, 0.7))
+    ),
+    "each task seeds its own generator": run(
+        pool({"run_cpu": 1.5}, random_streams=[RandomStream("numpy.random", 2, 1, used=False)])
+    ),
+    "forked beside the threads of another pool": run(
+        pool({"run_cpu": 0.1, "run_blocked": 6.0}, id=1, slots=16, kind="ThreadPoolExecutor",
+             created_s=0.0, blocked_by={"network": 6.0}, samples=50),
+        pool({"run_cpu": 1.0}, id=2, created_s=0.1, parent_threads=17),
+        wall_s=0.8,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SICK)
+def test_headline(name):
+    diagnosis = diagnose(SICK[name])
+    assert diagnosis.verdict == name, [(f.name, f.seconds) for f in diagnosis.findings]
+    first = diagnosis.findings[0]
+    assert first.verdict
+    assert first.facts
+    assert first.remedies
+    assert first.falsified_by
+    assert first.seconds <= SICK[name].program.wall_s
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_healthy(name):
+    diagnosis = diagnose(HEALTHY[name])
+    assert diagnosis.verdict == "healthy", [(f.name, f.seconds) for f in diagnosis.findings]
+    assert "yes" not in answers_by_rule(diagnosis).values()
+
+
+def test_every_rule_has_a_run_that_has_it():
+    needs_a_file = {"vectorise-instead"}  # tests/doctor/test_arithmetic.py
+    assert {rule.name for rule in RULES} == {*SICK, *needs_a_file}
+
+
+def test_lock_or_io_cannot_be_told_without_a_view_of_the_kernel():
+    seen = run(pool({"run_cpu": 0.9, "run_blocked": 2.7}, slots=4), can_see_causes=False)
+    diagnosis = diagnose(seen)
+    assert answers_by_rule(diagnosis)["PW009"] == "cannot tell"
+
+
+def test_threads_beside_a_busy_machine_cannot_be_told():
+    threads = pool(
+        {"run_cpu": 1.0, "run_queued": 1.2, "run_blocked": 1.8}, slots=4,
+        kind="ThreadPoolExecutor", blocked_by={"lock": 1.8}, samples=60,
+    )  # fmt: skip
+    diagnosis = diagnose(run(threads, other_cpus=1.4))
+    assert diagnosis.verdict == "cannot-tell"
+    assert "other programs" in diagnosis.summary
+
+
+def test_waiting_for_a_pool_inside_the_task_is_no_io():
+    outer = pool({"run_blocked": 2.0}, id=1, blocked_by={"lock": 2.0}, samples=90)
+    inner = pool({"run_cpu": 1.8}, id=2, pid=outer.workers[0].pid)
+    assert diagnose(run(outer, inner, wall_s=1.3)).verdict == "healthy"
+
+
+def test_pools_made_again_and_again_are_one_finding():
+    each = [
+        pool({"startup": 0.04, "run_cpu": 0.008}, slots=4, messages=8, id=number,
+             creation_s=0.012, teardown_s=0.01)
+        for number in range(25)
+    ]  # fmt: skip
+    diagnosis = diagnose(run(*each, wall_s=1.2))
+    assert diagnosis.verdict == "startup"
+    assert "25 times" in diagnosis.summary
+    assert len(diagnosis.findings) == 1
+
+
+def test_loop_of_calls_on_one_place_counts_the_pools():
+    sick = [
+        pool({"run_cpu": 0.002, "transport": 0.5}, id=number, messages=4000) for number in range(3)
+    ]
+    first = diagnose(run(*sick)).findings[0]
+    assert (first.name, first.pools) == ("tasks-too-small", 3)
+    assert first.seconds == pytest.approx(3 * 0.25, rel=0.2)
+
+
+def test_consequences_stand_under_their_cause():
+    first = diagnose(SICK["repeated-payload"]).findings[0]
+    assert "payload-args" in first.consequences
+
+
+def test_wrong_results_come_before_lost_time():
+    slow = {"run_cpu": 0.1, "pickle_args": 0.2, "transport": 2.4, "receive": 0.3}
+    stream = RandomStream("numpy.random", 2, 1, used=True)
+    heavy = pool(slow, messages=60, call={"bytes_out": 240e6}, random_streams=[stream])
+    names = [finding.name for finding in diagnose(run(heavy)).findings]
+    assert names[:2] == ["duplicated-random-streams", "payload-args"]
+
+
+def test_findings_are_ordered_by_seconds():
+    light = pool({"startup": 0.2, "run_cpu": 0.4}, id=1, place=Place("/srv/a.py", 1))
+    heavy = pool({"run_cpu": 1.0, "run_blocked": 1.0}, id=2, blocked_by={"disk": 1.0}, samples=50)
+    names = [finding.name for finding in diagnose(run(light, heavy)).findings]
+    assert names == ["mixed-cpu-io", "startup"]
+
+
+def test_what_costs_next_to_nothing_is_left_out():
+    assert diagnose(
+        run(pool({"run_cpu": 0.02, "transport": 0.2, "wakeup": 0.1}, messages=4000), wall_s=60.0,
+            parallel_s=59.0, serial_s=1.0)
+    ).findings == []  # fmt: skip
+
+
+def test_nothing_attached_is_no_verdict():
+    diagnosis = diagnose(run(is_attached=False, wall_s=1.0))
+    assert (diagnosis.verdict, diagnosis.outcome) == ("cannot-tell", "cannot-tell")
+
+
+def test_no_pool_is_no_verdict():
+    assert diagnose(run(wall_s=1.0)).verdict == "cannot-tell"
+
+
+def test_a_program_that_failed_is_not_called_healthy():
+    assert diagnose(run(pool({"run_cpu": 1.0}), exit_status=1)).verdict == "cannot-tell"
+
+
+def test_a_death_is_told_by_its_signal():
+    finding = diagnose(SICK["worker-died"]).findings[0]
+    assert signal.Signals.SIGKILL.name in finding.verdict
+
+
+def test_busy_machine_lowers_confidence_and_is_noted():
+    seen = run(pool({"run_cpu": 0.02, "run_blocked": 2.0}, blocked_by={"disk": 2.0}, samples=90),
+               cpu_s=0.1, other_cpus=1.0)  # fmt: skip
+    diagnosis = diagnose(seen)
+    assert diagnosis.confidence == "medium"
+    assert [note.name for note in diagnosis.notes] == ["busy-machine"]
+
+
+def test_threads_that_keep_tasks_waiting_get_a_note():
+    threads = pool(
+        {"run_cpu": 0.02, "run_blocked": 2.0}, messages=200, kind="ThreadPoolExecutor",
+        queue_wait=times(0.5, 200), blocked_by={"sleep": 2.0}, samples=90,
+    )  # fmt: skip
+    diagnosis = diagnose(run(threads))
+    assert diagnosis.verdict == "healthy"
+    assert [note.name for note in diagnosis.notes] == ["more-threads"]
+
+
+@pytest.mark.parametrize("word", ["PW006", "pw006", "repeated-payload", "REPEATED_PAYLOAD"])
+def test_rules_are_found_by_code_and_name(word):
+    rule = find_rule(word)
+    assert rule is not None
+    assert rule.code == "PW006"
+
+
+def test_codes_are_in_order_and_names_unique():
+    assert [rule.code for rule in RULES] == [f"PW{number:03}" for number in range(1, 29)]
+    assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_consequences_are_names_of_rules():
+    names = {rule.name for rule in RULES}
+    assert {name for rule in RULES for name in rule.explains} <= names
