@@ -100,6 +100,10 @@ class FdSegment:
         :raises OutOfSharedMemory: the system or a limit refuses.
         """
         self.check_room(length)
+        self.allocate(offset, length)
+
+    def allocate(self, offset: int, length: int) -> None:
+        """:meth:`reserve` without asking the limits, for those who did."""
         if not hasattr(os, "posix_fallocate"):
             return  # macOS: shared memory is swapped out there, it does not run full
         for start in range(offset, offset + length, _RESERVE_BYTES):

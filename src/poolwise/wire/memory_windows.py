@@ -100,6 +100,9 @@ class PagefileSegment:
     def reserve(self, offset: int, length: int) -> None:
         """Nothing to do: the page file backs the whole segment from the beginning."""
 
+    def allocate(self, offset: int, length: int) -> None:
+        """Nothing to do either."""
+
     def write(self, offset: int, data: Buffer) -> None:
         """Copy ``data`` (contiguous) into the segment."""
         source = memoryview(data).cast("B")

@@ -112,6 +112,8 @@ class ChunkRun:
             now_ns = time.perf_counter_ns()
             run_ns = now_ns - self._flushed_ns
             values = self._out[first:end]
+            if last:
+                self._items.clear()  # what is large in them is given back with this answer
             errors = {at - first: self._errors[at] for at in self._errors if first <= at < end}
             self._answer(self.chunk_id, first, values, errors, run_ns, returned, last=last)
             self._sent, self._returned, self._flushed_ns = end, 0, now_ns
