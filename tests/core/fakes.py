@@ -19,7 +19,7 @@ class FakeBackend:
 
     def __init__(self, on_send=None):
         self.told = []
-        self.is_closed = False
+        self.closed = threading.Event()
         self.events = deque()
         self._bell = threading.Event()
         self._on_send = on_send or self.answer
@@ -44,7 +44,7 @@ class FakeBackend:
         self.put(c.LaneDied(lane, Death(1, 0)))
 
     def close(self):
-        self.is_closed = True
+        self.closed.set()
 
     # -- its answers
 

@@ -173,8 +173,8 @@ class Engine:
         helper.is_driving = True
         try:
             self._step(None)
-        except errors.PoolwiseError:
-            return False
+        except Exception:
+            return False  # the engine is broken, and has told everybody so
         finally:
             helper.is_driving = False
             self._drive.release()
