@@ -19,6 +19,7 @@ from poolwise.doctor.findings import CannotTell, Confidence, Finding, Note
 from poolwise.doctor.notes import BUSY_CPUS, take_notes
 from poolwise.doctor.rules import RULES
 from poolwise.doctor.rules.rule import Rule
+from poolwise.report import figures
 
 SCHEMA = 1
 """Version of what `poolwise doctor --json` writes; grows when a field changes its meaning."""
@@ -181,7 +182,7 @@ def _why_no_verdict(seen: Evidence, unknown: list[CannotTell]) -> str | None:
 def _say_healthy(seen: Evidence) -> str:
     pools = [pool for pool in seen.pools if pool.messages]
     busiest = max(pools, key=lambda pool: pool.worker_seconds)
-    share = words.percent(min(1.0, busiest.work_s / max(busiest.worker_seconds, 1e-9)))
+    share = figures.share(min(1.0, busiest.work_s / max(busiest.worker_seconds, 1e-9)))
     return (
         f"Nothing is wrong with the way work is handed out: {words.count(busiest.slots, 'worker')} "
         f"spent {share} of their time in your function"

@@ -7,6 +7,7 @@ from poolwise.doctor.features import Evidence, Place, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.measures import Flow
 from poolwise.doctor.rules.rule import SiteRule
+from poolwise.report import figures
 
 SMALL_S = 1e-3
 """A message costs 20 to 300 us to hand out. With 1 ms of work in it, that is bearable."""
@@ -101,13 +102,13 @@ class TasksTooSmall(SiteRule):
             pool,
             where,
             overhead_s / pool.slots * fewer,
-            f"Tasks are too small: each message carries {words.seconds(work_s)} of work and costs "
-            f"{words.seconds(cost_s)} of worker time on its way",
+            f"Tasks are too small: each message carries {figures.seconds(work_s)} of work and "
+            f"costs {figures.seconds(cost_s)} of worker time on its way",
             [
                 Fact("messages", flow.messages, words.count(flow.messages, "message")),
-                Fact("work_per_message_s", work_s, f"{words.seconds(work_s)} of work in each"),
-                Fact("cost_per_message_s", cost_s, f"{words.seconds(cost_s)} to hand out each"),
-                Fact("share", share, f"{words.percent(share)} of the usable worker time"),
+                Fact("work_per_message_s", work_s, f"{figures.seconds(work_s)} of work in each"),
+                Fact("cost_per_message_s", cost_s, f"{figures.seconds(cost_s)} to hand out each"),
+                Fact("share", share, f"{figures.share(share)} of the usable worker time"),
             ],
             self._remedies(flow, pool, seen, chunk, cost_s),
         )

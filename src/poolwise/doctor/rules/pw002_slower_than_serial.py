@@ -6,6 +6,7 @@ from poolwise.doctor import measures, remedies, words
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.report import figures
 
 CLEARLY = 0.9
 """The loop must win by a tenth: its time is estimated from functions that ran beside others."""
@@ -71,12 +72,14 @@ class SlowerThanSerial(PoolRule):
             pool,
             pool.sites[0].place if len(pool.sites) == 1 else pool.place,
             pool_s - loop_s,
-            f"A plain loop would take about {words.seconds(loop_s)}, the pool took "
-            f"{words.seconds(pool_s)}: moving an item costs more than computing it",
+            f"A plain loop would take about {figures.seconds(loop_s)}, the pool took "
+            f"{figures.seconds(pool_s)}: moving an item costs more than computing it",
             [
-                Fact("loop_s", loop_s, f"{words.seconds(pool.work_s)} inside your function in all"),
-                Fact("pool_s", pool_s, f"{words.seconds(pool_s)} with {pool.slots} workers"),
-                Fact("moving_s", moving_s, f"{words.seconds(moving_s)} of worker time to move"),
+                Fact(
+                    "loop_s", loop_s, f"{figures.seconds(pool.work_s)} inside your function in all"
+                ),
+                Fact("pool_s", pool_s, f"{figures.seconds(pool_s)} with {pool.slots} workers"),
+                Fact("moving_s", moving_s, f"{figures.seconds(moving_s)} of worker time to move"),
                 Fact("items", pool.items, words.count(pool.items, "item")),
             ],
             [remedies.use_plain_loop(pool, pool, seen, loop_s)],

@@ -6,6 +6,7 @@ from poolwise.doctor import measures, remedies, words
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.report import figures
 
 CHEAPEST_POOL_S = 0.03
 """What making and stopping a small pool of forked workers takes (15 to 30 ms were measured).
@@ -73,11 +74,11 @@ class NotWorthAPool(PoolRule):
             pool,
             pool.place,
             whole_s - loop_s,
-            f"The whole job is {words.seconds(loop_s)} of work; making, filling and stopping a "
-            f"pool for it took {words.seconds(whole_s)}",
+            f"The whole job is {figures.seconds(loop_s)} of work; making, filling and stopping a "
+            f"pool for it took {figures.seconds(whole_s)}",
             [
-                Fact("loop_s", loop_s, f"{words.seconds(loop_s)} of work"),
-                Fact("overhead_s", overhead_s, f"{words.seconds(overhead_s)} to start and stop"),
+                Fact("loop_s", loop_s, f"{figures.seconds(loop_s)} of work"),
+                Fact("overhead_s", overhead_s, f"{figures.seconds(overhead_s)} to start and stop"),
                 Fact("items", pool.items, words.count(pool.items, "item")),
             ],
             [remedies.use_plain_loop(pool, pool, seen, loop_s)],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import measures, remedies, words
+from poolwise.doctor import measures, remedies
 from poolwise.doctor.features import Evidence, Leaf, Place, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.measures import ARGUMENTS, Flow
 from poolwise.doctor.rules.rule import SiteRule
+from poolwise.report import figures
 
 LEAST_SHARE = 0.08
 """Of the usable time. A healthy program that sends a megabyte for every 60 ms of work is at 3 %."""
@@ -81,12 +82,12 @@ class PayloadArgs(SiteRule):
             pool,
             where,
             cost_s / pool.slots,
-            f"Arguments are heavy: each message carries {words.size(message_bytes)}, which takes "
-            f"{words.seconds(per_message_s)} to bring over for {words.seconds(work_s)} of work",
+            f"Arguments are heavy: each message carries {figures.size(message_bytes)}, which takes "
+            f"{figures.seconds(per_message_s)} to bring over for {figures.seconds(work_s)} of work",
             [
-                Fact("bytes_out", flow.bytes_out, f"{words.size(flow.bytes_out)} sent in all"),
-                Fact("item_bytes", item_bytes, f"{words.size(item_bytes)} an item"),
-                Fact("share", share, f"{words.percent(share)} of the usable worker time"),
+                Fact("bytes_out", flow.bytes_out, f"{figures.size(flow.bytes_out)} sent in all"),
+                Fact("item_bytes", item_bytes, f"{figures.size(item_bytes)} an item"),
+                Fact("share", share, f"{figures.share(share)} of the usable worker time"),
                 *heaviest(flow),
             ],
             self._remedies(flow, pool, seen, cost_s),
@@ -114,5 +115,5 @@ def heaviest(flow: Flow) -> list[Fact]:
     if leaf is None:
         return []
     title = leaf.parameter or leaf.name
-    text = f"{title} is a {leaf.type} of {words.size(leaf.size_bytes)}"
+    text = f"{title} is a {leaf.type} of {figures.size(leaf.size_bytes)}"
     return [Fact("heaviest", leaf.name, text)]

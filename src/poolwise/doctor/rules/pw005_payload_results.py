@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import measures, remedies, words
+from poolwise.doctor import measures, remedies
 from poolwise.doctor.features import Evidence, Place, Pool, Site
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.measures import RESULTS, Flow
 from poolwise.doctor.rules.rule import SiteRule
+from poolwise.report import figures
 
 LEAST_SHARE = 0.08
 """Of the usable worker time, as for arguments (PW004)."""
@@ -83,14 +84,16 @@ class PayloadResults(SiteRule):
             pool,
             where,
             seconds,
-            f"Results are heavy: each message brings back {words.size(message_bytes)}; workers "
-            f"spend {words.seconds(cost_s)} on sending, the parent {words.seconds(parent_s)} on "
-            "reading",
+            f"Results are heavy: each message brings back {figures.size(message_bytes)}; workers "
+            f"spend {figures.seconds(cost_s)} on sending, the parent {figures.seconds(parent_s)} "
+            "on reading",
             [
-                Fact("bytes_in", flow.bytes_in, f"{words.size(flow.bytes_in)} came back in all"),
-                Fact("item_bytes", item_bytes, f"a {type_name} of {words.size(item_bytes)} each"),
-                Fact("share", share, f"{words.percent(share)} of the usable worker time"),
-                Fact("parent_s", parent_s, f"{words.seconds(parent_s)} in the parent's one thread"),
+                Fact("bytes_in", flow.bytes_in, f"{figures.size(flow.bytes_in)} came back in all"),
+                Fact("item_bytes", item_bytes, f"a {type_name} of {figures.size(item_bytes)} each"),
+                Fact("share", share, f"{figures.share(share)} of the usable worker time"),
+                Fact(
+                    "parent_s", parent_s, f"{figures.seconds(parent_s)} in the parent's one thread"
+                ),
             ],
             [
                 Remedy("code", "return less: reduce in the worker", None, None, lighter),

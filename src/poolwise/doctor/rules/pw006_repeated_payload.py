@@ -7,6 +7,7 @@ from poolwise.doctor.features import Evidence, Leaf, Place, Pool
 from poolwise.doctor.findings import Answer, Fact
 from poolwise.doctor.measures import ARGUMENTS, Flow
 from poolwise.doctor.rules.rule import SiteRule
+from poolwise.report import figures
 
 LEAST_SHARE_OF_BYTES = 0.3
 LEAST_SHARE = 0.1
@@ -88,8 +89,9 @@ class RepeatedPayload(SiteRule):
             pool,
             where,
             seconds,
-            f"The same {leaf.parameter or leaf.name} ({leaf.type}, {words.size(leaf.size_bytes)}) "
-            f"travels in every one of {words.count(flow.messages, 'message')}",
+            f"The same {leaf.parameter or leaf.name} ({leaf.type}, "
+            f"{figures.size(leaf.size_bytes)}) travels in every one of "
+            f"{words.count(flow.messages, 'message')}",
             self._facts(flow, leaf, bytes_share),
             [
                 remedies.share(flow, where, leaf, once),
@@ -111,8 +113,8 @@ class RepeatedPayload(SiteRule):
         share = measures.share_s(flow, *ARGUMENTS)
         distinct = f"{leaf.distinct} different in {words.count(leaf.sampled, 'sampled message')}"
         return [
-            Fact("repeated_bytes", again_bytes, f"{words.size(again_bytes)} sent again"),
-            Fact("bytes_share", bytes_share, f"{words.percent(bytes_share)} of all bytes sent"),
+            Fact("repeated_bytes", again_bytes, f"{figures.size(again_bytes)} sent again"),
+            Fact("bytes_share", bytes_share, f"{figures.share(bytes_share)} of all bytes sent"),
             Fact("distinct", leaf.distinct, distinct),
-            Fact("share", share, f"arguments take {words.percent(share)} of usable worker time"),
+            Fact("share", share, f"arguments take {figures.share(share)} of usable worker time"),
         ]

@@ -7,6 +7,7 @@ from poolwise.doctor.features import Evidence, Place, Pool
 from poolwise.doctor.findings import Answer, Fact
 from poolwise.doctor.measures import Flow
 from poolwise.doctor.rules.rule import SiteRule
+from poolwise.report import figures
 
 MOSTLY = 0.7
 """Blocked share of the function's time from which on it is waiting rather than computing."""
@@ -84,12 +85,12 @@ class IoBound(SiteRule):
             pool,
             where,
             now_s - then_s,
-            f"Your function waits {words.percent(blocked)} of its time ({cause}), and only "
+            f"Your function waits {figures.share(blocked)} of its time ({cause}), and only "
             f"{words.count(pool.slots, 'process')} can wait at once",
             [
-                Fact("blocked_share", blocked, f"blocked {words.percent(blocked)} of its time"),
+                Fact("blocked_share", blocked, f"blocked {figures.share(blocked)} of its time"),
                 Fact("cause", cause, f"mostly waiting for: {cause}"),
-                Fact("cpu_s", cpu_s, f"{words.seconds(cpu_s)} on a CPU in all"),
+                Fact("cpu_s", cpu_s, f"{figures.seconds(cpu_s)} on a CPU in all"),
                 Fact("cores_used", pool.cores_used, f"{pool.cores_used:.2f} CPUs in use"),
             ],
             [remedies.use_threads(pool, count, prediction)],

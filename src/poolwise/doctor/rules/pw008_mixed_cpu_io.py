@@ -8,6 +8,7 @@ from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.measures import Flow
 from poolwise.doctor.rules.pw007_io_bound import MOSTLY, waits_for_the_world
 from poolwise.doctor.rules.rule import SiteRule
+from poolwise.report import figures
 
 LEAST = 0.2
 """Blocked share from which on more workers than CPUs are worth it."""
@@ -83,10 +84,10 @@ class MixedCpuIo(SiteRule):
             pool,
             where,
             now_s - then_s,
-            f"Your function computes {words.percent(1 - blocked)} of its time and waits the rest "
+            f"Your function computes {figures.share(1 - blocked)} of its time and waits the rest "
             f"({cause}): {words.count(pool.slots, 'worker')} leave CPUs idle",
             [
-                Fact("blocked_share", blocked, f"blocked {words.percent(blocked)} of its time"),
+                Fact("blocked_share", blocked, f"blocked {figures.share(blocked)} of its time"),
                 Fact("cause", cause, f"mostly waiting for: {cause}"),
                 Fact("demand_cpus", pool.demand_cpus, f"{pool.demand_cpus:.2f} CPUs wanted"),
                 Fact("cpus", cpus, f"{cpus:g} there"),

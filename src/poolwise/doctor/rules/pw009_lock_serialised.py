@@ -7,6 +7,7 @@ from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.pw007_io_bound import is_behind_a_lock
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.report import figures
 
 LEAST_BLOCKED = 0.2
 """Share of the function's time in a lock."""
@@ -97,10 +98,10 @@ class LockSerialised(PoolRule):
             pool,
             pool.sites[0].place if len(pool.sites) == 1 else pool.place,
             seconds,
-            f"Workers take turns: {words.percent(share)} of your function's time is waiting for a "
+            f"Workers take turns: {figures.share(share)} of your function's time is waiting for a "
             f"lock, and {at_once:.1f} of {words.count(pool.slots, 'worker')} get on at a time",
             [
-                Fact("lock_s", lock_s, f"{words.seconds(lock_s)} in locks"),
+                Fact("lock_s", lock_s, f"{figures.seconds(lock_s)} in locks"),
                 Fact("at_once", at_once, f"{at_once:.2f} workers get on at a time"),
                 Fact("samples", pool.samples, words.count(pool.samples, "sample")),
             ],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import remedies, words
+from poolwise.doctor import remedies
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.balance import weigh
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.report import figures
 
 
 class ImbalanceItem(PoolRule):
@@ -66,20 +67,22 @@ class ImbalanceItem(PoolRule):
         split = Remedy("code", "split the longest item into several", None, None, None)
         at = balance.site.item_times.index_of_max if balance.site.item_times else None
         which = f"item {at:,}" if at is not None else "one item"
-        longest = words.seconds(balance.longest_s)
+        longest = figures.seconds(balance.longest_s)
         return self.found(
             pool,
             balance.site.place,
             now_s * gain,
             f"{which[0].upper()}{which[1:]} takes {longest} alone; "
-            f"workers are idle for {words.seconds(balance.tail_s)} each while the last ones end",
+            f"workers are idle for {figures.seconds(balance.tail_s)} each while the last ones end",
             [
                 Fact("longest_s", balance.longest_s, f"longest: {longest}"),
-                Fact("ideal_s", balance.ideal_s, f"ideal: {words.seconds(balance.ideal_s)} in all"),
+                Fact(
+                    "ideal_s", balance.ideal_s, f"ideal: {figures.seconds(balance.ideal_s)} in all"
+                ),
                 Fact(
                     "tail_share",
                     balance.tail_share,
-                    f"{words.percent(balance.tail_share)} of the worker time idle at the end",
+                    f"{figures.share(balance.tail_share)} of the worker time idle at the end",
                 ),
             ],
             [first, split] if is_cured else [split, first],

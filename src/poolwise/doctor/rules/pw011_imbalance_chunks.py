@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
-from poolwise.doctor import remedies, words
+from poolwise.doctor import remedies
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact
 from poolwise.doctor.rules.balance import Balance, weigh
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.report import figures
 
 LEAST_GAIN = 0.07
 """Of the call, on paper, by smaller chunks."""
@@ -76,15 +77,15 @@ class ImbalanceChunks(PoolRule):
             balance.site.place,
             now_s * gain,
             f"Chunks of {per_chunk:.0f} items are too coarse: workers are idle for "
-            f"{words.seconds(balance.tail_s)} each while the last chunks end",
+            f"{figures.seconds(balance.tail_s)} each while the last chunks end",
             [
                 Fact("chunksize", per_chunk, f"{per_chunk:.0f} items in a chunk"),
                 Fact(
                     "tail_share",
                     balance.tail_share,
-                    f"{words.percent(balance.tail_share)} of the worker time idle at the end",
+                    f"{figures.share(balance.tail_share)} of the worker time idle at the end",
                 ),
-                Fact("gain", gain, f"item by item, on paper: {words.percent(gain)} sooner"),
+                Fact("gain", gain, f"item by item, on paper: {figures.share(gain)} sooner"),
             ],
             [
                 remedies.set_chunksize(balance.site, chunk, prediction),

@@ -9,6 +9,7 @@ from poolwise.doctor import measures, remedies, words
 from poolwise.doctor.features import Evidence, Place, Pool, Startup
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import Rule
+from poolwise.report import figures
 
 LEAST_SHARE = 0.25
 """Of one pool's time."""
@@ -102,12 +103,12 @@ class SlowStartup(Rule):
             first,
             first.place,
             seconds,
-            f"A pool is made {len(pools)} times here; {words.seconds(cost_s)} of "
-            f"{words.seconds(span_s)} go into making, starting and stopping it",
+            f"A pool is made {len(pools)} times here; {figures.seconds(cost_s)} of "
+            f"{figures.seconds(span_s)} go into making, starting and stopping it",
             [
                 Fact("pools", len(pools), words.count(len(pools), "pool")),
-                Fact("each_s", mean_s, f"{words.seconds(mean_s)} to start and stop each"),
-                Fact("share", cost_s / span_s, words.percent(cost_s / span_s) + " of their time"),
+                Fact("each_s", mean_s, f"{figures.seconds(mean_s)} to start and stop each"),
+                Fact("share", cost_s / span_s, figures.share(cost_s / span_s) + " of their time"),
                 *split(first.startup),
             ],
             [Remedy("keep", "make the pool once, outside the loop, and keep it")],
@@ -122,10 +123,10 @@ class SlowStartup(Rule):
             pool,
             pool.place,
             0.8 * wait_s,
-            f"Workers were ready only after {words.seconds(wait_s)} of "
-            f"{words.seconds(pool.region_s)}{self._reason(pool)}",
+            f"Workers were ready only after {figures.seconds(wait_s)} of "
+            f"{figures.seconds(pool.region_s)}{self._reason(pool)}",
             [
-                Fact("share", share, f"{words.percent(share)} of the pool's time"),
+                Fact("share", share, f"{figures.share(share)} of the pool's time"),
                 Fact("method", pool.method or "", f"start method: {pool.method or 'not seen'}"),
                 *split(pool.startup),
             ],
@@ -182,7 +183,7 @@ def split(startup: Startup) -> list[Fact]:
         "initializer_s": startup.initializer_s or 0.0,
     }
     return [
-        Fact(name, value, f"{name.removesuffix('_s')} {words.seconds(value)} a worker")
+        Fact(name, value, f"{name.removesuffix('_s')} {figures.seconds(value)} a worker")
         for name, value in parts.items()
         if value > 1e-3
     ]

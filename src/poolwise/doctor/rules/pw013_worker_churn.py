@@ -6,6 +6,7 @@ from poolwise.doctor import measures, words
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.report import figures
 
 LEAST_SHARE = 0.1
 """Of all worker-seconds, in which a slot had no worker or one that was not ready."""
@@ -84,9 +85,9 @@ class WorkerChurn(PoolRule):
             f"after {words.count(pool.max_tasks_per_child, 'task')}",
             [
                 Fact("starts", starts, words.count(starts, "start")),
-                Fact("each_s", each_s, f"{words.seconds(each_s)} until a new one is ready"),
-                Fact("work_per_message_s", work_s, f"{words.seconds(work_s)} of work a task"),
-                Fact("share", share, f"{words.percent(share)} of all worker time"),
+                Fact("each_s", each_s, f"{figures.seconds(each_s)} until a new one is ready"),
+                Fact("work_per_message_s", work_s, f"{figures.seconds(work_s)} of work a task"),
+                Fact("share", share, f"{figures.share(share)} of all worker time"),
             ],
             [Remedy("keep", text, int(tasks))],
         )

@@ -6,6 +6,7 @@ from poolwise.doctor import measures, words
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.report import figures
 
 LEAST_HELPERS = 0.25
 """CPU time of helper threads, as a share of the CPU time of the task's own thread."""
@@ -88,8 +89,8 @@ class OversubscribedThreads(PoolRule):
             f"library: {wanted} for {seen.program.cpus:g} CPUs",
             [
                 Fact("threads", threads, f"{threads} threads in a worker"),
-                Fact("helper_share", helpers, f"helpers add {words.percent(helpers)} of CPU time"),
-                Fact("queued_s", queued_s, f"{words.seconds(queued_s)} ready, without a CPU"),
+                Fact("helper_share", helpers, f"helpers add {figures.share(helpers)} of CPU time"),
+                Fact("queued_s", queued_s, f"{figures.seconds(queued_s)} ready, without a CPU"),
             ],
             [Remedy("code", text), Remedy("code", unset)],
         )

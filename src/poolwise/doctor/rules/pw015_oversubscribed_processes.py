@@ -6,6 +6,7 @@ from poolwise.doctor import measures, remedies, words
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.report import figures
 
 TOO_MANY = 1.25
 """Workers as a multiple of the CPUs: one more than there are CPUs does no harm."""
@@ -83,12 +84,12 @@ class OversubscribedProcesses(PoolRule):
             pool,
             pool.place,
             saved_s + SWITCHING * pool.active_s,
-            f"{workers} workers compute on {cpus:g} CPUs: {words.percent(share)} of their time "
+            f"{workers} workers compute on {cpus:g} CPUs: {figures.share(share)} of their time "
             "they are ready and have none",
             [
                 Fact("workers", workers, words.count(workers, "worker")),
                 Fact("cpus", cpus, f"{cpus:g} CPUs for this program"),
-                Fact("queued_share", share, f"{words.percent(share)} ready without a CPU"),
+                Fact("queued_share", share, f"{figures.share(share)} ready without a CPU"),
                 Fact("forced", pool.switches_forced, f"{pool.switches_forced:,} forced switches"),
             ],
             [remedies.set_workers(pool, count, None, why=": as fast, with less memory")],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import measures, remedies, words
+from poolwise.doctor import measures, remedies
 from poolwise.doctor.features import Evidence, Place, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.measures import Flow
 from poolwise.doctor.rules.rule import SiteRule
+from poolwise.report import figures
 
 LEAST_WAITING = 0.25
 """Share of the usable worker time spent waiting for the input iterator."""
@@ -87,15 +88,15 @@ class SlowProducer(SiteRule):
             pool,
             where,
             max(now_s - moved_s, measures.spent_s(flow, "generator") / pool.slots / 2),
-            f"Workers wait {words.percent(waiting)} of their time for your iterator, which takes "
-            f"{words.seconds(item_s)} an item in the parent",
+            f"Workers wait {figures.share(waiting)} of their time for your iterator, which takes "
+            f"{figures.seconds(item_s)} an item in the parent",
             [
-                Fact("producing_s", producing_s, f"{words.seconds(producing_s)} in the iterator"),
-                Fact("item_s", item_s, f"{words.seconds(item_s)} to make an item"),
+                Fact("producing_s", producing_s, f"{figures.seconds(producing_s)} in the iterator"),
+                Fact("item_s", item_s, f"{figures.seconds(item_s)} to make an item"),
                 Fact(
                     "work_per_item_s",
                     measures.per_item(flow, flow.work_s),
-                    f"{words.seconds(measures.per_item(flow, flow.work_s))} to work on it",
+                    f"{figures.seconds(measures.per_item(flow, flow.work_s))} to work on it",
                 ),
             ],
             [Remedy("code", text, None, None, prediction)],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import measures, remedies, words
+from poolwise.doctor import measures, remedies
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.report import figures
 
 LEAST_SHARE = 0.3
 """Of the time with work outstanding, in the thread that handles results."""
@@ -77,15 +78,15 @@ class SlowCallbacks(PoolRule):
             pool,
             pool.sites[0].place if len(pool.sites) == 1 else pool.place,
             seconds,
-            f"Callbacks take {words.seconds(each_s)} a result in the parent's one result thread, "
-            f"{words.seconds(handle_s)} of {words.seconds(pool.active_s)}",
+            f"Callbacks take {figures.seconds(each_s)} a result in the parent's one result thread, "
+            f"{figures.seconds(handle_s)} of {figures.seconds(pool.active_s)}",
             [
-                Fact("handle_s", handle_s, f"{words.seconds(handle_s)} in callbacks"),
-                Fact("share", share, f"{words.percent(share)} of the time with work outstanding"),
+                Fact("handle_s", handle_s, f"{figures.seconds(handle_s)} in callbacks"),
+                Fact("share", share, f"{figures.share(share)} of the time with work outstanding"),
                 Fact(
                     "work_per_message_s",
                     measures.per_message(pool, pool.work_s),
-                    f"{words.seconds(measures.per_message(pool, pool.work_s))} of work a result",
+                    f"{figures.seconds(measures.per_message(pool, pool.work_s))} of work a result",
                 ),
             ],
             [Remedy("code", text, None, None, prediction)],

@@ -6,6 +6,7 @@ from poolwise.doctor import measures, remedies, words
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.report import figures
 
 LEAST_MESSAGES = 8
 
@@ -86,7 +87,7 @@ class SerialSubmission(PoolRule):
             [
                 Fact("max_outstanding", pool.max_outstanding, "1 task outstanding at most"),
                 Fact("messages", pool.messages, words.count(pool.messages, "task")),
-                Fact("ideal_s", ideal_s, f"{words.seconds(ideal_s)} if all workers had tasks"),
+                Fact("ideal_s", ideal_s, f"{figures.seconds(ideal_s)} if all workers had tasks"),
             ],
             [Remedy("code", text, None, None, prediction)],
         )

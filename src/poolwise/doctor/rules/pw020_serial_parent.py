@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from poolwise.doctor import measures, words
+from poolwise.doctor import measures
 from poolwise.doctor.features import Evidence
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import Rule
+from poolwise.report import figures
 
 LEAST_SHARE = 0.5
 """Of the program's wall time."""
@@ -78,11 +79,11 @@ class SerialParent(Rule):
             None,
             None,
             serial_s - spread_s,
-            f"{words.percent(share)} of the time passes outside every pool: infinitely many "
+            f"{figures.share(share)} of the time passes outside every pool: infinitely many "
             f"workers could make the program {ceiling:.2f} times as fast at most",
             [
-                Fact("serial_s", serial_s, f"{words.seconds(serial_s)} outside every pool"),
-                Fact("parallel_s", program.parallel_s, words.seconds(program.parallel_s) + " in"),
+                Fact("serial_s", serial_s, f"{figures.seconds(serial_s)} outside every pool"),
+                Fact("parallel_s", program.parallel_s, figures.seconds(program.parallel_s) + " in"),
                 Fact("ceiling", ceiling, f"speed-up {ceiling:.2f} at most"),
                 *self._work(seen),
             ],
@@ -94,4 +95,4 @@ class SerialParent(Rule):
 
     def _work(self, seen: Evidence) -> list[Fact]:
         work_s = sum(pool.work_s for pool in measures.process_pools(seen))
-        return [Fact("work_s", work_s, f"{words.seconds(work_s)} of work in processes")]
+        return [Fact("work_s", work_s, f"{figures.seconds(work_s)} of work in processes")]

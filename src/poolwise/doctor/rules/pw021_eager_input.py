@@ -7,6 +7,7 @@ from poolwise.doctor.features import Evidence, Place, Pool, Site
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.measures import Flow
 from poolwise.doctor.rules.rule import SiteRule
+from poolwise.report import figures
 
 LEAST_SHARE = 0.1
 """Of the call's time, with the listing."""
@@ -83,8 +84,8 @@ class EagerInput(SiteRule):
             f"{words.count(per_call, 'item')} before the first worker got one",
             [
                 Fact("items", per_call, words.count(per_call, "item")),
-                Fact("listing_s", listing_s, f"{words.seconds(listing_s)} to collect them"),
-                Fact("share", share, f"{words.percent(share)} of the call"),
+                Fact("listing_s", listing_s, f"{figures.seconds(listing_s)} to collect them"),
+                Fact("share", share, f"{figures.share(share)} of the call"),
             ],
             [Remedy("code", text, None, None, prediction)],
         )

@@ -8,6 +8,7 @@ from poolwise.doctor import measures, words
 from poolwise.doctor.features import Evidence, Proxy
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import Rule
+from poolwise.report import figures
 
 LEAST_SHARE = 0.15
 """Of the time inside functions, in calls to proxies."""
@@ -85,15 +86,15 @@ class ManagerProxy(Rule):
             max(pools, key=lambda pool: pool.work_s),
             most.place or pools[0].place,
             inside_s / slots,
-            f"Tasks spend {words.percent(share)} of their time in {words.count(calls, 'call')} to "
-            f"a manager's process, {words.seconds(each_s)} each",
+            f"Tasks spend {figures.share(share)} of their time in {words.count(calls, 'call')} to "
+            f"a manager's process, {figures.seconds(each_s)} each",
             [
                 Fact("calls", calls, words.count(calls, "call")),
-                Fact("each_s", each_s, f"{words.seconds(each_s)} a call"),
+                Fact("each_s", each_s, f"{figures.seconds(each_s)} a call"),
                 Fact("most", f"{most.type}.{most.method}", self._most(most)),
             ],
             [Remedy("code", text)],
         )
 
     def _most(self, proxy: Proxy) -> str:
-        return f"most in {proxy.type}.{proxy.method}: {words.seconds(proxy.inside_tasks_s)}"
+        return f"most in {proxy.type}.{proxy.method}: {figures.seconds(proxy.inside_tasks_s)}"

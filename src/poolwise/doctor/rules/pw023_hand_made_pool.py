@@ -6,6 +6,7 @@ from poolwise.doctor import measures, words
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.report import figures
 
 
 class HandMadePool(PoolRule):
@@ -70,12 +71,12 @@ class HandMadePool(PoolRule):
             pool.place,
             (idle_s + moving_s) / pool.slots,
             f"{words.count(pool.slots, 'process')} and a {' and a '.join(ways)} make a pool by "
-            f"hand; its workers wait {words.percent(measures.share_s(pool, *measures.SUPPLY))} of "
+            f"hand; its workers wait {figures.share(measures.share_s(pool, *measures.SUPPLY))} of "
             "the time",
             [
                 Fact("messages", pool.messages, words.count(pool.messages, "message")),
-                Fact("idle_s", idle_s, f"{words.seconds(idle_s)} of worker time waiting"),
-                Fact("moving_s", moving_s, f"{words.seconds(moving_s)} moving messages"),
+                Fact("idle_s", idle_s, f"{figures.seconds(idle_s)} of worker time waiting"),
+                Fact("moving_s", moving_s, f"{figures.seconds(moving_s)} moving messages"),
             ],
             [Remedy("poolwise", text)],
         )

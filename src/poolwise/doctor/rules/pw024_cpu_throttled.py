@@ -8,6 +8,7 @@ from poolwise.doctor import measures, remedies, words
 from poolwise.doctor.features import Evidence
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import Rule
+from poolwise.report import figures
 
 LEAST_SHARE = 0.1
 """Of the wall time, in which the kernel kept threads of the group from running."""
@@ -83,10 +84,10 @@ class CpuThrottled(Rule):
             pool.place if pool else None,
             share * program.wall_s,
             f"The control group allows {quota:g} CPUs, and the kernel stopped the program for "
-            f"{words.seconds(program.throttled_s)} because they were used up",
+            f"{figures.seconds(program.throttled_s)} because they were used up",
             [
                 Fact("quota_cpus", quota, f"quota: {quota:g} CPUs"),
-                Fact("throttled_s", program.throttled_s, words.seconds(program.throttled_s)),
+                Fact("throttled_s", program.throttled_s, figures.seconds(program.throttled_s)),
                 Fact(
                     "periods",
                     program.throttled_periods or 0,

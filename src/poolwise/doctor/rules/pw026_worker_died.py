@@ -8,6 +8,7 @@ from poolwise.doctor import remedies, words
 from poolwise.doctor.features import Death, Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.report import figures
 
 
 class WorkerDied(PoolRule):
@@ -70,10 +71,10 @@ class WorkerDied(PoolRule):
         facts = [
             Fact("deaths", len(pool.deaths), words.count(len(pool.deaths), "worker") + " died"),
             Fact("exit_code", first.exit_code or 0, how),
-            Fact("at_s", first.at_s, f"the first {words.seconds(first.at_s)} after the start"),
+            Fact("at_s", first.at_s, f"the first {figures.seconds(first.at_s)} after the start"),
         ]
         if first.running_s is not None:
-            text = f"{words.seconds(first.running_s)} into a task"
+            text = f"{figures.seconds(first.running_s)} into a task"
             facts.append(Fact("running_s", first.running_s, text))
         return self.found(
             pool,

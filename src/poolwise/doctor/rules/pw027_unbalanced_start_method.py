@@ -6,6 +6,7 @@ from poolwise.doctor import measures, words
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.report import figures
 
 HEAVY_IMPORT_S = 0.1
 """Seconds of imports in each spawned worker that are worth a word."""
@@ -99,10 +100,10 @@ class UnbalancedStartMethod(PoolRule):
             pool,
             pool.place,
             imports_s,
-            f"Each worker imports the main module again: {words.seconds(imports_s)} before its "
+            f"Each worker imports the main module again: {figures.seconds(imports_s)} before its "
             "first task",
             [
-                Fact("imports_s", imports_s, f"{words.seconds(imports_s)} of imports a worker"),
+                Fact("imports_s", imports_s, f"{figures.seconds(imports_s)} of imports a worker"),
                 Fact("method", pool.method or "", f"start method: {pool.method}"),
             ],
             [Remedy("code", text)],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import arithmetic, measures, remedies, words
+from poolwise.doctor import arithmetic, measures, remedies
 from poolwise.doctor.features import Evidence, Place, Pool, Site
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.measures import Flow
 from poolwise.doctor.rules.rule import SiteRule
+from poolwise.report import figures
 
 LEAST_CPU = 0.7
 """Share of the function's time on a CPU."""
@@ -92,7 +93,7 @@ class VectoriseInstead(SiteRule):
             f"{name}() is a Python loop over arithmetic: as array operations it would be ten "
             "times faster or more, before any worker is added",
             [
-                Fact("cpu_s", cpu_s, f"{words.seconds(cpu_s)} in it, on a CPU"),
+                Fact("cpu_s", cpu_s, f"{figures.seconds(cpu_s)} in it, on a CPU"),
                 Fact("loop_line", loop, f"the loop begins at line {loop}"),
                 Fact("called_from", str(where or ""), f"called from {where}"),
             ],
