@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import poolwise
-from poolwise.cli.run import _run_and_wait, split_options
+from poolwise.cli.program import split_options
+from poolwise.cli.run import _run_and_wait
 from tests.doors.programs import WITH_US, run_python, write
 
 SHOW = """
@@ -407,7 +408,7 @@ def test_help_and_version():
     ],
 )
 def test_split_options(line, options, program):
-    assert split_options(line.split()) == (options.split(), program.split())
+    assert split_options(line.split(), {"--workers"}) == (options.split(), program.split())
 
 
 def test_where_exec_is_not_to_be_had():

@@ -12,6 +12,8 @@ import argparse
 import os
 import sys
 
+from poolwise.cli.program import find_complaint, interpreter_flags, split_options
+
 _BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot")
 
 _USAGE = "poolwise run [--workers N] (SCRIPT | -m MODULE | -c CODE | -) [ARGS...]"
@@ -27,37 +29,13 @@ multiprocessing. Subclasses of these, ThreadPool, and programs that it starts wi
 as they are.
 """
 
-_NOTHING_TO_RUN = """\
-usage: {usage}
-poolwise run: no program was given. Name a script: poolwise run script.py
-"""
-
-_NOT_OURS = """\
-usage: {usage}
-poolwise run: there is no option {word!r}. An option of Python itself stands before -m:
-  python {word} -m poolwise run ...
-an option of the program after the program's name.
-"""
-
-# The first line is Python's own.
-_NO_SUCH_FILE = """\
-{python}: can't open file {path!r}: [Errno 2] No such file or directory
-{advice}
-"""
-
-_SHUT_OUT = """\
-poolwise run: Python was started with -I, -E or -S, so that nothing from outside reaches the \
-program, poolwise included.
-Leave the option out, or call poolwise.install() in the program itself.
-"""
-
 
 def main(argv: list[str]) -> int:
     """Become the program; return an exit code only if that cannot be (or on Windows)."""
-    words, program = split_options(argv)
+    words, program = split_options(argv, {"--workers"})
     options = _parse(words)
     flags = interpreter_flags()
-    complaint = _find_complaint(program)
+    complaint = find_complaint("run", _USAGE, program)
     if complaint:
         sys.stderr.write(complaint)
         return 2
@@ -66,31 +44,6 @@ def main(argv: list[str]) -> int:
         os.execve(command[0], command, environment)  # noqa: S606 - the user's own command
     # On Windows, exec() would return to the shell before the program has ended.
     return _run_and_wait(command, environment)
-
-
-def split_options(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Part our options from the program, which begins at the first word that is none of ours."""
-    at = 0
-    while at < len(argv) and argv[at].startswith(("--", "-h")):
-        if argv[at] == "--":
-            return argv[:at], argv[at + 1 :]
-        at += 2 if argv[at] == "--workers" else 1
-    return argv[:at], argv[at:]
-
-
-def interpreter_flags() -> list[str]:
-    """Return the options Python was given before `-m poolwise`; the program gets them too.
-
-    Those in the first line of an installed `poolwise` command are not the user's: none then.
-    """
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    if spec is None or spec.name != "poolwise.__main__":
-        return []
-    *flags, module = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]
-    # `-m` may have other letters before it or the module behind it: `-um poolwise`, `-mpoolwise`
-    last = module.removesuffix(".__main__").removesuffix("poolwise") or flags.pop()
-    last = last.removesuffix("m")
-    return flags if last == "-" else [*flags, last]
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
@@ -116,32 +69,6 @@ def _count(word: str) -> int:
         message = f"the number of workers is 1 or more, not {word!r}"
         raise argparse.ArgumentTypeError(message)
     return int(word)
-
-
-def _find_complaint(program: list[str]) -> str | None:
-    if sys.flags.ignore_environment or sys.flags.no_site:
-        return _SHUT_OUT
-    if not program:
-        return _NOTHING_TO_RUN.format(usage=_USAGE)
-    script = program[0]
-    if script == "-" or script.startswith(("-m", "-c")):
-        return None
-    if script.startswith("-"):
-        return _NOT_OURS.format(usage=_USAGE, word=script)
-    if not os.path.exists(script):
-        path, advice = os.path.abspath(script), _advise(script)
-        return _NO_SUCH_FILE.format(python=sys.executable, path=path, advice=advice)
-    return None
-
-
-def _advise(script: str) -> str:
-    from shutil import which
-
-    if not which(script):
-        return "Give the path of a script, or -m and the name of a module."
-    if os.path.basename(script).startswith("python"):
-        return f"Leave {script!r} out, poolwise starts Python itself: poolwise run SCRIPT"
-    return f"If the command {script!r} is a Python module: poolwise run -m {script}"
 
 
 def _environment(workers: int | None) -> dict[str, str]:

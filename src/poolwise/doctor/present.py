@@ -1,0 +1,215 @@
+"""Evidence and findings as a report: one screen of words and bars, and a page with everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from poolwise.doctor import words
+from poolwise.doctor.charts import draw_pool
+from poolwise.doctor.diagnose import Diagnosis
+from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor.findings import Finding, Prediction, Remedy
+from poolwise.doctor.record import to_record
+from poolwise.doctor.states import in_groups
+from poolwise.report import blocks as b
+from poolwise.report import figures
+
+_TONES: dict[str, b.Tone] = {"healthy": "good", "cannot-tell": "plain"}
+
+_MOST_REMEDIES = 3
+_MOST_OTHERS = 5
+"""What one screen has room for; the page has all."""
+
+
+def make_document(
+    seen: Evidence, diagnosis: Diagnosis, timelines: dict[int, b.Timeline] | None = None
+) -> b.Document:
+    """The report of a run.
+
+    :param timelines: pool id -> who did what when, where the records are at hand.
+    """
+    details: list[b.Block] = [
+        b.Section(_title_of(finding), list(_finding_in_full(finding)))
+        for finding in diagnosis.findings
+    ]
+    for pool in seen.pools:
+        timeline = (timelines or {}).get(pool.id)
+        details.append(b.Section(name_of(pool), list(draw_pool(pool, timeline))))
+    details.append(b.Section("The run", [_facts_of_the_run(seen)]))
+    return b.Document(
+        "poolwise doctor: " + " ".join(seen.program.command[-2:]),
+        list(_summary(seen, diagnosis)),
+        details,
+        to_record(seen, diagnosis),
+    )
+
+
+def name_of(pool: Pool) -> str:
+    """Kind, size and place of a pool."""
+    where = f" at {pool.place}" if pool.place else ""
+    return f"{pool.kind.rpartition('.')[2]}({pool.slots}){where}"
+
+
+def _summary(seen: Evidence, diagnosis: Diagnosis) -> Iterator[b.Block]:
+    first = diagnosis.findings[0] if diagnosis.findings else None
+    yield _say_verdict(seen, diagnosis)
+    pool = _pool_in_question(seen, first)
+    if pool is not None:
+        yield _split(pool)
+    if first is not None:
+        yield _list_facts(first)
+        yield from _list_remedies(first)
+    if len(diagnosis.findings) > 1:
+        yield _list_others(diagnosis.findings[1:])
+    yield b.Text("\n\n".join(_small_print(seen, diagnosis, pool)), is_aside=True)
+
+
+def _say_verdict(seen: Evidence, diagnosis: Diagnosis) -> b.Verdict:
+    first = diagnosis.findings[0] if diagnosis.findings else None
+    tone: b.Tone = _TONES.get(diagnosis.verdict, "bad")
+    if first is not None and first.kind == "advice":
+        tone = "fair"
+    details = [] if first is None else [_price(first, seen)]
+    if first is not None and first.consequences:
+        details.append(f"This also explains: {', '.join(first.consequences)}.")
+    label = first.code if first else diagnosis.verdict.upper()
+    return b.Verdict(diagnosis.summary, tone, label, _place_of(first, seen), details)
+
+
+def _price(finding: Finding, seen: Evidence) -> str:
+    at_stake = figures.seconds(finding.seconds)
+    whole = figures.seconds(seen.program.wall_s)
+    pools = f", in {words.count(finding.pools, 'pool')}" if finding.pools > 1 else ""
+    if finding.kind == "wrong":
+        return f"{finding.name}: results of this run cannot be trusted{pools}."
+    if finding.seconds <= 0:
+        return f"{finding.name}: a risk rather than a loss{pools}."
+    return f"{finding.name}: up to {at_stake} of the program's {whole} are at stake{pools}."
+
+
+def _place_of(finding: Finding | None, seen: Evidence) -> str:
+    if finding is None or finding.where is None:
+        return ""
+    sites = [site for pool in seen.pools for site in pool.sites if site.place == finding.where]
+    if not sites:
+        return str(finding.where)
+    return f"{finding.where}  {sites[0].api}({sites[0].function.rpartition('.')[2]})"
+
+
+def _pool_in_question(seen: Evidence, finding: Finding | None) -> Pool | None:
+    """The pool a finding is about; without one, the pool that had most worker time."""
+    pools = [pool for pool in seen.pools if pool.messages]
+    named = [pool for pool in pools if finding is not None and pool.id == finding.pool]
+    return max(named or pools, key=lambda pool: pool.worker_seconds, default=None)
+
+
+def _split(pool: Pool) -> b.StackedBar:
+    worker = words.count(pool.slots, "thread" if pool.is_threads else "worker")
+    title = f"{worker} x {figures.seconds(pool.region_s)} = "
+    title += f"{figures.seconds(pool.worker_seconds)} of worker time"
+    notes = {"run_blocked": ", ".join(_causes(pool))}
+    return b.StackedBar(in_groups(pool.account, notes), title, "s")
+
+
+def _causes(pool: Pool) -> list[str]:
+    """What blocked time was spent on, the most first."""
+    most = sorted(pool.blocked_by.items(), key=lambda pair: -pair[1])
+    whole_s = sum(pool.blocked_by.values())
+    return [cause for cause, seconds in most[:2] if seconds > 0.1 * whole_s > 0]
+
+
+def _list_facts(finding: Finding) -> b.Text:
+    return b.Text("Evidence: " + "; ".join(fact.words for fact in finding.facts) + ".")
+
+
+def _list_remedies(finding: Finding) -> Iterator[b.Block]:
+    shown = finding.remedies[:_MOST_REMEDIES]
+    rows = [[remedy.words, say_prediction(remedy)] for remedy in shown]
+    has_predictions = any(row[1] for row in rows)
+    columns = [b.Column("what to do"), b.Column("then" if has_predictions else "")]
+    yield b.Table(columns, rows)
+    change = next((remedy.change for remedy in shown if remedy.change), None)
+    if change is not None:
+        yield b.Code(change.diff, language="diff")
+
+
+def say_prediction(remedy: Remedy) -> str:
+    """What the remedy brings: measured, or predicted with its band; empty if neither."""
+    prediction = remedy.prediction
+    now = f", now {figures.seconds(prediction.now_s)}" if prediction else ""
+    if remedy.measured_s is not None:
+        return f"{figures.seconds(remedy.measured_s)} measured{now}"
+    return f"{_band(prediction)}{now}" if prediction else ""
+
+
+def _band(prediction: Prediction) -> str:
+    if prediction.then_s <= 0:
+        return "next to nothing"
+    width = (prediction.high_s - prediction.low_s) / 2 / prediction.then_s
+    return f"{figures.seconds(prediction.then_s)} ±{figures.share(width)}"
+
+
+def _list_others(findings: list[Finding]) -> b.Table:
+    rows: list[list[b.Cell]] = [
+        [each.code, each.name, str(each.where or ""), each.seconds or None]
+        for each in findings[:_MOST_OTHERS]
+    ]
+    columns = [b.Column(""), b.Column(""), b.Column(""), b.Column("at stake", "s")]
+    return b.Table(columns, rows, "Also found")
+
+
+def _small_print(seen: Evidence, diagnosis: Diagnosis, pool: Pool | None) -> Iterator[str]:
+    if diagnosis.findings:
+        first = diagnosis.findings[0]
+        yield (
+            f"Confidence {first.confidence}. It would be wrong if: "
+            f"{first.falsified_by[0].lower()}{first.falsified_by[1:]} "
+            f"More: poolwise explain {first.code}"
+        )
+    cost = figures.share(seen.observer.share_of_cpu)
+    balance = f"{pool.identity:.1%} of worker time accounted for; " if pool else ""
+    used = ""
+    if seen.program.other_cpus is not None:
+        used = f"; other programs used {seen.program.other_cpus:.2f} of {seen.program.cpus:g} CPUs"
+    yield f"{balance}the doctor itself took {cost} of the CPU time{used}.".replace("%", " %", 1)
+    for note in diagnosis.notes:
+        if note.name != "busy-machine":
+            yield f"Note: {note.words}."
+    for unknown in diagnosis.unknown:
+        yield f"{unknown.code} {unknown.name} could not be told: {unknown.why}."
+
+
+def _title_of(finding: Finding) -> str:
+    return f"{finding.code} {finding.name}"
+
+
+def _finding_in_full(finding: Finding) -> Iterator[b.Block]:
+    tone: b.Tone = "fair" if finding.kind == "advice" else "bad"
+    yield b.Verdict(finding.verdict, tone, finding.code, str(finding.where or ""))
+    rows: list[list[b.Cell]] = [[fact.words] for fact in finding.facts]
+    yield b.Table([b.Column("evidence")], rows)
+    remedies = [[remedy.words, say_prediction(remedy)] for remedy in finding.remedies]
+    yield b.Table([b.Column("what to do"), b.Column("then")], remedies)
+    for remedy in finding.remedies:
+        if remedy.change is not None:
+            yield b.Code(remedy.change.diff, title=remedy.words, language="diff")
+    yield b.Text(f"It would be wrong if: {finding.falsified_by}", is_aside=True)
+
+
+def _facts_of_the_run(seen: Evidence) -> b.Table:
+    program = seen.program
+    told: list[tuple[str, str]] = [
+        ("command", " ".join(program.command)),
+        ("exit status", str(program.exit_status)),
+        ("Python", program.python or "not seen"),
+        ("wall time", figures.seconds(program.wall_s)),
+        ("CPU time, all processes", figures.seconds(program.cpu_s)),
+        ("with work in a pool", figures.seconds(program.parallel_s)),
+        ("outside every pool", figures.seconds(program.serial_s)),
+        ("CPUs for this program", f"{program.cpus:g} of {program.cpus_machine}"),
+        ("processes", str(program.processes)),
+        ("records", figures.count(seen.observer.records)),
+    ]
+    if program.throttled_s:
+        told.append(("stopped by the CPU quota for", figures.seconds(program.throttled_s)))
+    return b.Table([b.Column(""), b.Column("")], [list(pair) for pair in told])
