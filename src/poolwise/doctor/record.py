@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import poolwise
 from poolwise.doctor.diagnose import Diagnosis, answers_by_rule
 from poolwise.doctor.features import Evidence, to_plain
 
@@ -12,7 +11,6 @@ from poolwise.doctor.features import Evidence, to_plain
 def to_record(seen: Evidence, diagnosis: Diagnosis) -> dict[str, Any]:
     """Diagnosis and evidence as dicts, lists, numbers and strings."""
     return {
-        "poolwise": poolwise.__version__,
         **to_plain(diagnosis),
         "answers": answers_by_rule(diagnosis),
         "evidence": to_plain(seen),
