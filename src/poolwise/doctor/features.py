@@ -360,10 +360,13 @@ class CpuAccount:
 
 @dataclass(frozen=True)
 class Program:
-    """The run as a whole. `serial_s`: wall time in which no pool had work outstanding."""
+    """The run as a whole. `serial_s`: wall time in which no pool had work outstanding.
+
+    `exit_status`: negative: the signal that ended it; None: it was not seen to end.
+    """
 
     command: list[str]
-    exit_status: int
+    exit_status: int | None
     wall_s: float
     boot_s: float | None
     parallel_s: float

@@ -7,7 +7,7 @@ windows at the start of every `PERIOD` of the shared clock. All processes agree 
 begin without talking, so that the same messages are seen at each step of their way.
 """
 
-from . import recorder  # noqa: TID252 - see boot/__init__.py
+from . import recorder
 
 now = recorder.now
 

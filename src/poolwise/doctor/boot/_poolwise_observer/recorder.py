@@ -23,12 +23,13 @@ FIRST_SLOTS = 256  # 48 KiB: most processes write fewer records than that
 SEGMENTS = 10  # each twice the one before: at most 50 MB a process, then records are dropped
 
 # Kinds of slots. `store.py` names their fields.
-TASK, SEND, RESULT, THREAD, WAIT, LAST_GET, BEAT, ITEMS, METER, LIFE, HEADER = range(1, 12)
+TASK, SEND, RESULT, THREAD, CALL, LAST_GET, BEAT, ITEMS, METER, LIFE, COST, HEADER = range(1, 13)
 
 now = time.perf_counter_ns
 _pack = Struct("24q").pack_into
+pack_1 = Struct("q").pack_into
+pack_2 = Struct("2q").pack_into
 pack_5 = Struct("5q").pack_into
-pack_7 = Struct("7q").pack_into
 
 _NONE = (0, 0, b"")
 
@@ -71,7 +72,12 @@ def put(*values: int) -> "tuple[Any, int]":
     return segment[2], offset
 
 
-def event(kind: str, **facts: "Any") -> None:
+def reserve(kind: int, *values: int) -> "tuple[Any, int]":
+    """Write a slot whose other fields are patched as things happen. Returns where it stands."""
+    return put(kind, *values, *[0] * (23 - len(values)))
+
+
+def event(kind: str, /, **facts: "Any") -> None:
     """Append one line to this process's events. Costs about 10 us: for rare things."""
     _open()
     facts.update(ev=kind, pid=_pid)

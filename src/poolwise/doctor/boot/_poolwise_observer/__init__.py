@@ -1,0 +1,86 @@
+"""The observer: what it attaches to, and when.
+
+A module of the standard library is touched only after the program has imported it, by a finder
+that stands first on `sys.meta_path`; so the program's set of modules stays its own.
+"""
+
+import os
+import sys
+
+from . import recorder
+from .seams import attempt
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+TARGETS = {
+    "multiprocessing.process": "processes",
+    "multiprocessing.popen_fork": "processes",
+    "multiprocessing.popen_forkserver": "processes",
+    "multiprocessing.pool": "pools",
+    "concurrent.futures.process": "executors",
+    "concurrent.futures.thread": "threads",
+    "loky.process_executor": "executors",
+    "joblib.externals.loky.process_executor": "executors",
+}
+"""Module of the program -> ours that attaches to it (its function `attach`)."""
+
+
+def attach(directory: str, started_ns: int) -> None:
+    """Record what this interpreter does to `directory`. Called before the program's first line."""
+    recorder.use(directory)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=recorder.forget_parent)
+    sys.meta_path.insert(0, Finder)
+    for name in TARGETS:
+        if name in sys.modules:
+            _probe(sys.modules[name])
+    version = ".".join(map(str, sys.version_info[:3]))
+    recorder.event("interpreter", started=started_ns, parent=os.getppid(), python=version)
+
+
+def _probe(module: "ModuleType") -> None:
+    def attach_to() -> None:
+        ours = __import__(TARGETS[module.__name__], globals(), fromlist=["attach"], level=1)
+        ours.attach(module)
+
+    attempt(module.__name__, attach_to)
+
+
+class Finder:
+    """Finds nothing by itself: lets the others find our targets, and probes them once loaded."""
+
+    @staticmethod
+    def find_spec(name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        """The spec that the other finders give, with a loader that tells us."""
+        if name not in TARGETS:
+            return None
+        for finder in sys.meta_path:
+            find = getattr(finder, "find_spec", None)
+            spec = find(name, path, target) if find and finder is not Finder else None
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = Loader(spec.loader)
+                return spec
+        return None
+
+
+class Loader:
+    """The module's own loader, which afterwards is put back in its place."""
+
+    def __init__(self, loader: "Any") -> None:
+        self._loader = loader
+
+    def create_module(self, spec: "Any") -> "Any":
+        """As the module's own loader does."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: "ModuleType") -> None:
+        """Load the module, then probe it."""
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        _probe(module)

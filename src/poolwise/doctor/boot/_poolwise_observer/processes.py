@@ -1,0 +1,70 @@
+"""Processes of multiprocessing: who started whom, when, and how each one ended."""
+
+from . import recorder, sites, workers
+from .clocks import now
+from .seams import hide, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+def attach(module: "Any") -> None:
+    """Probe `multiprocessing.process`, or one of the modules that make the processes."""
+    if hasattr(module, "BaseProcess"):
+        replace(module.BaseProcess, "start", _make_start)
+        replace(module.BaseProcess, "_bootstrap", _make_bootstrap)
+    else:
+        for name, make in (("poll", _make_poll), ("_send_signal", _make_signal)):
+            if name in vars(module.Popen):
+                replace(module.Popen, name, make)
+
+
+def _make_start(original: "Callable[..., Any]") -> "Callable[..., Any]":
+    def start(self: "Any") -> None:
+        began = now()
+        pool = _pool_of(self)
+        try:
+            original(self)
+        except BaseException as error:
+            hide(error)
+            raise
+        facts = {} if pool else {"name": self.name, "place": sites.place()}
+        recorder.event("start", pool=pool, child=self.pid, began=began, ended=now(), **facts)
+
+    return start
+
+
+def _pool_of(process: "Any") -> int:
+    """The pool whose queue this process shall read from, 0 if it is not a pool's."""
+    arguments = getattr(process, "_args", None) or ()
+    return getattr(arguments[0], "_poolwise_pool", 0) if arguments else 0
+
+
+def _make_bootstrap(original: "Callable[..., Any]") -> "Callable[..., Any]":
+    def _bootstrap(self: "Any", *args: "Any", **options: "Any") -> "Any":
+        workers.live()
+        return original(self, *args, **options)
+
+    return _bootstrap
+
+
+def _make_poll(original: "Callable[..., Any]") -> "Callable[..., Any]":
+    def poll(self: "Any", *args: "Any", **options: "Any") -> "Any":
+        known = self.returncode
+        code = original(self, *args, **options)
+        if known is None and code is not None:
+            recorder.event("exit", child=self.pid, code=code)
+        return code
+
+    return poll
+
+
+def _make_signal(original: "Callable[..., Any]") -> "Callable[..., Any]":
+    def _send_signal(self: "Any", number: int) -> None:
+        if self.returncode is None:
+            recorder.event("signal", child=self.pid, number=int(number))
+        original(self, number)
+
+    return _send_signal

@@ -1,0 +1,127 @@
+"""Which line of the program gave the work: numbered once, then a dictionary look-up a call."""
+
+import os
+import sys
+from itertools import count
+
+from . import recorder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+    from typing import Any
+
+NOT_THE_PROGRAM = frozenset(
+    {
+        "_poolwise_observer",
+        "asyncio",
+        "concurrent",
+        "joblib",
+        "loky",
+        "mpire",
+        "multiprocessing",
+        "poolwise",
+        "runpy",
+        "threading",
+        "tqdm",
+    }
+)
+"""Packages between the line that wants something done and the pool that does it."""
+
+_numbers: "dict[Any, int]" = {}
+_next_number = count(1).__next__
+_next_pool = count(1).__next__
+
+PARAMETERS = 12
+
+
+def new_pool() -> int:
+    """A number for a pool that no other process of this run gives away (pids fit 22 bits)."""
+    return os.getpid() << 20 | _next_pool()
+
+
+def find(pool: int, api: str, function: "Any", input_type: "str | None" = None) -> int:
+    """The number of the line that calls, with this function, for this pool."""
+    frame, outer_api = _find_frame()
+    code = getattr(function, "__code__", None) or type(function)
+    key = (pool, api, code, frame.f_code, frame.f_lasti)
+    number = _numbers.get(key)
+    if number is None:
+        number = _numbers[key] = _next_number()
+        facts = describe_function(function)
+        facts.update(site=number, api=outer_api or api, input_type=input_type)
+        recorder.event("site", pool=pool, place=_locate(frame), **facts)
+    return number
+
+
+def place() -> "tuple[str, int, str]":
+    """File, line and function of the program's code that is calling."""
+    return _locate(_find_frame()[0])
+
+
+def _find_frame() -> "tuple[FrameType, str]":
+    """The nearest frame of the program, and which function of the pool's library it called."""
+    frame = here = sys._getframe(2)
+    api = ""
+    while True:
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        if package not in NOT_THE_PROGRAM:
+            return frame, api
+        if package != "_poolwise_observer":
+            api = frame.f_code.co_name
+        if frame.f_back is None:
+            return here, api
+        frame = frame.f_back
+
+
+def _locate(frame: "FrameType") -> "tuple[str, int, str]":
+    return frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+
+
+def describe_function(function: "Any") -> "dict[str, Any]":
+    """Name, place and parameter names of what the user wants called."""
+    inner = unwrap(function)
+    plain = getattr(inner, "__func__", inner)
+    code = getattr(plain, "__code__", None)
+    module = getattr(inner, "__module__", None) or "?"
+    name = getattr(inner, "__qualname__", None) or type(inner).__name__
+    return {
+        "function": f"{module}.{name}",
+        "function_place": code and (code.co_filename, code.co_firstlineno, code.co_name),
+        "parameters": code.co_varnames[: min(code.co_argcount, PARAMETERS)] if code else None,
+        "is_partial": inner is not function,
+    }
+
+
+def unwrap(function: "Any") -> "Any":
+    """The function inside of `functools.partial`, however deep."""
+    partial = partial_type()
+    while isinstance(function, partial):
+        function = function.func
+    return function
+
+
+def partial_type() -> "Any":
+    """`functools.partial`, an empty tuple where the program has not loaded it."""
+    module = sys.modules.get("functools")
+    return module.partial if module else ()
+
+
+def leaves(function: "Any", item: "Any") -> "Iterator[tuple[str, Any]]":
+    """The parts of a message: what partial holds, the method's object, the item's elements."""
+    partial = partial_type()
+    while isinstance(function, partial):
+        for index, value in enumerate(function.args):
+            yield f"partial.args[{index}]", value
+        for name, value in function.keywords.items():
+            yield f"partial.{name}", value
+        function = function.func
+    owner = getattr(function, "__self__", None)
+    if owner is not None and not isinstance(owner, type(sys)):
+        yield "self", owner
+    if isinstance(item, tuple | list) and 0 < len(item) <= PARAMETERS:
+        for index, value in enumerate(item):
+            yield f"arg[{index}]", value
+    else:
+        yield "arg", item

@@ -1,0 +1,188 @@
+"""From the records of a run to the evidence that rules read. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from poolwise.doctor import causes, gather_pool, measure
+from poolwise.doctor.account import account
+from poolwise.doctor.features import (
+    CpuAccount,
+    Evidence,
+    ObserverCost,
+    Pool,
+    Program,
+)
+from poolwise.doctor.pools import PoolRecords, assemble
+
+if TYPE_CHECKING:
+    from poolwise.doctor.store import Run
+
+RECORD_S = 15e-6
+"""CPU-seconds of one full record over all processes (`benchmarks/doctor_cost.py`)."""
+
+DARK_S = 1.5e-6
+"""CPU-seconds of one message that the probes let pass, over all processes (same benchmark)."""
+
+TICKS_PER_S = 100
+"""The kernel's unit of CPU time in /proc, the same on all Linux that Python runs on."""
+
+START_S = 0.003
+"""What attaching to a fresh interpreter costs (same benchmark)."""
+
+
+def gather(run: Run) -> Evidence:
+    """Everything that a run shows."""
+    records = assemble(run)
+    pools = [gather_pool.gather_pool(run, pool, account(pool)) for pool in records]
+    observer = gather_observer(run, pools)
+    program = gather_program(run, records)
+    return Evidence(
+        is_attached=any(event["pid"] == run.launch.get("root") for event in run.of("interpreter")),
+        program=program,
+        pools=pools,
+        channels=[],
+        proxies=[],
+        cpu=gather_cpu(run, program, pools, observer),
+        observer=observer,
+        troubles=[f"{event['where']}: {event['error']}" for event in run.of("trouble")],
+    )
+
+
+def end_ns(run: Run) -> int:
+    """When the run ended; the last thing recorded if the launcher did not live to see it."""
+    if "ended_ns" in run.launch:
+        return int(run.launch["ended_ns"])
+    times = [event["t"] for events in run.events.values() for event in events]
+    times += [tasks[-1].sent for tasks in run.tasks.values() if tasks]
+    return max(times, default=int(run.launch["began_ns"]))
+
+
+def gather_program(run: Run, records: list[PoolRecords]) -> Program:
+    """The run as a whole."""
+    launch = run.launch
+    wall_s = (end_ns(run) - launch["began_ns"]) / 1e9
+    busy = measure.unite(span for pool in records for span in gather_pool.outstanding(pool))
+    parallel_s = measure.length(busy) / 1e9
+    root = [event for event in run.of("interpreter") if event["pid"] == launch.get("root")]
+    throttled = launch.get("throttled")
+    processes = launch.get("processes", {})
+    return Program(
+        command=launch["command"],
+        exit_status=launch.get("status"),
+        wall_s=wall_s,
+        boot_s=(root[0]["t"] - launch["began_ns"]) / 1e9 if root else None,
+        parallel_s=parallel_s,
+        serial_s=max(0.0, wall_s - parallel_s),
+        cpu_s=program_cpu_s(run),
+        python=root[0]["python"] if root else None,
+        cpus=cpus(launch),
+        cpus_machine=launch.get("cpus_machine", 1),
+        other_cpus=_others_s(run) / wall_s if "busy_s" in launch and wall_s else None,
+        steal_cpus=launch["steal_s"] / wall_s if "steal_s" in launch and wall_s else None,
+        load_at_start=launch.get("load"),
+        throttled_s=throttled[1] if throttled else None,
+        throttled_periods=throttled[0] if throttled else None,
+        quota_cpus=launch.get("quota_cpus"),
+        thread_variables=launch.get("variables", {}),
+        native_threads=_native_threads(processes),
+        processes=len({*map(int, processes), *run.births}),
+        unseen_processes=_count_unseen(run, processes),
+        is_interrupted=launch.get("is_interrupted", True),
+        can_see_causes=causes.are_visible(run),
+        can_see_run_queue=any(task.queued > 0 for tasks in run.tasks.values() for task in tasks)
+        or launch.get("platform") == "linux",
+    )
+
+
+def cpus(launch: dict[str, Any]) -> float:
+    """How many CPUs the program may use: affinity and quota."""
+    count: float = launch.get("affinity") or launch.get("cpus_machine") or 1
+    quota: float | None = launch.get("quota_cpus")
+    return float(count if quota is None else min(count, quota))
+
+
+def program_cpu_s(run: Run) -> float:
+    """CPU-seconds of the program with all its processes."""
+    used: float | None = run.launch.get("cpu_s")
+    if used is not None:
+        return used
+    last = [seen[-1].cpu_ticks for threads in run.samples.values() for seen in threads.values()]
+    return sum(last) / TICKS_PER_S
+
+
+def _others_s(run: Run) -> float:
+    """CPU-seconds of everybody but the program and the launcher."""
+    busy_s: float = run.launch.get("busy_s", 0.0)
+    beside_s: float = run.launch.get("beside_s", 0.0)
+    return max(0.0, busy_s - program_cpu_s(run) - beside_s)
+
+
+def _native_threads(processes: dict[str, Any]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for seen in processes.values():
+        for library in seen.get("libraries") or []:
+            found[library] = max(found.get(library, 0), seen["threads"])
+    return found
+
+
+def _count_unseen(run: Run, processes: dict[str, Any]) -> int:
+    """Pythons of the program that the observer did not reach."""
+    attached = {event["pid"] for events in run.events.values() for event in events} | {*run.births}
+    pythons = {int(pid) for pid, seen in processes.items() if seen["is_python"]}
+    started = {event["child"] for event in run.of("start")}
+    return len((pythons | started) - attached)
+
+
+def gather_observer(run: Run, pools: list[Pool]) -> ObserverCost:
+    """What observing cost, by the prices of the benchmark and the counts of this run."""
+    recorded = sum(pool.recorded for pool in pools)
+    dark = max(0, sum(pool.messages for pool in pools) - recorded)
+    sampling_s = sum(run.sampling_ns.values()) / 1e9
+    inside_s = recorded * RECORD_S + dark * DARK_S + sampling_s
+    start_s = len(run.of("interpreter")) * START_S
+    beside_s = run.launch.get("beside_s", 0.0)
+    cpu_s = program_cpu_s(run)
+    return ObserverCost(
+        records=run.slots,
+        dark_messages=dark,
+        inside_s=inside_s,
+        start_s=start_s,
+        beside_s=beside_s,
+        share_of_cpu=(inside_s + start_s) / cpu_s if cpu_s else 0.0,
+    )
+
+
+def gather_cpu(
+    run: Run, program: Program, pools: list[Pool], observer: ObserverCost
+) -> CpuAccount | None:
+    """Identity B: every CPU-second of the machine's share that the program may use."""
+    if not program.cpu_s or not program.wall_s:
+        return None
+    whole = program.cpus * program.wall_s
+    spent: dict[str, float] = defaultdict(float)
+    for pool in pools:
+        spent["functions"] += pool.account["run_cpu"]
+        spent["helpers"] += pool.helper_cpu_s
+        if not pool.is_threads:
+            used = math.fsum(worker.cpu_s or 0.0 for worker in pool.workers)
+            spent["workers"] += max(0.0, used - pool.account["run_cpu"] - pool.helper_cpu_s)
+    inside = min(observer.inside_s + observer.start_s, program.cpu_s)
+    known = spent["functions"] + spent["helpers"] + spent["workers"] + inside
+    shrink = min(1.0, program.cpu_s / known) if known else 1.0
+    parents = max(0.0, program.cpu_s - known)
+    rest = whole - program.cpu_s - observer.beside_s
+    others = min(_others_s(run), max(0.0, rest))
+    parts = {
+        "functions_s": spent["functions"] * shrink,
+        "workers_other_s": spent["workers"] * shrink,
+        "helpers_s": spent["helpers"] * shrink,
+        "parents_s": parents,
+        "doctor_s": inside * shrink + observer.beside_s,
+        "others_s": others,
+        "idle_s": max(0.0, rest - others),
+    }
+    identity = math.fsum(parts.values()) / whole
+    return CpuAccount(cpus=program.cpus, wall_s=program.wall_s, **parts, identity=identity)

@@ -1,0 +1,383 @@
+"""One pool of a run as the rules see it. Pure; records in nanoseconds, evidence in seconds."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from poolwise.doctor import causes, measure, sites
+from poolwise.doctor.account import REGULAR, PoolAccount, chain, dispatcher, pop_factors
+from poolwise.doctor.features import (
+    Death,
+    ParentTimeline,
+    Pool,
+    RandomStream,
+    Startup,
+    StepCosts,
+    Worker,
+)
+
+if TYPE_CHECKING:
+    from poolwise.doctor.measure import Span
+    from poolwise.doctor.pools import PoolRecords, WorkerRecords
+    from poolwise.doctor.store import Result, Run, Task
+
+PIPE_BYTES = 65_536
+"""What a pipe holds; a larger message needs its reader to be there."""
+
+LONG_NS = 1_000_000
+"""Helper threads are looked for in tasks longer than this: shorter ones do not use any."""
+
+
+def gather_pool(run: Run, pool: PoolRecords, found: PoolAccount) -> Pool:
+    """Everything that is known of one pool."""
+    began, region = run.launch["began_ns"], pool.ended - pool.began
+    tasks = [task for worker in pool.workers for task in worker.tasks]
+    messages = sites.Messages(pool.sends, tasks, _scale(pool, tasks))
+    items = sites.order_items(run, pool, tasks)
+    work = outstanding(pool)
+    spans = _spans(pool)
+    open_spans = measure.levels(spans)
+    seen = _causes(run, pool)
+    states = {state: amount / 1e9 for state, amount in found.states.items()}
+    running = measure.levels([(task.began, task.ended) for task in tasks])
+    ran_ns = sum(running.values())
+    bytes_out = _bytes(pool.sends, pool.sent_count)
+    gathered = sites.gather_sites(run, pool, found.sites, messages)
+    facts = pool.facts
+    root = run.launch.get("processes", {}).get(str(facts["pid"]), {})
+    return Pool(
+        id=pool.id,
+        kind=pool.kind,
+        place=sites.place(facts.get("place")),
+        pid=facts["pid"],
+        method=facts["method"],
+        slots=pool.slots,
+        slots_asked=facts["asked"],
+        max_tasks_per_child=facts["max_tasks"],
+        initializer=facts["initializer"],
+        created_s=(facts["began"] - began) / 1e9,
+        region_s=region / 1e9,
+        active_s=measure.length(work) / 1e9,
+        creation_s=_creation_s(pool),
+        teardown_s=_teardown_s(pool),
+        account=states,
+        identity=found.identity,
+        chain=chain(found.states),
+        pop=pop_factors(found, pool.slots, region),
+        messages=_count(pool),
+        items=sum(site.items for site in gathered),
+        recorded=len(tasks),
+        bytes_out=bytes_out,
+        bytes_in=_bytes(pool.results, pool.result_count),
+        sites=gathered,
+        workers=[_worker(run, worker, found.workers[worker.pid]) for worker in pool.workers],
+        startup=_startup(pool),
+        deaths=_deaths(run, pool),
+        parent=_parent(run, pool),
+        costs=_costs(pool, tasks),
+        item_times=items.distribution(),
+        message_times=measure.distribute([task.ended - task.began for task in tasks]),
+        queue_wait=sites.queue_waits(pool, tasks),
+        blocked_by=_blocked_by(seen, states["run_blocked"]),
+        samples=sum(seen.values()),
+        helper_cpu_s=0.0 if pool.kind.startswith("Thread") else _helpers_s(tasks, messages.scale),
+        cores_used=_rate(tasks, ran_ns, "cpu"),
+        demand_cpus=_rate(tasks, ran_ns, "cpu", "queued"),
+        mean_running=measure.mean_level(running),
+        max_outstanding=max(open_spans, default=0),
+        mean_outstanding=measure.mean_level(open_spans),
+        bursts=len(work),
+        leaves=sorted((leaf for s in gathered for leaf in s.leaves), key=lambda x: -x.size_bytes),
+        random_streams=_streams(run, pool),
+        switches_voluntary=sum(task.switches >> 32 for task in tasks if task.switches >= 0),
+        switches_forced=sum(task.switches & 0xFFFFFFFF for task in tasks if task.switches >= 0),
+        minor_faults=sum(task.faults for task in tasks if task.faults >= 0),
+        parent_threads=facts.get("threads"),
+        parent_rss_bytes=root.get("rss_bytes"),
+    )
+
+
+def _count(pool: PoolRecords) -> int:
+    """Messages in all: as the parent counted, or, where it could not, as the workers did."""
+    return pool.sent_count or sum(worker.count for worker in pool.workers)
+
+
+def _scale(pool: PoolRecords, tasks: list[Task]) -> float:
+    recorded = max(len(pool.sends), len(tasks))
+    return max(1.0, _count(pool) / recorded) if recorded else 1.0
+
+
+def _bytes(records: list[Any], count: int) -> float:
+    """Bytes in all; those of unrecorded messages are as those recorded beside them."""
+    known = math.fsum(record.size for record in records)
+    like = [record.size for record in records if record.number > REGULAR]
+    like = like or [record.size for record in records]
+    missing = max(0, count - len(records))
+    return known + missing * math.fsum(like) / len(like) if like else known
+
+
+# -- when there was work
+
+
+def _spans(pool: PoolRecords) -> list[Span]:
+    """For each recorded message: from its submission until its result was read."""
+    read = {(result.job, result.position): result.loaded for result in pool.results}
+    done = {(task.job, task.position): task.sent for w in pool.workers for task in w.tasks}
+    found = []
+    for send in pool.sends:
+        key = send.job, send.position
+        end = read.get(key) or done.get(key) or pool.ended
+        found.append((send.submitted or send.taken, max(send.taken, end)))
+    return found
+
+
+def outstanding(pool: PoolRecords) -> list[Span]:
+    """The intervals in which the pool had something to do."""
+    found = _spans(pool)
+    for before, send in zip(pool.sends, pool.sends[1:], strict=False):
+        if send.number - before.number > 1:  # what was between them was not recorded
+            found.append((before.taken, send.taken))
+    for worker in pool.workers:
+        for task, after in zip(worker.tasks, worker.tasks[1:], strict=False):
+            if after.number - task.number > 1:
+                found.append((task.get, after.sent))
+        if worker.dark_until and worker.tasks:
+            found.append((worker.tasks[-1].sent, worker.dark_until))
+    return measure.unite(found)
+
+
+def _rate(tasks: list[Task], ran_ns: int, *counters: str) -> float:
+    """CPUs used (or wanted), on average while any task ran; over the messages that were counted."""
+    counted = [task for task in tasks if task.cpu >= 0]
+    used = sum(max(0, getattr(task, name)) for task in counted for name in counters)
+    share = sum(t.ended - t.began for t in counted) / max(1, sum(t.ended - t.began for t in tasks))
+    return used / (ran_ns * share) if ran_ns and share else 0.0
+
+
+# -- the pool's life
+
+
+def _creation_s(pool: PoolRecords) -> float:
+    made = pool.facts["ended"] - pool.facts["began"]
+    if pool.is_lazy and not pool.kind.startswith("Thread"):
+        made += sum(w.launched - w.launching for w in pool.workers[: pool.slots])
+    return float(made) / 1e9
+
+
+def _teardown_s(pool: PoolRecords) -> float:
+    """Ending the pool, without waiting for work that was still under way."""
+    spans = [(max(end["began"], pool.ended), end["ended"]) for end in pool.ends]
+    return measure.length(measure.unite(spans)) / 1e9
+
+
+def _startup(pool: PoolRecords) -> Startup:
+    workers = [worker for worker in pool.workers if worker.launching]
+    fresh = [worker for worker in workers if worker.interpreter]
+    ready = [worker for worker in workers if worker.ready]
+    began = [worker for worker in ready if worker.first_get]
+    has_initializer = pool.facts["initializer"] is not None
+    return Startup(
+        starts=len(pool.workers),
+        launch_s=_mean_s([w.launched - w.launching for w in workers]) or 0.0,
+        interpreter_s=_mean_s([w.interpreter - w.launching for w in fresh]) if fresh else 0.0,
+        imports_s=_mean_s([w.ready - (w.interpreter or w.booted) for w in ready]),
+        initializer_s=_mean_s([w.first_get - w.ready for w in began]) if has_initializer else None,
+        ready_max_s=max((w.first_get - w.launching for w in began), default=0) / 1e9,
+    )
+
+
+def _mean_s(values_ns: list[int]) -> float | None:
+    return sum(values_ns) / len(values_ns) / 1e9 if values_ns else None
+
+
+def _worker(run: Run, worker: WorkerRecords, states: dict[str, float]) -> Worker:
+    began = run.launch["began_ns"]
+    seen = run.launch.get("processes", {}).get(str(worker.pid), {})
+    cpu = [task.process_cpu_at_end for task in worker.tasks if task.process_cpu_at_end > 0]
+    code = next((e["code"] for e in run.of("exit") if e["child"] == worker.pid), None)
+    return Worker(
+        pid=worker.pid,
+        began_s=(worker.launching - began) / 1e9,
+        ended_s=(worker.end - began) / 1e9,
+        messages=worker.count,
+        account={state: amount / 1e9 for state, amount in states.items()},
+        cpu_s=cpu[-1] / 1e9 if cpu else None,
+        threads=seen.get("threads") or None,
+        max_rss_bytes=seen.get("rss_bytes") or None,
+        exit_code=code,
+    )
+
+
+def _deaths(run: Run, pool: PoolRecords) -> list[Death]:
+    """Workers that ended badly although nobody had told them to."""
+    began = run.launch["began_ns"]
+    told = {event["child"]: event["t"] for event in reversed(run.of("signal"))}
+    workers = {worker.pid: worker for worker in pool.workers}
+    found = []
+    for event in run.of("exit"):
+        pid, code = event["child"], event["code"]
+        if pid in workers and code != 0 and told.get(pid, event["t"]) >= event["t"]:
+            found.append(_death(workers[pid], code, event["t"], began))
+    return found
+
+
+def _death(worker: WorkerRecords, code: int, at: int, began: int) -> Death:
+    is_inside = worker.opened_at > (worker.tasks[-1].began if worker.tasks else 0)
+    return Death(
+        pid=worker.pid,
+        exit_code=code,
+        at_s=(at - began) / 1e9,
+        running_s=(at - worker.opened_at) / 1e9 if is_inside else None,
+        message_index=worker.opened_index if is_inside else None,
+    )
+
+
+def _streams(run: Run, pool: PoolRecords) -> list[RandomStream]:
+    lives = [run.lives[worker.pid] for worker in pool.workers if worker.pid in run.lives]
+    pairs = {
+        "random": [(life.random_before, life.random_after) for life in lives],
+        "numpy.random": [(life.numpy_before, life.numpy_after) for life in lives],
+    }
+    found = []
+    for name, hashes in pairs.items():
+        known = [(before, after) for before, after in hashes if before]
+        if known:
+            starts = len({before for before, _ in known})
+            used = any(after not in {0, before} for before, after in known)
+            found.append(RandomStream(name, len(known), starts, used))
+    return found
+
+
+# -- the parent's threads
+
+
+def _parent(run: Run, pool: PoolRecords) -> ParentTimeline | None:
+    if pool.kind.startswith("Thread") or not pool.sends:
+        return None
+    sent = dispatcher(pool).split(pool.began, max(pool.began, pool.sends[-1].sent))
+    read = _collector(pool.results)
+    return ParentTimeline(
+        dispatch_idle_s=(sent.get("starved", 0.0) + sent.get("dispatch", 0.0)) / 1e9,
+        generator_s=sent.get("generator", 0.0) / 1e9,
+        pickle_s=sent.get("pickle_args", 0.0) / 1e9,
+        write_s=sent.get("transport", 0.0) / 1e9,
+        collect_wait_s=read["wait"] / 1e9,
+        read_s=read["read"] / 1e9,
+        unpickle_s=read["unpickle"] / 1e9,
+        handle_s=read["handle"] / 1e9,
+        caller_wait_s=_caller_wait_s(run, pool),
+    )
+
+
+def _collector(results: list[Result]) -> Counter[str]:
+    """The result thread's time; what was not recorded is as what was beside it."""
+    found: Counter[str] = Counter()
+    regular: Counter[str] = Counter()
+    gap, before = 0, None
+    for result in results:
+        header = max(result.waiting, result.header)
+        parts = {
+            "wait": header - result.waiting,
+            "read": max(0, result.payload - header),
+            "unpickle": max(0, result.loaded - max(header, result.payload)),
+            "handle": result.handled - result.loaded,
+        }
+        found.update(parts)
+        if before is not None and result.number - before.number > 1:
+            gap += max(0, result.waiting - before.handled)
+        if result.number > REGULAR:
+            regular.update(parts)
+        before = result
+    like = regular or Counter(found)
+    whole = sum(like.values())
+    for name, amount in like.items():
+        found[name] += round(gap * amount / whole) if whole else 0
+    return found
+
+
+def _caller_wait_s(run: Run, pool: PoolRecords) -> float:
+    """How long the main thread of the pool's process was blocked while the pool had work."""
+    pid, work = pool.facts["pid"], outstanding(pool)
+    seen = causes.count_causes(run.samples.get(pid, {}).get(pid, []), work)
+    count = sum(seen.values())
+    return measure.length(work) / 1e9 * (1 - seen["run"] / count) if count else 0.0
+
+
+# -- why tasks were blocked
+
+
+def _causes(run: Run, pool: PoolRecords) -> Counter[str]:
+    found: Counter[str] = Counter()
+    is_threads = pool.kind.startswith("Thread")
+    for worker in pool.workers:
+        pid = pool.facts["pid"] if is_threads else worker.pid
+        samples = run.samples.get(pid, {}).get(worker.pid, [])
+        found.update(causes.count_causes(samples, [(t.began, t.ended) for t in worker.tasks]))
+    return found
+
+
+def _blocked_by(seen: Counter[str], blocked_s: float) -> dict[str, float]:
+    """Blocked seconds by cause, in the proportion of the samples that saw a blocked task."""
+    blocked = {cause: count for cause, count in seen.items() if cause not in {"run", "hidden"}}
+    whole = sum(blocked.values())
+    return {cause: blocked_s * count / whole for cause, count in blocked.items()}
+
+
+def _helpers_s(tasks: list[Task], scale: float) -> float:
+    """CPU-seconds that other threads of the worker burnt while tasks ran."""
+    long = [task for task in tasks if task.cpu >= 0 and task.ended - task.began > LONG_NS]
+    return sum(max(0, task.process_cpu - task.cpu) for task in long) / 1e9 * scale
+
+
+# -- what a message costs
+
+
+def _costs(pool: PoolRecords, tasks: list[Task]) -> StepCosts | None:
+    sends = {(send.job, send.position): send for send in pool.sends}
+    counted = [
+        task for task in tasks if (task.job, task.position) in sends and task.sent > task.got
+    ]
+    if not counted or not pool.results or pool.kind.startswith("Thread"):
+        return None
+    items = [task.items for task in counted]
+    per_item = math.fsum(items)
+    return StepCosts(
+        dispatch_s=_cost([(s.items, s.pickled - s.taken) for s in pool.sends]),
+        fetch_s=_cost([(t.items, t.loaded - max(t.get, t.header)) for t in counted]),
+        reply_s=_cost([(t.items, t.sent - t.pickling) for t in counted]),
+        collect_s=_cost([(1, r.handled - max(r.waiting, r.header)) for r in pool.results]),
+        item_bytes_out=math.fsum(t.message_bytes for t in counted) / per_item,
+        item_bytes_in=math.fsum(t.result_bytes for t in counted) / per_item,
+        message_bytes=measure.quantile(sorted(float(t.message_bytes) for t in counted), 0.25),
+        send_bytes_per_s=_bytes_per_s([(s.size, s.sent - s.pickled) for s in pool.sends]),
+        reply_bytes_per_s=_bytes_per_s([(t.result_bytes, t.sent - t.got) for t in counted]),
+    )
+
+
+def _cost(pairs: list[tuple[int, int]]) -> tuple[float, float]:
+    """Fixed seconds a message and seconds an item, at the lower quartile of what was seen.
+
+    With chunks of one size the two cannot be told apart; then all counts as fixed for single
+    items, and as the items' for larger chunks.
+    """
+    sizes = sorted({items for items, _ in pairs if items})
+    if not sizes:
+        return 0.0, 0.0
+    quartiles = {}
+    for size in sizes:
+        costs = sorted(cost / 1e9 for items, cost in pairs if items == size)
+        quartiles[size] = measure.quantile(costs, 0.25)
+    low, high = sizes[0], sizes[-1]
+    if low == high:
+        return (quartiles[low], 0.0) if low == 1 else (0.0, quartiles[low] / low)
+    slope = max(0.0, (quartiles[high] - quartiles[low]) / (high - low))
+    return max(0.0, quartiles[low] - slope * low), slope
+
+
+def _bytes_per_s(pairs: list[tuple[int, int]]) -> float | None:
+    large = [(size, taken) for size, taken in pairs if size > PIPE_BYTES and taken > 0]
+    if not large:
+        return None
+    return measure.quantile(sorted(size / taken * 1e9 for size, taken in large), 0.75)

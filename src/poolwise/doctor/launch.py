@@ -1,0 +1,256 @@
+"""Runs somebody's program as it is, in an interpreter of its own, and looks at it from beside.
+
+All that is added is one folder in front of PYTHONPATH, whose `sitecustomize` attaches the observer
+to every interpreter of the program (see `boot/`), and the variable POOLWISE_DOCTOR, which says
+where records go. Input, output, exit code and signals are the program's own. What the launcher
+sees goes into `run.json` and `samples.txt` of the same directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from poolwise.doctor.sampler import Sampler, read_machine_s
+from poolwise.wire import cgroups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
+
+BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot")
+
+VARIABLE = "POOLWISE_DOCTOR"
+
+FORMAT = 1
+"""Version of `run.json` and of the directory around it."""
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
+"""How many threads native libraries start, where somebody has said so."""
+
+FORWARDED = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT")
+
+
+def launch(command: Sequence[str], directory: str) -> int:
+    """Run a command under observation until it ends.
+
+    :param command: the whole command line, `[python, script, args...]`.
+    :param directory: an empty folder for the records, which are there even if we are killed.
+    :returns: the program's exit code; negative: the signal that ended it.
+    :raises OSError: the command cannot be started.
+    """
+    before = _Before(directory, list(command))
+    process = subprocess.Popen(command, env=_environment(directory))  # noqa: S603 - the user's own
+    with _PassedOn(process.pid) as passed_on:
+        before.write(process.pid)
+        status, usage, sampler = _sample_until_end(process.pid, directory)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    before.finish(sampler, usage, process.returncode, is_interrupted=passed_on.is_interrupted)
+    return process.returncode
+
+
+def watch(pid: int, directory: str) -> None:
+    """Sample a program that runs already, until it ends or Ctrl-C.
+
+    Nothing is attached to it: only what the kernel tells from outside is seen.
+
+    :raises ProcessLookupError: there is no such process.
+    """
+    os.kill(pid, 0)
+    before = _Before(directory, _command_of(pid))
+    before.write(pid)
+    is_interrupted = False
+    with open(os.path.join(directory, "samples.txt"), "w", encoding="ascii") as output:
+        sampler = Sampler(pid, output)
+        try:
+            while os.path.exists(f"/proc/{pid}"):
+                time.sleep(sampler.sample())
+        except KeyboardInterrupt:
+            is_interrupted = True
+    before.finish(sampler, None, None, is_interrupted=is_interrupted)
+
+
+def _environment(directory: str) -> dict[str, str]:
+    users = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join([BOOT, users] if users else [BOOT])
+    return {**os.environ, "PYTHONPATH": path, VARIABLE: os.path.abspath(directory)}
+
+
+def _command_of(pid: int) -> list[str]:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().decode(errors="replace").rstrip("\0").split("\0")
+    except OSError:
+        return []
+
+
+def _sample_until_end(pid: int, directory: str) -> tuple[int, resource.struct_rusage, Sampler]:
+    with (
+        open(os.path.join(directory, "samples.txt"), "w", encoding="ascii") as output,
+        _End(pid) as end,
+    ):
+        sampler = Sampler(pid, output)
+        can_sample = os.path.isdir("/proc/self/task")
+        while not end.wait(sampler.sample() if can_sample else _POLL_S):
+            pass
+        _, status, usage = os.wait4(pid, 0)
+        return status, usage, sampler
+
+
+_POLL_S = 0.05
+
+
+class _End:
+    """Waits for the end of a child without reaping it."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._file = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
+        self._poll = select.poll()
+        if self._file >= 0:
+            self._poll.register(self._file, select.POLLIN)
+
+    def __enter__(self) -> _End:  # noqa: PYI034 - Self is newer than 3.10
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it has ended; waits for that at most so long."""
+        if self._file >= 0:
+            return bool(self._poll.poll(timeout_s * 1000))
+        time.sleep(timeout_s)
+        return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
+class _PassedOn:
+    """While the program runs, signals sent to us reach it.
+
+    Ctrl-C at a terminal reaches the program by itself; we only note it, and wait for what the
+    program makes of it.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._before: dict[int, Any] = {}
+        self.is_interrupted = False
+
+    def __enter__(self) -> _PassedOn:  # noqa: PYI034 - as above
+        names = [name for name in FORWARDED if hasattr(signal, name)]
+        self._handle("SIGINT", self._interrupt)
+        for name in names:
+            self._handle(name, self._forward)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, name: str, handler: Callable[[int, FrameType | None], None]) -> None:
+        number = signal.Signals[name]
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            self._before[number] = signal.signal(number, handler)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.is_interrupted = True
+        if not _has_terminal():
+            self._forward(number, frame)
+
+    def _forward(self, number: int, _: FrameType | None) -> None:
+        try:
+            os.kill(self._pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+class _Before:
+    """What was so before the program ran; afterwards, what has changed."""
+
+    def __init__(self, directory: str, command: list[str]) -> None:
+        self._path = os.path.join(directory, "run.json")
+        self._throttling = cgroups.throttling()
+        self._busy_s, self._steal_s = read_machine_s()
+        self._own_s = _own_cpu_s()
+        self._facts: dict[str, Any] = {
+            "format": FORMAT,
+            "command": command,
+            "platform": sys.platform,
+            "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+            "cpus_machine": os.cpu_count() or 1,
+            "quota_cpus": min((quota.cpus for quota in cgroups.quotas()), default=None),
+            "variables": {n: os.environ[n] for n in THREAD_VARIABLES if n in os.environ},
+            "began_ns": time.perf_counter_ns(),
+        }
+
+    def write(self, pid: int) -> None:
+        """Write what is known at the start, for the case that we do not live to the end."""
+        self._facts["root"] = pid
+        if hasattr(os, "sched_getaffinity"):
+            self._facts["affinity"] = len(os.sched_getaffinity(pid))
+        self._save()
+
+    def finish(
+        self,
+        sampler: Sampler,
+        usage: resource.struct_rusage | None,
+        status: int | None,
+        *,
+        is_interrupted: bool,
+    ) -> None:
+        """Write what the run came to."""
+        busy_s, steal_s = read_machine_s()
+        self._facts.update(
+            ended_ns=time.perf_counter_ns(),
+            status=status,
+            is_interrupted=is_interrupted,
+            cpu_s=usage.ru_utime + usage.ru_stime if usage else None,
+            busy_s=busy_s - self._busy_s,
+            steal_s=steal_s - self._steal_s,
+            beside_s=_own_cpu_s() - self._own_s,
+            samples=sampler.samples,
+            processes={pid: asdict(seen) for pid, seen in sampler.processes.items()},
+            throttled=self._throttled(),
+        )
+        self._save()
+
+    def _throttled(self) -> tuple[int, float] | None:
+        """Periods in which the control group was stopped, and for how many CPU-seconds."""
+        before, after = self._throttling, cgroups.throttling()
+        if before is None or after is None:
+            return None
+        periods = after.throttled_periods - before.throttled_periods
+        return periods, (after.throttled_ns - before.throttled_ns) / 1e9
+
+    def _save(self) -> None:
+        with open(self._path, "w", encoding="utf-8") as file:
+            json.dump(self._facts, file)
+
+
+def _own_cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime

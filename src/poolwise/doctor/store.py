@@ -1,0 +1,348 @@
+"""Reads the directory that an observed run left behind, of this version or an earlier one.
+
+    run.json       the launcher's view: command, times, exit code, load, processes
+    samples.txt    states and wait channels of threads, as the launcher saw them
+    PID-T.rec      slots of 24 integers that the probes of one process wrote
+    PID-T.ev       its rare events, one Python literal a line
+
+Nothing is interpreted here beyond the names of fields. A line or slot that was cut off, because a
+process was killed while it wrote, is left out.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import Any, NamedTuple
+
+from poolwise.doctor.boot._poolwise_observer import recorder
+
+_SLOT = Struct("24q")
+
+
+class UnreadableError(ValueError):
+    """The directory holds no observed run, or one of a version that is not known."""
+
+
+class Task(NamedTuple):
+    """A message as the worker process saw it. Times are nanoseconds of the shared clock.
+
+    `get`: the worker asked; `lock`: it may read; `header`: a message is there; `payload`: read;
+    `loaded`: unpickled; `began` .. `ended`: the user's function; `pickling` (begins), `wanted` and
+    `got` (the lock of the result pipe), `sent`: the result. Counters are -1 where not read.
+    """
+
+    pid: int
+    job: int
+    position: int
+    items: int
+    number: int
+    get: int
+    lock: int
+    header: int
+    payload: int
+    loaded: int
+    began: int
+    ended: int
+    pickling: int
+    wanted: int
+    got: int
+    sent: int
+    result_bytes: int
+    message_bytes: int
+    cpu: int
+    process_cpu: int
+    queued: int
+    switches: int
+    faults: int
+    process_cpu_at_end: int
+
+
+class Send(NamedTuple):
+    """A message as the thread that handed it out saw it.
+
+    `free`: through with the one before (0: that was not recorded); `taken`, `pickled`, `sent`.
+    """
+
+    pid: int
+    pool: int
+    job: int
+    position: int
+    items: int
+    number: int
+    free: int
+    taken: int
+    pickled: int
+    sent: int
+    size: int
+    cpu: int
+    submitted: int
+    site: int
+    call: int
+
+
+class Result(NamedTuple):
+    """A result as the thread that collected it saw it."""
+
+    pid: int
+    pool: int
+    job: int
+    position: int
+    items: int
+    number: int
+    waiting: int
+    header: int
+    payload: int
+    loaded: int
+    size: int
+    cpu: int
+    reading: int
+    handled: int
+
+
+class Call(NamedTuple):
+    """One call that gave work: `items` and `listing` (ns of making a list) are -1 if unknown."""
+
+    pid: int
+    pool: int
+    job: int
+    site: int
+    began: int
+    ended: int
+    items: int
+    chunksize: int
+    asked: int
+    listing: int
+
+
+class ThreadTask(NamedTuple):
+    """A task as a worker thread saw it."""
+
+    pid: int
+    pool: int
+    job: int
+    position: int
+    items: int
+    number: int
+    get: int
+    began: int
+    ended: int
+    submitted: int
+    cpu: int
+    process_cpu: int
+    queued: int
+    switches: int
+    faults: int
+    thread: int
+    site: int
+    call: int
+
+
+class Beat(NamedTuple):
+    """How many messages a probe had seen at a time, those in the dark included.
+
+    `pool` and `probe` (SEND, RESULT, THREAD) are 0 in a worker process; `thread` where it is one.
+    `opened_index` and `opened_at`: the message that a worker process began last.
+    """
+
+    pid: int
+    seen: int
+    at: int
+    pool: int
+    probe: int
+    thread: int
+    opened_index: int
+    opened_at: int
+
+
+class Life(NamedTuple):
+    """A process of multiprocessing: when it began its target, when its worker loop, and hashes.
+
+    The hashes are of the states of `random` and `numpy.random` at the first task, and after it.
+    """
+
+    pid: int
+    booted: int
+    ready: int
+    random_before: int
+    random_after: int
+    numpy_before: int
+    numpy_after: int
+
+
+class ItemTimes(NamedTuple):
+    """Durations of consecutive items of one message, `step` items each; `spans` in all."""
+
+    pid: int
+    job: int
+    position: int
+    first: int
+    step: int
+    spans: int
+    times: tuple[int, ...]
+
+
+class Sample(NamedTuple):
+    """What one thread did when the launcher looked."""
+
+    at: int
+    state: str
+    channel: str
+    cpu_ticks: int
+
+
+@dataclass
+class Run:
+    """Everything that one directory holds, by kind."""
+
+    launch: dict[str, Any]
+    events: dict[str, list[dict[str, Any]]]
+    tasks: dict[int, list[Task]] = field(default_factory=lambda: defaultdict(list))
+    sends: dict[int, list[Send]] = field(default_factory=lambda: defaultdict(list))
+    results: dict[int, list[Result]] = field(default_factory=lambda: defaultdict(list))
+    thread_tasks: dict[int, list[ThreadTask]] = field(default_factory=lambda: defaultdict(list))
+    calls: dict[int, list[Call]] = field(default_factory=lambda: defaultdict(list))
+    beats: list[Beat] = field(default_factory=list)
+    lives: dict[int, Life] = field(default_factory=dict)
+    last_gets: dict[int, tuple[int, int]] = field(default_factory=dict)
+    items: dict[tuple[int, int, int], list[ItemTimes]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    sampling_ns: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    births: dict[int, int] = field(default_factory=dict)
+    samples: dict[int, dict[int, list[Sample]]] = field(default_factory=dict)
+    slots: int = 0
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """The events of a kind, in order of time."""
+        return self.events.get(kind, [])
+
+
+def read(directory: str) -> Run:
+    """Read a record directory.
+
+    :raises UnreadableError: it holds no run, or one of a later version than this.
+    """
+    names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+    run = Run(_read_launch(directory, names), _read_events(directory, names))
+    for name in names:
+        if name.endswith(".rec"):
+            _read_slots(run, os.path.join(directory, name), int(name.partition("-")[0]))
+    run.samples = _read_samples(os.path.join(directory, "samples.txt"))
+    return run
+
+
+def _read_launch(directory: str, names: list[str]) -> dict[str, Any]:
+    if "run.json" not in names:
+        message = f"{directory} holds no observed run: there is no run.json in it"
+        raise UnreadableError(message)
+    with open(os.path.join(directory, "run.json"), encoding="utf-8") as file:
+        launch: dict[str, Any] = json.load(file)
+    if launch.get("format", 0) > 1:
+        message = f"{directory} was written by a later version of poolwise than this one"
+        raise UnreadableError(message)
+    return launch
+
+
+def _read_events(directory: str, names: list[str]) -> dict[str, list[dict[str, Any]]]:
+    events: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for name in names:
+        if name.endswith(".ev"):
+            with open(os.path.join(directory, name), encoding="ascii", errors="replace") as file:
+                for event in map(_parse, file):
+                    if event is not None:
+                        events[event["ev"]].append(event)
+    for each in events.values():
+        each.sort(key=lambda event: event["t"])
+    return dict(events)
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        event = ast.literal_eval(line)
+    except (SyntaxError, ValueError):
+        return None
+    return event if isinstance(event, dict) and "ev" in event and "t" in event else None
+
+
+def _read_slots(run: Run, path: str, pid: int) -> None:
+    with open(path, "rb") as file:
+        content = file.read()
+    whole = len(content) // recorder.SLOT_BYTES * recorder.SLOT_BYTES
+    for slot in _SLOT.iter_unpack(content[:whole]):
+        take = _TAKE.get(slot[0])
+        if take is not None:
+            take(run, pid, slot)
+            run.slots += 1
+
+
+def _take_task(run: Run, pid: int, slot: tuple[int, ...]) -> None:
+    task = Task(pid, *slot[1:])
+    if not task.sent:  # ended while it sent: what is known is that it began to pickle
+        task = task._replace(wanted=task.pickling, got=task.pickling, sent=task.pickling)
+    run.tasks[pid].append(task)
+
+
+def _take_last_get(run: Run, pid: int, slot: tuple[int, ...]) -> None:
+    run.last_gets[pid] = slot[1], slot[2]
+
+
+def _take_items(run: Run, pid: int, slot: tuple[int, ...]) -> None:
+    times = tuple(time for time in slot[7:] if time >= 0)
+    found = ItemTimes(pid, slot[1], slot[2], slot[3], slot[4], slot[5], times)
+    run.items[pid, slot[1], slot[2]].append(found)
+
+
+def _take_life(run: Run, pid: int, slot: tuple[int, ...]) -> None:
+    run.lives[pid] = Life(pid, *slot[1:7])
+
+
+def _take_cost(run: Run, pid: int, slot: tuple[int, ...]) -> None:
+    del pid
+    run.sampling_ns[slot[1]] += slot[2]
+
+
+def _take_header(run: Run, pid: int, slot: tuple[int, ...]) -> None:
+    run.births[pid] = slot[4]
+
+
+_TAKE = {
+    recorder.TASK: _take_task,
+    recorder.SEND: lambda run, pid, slot: run.sends[slot[1]].append(Send(pid, *slot[1:15])),
+    recorder.RESULT: lambda run, pid, slot: run.results[slot[1]].append(Result(pid, *slot[1:14])),
+    recorder.THREAD: lambda run, pid, slot: run.thread_tasks[slot[1]].append(
+        ThreadTask(pid, *slot[1:18])
+    ),
+    recorder.CALL: lambda run, pid, slot: run.calls[slot[1]].append(Call(pid, *slot[1:10])),
+    recorder.LAST_GET: _take_last_get,
+    recorder.BEAT: lambda run, pid, slot: run.beats.append(Beat(pid, *slot[1:8])),
+    recorder.ITEMS: _take_items,
+    recorder.LIFE: _take_life,
+    recorder.COST: _take_cost,
+    recorder.HEADER: _take_header,
+}
+
+
+def _read_samples(path: str) -> dict[int, dict[int, list[Sample]]]:
+    """By process and thread, in order of time."""
+    found: dict[int, dict[int, list[Sample]]] = {}
+    for words in _lines(path):
+        try:
+            at, pid, thread, state, channel, ticks = words
+            sample = Sample(int(at), state, channel, int(ticks))
+            found.setdefault(int(pid), {}).setdefault(int(thread), []).append(sample)
+        except ValueError:
+            continue
+    return found
+
+
+def _lines(path: str) -> Iterator[list[str]]:
+    if os.path.exists(path):
+        with open(path, encoding="ascii", errors="replace") as file:
+            for line in file:
+                yield line.split()
