@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from poolwise.doctor.measure import Span
+    from poolwise.doctor.sums import Span
     from poolwise.doctor.store import Run, Sample
 
 CAUSES = (

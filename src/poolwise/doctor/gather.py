@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from poolwise.doctor import causes, gather_pool, measure
+from poolwise.doctor import causes, gather_pool, sums
 from poolwise.doctor.account import account
 from poolwise.doctor.features import (
     CpuAccount,
@@ -64,8 +64,8 @@ def gather_program(run: Run, records: list[PoolRecords]) -> Program:
     """The run as a whole."""
     launch = run.launch
     wall_s = (end_ns(run) - launch["began_ns"]) / 1e9
-    busy = measure.unite(span for pool in records for span in gather_pool.outstanding(pool))
-    parallel_s = measure.length(busy) / 1e9
+    busy = sums.unite(span for pool in records for span in gather_pool.outstanding(pool))
+    parallel_s = sums.length(busy) / 1e9
     root = [event for event in run.of("interpreter") if event["pid"] == launch.get("root")]
     throttled = launch.get("throttled")
     processes = launch.get("processes", {})

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from poolwise.doctor import causes, measure, sites
+from poolwise.doctor import causes, sums, sites
 from poolwise.doctor.account import REGULAR, PoolAccount, chain, dispatcher, pop_factors
 from poolwise.doctor.features import (
     Death,
@@ -19,7 +19,7 @@ from poolwise.doctor.features import (
 )
 
 if TYPE_CHECKING:
-    from poolwise.doctor.measure import Span
+    from poolwise.doctor.sums import Span
     from poolwise.doctor.pools import PoolRecords, WorkerRecords
     from poolwise.doctor.store import Result, Run, Task
 
@@ -32,71 +32,110 @@ LONG_NS = 1_000_000
 
 def gather_pool(run: Run, pool: PoolRecords, found: PoolAccount) -> Pool:
     """Everything that is known of one pool."""
-    began, region = run.launch["began_ns"], pool.ended - pool.began
     tasks = [task for worker in pool.workers for task in worker.tasks]
     messages = sites.Messages(pool.sends, tasks, _scale(pool, tasks))
-    items = sites.order_items(run, pool, tasks)
-    work = outstanding(pool)
-    spans = _spans(pool)
-    open_spans = measure.levels(spans)
-    seen = _causes(run, pool)
-    states = {state: amount / 1e9 for state, amount in found.states.items()}
-    running = measure.levels([(task.began, task.ended) for task in tasks])
-    ran_ns = sum(running.values())
-    bytes_out = _bytes(pool.sends, pool.sent_count)
     gathered = sites.gather_sites(run, pool, found.sites, messages)
-    facts = pool.facts
-    root = run.launch.get("processes", {}).get(str(facts["pid"]), {})
     return Pool(
-        id=pool.id,
-        kind=pool.kind,
-        place=sites.place(facts.get("place")),
-        pid=facts["pid"],
-        method=facts["method"],
-        slots=pool.slots,
-        slots_asked=facts["asked"],
-        max_tasks_per_child=facts["max_tasks"],
-        initializer=facts["initializer"],
-        created_s=(facts["began"] - began) / 1e9,
-        region_s=region / 1e9,
-        active_s=measure.length(work) / 1e9,
-        creation_s=_creation_s(pool),
-        teardown_s=_teardown_s(pool),
-        account=states,
-        identity=found.identity,
-        chain=chain(found.states),
-        pop=pop_factors(found, pool.slots, region),
-        messages=_count(pool),
+        **_identify(run, pool),
+        **_time(pool, found),
+        **_volume(pool, tasks),
+        **_durations(run, pool, tasks),
+        **_concurrency(pool, tasks),
+        **_blocking(run, pool, found),
         items=sum(site.items for site in gathered),
-        recorded=len(tasks),
-        bytes_out=bytes_out,
-        bytes_in=_bytes(pool.results, pool.result_count),
         sites=gathered,
+        leaves=sorted((leaf for s in gathered for leaf in s.leaves), key=lambda x: -x.size_bytes),
         workers=[_worker(run, worker, found.workers[worker.pid]) for worker in pool.workers],
         startup=_startup(pool),
         deaths=_deaths(run, pool),
         parent=_parent(run, pool),
         costs=_costs(pool, tasks),
-        item_times=items.distribution(),
-        message_times=measure.distribute([task.ended - task.began for task in tasks]),
-        queue_wait=sites.queue_waits(pool, tasks),
-        blocked_by=_blocked_by(seen, states["run_blocked"]),
-        samples=sum(seen.values()),
-        helper_cpu_s=0.0 if pool.kind.startswith("Thread") else _helpers_s(tasks, messages.scale),
-        cores_used=_rate(tasks, ran_ns, "cpu"),
-        demand_cpus=_rate(tasks, ran_ns, "cpu", "queued"),
-        mean_running=measure.mean_level(running),
-        max_outstanding=max(open_spans, default=0),
-        mean_outstanding=measure.mean_level(open_spans),
-        bursts=len(work),
-        leaves=sorted((leaf for s in gathered for leaf in s.leaves), key=lambda x: -x.size_bytes),
+        helper_cpu_s=_helpers_s(pool, tasks, messages.scale),
         random_streams=_streams(run, pool),
-        switches_voluntary=sum(task.switches >> 32 for task in tasks if task.switches >= 0),
-        switches_forced=sum(task.switches & 0xFFFFFFFF for task in tasks if task.switches >= 0),
-        minor_faults=sum(task.faults for task in tasks if task.faults >= 0),
-        parent_threads=facts.get("threads"),
-        parent_rss_bytes=root.get("rss_bytes"),
     )
+
+
+def _identify(run: Run, pool: PoolRecords) -> dict[str, Any]:
+    """What pool it is, whose, and how it was asked for."""
+    facts = pool.facts
+    parent = run.launch.get("processes", {}).get(str(facts["pid"]), {})
+    return {
+        "id": pool.id,
+        "kind": pool.kind,
+        "place": sites.place(facts.get("place")),
+        "pid": facts["pid"],
+        "method": facts["method"],
+        "slots": pool.slots,
+        "slots_asked": facts["asked"],
+        "max_tasks_per_child": facts["max_tasks"],
+        "initializer": facts["initializer"],
+        "parent_threads": facts.get("threads"),
+        "parent_rss_bytes": parent.get("rss_bytes"),
+    }
+
+
+def _time(pool: PoolRecords, found: PoolAccount) -> dict[str, Any]:
+    """When it lived, and where its worker-seconds went."""
+    region = pool.ended - pool.began
+    return {
+        "created_s": (pool.facts["began"] - pool.run_began) / 1e9,
+        "region_s": region / 1e9,
+        "creation_s": _creation_s(pool),
+        "teardown_s": _teardown_s(pool),
+        "account": {state: amount / 1e9 for state, amount in found.states.items()},
+        "identity": found.identity,
+        "chain": chain(found.states),
+        "pop": pop_factors(found, pool.slots, region),
+    }
+
+
+def _volume(pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]:
+    """How much went through it."""
+    counted = [task for task in tasks if task.switches >= 0]
+    return {
+        "messages": _count(pool),
+        "recorded": len(tasks),
+        "bytes_out": _bytes(pool.sends, pool.sent_count),
+        "bytes_in": _bytes(pool.results, pool.result_count),
+        "switches_voluntary": sum(task.switches >> 32 for task in counted),
+        "switches_forced": sum(task.switches & 0xFFFFFFFF for task in counted),
+        "minor_faults": sum(task.faults for task in counted),
+    }
+
+
+def _durations(run: Run, pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]:
+    """How long items and messages took, and waited."""
+    return {
+        "item_times": sites.order_items(run, pool, tasks).distribution(),
+        "message_times": sums.distribute([task.ended - task.began for task in tasks]),
+        "queue_wait": sites.queue_waits(pool, tasks),
+    }
+
+
+def _concurrency(pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]:
+    """How much went on at a time."""
+    work = outstanding(pool)
+    waiting = sums.levels(_spans(pool))
+    running = sums.levels([(task.began, task.ended) for task in tasks])
+    ran_ns = sum(running.values())
+    return {
+        "active_s": sums.length(work) / 1e9,
+        "bursts": len(work),
+        "max_outstanding": max(waiting, default=0),
+        "mean_outstanding": sums.mean_level(waiting),
+        "mean_running": sums.mean_level(running),
+        "cores_used": _rate(tasks, ran_ns, "cpu"),
+        "demand_cpus": _rate(tasks, ran_ns, "cpu", "queued"),
+    }
+
+
+def _blocking(run: Run, pool: PoolRecords, found: PoolAccount) -> dict[str, Any]:
+    """What tasks were blocked on."""
+    seen = _causes(run, pool)
+    return {
+        "blocked_by": _blocked_by(seen, found.states["run_blocked"] / 1e9),
+        "samples": sum(seen.values()),
+    }
 
 
 def _count(pool: PoolRecords) -> int:
@@ -145,7 +184,7 @@ def outstanding(pool: PoolRecords) -> list[Span]:
                 found.append((task.get, after.sent))
         if worker.dark_until and worker.tasks:
             found.append((worker.tasks[-1].sent, worker.dark_until))
-    return measure.unite(found)
+    return sums.unite(found)
 
 
 def _rate(tasks: list[Task], ran_ns: int, *counters: str) -> float:
@@ -169,7 +208,7 @@ def _creation_s(pool: PoolRecords) -> float:
 def _teardown_s(pool: PoolRecords) -> float:
     """Ending the pool, without waiting for work that was still under way."""
     spans = [(max(end["began"], pool.ended), end["ended"]) for end in pool.ends]
-    return measure.length(measure.unite(spans)) / 1e9
+    return sums.length(sums.unite(spans)) / 1e9
 
 
 def _startup(pool: PoolRecords) -> Startup:
@@ -302,7 +341,7 @@ def _caller_wait_s(run: Run, pool: PoolRecords) -> float:
     pid, work = pool.facts["pid"], outstanding(pool)
     seen = causes.count_causes(run.samples.get(pid, {}).get(pid, []), work)
     count = sum(seen.values())
-    return measure.length(work) / 1e9 * (1 - seen["run"] / count) if count else 0.0
+    return sums.length(work) / 1e9 * (1 - seen["run"] / count) if count else 0.0
 
 
 # -- why tasks were blocked
@@ -325,8 +364,10 @@ def _blocked_by(seen: Counter[str], blocked_s: float) -> dict[str, float]:
     return {cause: blocked_s * count / whole for cause, count in blocked.items()}
 
 
-def _helpers_s(tasks: list[Task], scale: float) -> float:
-    """CPU-seconds that other threads of the worker burnt while tasks ran."""
+def _helpers_s(pool: PoolRecords, tasks: list[Task], scale: float) -> float:
+    """CPU-seconds that other threads of the worker process burnt while tasks ran."""
+    if pool.kind.startswith("Thread"):
+        return 0.0
     long = [task for task in tasks if task.cpu >= 0 and task.ended - task.began > LONG_NS]
     return sum(max(0, task.process_cpu - task.cpu) for task in long) / 1e9 * scale
 
@@ -350,7 +391,7 @@ def _costs(pool: PoolRecords, tasks: list[Task]) -> StepCosts | None:
         collect_s=_cost([(1, r.handled - max(r.waiting, r.header)) for r in pool.results]),
         item_bytes_out=math.fsum(t.message_bytes for t in counted) / per_item,
         item_bytes_in=math.fsum(t.result_bytes for t in counted) / per_item,
-        message_bytes=measure.quantile(sorted(float(t.message_bytes) for t in counted), 0.25),
+        message_bytes=sums.quantile(sorted(float(t.message_bytes) for t in counted), 0.25),
         send_bytes_per_s=_bytes_per_s([(s.size, s.sent - s.pickled) for s in pool.sends]),
         reply_bytes_per_s=_bytes_per_s([(t.result_bytes, t.sent - t.got) for t in counted]),
     )
@@ -368,7 +409,7 @@ def _cost(pairs: list[tuple[int, int]]) -> tuple[float, float]:
     quartiles = {}
     for size in sizes:
         costs = sorted(cost / 1e9 for items, cost in pairs if items == size)
-        quartiles[size] = measure.quantile(costs, 0.25)
+        quartiles[size] = sums.quantile(costs, 0.25)
     low, high = sizes[0], sizes[-1]
     if low == high:
         return (quartiles[low], 0.0) if low == 1 else (0.0, quartiles[low] / low)
@@ -380,4 +421,4 @@ def _bytes_per_s(pairs: list[tuple[int, int]]) -> float | None:
     large = [(size, taken) for size, taken in pairs if size > PIPE_BYTES and taken > 0]
     if not large:
         return None
-    return measure.quantile(sorted(size / taken * 1e9 for size, taken in large), 0.75)
+    return sums.quantile(sorted(size / taken * 1e9 for size, taken in large), 0.75)

@@ -46,6 +46,7 @@ class PoolRecords:
     """All that was recorded of one pool."""
 
     facts: dict[str, Any]
+    run_began: int
     began: int
     ended: int
     sends: list[Send]
@@ -112,6 +113,7 @@ def _assemble_one(run: Run, facts: dict[str, Any], starts: list[dict[str, Any]])
     counts = max((tuple(event["counts"]) for event in ends), default=()) or (0, 0)
     pool = PoolRecords(
         facts=facts,
+        run_began=run.launch["began_ns"],
         began=facts["began"],
         ended=0,
         sends=sends,

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from poolwise.doctor import measure
+from poolwise.doctor import sums
 from poolwise.doctor.features import Distribution, Leaf, Place, Site
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Items:
 
     def distribution(self) -> Distribution | None:
         """The times as a distribution in seconds."""
-        return measure.distribute(self.times, self.index_of_max)
+        return sums.distribute(self.times, self.index_of_max)
 
 
 def gather_sites(
@@ -88,7 +88,7 @@ def _gather_one(
     count = messages.count
     total_items = count_items(calls, messages)
     sent = messages.total([send.size for send in messages.sends])
-    series = measure.shorten([time / 1e9 for time in items.times])
+    series = sums.shorten([time / 1e9 for time in items.times])
     began, ended = run.launch["began_ns"], messages.tasks[-1].sent if messages.tasks else 0
     asked = next((call.asked for call in calls if call.asked >= 0), None)
     listings = [call.listing for call in calls if call.listing >= 0]
@@ -115,7 +115,7 @@ def _gather_one(
         last_s=(max(first, ended) - began) / 1e9,
         account={state: amount / 1e9 for state, amount in states.items()},
         item_times=items.distribution(),
-        message_times=measure.distribute([task.ended - task.began for task in messages.tasks]),
+        message_times=sums.distribute([task.ended - task.began for task in messages.tasks]),
         queue_wait=queue_waits(pool, messages.tasks),
         leaves=gather_leaves(run, pool, number, sent, count),
         series_s=series,
@@ -145,7 +145,7 @@ def queue_waits(pool: PoolRecords, tasks: list[Task]) -> Distribution | None:
         send = pool.send_of.get((task.job, task.position))
         if send is not None:
             waits.append(max(0, task.header - send.sent))
-    return measure.distribute(waits)
+    return sums.distribute(waits)
 
 
 def order_items(run: Run, pool: PoolRecords, tasks: list[Task]) -> Items:
