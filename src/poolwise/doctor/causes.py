@@ -7,8 +7,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from poolwise.doctor.sums import Span
     from poolwise.doctor.store import Run, Sample
+    from poolwise.doctor.sums import Span
 
 CAUSES = (
     ("sleep", ("nanosleep",)),

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from poolwise.doctor import causes, sums, sites
+from poolwise.doctor import causes, sites, sums
 from poolwise.doctor.account import REGULAR, PoolAccount, chain, dispatcher, pop_factors
 from poolwise.doctor.features import (
     Death,
@@ -19,9 +19,9 @@ from poolwise.doctor.features import (
 )
 
 if TYPE_CHECKING:
-    from poolwise.doctor.sums import Span
     from poolwise.doctor.pools import PoolRecords, WorkerRecords
     from poolwise.doctor.store import Result, Run, Task
+    from poolwise.doctor.sums import Span
 
 PIPE_BYTES = 65_536
 """What a pipe holds; a larger message needs its reader to be there."""
