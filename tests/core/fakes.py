@@ -55,6 +55,10 @@ class FakeBackend:
         ]
         self.put(c.ChunkDone(self._lane_of[chunk.id], chunk.id, c.Outcome(0, values, run_ns=1000)))
 
+    def lane_of(self, chunk):
+        """The lane that the chunk was sent to."""
+        return self._lane_of[chunk.id]
+
     def put(self, event):
         """Something has happened; may be called from any thread."""
         self.events.append(event)

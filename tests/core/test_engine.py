@@ -209,6 +209,15 @@ def test_what_strikes_the_bookkeeping_fails_everything_and_is_said(fakes):
     assert engine.is_closed
 
 
+def test_what_strikes_the_helper_is_told_to_those_who_left_a_callback(fakes):
+    engine, backend = fakes(on_send=lambda _: None)
+    told = threading.Event()
+    ends = post(engine, [1], news=[told.set])
+    backend.put("no event")
+    assert told.wait(LONG_S)
+    assert isinstance(ends.error, errors.PoolInterrupted)
+
+
 def test_an_abandoned_engine_finishes_what_was_begun_and_gives_all_back(fakes):
     engine, backend = fakes()
     told = threading.Event()
