@@ -65,6 +65,7 @@ class Worker:
         self._waiter = waiting.Waiter(self._poll)
         self._inbox: deque[frames.Frame] = deque()
         self._reading = threading.Lock()
+        self._is_waiting = False
         self._writing = threading.Lock()
         self._functions: dict[int, bytes | Callable[..., Any]] = {0: codec.call}
         self._kept: deque[tuple[int, int, list[Any]]] = deque(maxlen=2)
@@ -105,20 +106,29 @@ class Worker:
     # -- receiving
 
     def _receive(self) -> frames.Frame:
+        with self._reading:
+            if self._inbox:
+                return self._inbox.popleft()
+            self._is_waiting = True
         while not self._inbox:
             self._waiter.wait()
-            with self._reading:
-                self._inbox.extend(self._reader.read())
+            self._inbox.extend(self._reader.read())
+        self._is_waiting = False
         return self._inbox.popleft()
 
     def _has_give_back(self) -> bool:
-        """Read what has come, without blocking, while a chunk runs (in the watch thread)."""
+        """Read what has come, without blocking, while a chunk runs (in the watch thread).
+
+        Not while the main thread waits: it would sleep on for what was taken from under it.
+        """
         with self._reading:
+            if self._is_waiting:
+                return False
             while self._poll.poll(0):
                 self._inbox.extend(self._reader.read())
-        if not any(kind == codec.GIVE_BACK for kind, _ in self._inbox):
-            return False
-        self._return_queued()
+            if not any(kind == codec.GIVE_BACK for kind, _ in self._inbox):
+                return False
+            self._return_queued()
         return True
 
     def _return_queued(self) -> None:
