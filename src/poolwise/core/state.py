@@ -375,7 +375,7 @@ class State:
     # -- assigning
 
     def _feed_idle(self) -> None:
-        for lane in list(self._idle.values()):
+        for lane in reversed(list(self._idle.values())):  # the last used first: it is still awake
             if not self._send_next(lane):
                 return
 
