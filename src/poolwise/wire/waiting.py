@@ -47,12 +47,13 @@ class Waiter:
             self._rests_left -= 1
             return []
         poll, clock = self._poll, time.perf_counter_ns
-        until_ns = clock() + _LOOK_NS
-        while clock() < until_ns:
+        ready, until_ns = [], clock() + _LOOK_NS
+        while not ready and clock() < until_ns:
             _yield_cpu()
-            if ready := poll(0):
-                self._rests = 0
-                return ready
-        self._rests = min(2 * self._rests + 1, _RAREST)
-        self._rests_left = self._rests
-        return []
+            ready = poll(0)
+        if clock() < until_ns:
+            self._rests = 0
+        else:  # nothing came, or somebody else had the CPU for a time slice: better to be woken
+            self._rests = min(2 * self._rests + 1, _RAREST)
+            self._rests_left = self._rests
+        return ready
