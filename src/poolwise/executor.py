@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from poolwise import errors
@@ -287,55 +288,61 @@ class _Reading(Generic[T]):
 
     def results(self, until: float | None) -> Iterator[T]:
         """The values in order; stops the rest when it is closed before the end."""
+        stream, ready = self._stream, self._stream.ready
         try:
-            while True:
-                try:
-                    value = self._next(until)
-                except IndexError:
-                    return
-                if type(value) is Raised:
-                    raise value.error
-                yield value  # type: ignore[misc]
-                del value
+            while self._wait_for_news(until):
+                for _ in range((len(ready) + 1) // 2):  # then the input wants to be read on
+                    value = ready.popleft()
+                    stream.count_read += 1
+                    if type(value) is Raised:
+                        raise value.error
+                    yield value  # type: ignore[misc]
+                    del value
         finally:
             self.drop()
 
-    def _next(self, until: float | None) -> T | Raised:
+    def _wait_for_news(self, until: float | None) -> bool:
+        """Read the input on, then wait for a value; False when none will come."""
         stream = self._stream
         if self._unread is not None:
             self.read_on()
-        if not stream.has_news():
+        elif stream.count_read >= stream.tell_at:
+            stream.told()
+            self._engine.nudge_if_idle()
+        if not stream.ready:
             left_s = None if until is None else max(0.0, until - time.monotonic())
             if not self._engine.wait(stream.has_news, left_s):
                 raise FutureTimeoutError
-        value = stream.read()
-        if stream.is_short:
-            self._engine.nudge_if_idle()
-        return value
+        return bool(stream.ready)
 
     def read_on(self) -> None:
         """Read the input as far as there is room, in this thread; not long if results wait."""
         stream, until = self._stream, time.monotonic() + _READ_S
-        while self._unread is not None and self._taken - stream.count_read < self._window():
-            self._read_one()
+        size = 1
+        while self._unread is not None and (room := self._room()) > 0:
+            self._read(min(size, room))
+            size *= 2
             if stream.ready and time.monotonic() > until:
                 break
         self._engine.nudge_if_idle()
 
-    def _window(self) -> int:
-        return self._stream.window(self._job)
+    def _room(self) -> int:
+        return self._stream.room_in_input(self._job, self._taken)
 
-    def _read_one(self) -> None:
+    def _read(self, size: int) -> None:
         source: Any = self._job.source
         try:
-            source.items.append(next(self._unread))  # type: ignore[arg-type]
-            self._taken += 1
-        except StopIteration:
-            self._end_input(None)
+            for item in islice(self._unread, size):  # type: ignore[arg-type]
+                source.items.append(item)
+                self._taken += 1
+                size -= 1
         except BaseException as error:
             self._end_input(error)
             if not isinstance(error, Exception):
                 raise
+        else:
+            if size:
+                self._end_input(None)
 
     def _end_input(self, error: BaseException | None) -> None:
         self._unread = None
@@ -347,9 +354,8 @@ class _Reading(Generic[T]):
         """Read all that is left of the input, wanted or not."""
         self._stream.lift()
         while self._unread is not None:
-            self._read_one()
-            if not self._taken % _READS_PER_LOOK:
-                self._engine.nudge_if_idle()
+            self._read(_READS_PER_LOOK)
+            self._engine.nudge_if_idle()
 
     def drop(self) -> None:
         """Nobody reads on: begin nothing more."""

@@ -56,9 +56,6 @@ _MAP_PROMPT_NS = 50_000_000
 _READ_AHEAD_S = 0.005
 """An input without a length is listed first if that takes no longer than this."""
 
-_MIN_LIMIT = 1024
-"""Items of an input that may lie ready, read but not sent, whatever their cost."""
-
 
 class Pool:
     """A pool of worker processes with the interface of :class:`multiprocessing.pool.Pool`.
@@ -439,8 +436,7 @@ class Pool:
             is_ordered=is_ordered, buffer_size=checked_buffersize(buffersize)
         )
         is_listed = isinstance(iterable, (list, tuple, range))
-        source: Listed | Fed
-        source = Listed(iterable) if is_listed else Fed(buffersize or _MIN_LIMIT)  # type: ignore[arg-type]
+        source: Listed | Fed = Listed(iterable) if is_listed else Fed()  # type: ignore[arg-type]
         job = self._job(
             Function(func),
             mode,
@@ -452,7 +448,7 @@ class Pool:
         )
         self._engine.post(JobPosted(job))
         if isinstance(source, Fed):
-            _feed_in_thread(source, iterable, self._engine)
+            _Feeder(source, iterable, job, stream, self._engine).start()
         results = ResultIterator(self, job, stream)
         self._streams.add(results)
         return results
@@ -648,23 +644,35 @@ class ResultIterator(Iterator[T]):
         :raises StopIteration: there are no more.
         :raises Exception: what this item raised; later items can still be read.
         """
-        stream, self._is_begun = self._stream, True
-        if not stream.has_news() and not self._pool._engine.wait(stream.has_news, timeout):  # noqa: SLF001
-            raise multiprocessing.TimeoutError
+        stream = self._stream
+        if not stream.ready:
+            self._wait_for_news(timeout)
         try:
-            value = stream.read()
+            value = stream.ready.popleft()
         except IndexError:
             raise StopIteration from None
-        if stream.is_short:
-            self._pool._engine.nudge_if_idle()  # noqa: SLF001 - there is room again
+        stream.count_read += 1
+        if stream.count_read >= stream.tell_at:
+            self._tell_of_room()
         if type(value) is Raised:
             raise value.error
         return value  # type: ignore[return-value]
 
+    def _wait_for_news(self, timeout: float | None) -> None:
+        self._is_begun = True
+        if not self._pool._engine.wait(self._stream.has_news, timeout):  # noqa: SLF001
+            raise multiprocessing.TimeoutError
+
+    def _tell_of_room(self) -> None:
+        self._stream.told()
+        if isinstance(self._job.source, Fed):
+            self._job.source.ring()
+        self._pool._engine.nudge_if_idle()  # noqa: SLF001 - the pool's other half
+
     def lift(self) -> None:
         """Somebody waits for the end of everything: read on, whether results are read or not."""
         self._stream.lift()
-        self._pool._engine.nudge()  # noqa: SLF001
+        self._tell_of_room()
 
     def close(self) -> None:
         """Stop: the input is read no further, and what has not begun is not run."""
@@ -688,18 +696,32 @@ def _end_source(job: Job) -> None:
         job.source.items.clear()
 
 
-def _feed_in_thread(source: Fed, items: Iterable[Any], engine: Engine) -> None:
-    """Read the input in a thread of its own, as the standard pool does."""
-    threading.Thread(
-        target=_feed_quietly, args=(source, items, engine.nudge), name="poolwise-input", daemon=True
-    ).start()
+class _Feeder:
+    """Reads an input in a thread of its own, as the standard pool does: it may block."""
 
+    def __init__(
+        self, source: Fed, items: Iterable[Any], job: Job, stream: Stream[Any], engine: Engine
+    ) -> None:
+        self._source = source
+        self._items = items
+        self._job = job
+        self._stream = stream
+        self._engine = engine
 
-def _feed_quietly(source: Fed, items: Iterable[Any], wake: Callable[[], None]) -> None:
-    try:
-        feed(source, items, wake)
-    except BaseException:  # noqa: S110 - the source has it, and raises it to the reader
-        pass
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="poolwise-input", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            feed(self._source, self._items, self._engine.nudge, self._wait_for_room)
+        except BaseException:  # noqa: S110 - the source has it, and raises it to the reader
+            pass
+
+    def _wait_for_room(self) -> int:
+        return self._source.wait_for_room(self._room)
+
+    def _room(self) -> int:
+        return self._stream.room_in_input(self._job, self._source.count_fed)
 
 
 def _list_ahead(items: Iterable[Any]) -> tuple[Sequence[Any], Iterator[Any] | None]:

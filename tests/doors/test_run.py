@@ -281,8 +281,11 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_pools_of_a_program_do_their_work(tmp_path, method):
     script = write(tmp_path / "script.py", AT_WORK)
-    seen = assert_same(script, method)
-    assert (seen.code, seen.err) == (5, "")
+    plain, ours = run_python(script, method), run_python(*WITH_US, script, method)
+    # What the standard pools print on stderr is theirs: on a busy machine their resource tracker
+    # now and then warns of a semaphore.
+    assert (ours.code, ours.out, ours.err) == (plain.code, plain.out, "")
+    assert ours.code == 5
 
 
 OWN_SUBCLASS = """

@@ -265,6 +265,7 @@ class Processes:
         except Exception as error:
             self._events.append(c.ChunkRefused(lane.id, chunk.id, error))
             return
+        chunk.sent_bytes = parcel.size_of(packed) if packed[1] else len(packed[0])
         lane.mail.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed)
 
     def _write_more(self, lane: _Lane) -> None:

@@ -5,10 +5,11 @@ Hands out the next items as chunks; its sink is where the story of each item end
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from poolwise.core.batching import ChunkSizer
@@ -21,6 +22,10 @@ MAP, STARMAP, CALLS = range(3)
 
 _chunk_ids = count(1)
 _function_ids = count(1)
+
+
+def _no_limit() -> int:
+    return sys.maxsize
 
 
 class Function:
@@ -49,10 +54,11 @@ class Chunk:
     """Items of one job that travel together.
 
     ``start`` is the position of the first in the job, ``done`` how many have been answered for,
-    ``attempt`` how often they have cost a lane, ``is_alone`` that they must travel one by one.
+    ``attempt`` how often they have cost a lane, ``is_alone`` that they must travel one by one;
+    ``sent_bytes``, what they weighed on the way, is the back end's to fill.
     """
 
-    __slots__ = ("attempt", "done", "id", "is_alone", "items", "job", "start")
+    __slots__ = ("attempt", "done", "id", "is_alone", "items", "job", "sent_bytes", "start")
 
     def __init__(
         self,
@@ -70,6 +76,7 @@ class Chunk:
         self.attempt = attempt
         self.is_alone = is_alone
         self.done = 0
+        self.sent_bytes = 0
 
     def __repr__(self) -> str:
         return (
@@ -137,17 +144,14 @@ class Listed:
 
 
 class Fed:
-    """Items that somebody else puts in, now and later: a queue with an end.
+    """Items that somebody else puts in, now and later: a queue with an end."""
 
-    :param limit: how many may lie here; the feeder waits beyond that (None: no limit).
-    """
-
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self) -> None:
         self.items: deque[Any] = deque()
-        self.limit = limit
         self.error: BaseException | None = None
         self.is_ended = False
-        self._room = threading.Event()
+        self.count_fed = 0
+        self._bell = threading.Event()
 
     @property
     def remaining(self) -> int | None:
@@ -163,24 +167,26 @@ class Fed:
 
     def take(self, size: int) -> Sequence[Any]:
         items = self.items
-        taken = [items.popleft() for _ in range(min(size, len(items)))]
-        if taken:
-            self._room.set()
-        return taken
+        return [items.popleft() for _ in range(min(size, len(items)))]
 
     def end(self, error: BaseException | None = None) -> None:
         """No more will come (because the input raised ``error``)."""
         self.error = error
         self.is_ended = True
-        self._room.set()
+        self._bell.set()
 
-    def wait_for_room(self) -> bool:
-        """Wait until something may be put in; False when nothing is wanted any more."""
-        while not self.is_ended and self.limit is not None and len(self.items) >= self.limit:
-            self._room.clear()
-            if len(self.items) >= self.limit and not self.is_ended:
-                self._room.wait()
-        return not self.is_ended
+    def ring(self) -> None:
+        """There may be room: end a :meth:`wait_for_room`."""
+        self._bell.set()
+
+    def wait_for_room(self, room: Callable[[], int]) -> int:
+        """Wait until items may be put in: how many; 0 when nothing is wanted any more."""
+        while not self.is_ended:
+            self._bell.clear()
+            if (size := room()) > 0:
+                return size
+            self._bell.wait()
+        return 0
 
 
 class Task(Protocol):
@@ -350,24 +356,32 @@ class Job:
         return 1 if self.unit is None else -(-len(chunk.items) // self.unit)
 
 
-def feed(source: Fed, items: Iterable[Any], wake: Callable[[], None]) -> None:
+def feed(
+    source: Fed, items: Iterable[Any], wake: Callable[[], None], room: Callable[[], int] = _no_limit
+) -> None:
     """Put every item in as there is room; ``wake`` is called when one arrives where none was.
 
     What the input raises ends the source; what is no Exception is raised here as well.
+
+    :param room: waits until items may be read and says how many; 0 when no more are wanted.
     """
+    iterator, waiting = iter(items), source.items
     try:
-        for item in items:
-            if not source.wait_for_room():
+        while size := room():
+            before = source.count_fed
+            for source.count_fed, item in enumerate(islice(iterator, size), before + 1):
+                waiting.append(item)
+                if len(waiting) == 1:
+                    wake()
+                if source.is_ended:
+                    return
+            if source.count_fed < before + size:
+                source.end()
                 return
-            source.items.append(item)
-            if len(source.items) == 1:
-                wake()
     except BaseException as error:
         source.end(error)
         if not isinstance(error, Exception):
             raise
-    else:
-        source.end()
     finally:
         wake()
 

@@ -196,7 +196,8 @@ class State:
         if size := len(outcome.values):
             self.counts["tasks"] += size
             chunk.done += size
-            chunk.job.sizer.observe(size, outcome.run_ns, nbytes=outcome.nbytes)
+            nbytes, chunk.sent_bytes = outcome.nbytes + chunk.sent_bytes, 0
+            chunk.job.sizer.observe(size, outcome.run_ns, nbytes=nbytes)
         if outcome.is_last:
             lane.chunks.remove(chunk)
             lane.is_asked = False

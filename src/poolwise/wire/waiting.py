@@ -47,7 +47,8 @@ class Waiter:
             self._rests_left -= 1
             return []
         poll, clock = self._poll, time.perf_counter_ns
-        ready, until_ns = [], clock() + _LOOK_NS
+        ready: list[tuple[int, int]] = []
+        until_ns = clock() + _LOOK_NS
         while not ready and clock() < until_ns:
             _yield_cpu()
             ready = poll(0)
