@@ -376,7 +376,10 @@ class State:
     # -- assigning
 
     def _feed_idle(self) -> None:
-        for lane in reversed(list(self._idle.values())):  # the last used first: it is still awake
+        idle = list(self._idle.values())
+        if len(idle) == len(self.lanes) and sum(job.waiting for job in self.jobs) == 1:
+            idle.reverse()  # one call at a time: the lane used last is still awake
+        for lane in idle:
             if not self._send_next(lane):
                 return
 
