@@ -70,24 +70,33 @@ def test_feeding_wakes_when_an_item_arrives_where_none_was():
 
 
 def test_feeding_waits_for_room_and_goes_on_when_items_are_taken():
-    source, taken = Fed(limit=2), []
-    feeder = threading.Thread(target=feed, args=(source, iter(range(50)), lambda: None))
+    source, taken = Fed(), []
+
+    def room():
+        return source.wait_for_room(lambda: 2 + len(taken) - source.count_fed)
+
+    feeder = threading.Thread(target=feed, args=(source, iter(range(50)), lambda: None, room))
     feeder.start()
     while not source.is_exhausted:
         assert len(source.items) <= 2
         taken += source.take(1)
+        source.ring()
     feeder.join()
     assert taken == list(range(50))
 
 
 def test_an_endless_input_is_left_where_it_is_when_nothing_more_is_wanted():
-    source, read = Fed(limit=3), count()
-    feeder = threading.Thread(target=feed, args=(source, read, lambda: None))
+    source, read = Fed(), count()
+
+    def room():
+        return source.wait_for_room(lambda: 3 - source.count_fed)
+
+    feeder = threading.Thread(target=feed, args=(source, read, lambda: None, room))
     feeder.start()
     source.end()
     feeder.join(10)
     assert not feeder.is_alive()
-    assert next(read) <= 5
+    assert next(read) <= 3
 
 
 def broken(error):

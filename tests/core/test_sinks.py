@@ -27,9 +27,16 @@ def take_all(job):
     return chunks
 
 
+def read(stream):
+    """The next value, as the doors read it."""
+    value = stream.ready.popleft()
+    stream.count_read += 1
+    return value
+
+
 def read_all(stream):
     """What is there to be read now."""
-    return [stream.read() for _ in range(len(stream.ready))]
+    return [read(stream) for _ in range(len(stream.ready))]
 
 
 @given(st.randoms(use_true_random=False), st.integers(0, 40))
@@ -72,8 +79,7 @@ def test_the_end_is_news():
     stream, _ = stream_of("")
     stream.end(None)
     assert stream.has_news()
-    with pytest.raises(IndexError):
-        stream.read()
+    assert not stream.ready
 
 
 def test_what_came_early_is_read_before_the_error_that_ended_the_job():
@@ -94,12 +100,38 @@ def test_no_more_than_the_buffer_is_handed_out_and_unread(size):
     stream, job = stream_of(range(100), buffer_size=size)
     handed = take_all(job)
     assert job.handed_out == size
-    assert stream.is_short
     stream.deliver(handed[0], 0, list(handed[0].items), {})
     assert job.take(None) is None  # answered for, but not read
-    stream.read()
+    read(stream)
     take_all(job)
     assert job.handed_out == size + 1
+
+
+@pytest.mark.parametrize("size", [1, 3, 10])
+def test_no_more_than_the_buffer_is_read_from_the_input(size):
+    stream, job = stream_of("", buffer_size=size)
+    assert stream.room_in_input(job, 0) == size
+    assert stream.room_in_input(job, size) == 0
+    stream.count_read += 1
+    assert stream.room_in_input(job, size) == 1
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_whoever_waits_for_the_reader_is_told_before_all_is_read(size):
+    stream, job = stream_of(range(200), buffer_size=size)
+    take_all(job)
+    assert 1 <= stream.tell_at <= max(1, size // 2)
+    stream.told()
+    assert stream.tell_at > 10**9
+
+
+def test_items_of_unknown_weight_are_read_by_the_handful_and_light_ones_by_the_thousand():
+    stream, job = stream_of("")
+    assert stream.room_in_input(job, 0) == 16
+    job.sizer.observe(1, 10**7, nbytes=100)
+    assert stream.room_in_input(job, 0) == 1024
+    job.sizer.observe(1, 10**7, nbytes=1 << 30)
+    assert stream.room_in_input(job, 0) <= 16
 
 
 def test_when_nothing_is_known_a_few_items_for_each_lane_are_looked_ahead():
