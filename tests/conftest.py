@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -130,13 +131,14 @@ def find_leaked(before: set[str]) -> set[str]:
 def held_by_strangers(names: set[str]) -> set[str]:
     """Which of these segments belong to programs that run beside the tests.
 
-    They hold them open or mapped; joblib's folders, which cannot be, carry their maker's pid.
+    They hold them open or mapped; the folders of joblib and the locks of loky, which need not be,
+    carry their maker's pid.
     """
     family = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
     held: set[str] = set()
     for process in psutil.process_iter():
         if process.pid not in family:
-            held |= {name for name in names if f"_{process.pid}_" in name}
+            held |= {name for name in names if str(process.pid) in re.findall(r"\d+", name)}
             try:
                 maps = Path(f"/proc/{process.pid}/maps").read_text()
                 files = " ".join(file.path for file in process.open_files())
