@@ -197,6 +197,19 @@ def _make_initializer_failed() -> type[PoolwiseError]:
     return InitializerFailed
 
 
+class _Words:
+    """Stands in an error for a value: its repr is the value's, or a string that was one."""
+
+    def __init__(self, value: object) -> None:
+        try:
+            self._text = value if type(value) is str else repr(value)
+        except Exception:
+            self._text = object.__repr__(value)  # a class may break even there
+
+    def __repr__(self) -> str:
+        return self._text
+
+
 def _make_result_not_picklable() -> type[PoolwiseError]:
     from multiprocessing.pool import MaybeEncodingError  # type: ignore[attr-defined]
     from pickle import PicklingError
@@ -206,6 +219,9 @@ def _make_result_not_picklable() -> type[PoolwiseError]:
 
         ``exc`` and ``value`` are the representations of the pickling error and of the result.
         """
+
+        def __init__(self, exc: object, value: object) -> None:
+            super().__init__(_Words(exc), _Words(value))
 
         def __reduce__(self) -> tuple[Any, ...]:
             return _rebuild, ("ResultNotPicklable", (self.exc, self.value))
