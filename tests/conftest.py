@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
 
@@ -19,6 +20,12 @@ GRACE_S = 2.0
 
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 """The standard library starts these once and keeps them for as long as the program lives."""
+
+# How fast a machine draws examples says nothing about the code.
+hypothesis.settings.register_profile(
+    "any speed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any speed")
 
 _started_in = pytest.StashKey[dict[int, str]]()
 

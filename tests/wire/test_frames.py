@@ -74,7 +74,7 @@ def read_pieces(pieces):
         os.close(reader)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(payloads, st.randoms(use_true_random=False))
 def test_frames_may_be_split_anywhere(frames, random):
     whole = as_bytes(frames)
@@ -111,7 +111,7 @@ def test_reading_without_blocking_says_that_nothing_is_there(pipe):
 # -- writing
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(payloads)
 def test_what_is_written_to_a_blocking_pipe_is_read(frames):
     reader, writer = os.pipe()
@@ -130,7 +130,7 @@ def test_what_is_written_to_a_blocking_pipe_is_read(frames):
     assert got == frames
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(payloads)
 def test_a_full_pipe_keeps_nobody_waiting_and_loses_nothing(frames):
     reader, writer = os.pipe()
