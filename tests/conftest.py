@@ -18,8 +18,12 @@ SHARED_MEMORY = Path("/dev/shm")
 GRACE_S = 2.0
 """What poolwise promises: however it ended, within this time nothing of it is left."""
 
-HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
-"""The standard library starts these once and keeps them for as long as the program lives."""
+HELPERS = (
+    "multiprocessing.resource_tracker",
+    "multiprocessing.forkserver",
+    "loky.backend.resource_tracker",
+)
+"""Others start these once and keep them for as long as the program lives."""
 
 # How fast a machine draws examples says nothing about the code.
 hypothesis.settings.register_profile(

@@ -34,7 +34,7 @@ class SharedArray(np.ndarray[Any, Any]):
     __slots__ = ()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        place = None if packing.is_active() else _find_place(self)
+        place = None if packing.is_active() else find_place(self)
         if place is None:
             return self.view(np.ndarray).__reduce_ex__(protocol)
         mapping, offset = place
@@ -46,6 +46,8 @@ class SharedArray(np.ndarray[Any, Any]):
     def __array_wrap__(self, array: Any, _: Any = None, return_scalar: bool = False) -> Any:
         if array is self:
             return self  # the result of an operation in place
+        if _find_mapping(array) is not None:
+            return array.view(SharedArray)  # squeeze() comes here with a view
         plain = array.view(np.ndarray)
         return plain[()] if return_scalar or not plain.shape else plain
 
@@ -70,9 +72,9 @@ class SharedArray(np.ndarray[Any, Any]):
         Arrays that look at it, here and elsewhere, stay valid; the memory is given back with the
         last of them.
         """
-        root = _find_mapping(self)
-        if root is not None:
-            root[0].segment.segment.close()
+        mapping = _find_mapping(self)
+        if mapping is not None:
+            mapping.segment.segment.close()
 
     def __enter__(self) -> Self:
         return self
@@ -117,7 +119,7 @@ def share_array(array: np.ndarray[Any, Any], mode: Mode) -> SharedArray:
 
     :raises OutOfSharedMemory: the system or a limit refuses.
     """
-    place = _find_place(array) if isinstance(array, SharedArray) else None
+    place = find_place(array) if isinstance(array, SharedArray) else None
     if place is not None:
         mapping, offset = place
         return _array(mapping.segment, mode, offset, array.shape, array.strides, array.dtype)
@@ -165,15 +167,15 @@ def _array(  # noqa: PLR0913 - what an array is made of
 # -- finding out what an array is
 
 
-def _find_place(array: np.ndarray[Any, Any]) -> tuple[Mapping, int] | None:
+def find_place(array: np.ndarray[Any, Any]) -> tuple[Mapping, int] | None:
     """The mapping that holds all bytes of the array, and where in it its first element lies.
 
     None: they lie elsewhere (it is a copy), or this process has changed copies of its own of them.
     """
-    root = _find_mapping(array)
-    if root is None:
+    mapping = _find_mapping(array)
+    if mapping is None:
         return None
-    mapping, start = root
+    start = _address(np.frombuffer(mapping, np.uint8))
     first, end = _bounds(array)
     if first < start or end > start + len(mapping):
         return None
@@ -182,14 +184,12 @@ def _find_place(array: np.ndarray[Any, Any]) -> tuple[Mapping, int] | None:
     return mapping, _address(array) - start
 
 
-def _find_mapping(array: np.ndarray[Any, Any]) -> tuple[Mapping, int] | None:
-    """The mapping at the end of the chain of bases, and its address."""
+def _find_mapping(array: np.ndarray[Any, Any]) -> Mapping | None:
+    """The mapping at the end of the chain of bases."""
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
-    if not isinstance(base, Mapping):
-        return None
-    return base, _address(np.frombuffer(base, np.uint8))
+    return base if isinstance(base, Mapping) else None
 
 
 def _address(array: np.ndarray[Any, Any]) -> int:

@@ -14,24 +14,23 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections import deque
 from multiprocessing import util
 from typing import TYPE_CHECKING, Literal
-from weakref import WeakValueDictionary
 
 from poolwise.wire.memory import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolwise.wire.mapping import Mapping, Mode
 
 LINGER_S = 600.0
 """A handle nobody opens (its worker was killed, its task cancelled) holds memory no longer than
 this after its owner was dropped. Tasks may wait long in a queue; found by no benchmark."""
 
-LEAVE_S = 5.0
-"""A worker that ends waits so long for what it returned to be opened."""
+LEAVE_S = 1.0
+"""A worker of some other pool that ends waits so long for what it returned to be opened. (Ours are
+asked to end when all they returned has been.) Found by no benchmark."""
 
 _PAUSES_S = (0.005, 0.25)
 """How often a lingering holder looks whether it may let go: first, and at last."""
@@ -43,7 +42,7 @@ MODES: dict[str, Mode] = {"read-only": "r", "copy-on-write": "c", "read-write": 
 Handle = tuple[object, ...]
 """The address of a segment and a ticket: plain values that pickle small."""
 
-_held: WeakValueDictionary[object, Held] = WeakValueDictionary()
+_held: weakref.WeakValueDictionary[object, Held] = weakref.WeakValueDictionary()
 """What this process holds, by the segment's identity: however many handles come, one descriptor."""
 
 
@@ -90,15 +89,10 @@ class Held:
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
         self._tickets = Tickets()
-        self._mapped: WeakValueDictionary[Mode, Mapping] = WeakValueDictionary()
+        self._mapped: weakref.WeakValueDictionary[Mode, Mapping] = weakref.WeakValueDictionary()
+        # No __del__: in a cycle of garbage the segment's own may come first, and close it.
+        weakref.finalize(self, _let_go, segment, self._tickets).atexit = False
         _held[segment.address()[0]] = self
-
-    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        segment = getattr(self, "segment", None)
-        if segment is None or segment.is_closed or is_finalizing():
-            return
-        if self._tickets.are_out(segment):
-            _linger(segment, self._tickets)
 
     @classmethod
     def create(cls, size_bytes: int) -> Held:
@@ -158,13 +152,16 @@ _is_watched = threading.Lock()
 _leaves_late_in: set[int] = set()
 
 
-def _linger(segment: Segment, tickets: Tickets) -> None:
-    """Keep the segment until its tickets are signed for.
+def _let_go(segment: Segment, tickets: Tickets) -> None:
+    """Close the segment, now or when its tickets are signed for.
 
     Called where objects die, which is anywhere, inside of any lock: so it takes none.
     """
-    _lingering.append((time.monotonic() + LINGER_S, segment, tickets))
-    _watch()
+    if segment.is_closed or not tickets.are_out(segment):
+        segment.close()
+    else:
+        _lingering.append((time.monotonic() + LINGER_S, segment, tickets))
+        _watch()
 
 
 def _watch() -> None:

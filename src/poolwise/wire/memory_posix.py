@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from poolwise.errors import OutOfSharedMemory, SharedMemoryGone
@@ -142,12 +143,14 @@ class FdSegment:
 class NamedSegment(FdSegment):
     """Memory from ``shm_open``: macOS, the BSDs, and Linux where memfd is not to be had."""
 
-    __slots__ = ("_name", "_owner_pid")
+    __slots__ = ("_name", "_take_name")
 
-    def __init__(self, fd: int, size_bytes: int, name: str = "", owner_pid: int = 0) -> None:
+    def __init__(self, fd: int, size_bytes: int, name: str = "", *, is_owner: bool = False) -> None:
         super().__init__(fd, size_bytes)
         self._name = name
-        self._owner_pid = owner_pid
+        self._take_name: weakref.finalize[..., Any] | None = None
+        if is_owner:  # a finalizer is called at the end of a program while imports still work
+            self._take_name = weakref.finalize(self, _take_name, name, os.getpid())
 
     @classmethod
     def create(cls, size_bytes: int, *, findable: bool) -> Self:
@@ -166,7 +169,7 @@ class NamedSegment(FdSegment):
             refuse(size_bytes, error)
         if findable:
             _tracker("register", name)
-            segment = cls(fd, size_bytes, name, os.getpid())
+            segment = cls(fd, size_bytes, name, is_owner=True)
         else:
             _shm_unlink(name)
             segment = cls(fd, size_bytes)
@@ -208,10 +211,8 @@ class NamedSegment(FdSegment):
 
     def close(self) -> None:
         """Let go of the memory, and take the name away if it was given here."""
-        is_owner, self._owner_pid = self._owner_pid == os.getpid(), 0
-        if is_owner:
-            _shm_unlink(self._name)
-            _tracker("unregister", self._name)
+        if self._take_name is not None:
+            self._take_name()
         super().close()
 
 
@@ -248,6 +249,12 @@ def _advice(error: OSError) -> str:
 
 def _from_duplicate(cls: type[FdSegment], duplicate: Any, size_bytes: int) -> FdSegment:
     return cls(duplicate.detach(), size_bytes)
+
+
+def _take_name(name: str, owner_pid: int) -> None:
+    if os.getpid() == owner_pid:  # and not a child that was forked from it
+        _shm_unlink(name)
+        _tracker("unregister", name)
 
 
 def _shm_open(name: str, flags: int) -> int:
