@@ -158,17 +158,19 @@ class _Ledger:
     def enter(self, worker: WorkerRecords, holder: WorkerRecords | None) -> None:
         """Add one worker: how its slot came to it, its messages, and what came after."""
         own: States = defaultdict(float)
-        first = worker.first_get or self._pool.ended
+        began, ended = self._pool.began, self._pool.ended
+        launching = min(worker.launching, ended)
+        first = min(worker.first_get or ended, ended)  # some come when all is done
         if holder is not None:
             own["respawn"] += max(0, first - holder.end)
         elif self._pool.is_lazy:
-            own["starved"] += worker.launching - self._pool.began
-            own["startup"] += first - worker.launching
+            own["starved"] += launching - began
+            own["startup"] += first - launching
         else:
-            own["startup"] += first - self._pool.began
+            own["startup"] += first - began
         add(own, self._messages(worker))
         if id(worker) in self._final and worker.first_get:
-            add(own, self._after(worker.end if worker.count else worker.first_get))
+            add(own, self._after(worker.end if worker.count else first))
         self._workers[worker.pid] = own
         add(self._total, own)
 

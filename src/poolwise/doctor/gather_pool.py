@@ -33,7 +33,7 @@ LONG_NS = 1_000_000
 def gather_pool(run: Run, pool: PoolRecords, found: PoolAccount) -> Pool:
     """Everything that is known of one pool."""
     tasks = [task for worker in pool.workers for task in worker.tasks]
-    messages = sites.Messages(pool.sends, tasks, _scale(pool, tasks))
+    messages = sites.Messages.of(pool)
     gathered = sites.gather_sites(run, pool, found.sites, messages)
     return Pool(
         **_identify(run, pool),
@@ -50,7 +50,7 @@ def gather_pool(run: Run, pool: PoolRecords, found: PoolAccount) -> Pool:
         deaths=_deaths(run, pool),
         parent=_parent(run, pool),
         costs=_costs(pool, tasks),
-        helper_cpu_s=_helpers_s(pool, tasks, messages.scale),
+        helper_cpu_s=_helpers_s(pool, messages),
         random_streams=_streams(run, pool),
     )
 
@@ -93,9 +93,9 @@ def _volume(pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]:
     """How much went through it."""
     counted = [task for task in tasks if task.switches >= 0]
     return {
-        "messages": _count(pool),
+        "messages": pool.count,
         "recorded": len(tasks),
-        "bytes_out": _bytes(pool.sends, pool.sent_count),
+        "bytes_out": _bytes(pool.sends, pool.count),
         "bytes_in": _bytes(pool.results, pool.result_count),
         "switches_voluntary": sum(task.switches >> 32 for task in counted),
         "switches_forced": sum(task.switches & 0xFFFFFFFF for task in counted),
@@ -136,16 +136,6 @@ def _blocking(run: Run, pool: PoolRecords, found: PoolAccount) -> dict[str, Any]
         "blocked_by": _blocked_by(seen, found.states["run_blocked"] / 1e9),
         "samples": sum(seen.values()),
     }
-
-
-def _count(pool: PoolRecords) -> int:
-    """Messages in all: as the parent counted, or, where it could not, as the workers did."""
-    return pool.sent_count or sum(worker.count for worker in pool.workers)
-
-
-def _scale(pool: PoolRecords, tasks: list[Task]) -> float:
-    recorded = max(len(pool.sends), len(tasks))
-    return max(1.0, _count(pool) / recorded) if recorded else 1.0
 
 
 def _bytes(records: list[Any], count: int) -> float:
@@ -190,7 +180,11 @@ def outstanding(pool: PoolRecords) -> list[Span]:
 def _rate(tasks: list[Task], ran_ns: int, *counters: str) -> float:
     """CPUs used (or wanted), on average while any task ran; over the messages that were counted."""
     counted = [task for task in tasks if task.cpu >= 0]
-    used = sum(max(0, getattr(task, name)) for task in counted for name in counters)
+    used = sum(
+        min(max(0, getattr(task, name)), task.ended - task.began)
+        for task in counted
+        for name in counters
+    )
     share = sum(t.ended - t.began for t in counted) / max(1, sum(t.ended - t.began for t in tasks))
     return used / (ran_ns * share) if ran_ns and share else 0.0
 
@@ -364,12 +358,13 @@ def _blocked_by(seen: Counter[str], blocked_s: float) -> dict[str, float]:
     return {cause: blocked_s * count / whole for cause, count in blocked.items()}
 
 
-def _helpers_s(pool: PoolRecords, tasks: list[Task], scale: float) -> float:
+def _helpers_s(pool: PoolRecords, messages: sites.Messages) -> float:
     """CPU-seconds that other threads of the worker process burnt while tasks ran."""
     if pool.kind.startswith("Thread"):
         return 0.0
-    long = [task for task in tasks if task.cpu >= 0 and task.ended - task.began > LONG_NS]
-    return sum(max(0, task.process_cpu - task.cpu) for task in long) / 1e9 * scale
+    tasks = [task for task in messages.tasks if task.cpu >= 0]
+    long = [task for task in tasks if task.ended - task.began > LONG_NS]
+    return messages.done([max(0, task.process_cpu - task.cpu) for task in long]) / 1e9
 
 
 # -- what a message costs

@@ -75,6 +75,11 @@ class PoolRecords:
         return int(self.facts["slots"])
 
     @property
+    def count(self) -> int:
+        """Messages in all: as the parent counted; where it could not, as the workers did."""
+        return self.sent_count or sum(worker.count for worker in self.workers)
+
+    @property
     def is_lazy(self) -> bool:
         """Whether workers are started only when there is work."""
         return self.kind in LAZY

@@ -31,23 +31,38 @@ def place(found: Any) -> Place | None:
 
 @dataclass
 class Messages:
-    """Recorded messages that belong together, and how many there were in all.
+    """Messages that belong together, as far as they were recorded.
 
-    `scale`: messages in all, for each recorded one.
+    `per_send` and `per_task`: messages in all, for each one recorded at the parent, at a worker.
     """
 
+    per_send: float
+    per_task: float
     sends: list[Send] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
-    scale: float = 1.0
+
+    @classmethod
+    def of(cls, pool: PoolRecords) -> Messages:
+        """All messages of a pool."""
+        tasks = [task for worker in pool.workers for task in worker.tasks]
+        per_send = max(1.0, pool.count / max(1, len(pool.sends)))
+        per_task = max(1.0, pool.count / max(1, len(tasks)))
+        return cls(per_send, per_task, pool.sends, tasks)
 
     @property
     def count(self) -> int:
         """Messages in all, those in the dark included."""
-        return round(max(len(self.sends), len(self.tasks)) * self.scale)
+        if self.sends:
+            return round(len(self.sends) * self.per_send)
+        return round(len(self.tasks) * self.per_task)
 
-    def total(self, values: list[int]) -> float:
-        """A sum over recorded messages, scaled to all."""
-        return math.fsum(values) * self.scale
+    def sent(self, values: list[int]) -> float:
+        """A sum over what the parent recorded, scaled to all messages."""
+        return math.fsum(values) * self.per_send
+
+    def done(self, values: list[int]) -> float:
+        """A sum over what workers recorded, scaled to all messages."""
+        return math.fsum(values) * self.per_task
 
 
 @dataclass
@@ -66,7 +81,9 @@ def gather_sites(
     run: Run, pool: PoolRecords, accounts: dict[int, States], everything: Messages
 ) -> list[Site]:
     """The sites of one pool, those with most work first."""
-    groups: dict[int, Messages] = defaultdict(lambda: Messages(scale=everything.scale))
+    groups: dict[int, Messages] = defaultdict(
+        lambda: Messages(everything.per_send, everything.per_task)
+    )
     for send in everything.sends:
         groups[pool.site_of(send)].sends.append(send)
     for task in everything.tasks:
@@ -87,7 +104,7 @@ def _gather_one(
     items = order_items(run, pool, messages.tasks)
     count = messages.count
     total_items = count_items(calls, messages)
-    sent = messages.total([send.size for send in messages.sends])
+    sent = messages.sent([send.size for send in messages.sends])
     series = sums.shorten([time / 1e9 for time in items.times])
     began, ended = run.launch["began_ns"], messages.tasks[-1].sent if messages.tasks else 0
     asked = next((call.asked for call in calls if call.asked >= 0), None)
@@ -110,7 +127,7 @@ def _gather_one(
         listing_s=math.fsum(listings) / 1e9 if listings else None,
         result_type=None,
         bytes_out=sent,
-        bytes_in=messages.total([task.result_bytes for task in messages.tasks]),
+        bytes_in=messages.done([task.result_bytes for task in messages.tasks]),
         first_s=(first - began) / 1e9,
         last_s=(max(first, ended) - began) / 1e9,
         account={state: amount / 1e9 for state, amount in states.items()},
@@ -134,8 +151,9 @@ def count_items(calls: list[Call], messages: Messages) -> int:
     known = [call.items for call in calls]
     if known and min(known) >= 0 and sum(known) > len(messages.sends):
         return sum(known)
-    records: list[Send] | list[Task] = messages.sends or messages.tasks
-    return round(messages.total([record.items for record in records]))
+    if messages.sends:
+        return round(messages.sent([send.items for send in messages.sends]))
+    return round(messages.done([task.items for task in messages.tasks]))
 
 
 def queue_waits(pool: PoolRecords, tasks: list[Task]) -> Distribution | None:

@@ -3,7 +3,7 @@
 from collections import deque
 
 from . import recorder, sites, workers
-from .calls import UNKNOWN_ORIGIN, count_threads, watch_calls
+from .calls import UNKNOWN_ORIGIN, count_threads, first_argument, watch_calls
 from .clocks import now
 from .parents import Results, Sends
 from .seams import attempt, hide, replace
@@ -57,7 +57,7 @@ def _probe(executor: "Any", began: int, args: "Any", options: "Any") -> None:
     calls._buffer = Buffer(calls._buffer)
     calls._buffer.sends, calls._buffer.pending = sends, executor._pending_work_items
     calls._send_bytes = _make_send(calls._send_bytes, calls._buffer)
-    is_loky = "loky" in type(executor).__module__
+    is_loky = hasattr(executor, "_setup_queues")
     context = getattr(executor, "_mp_context", None) or executor._context
     initializer = executor._initializer
     recorder.event(
@@ -65,7 +65,7 @@ def _probe(executor: "Any", began: int, args: "Any", options: "Any") -> None:
         id=number,
         kind="loky" if is_loky else "ProcessPoolExecutor",
         slots=executor._max_workers,
-        asked=None if is_loky else options.get("max_workers", args[0] if args else None),
+        asked=executor._max_workers if is_loky else first_argument("max_workers", args, options),
         began=began,
         ended=now(),
         method=context.get_start_method(),

@@ -3,7 +3,7 @@
 from _thread import _local
 
 from . import recorder, sites, workers
-from .calls import count_threads
+from .calls import count_threads, first_argument
 from .clocks import now
 from .gate import Gate
 from .parents import Results, Sends
@@ -64,7 +64,7 @@ def _note_pool(pool: "Any", began: int, args: "Any", options: "Any") -> None:
         id=pool._poolwise_pool,
         kind="ThreadPool" if is_threads else "multiprocessing.Pool",
         slots=pool._processes,
-        asked=options.get("processes", args[0] if args else None),
+        asked=first_argument("processes", args, options),
         began=began,
         ended=now(),
         method=None if is_threads else pool._ctx.get_start_method(),

@@ -30,6 +30,7 @@ NOT_THE_PROGRAM = frozenset(
 """Packages between the line that wants something done and the pool that does it."""
 
 _numbers: "dict[Any, int]" = {}
+_latest: "dict[int, int]" = {}
 _next_number = count(1).__next__
 _next_pool = count(1).__next__
 
@@ -42,41 +43,55 @@ def new_pool() -> int:
 
 
 def find(pool: int, api: str, function: "Any", input_type: "str | None" = None) -> int:
-    """The number of the line that calls, with this function, for this pool."""
+    """The number of the line that calls, with this function, for this pool.
+
+    Where no line of the program is on the stack (a library hands out more when a result is there),
+    it is the line that gave work to this pool before.
+    """
     frame, outer_api = _find_frame()
+    if frame is None and pool in _latest:
+        return _latest[pool]
+    function = inside_of(function)
     code = getattr(function, "__code__", None) or type(function)
-    key = (pool, api, code, frame.f_code, frame.f_lasti)
+    key = (pool, api, code, frame and frame.f_code, frame and frame.f_lasti)
     number = _numbers.get(key)
     if number is None:
         number = _numbers[key] = _next_number()
         facts = describe_function(function)
         facts.update(site=number, api=outer_api or api, input_type=input_type)
-        recorder.event("site", pool=pool, place=_locate(frame), **facts)
+        recorder.event("site", pool=pool, place=frame and _locate(frame), **facts)
+    _latest[pool] = number
     return number
 
 
-def place() -> "tuple[str, int, str]":
+def place() -> "tuple[str, int, str] | None":
     """File, line and function of the program's code that is calling."""
-    return _locate(_find_frame()[0])
+    frame, _ = _find_frame()
+    return frame and _locate(frame)
 
 
-def _find_frame() -> "tuple[FrameType, str]":
+def _find_frame() -> "tuple[FrameType | None, str]":
     """The nearest frame of the program, and which function of the pool's library it called."""
-    frame = here = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     api = ""
-    while True:
+    while frame is not None:
         package = frame.f_globals.get("__name__", "").partition(".")[0]
         if package not in NOT_THE_PROGRAM:
-            return frame, api
+            break
         if package != "_poolwise_observer":
             api = frame.f_code.co_name
-        if frame.f_back is None:
-            return here, api
         frame = frame.f_back
+    return frame, api
 
 
 def _locate(frame: "FrameType") -> "tuple[str, int, str]":
     return frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+
+
+def inside_of(function: "Any") -> "Any":
+    """The function in a batch of calls, as joblib makes them."""
+    items = getattr(function, "items", None)
+    return items[0][0] if isinstance(items, list) and items else function
 
 
 def describe_function(function: "Any") -> "dict[str, Any]":

@@ -3,7 +3,7 @@
 from _thread import get_native_id
 
 from . import recorder, sites, tasks
-from .calls import UNKNOWN_ORIGIN, count_threads, watch_calls
+from .calls import UNKNOWN_ORIGIN, count_threads, first_argument, watch_calls
 from .clocks import RunQueue, now, process_cpu, read_usage, thread_cpu
 from .gate import SLOW_NS, Gate
 from .seams import Stand, attempt, hide, replace
@@ -47,7 +47,7 @@ def _note_pool(executor: "Any", began: int, args: "Any", options: "Any") -> None
         id=executor._poolwise_pool,
         kind="ThreadPoolExecutor",
         slots=executor._max_workers,
-        asked=options.get("max_workers", args[0] if args else None),
+        asked=first_argument("max_workers", args, options),
         began=began,
         ended=now(),
         method=None,
