@@ -238,8 +238,8 @@ class _Ledger:
             asked = made
         send = self._pool.send_of.get((task.job, task.position))
         sent = min(came, max(asked, send.sent)) if send is not None else came
-        if not self._pool.sends:
-            found["wakeup"] += came - asked
+        if not self._pool.sends:  # who hands out work was not seen doing it
+            found["starved"] += came - asked
             return found
         for state, amount in self._timeline.split(asked, sent).items():
             found[state] += amount

@@ -15,6 +15,7 @@ from poolwise.doctor.features import (
     Pool,
     Program,
 )
+from poolwise.doctor.gather_channels import gather_channels, gather_proxies
 from poolwise.doctor.pools import PoolRecords, assemble
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def gather(run: Run) -> Evidence:
         is_attached=any(event["pid"] == run.launch.get("root") for event in run.of("interpreter")),
         program=program,
         pools=pools,
-        channels=[],
-        proxies=[],
+        channels=gather_channels(run),
+        proxies=gather_proxies(run),
         cpu=gather_cpu(run, program, pools, observer),
         observer=observer,
         troubles=[f"{event['where']}: {event['error']}" for event in run.of("trouble")],

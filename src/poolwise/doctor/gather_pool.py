@@ -95,8 +95,8 @@ def _volume(pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]:
     return {
         "messages": pool.count,
         "recorded": len(tasks),
-        "bytes_out": _bytes(pool.sends, pool.count),
-        "bytes_in": _bytes(pool.results, pool.result_count),
+        "bytes_out": _bytes(_sizes(pool.sends, tasks, "message_bytes"), pool.count),
+        "bytes_in": _bytes(_sizes(pool.results, tasks, "result_bytes"), pool.count),
         "switches_voluntary": sum(task.switches >> 32 for task in counted),
         "switches_forced": sum(task.switches & 0xFFFFFFFF for task in counted),
         "minor_faults": sum(task.faults for task in counted),
@@ -138,12 +138,18 @@ def _blocking(run: Run, pool: PoolRecords, found: PoolAccount) -> dict[str, Any]
     }
 
 
-def _bytes(records: list[Any], count: int) -> float:
+def _sizes(records: list[Any], tasks: list[Task], name: str) -> list[tuple[int, int]]:
+    """Number and bytes of each message: as the parent saw it, or else as the worker did."""
+    if records:
+        return [(record.number, record.size) for record in records]
+    return [(task.number, getattr(task, name)) for task in tasks]
+
+
+def _bytes(sizes: list[tuple[int, int]], count: int) -> float:
     """Bytes in all; those of unrecorded messages are as those recorded beside them."""
-    known = math.fsum(record.size for record in records)
-    like = [record.size for record in records if record.number > REGULAR]
-    like = like or [record.size for record in records]
-    missing = max(0, count - len(records))
+    known = math.fsum(size for _, size in sizes)
+    like = [size for number, size in sizes if number > REGULAR] or [size for _, size in sizes]
+    missing = max(0, count - len(sizes))
     return known + missing * math.fsum(like) / len(like) if like else known
 
 
@@ -154,6 +160,8 @@ def _spans(pool: PoolRecords) -> list[Span]:
     """For each recorded message: from its submission until its result was read."""
     read = {(result.job, result.position): result.loaded for result in pool.results}
     done = {(task.job, task.position): task.sent for w in pool.workers for task in w.tasks}
+    if not pool.sends:
+        return [(task.header, task.sent) for w in pool.workers for task in w.tasks]
     found = []
     for send in pool.sends:
         key = send.job, send.position

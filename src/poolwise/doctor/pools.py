@@ -12,7 +12,9 @@ from typing import Any
 from poolwise.doctor.boot._poolwise_observer import recorder
 from poolwise.doctor.store import Call, Result, Run, Send, Task, ThreadTask
 
-LAZY = {"ProcessPoolExecutor", "ThreadPoolExecutor", "loky"}
+HAND_MADE = "hand-made"
+
+LAZY = {"ProcessPoolExecutor", "ThreadPoolExecutor", "loky", HAND_MADE}
 """Kinds of pools that start workers when there is work, and not when they are made."""
 
 
@@ -101,6 +103,8 @@ def assemble(run: Run) -> list[PoolRecords]:
     for event in run.of("start"):
         starts[event["pool"]].append(event)
     found = [_assemble_one(run, facts, starts[facts["id"]]) for facts in run.of("pool")]
+    by_hand = _group_by_hand(run, starts[0])
+    found += [_assemble_one(run, facts, started) for facts, started in by_hand]
     return sorted(found, key=lambda pool: pool.facts["began"])
 
 
@@ -131,9 +135,46 @@ def _assemble_one(run: Run, facts: dict[str, Any], starts: list[dict[str, Any]])
         result_count=max(counts[1], _beat(run, number, recorder.RESULT), _last_number(results)),
         send_of={(send.job, send.position): send for send in sends},
     )
+    if pool.kind == HAND_MADE:
+        pool.sites = {0: {"api": "Process", "function": facts["target"], "place": facts["place"]}}
     pool.began, pool.ended = _region(pool)
     pool.sent_count = max(pool.sent_count, sum(worker.count for worker in workers))
     return pool
+
+
+def _group_by_hand(
+    run: Run, starts: list[dict[str, Any]]
+) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Processes of one target that take messages, as pools that nobody has made.
+
+    Their numbers are negative: no probe gave them any.
+    """
+    groups: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for start in starts:
+        if run.tasks.get(start["child"]):
+            groups[start["pid"], start["target"]].append(start)
+    return [
+        (_facts_by_hand(-number, started), started)
+        for number, started in enumerate(groups.values(), 1)
+    ]
+
+
+def _facts_by_hand(number: int, starts: list[dict[str, Any]]) -> dict[str, Any]:
+    first = starts[0]
+    return {
+        "id": number,
+        "kind": HAND_MADE,
+        "slots": len(starts),
+        "asked": None,
+        "began": first["began"],
+        "ended": first["began"],
+        "method": first["method"],
+        "initializer": None,
+        "max_tasks": None,
+        "place": first["place"],
+        "pid": first["pid"],
+        "target": first["target"],
+    }
 
 
 def _last_number(records: list[Send] | list[Result]) -> int:

@@ -175,6 +175,21 @@ class Life(NamedTuple):
     numpy_after: int
 
 
+class Meter(NamedTuple):
+    """Calls that one thread made from one line to a queue, pipe or proxy. Times in nanoseconds.
+
+    `inside`: of the time, that spent while a task ran.
+    """
+
+    pid: int
+    number: int
+    calls: int
+    wait: int
+    move: int
+    size: int
+    inside: int
+
+
 class ItemTimes(NamedTuple):
     """Durations of consecutive items of one message, `step` items each; `spans` in all."""
 
@@ -213,6 +228,7 @@ class Run:
     items: dict[tuple[int, int, int], list[ItemTimes]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    meters: list[Meter] = field(default_factory=list)
     sampling_ns: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     births: dict[int, int] = field(default_factory=dict)
     samples: dict[int, dict[int, list[Sample]]] = field(default_factory=dict)
@@ -322,6 +338,7 @@ _TAKE = {
     recorder.LAST_GET: _take_last_get,
     recorder.BEAT: lambda run, pid, slot: run.beats.append(Beat(pid, *slot[1:8])),
     recorder.ITEMS: _take_items,
+    recorder.METER: lambda run, pid, slot: run.meters.append(Meter(pid, *slot[1:7])),
     recorder.LIFE: _take_life,
     recorder.COST: _take_cost,
     recorder.HEADER: _take_header,

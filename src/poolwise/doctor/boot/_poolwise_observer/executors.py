@@ -6,7 +6,7 @@ from . import recorder, sites, workers
 from .calls import UNKNOWN_ORIGIN, count_threads, first_argument, watch_calls
 from .clocks import now
 from .parents import Results, Sends
-from .seams import attempt, hide, replace
+from .seams import attempt, hide, plain, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _probe(executor: "Any", began: int, args: "Any", options: "Any") -> None:
     results = Results(number, results_queue._reader)
     executor._poolwise_counts = lambda: (sends.count, results.count)
     results_queue._poolwise_results = results
-    results_queue._reader.recv = _make_recv(results_queue._reader.recv, results)
+    results_queue._reader.recv = _make_recv(plain(results_queue._reader.recv), results)
     calls._buffer = Buffer(calls._buffer)
     calls._buffer.sends, calls._buffer.pending = sends, executor._pending_work_items
     calls._send_bytes = _make_send(calls._send_bytes, calls._buffer)

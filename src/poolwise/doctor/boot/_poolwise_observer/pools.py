@@ -7,7 +7,7 @@ from .calls import count_threads, first_argument
 from .clocks import now
 from .gate import Gate
 from .parents import Results, Sends
-from .seams import attempt, hide, replace
+from .seams import attempt, hide, plain, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def _probe_queues(pool: "Any") -> None:
         workers.THREAD_POOLS[id(pool._inqueue)] = number
     sends = Sends(number, getattr(pool._inqueue, "_writer", None))
     results = Results(number, getattr(pool._outqueue, "_reader", None))
-    pool._quick_put = _make_put(pool._quick_put, sends)
-    pool._quick_get = _make_get(pool._quick_get, results)
+    pool._quick_put = _make_put(plain(pool._quick_put), sends)
+    pool._quick_get = _make_get(plain(pool._quick_get), results)
     pool._poolwise_counts = lambda: (sends.count, results.count)
 
 

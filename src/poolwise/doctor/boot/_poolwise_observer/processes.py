@@ -24,13 +24,16 @@ def attach(module: "Any") -> None:
 def _make_start(original: "Callable[..., Any]") -> "Callable[..., Any]":
     def start(self: "Any") -> None:
         began = now()
-        pool = _pool_of(self)
+        pool, target = _pool_of(self), _target_of(self)
         try:
             original(self)
         except BaseException as error:
             hide(error)
             raise
-        facts = {} if pool else {"name": self.name, "place": sites.place()}
+        facts: dict[str, Any] = {}
+        if not pool:
+            method = getattr(self._popen, "method", None)
+            facts = {"place": sites.place(), "target": target, "method": method}
         recorder.event("start", pool=pool, child=self.pid, began=began, ended=now(), **facts)
 
     return start
@@ -40,6 +43,11 @@ def _pool_of(process: "Any") -> int:
     """The pool whose queue this process shall read from, 0 if it is not a pool's."""
     arguments = getattr(process, "_args", None) or ()
     return getattr(arguments[0], "_poolwise_pool", 0) if arguments else 0
+
+
+def _target_of(process: "Any") -> "str | None":
+    target = getattr(process, "_target", None)
+    return target and str(sites.describe_function(target)["function"])
 
 
 def _make_bootstrap(original: "Callable[..., Any]") -> "Callable[..., Any]":

@@ -30,6 +30,7 @@ _pack = Struct("24q").pack_into
 pack_1 = Struct("q").pack_into
 pack_2 = Struct("2q").pack_into
 pack_5 = Struct("5q").pack_into
+pack_6 = Struct("6q").pack_into
 
 _NONE = (0, 0, b"")
 

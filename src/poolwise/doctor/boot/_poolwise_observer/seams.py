@@ -24,6 +24,13 @@ def replace(owner: "Any", name: str, make: "Callable[[Method], Method]") -> None
     setattr(owner, name, ours)
 
 
+def plain(method: "Method") -> "Method":
+    """The original of a bound method that `replace` has replaced."""
+    original = getattr(method, "__wrapped__", None)
+    owner = getattr(method, "__self__", None)
+    return method if original is None or owner is None else original.__get__(owner)
+
+
 def hide(error: BaseException) -> None:
     """Take the caller's own frame, where `error` was just caught, out of its traceback.
 
@@ -70,15 +77,15 @@ class Reads:
 
 
 class Writes:
-    """When the last message went out over a connection, after pickling, and its size in bytes.
+    """When the last message went out over a connection, after pickling; its bytes, and all so far.
 
     Between threads there is no connection (None), and nothing is pickled.
     """
 
-    __slots__ = ("_write", "begun", "size")
+    __slots__ = ("_write", "begun", "size", "total")
 
     def __init__(self, connection: "Any") -> None:
-        self.begun = self.size = 0
+        self.begun = self.size = self.total = 0
         if connection is not None:
             self._write = connection._send_bytes
             connection._send_bytes = self._send
@@ -86,6 +93,7 @@ class Writes:
     def _send(self, buffer: "Any") -> None:
         self.begun = now()
         self.size = len(buffer)
+        self.total += self.size
         self._write(buffer)
 
 

@@ -70,13 +70,18 @@ def place() -> "tuple[str, int, str] | None":
     return frame and _locate(frame)
 
 
+def program_frame() -> "FrameType | None":
+    """The nearest frame of the program."""
+    return _find_frame()[0]
+
+
 def _find_frame() -> "tuple[FrameType | None, str]":
     """The nearest frame of the program, and which function of the pool's library it called."""
     frame: FrameType | None = sys._getframe(2)
     api = ""
     while frame is not None:
         package = frame.f_globals.get("__name__", "").partition(".")[0]
-        if package not in NOT_THE_PROGRAM:
+        if package and package not in NOT_THE_PROGRAM:  # a manager's proxies are made by `exec`
             break
         if package != "_poolwise_observer":
             api = frame.f_code.co_name

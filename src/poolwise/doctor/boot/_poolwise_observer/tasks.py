@@ -60,11 +60,13 @@ class Marks:
     next item: nothing of ours is on the stack while the user's function runs.
     """
 
-    __slots__ = ("step", "times")
+    __slots__ = ("_index", "_job", "_step", "_times")
 
-    def __init__(self) -> None:
-        self.times: list[int] = []
-        self.step = 1
+    def __init__(self, job: int, index: int) -> None:
+        self._job = job
+        self._index = index
+        self._times: list[int] = []
+        self._step = 1
 
     def watch(self, task: "Any") -> "Any":
         """The same task, whose items are timed; as it is when it is no chunk of known form."""
@@ -79,22 +81,22 @@ class Marks:
         return task
 
     def _iterate(self, items: "Sequence[Any]") -> "Iterator[Any]":
-        self.step = step = -(-len(items) // MARKS)
-        mark = self.times.append
+        self._step = step = -(-len(items) // MARKS)
+        mark = self._times.append
         remaining = iter(items)
         mark(now())
         for _ in range(0, len(items), step):
             yield from islice(remaining, step)
             mark(now())
 
-    def record(self, job: int, index: int) -> None:
+    def record(self) -> None:
         """Write the times between marks, in nanoseconds, into as many slots as they need."""
-        times = self.times
+        times, head = self._times, (self._job, self._index)
         spans = [times[at] - times[at - 1] for at in range(1, len(times))]
         for first in range(0, len(spans), _TIMES_A_SLOT):
             some = spans[first : first + _TIMES_A_SLOT]
             some += [-1] * (_TIMES_A_SLOT - len(some))
-            recorder.put(recorder.ITEMS, job, index, first, self.step, len(spans), 0, *some)
+            recorder.put(recorder.ITEMS, *head, first, self._step, len(spans), 0, *some)
 
 
 SMALL_BYTES = 256

@@ -4,7 +4,7 @@ from _thread import get_native_id
 
 from . import recorder, sites, tasks
 from .calls import UNKNOWN_ORIGIN, count_threads, first_argument, watch_calls
-from .clocks import RunQueue, now, process_cpu, read_usage, thread_cpu
+from .clocks import Counters, now
 from .gate import SLOW_NS, Gate
 from .seams import Stand, attempt, hide, replace
 
@@ -94,13 +94,12 @@ class ThreadWorker:
     def __init__(self, pool: int) -> None:
         self._pool = pool
         self._gate = Gate()
-        self._run_queue = RunQueue()
-        self._marks = tasks.Marks()
+        self._counters = Counters()
+        self._marks: tasks.Marks | None = None
         self._thread = get_native_id()
         self._since = 0
         self._open: Any = None
         self._dark: Any = None
-        self._counters: Any = None
         self._beat = recorder.reserve(recorder.BEAT, 0, now(), pool, recorder.THREAD, self._thread)
 
     def watch_get(self, original: "Method") -> "Method":
@@ -136,18 +135,17 @@ class ThreadWorker:
 
     def _begin(self, since: int, task: "Any") -> "Any":
         gate, began = self._gate, now()
+        self._dark = None
         if since < gate.until or not gate.opens(since):
             gate.seen += since < gate.until
             self._dark = since, began, _origin(task)
             return task
         head = _head(task)
         if type(task) is tuple and head[2] > 1:
-            self._marks = tasks.Marks()
+            self._marks = tasks.Marks(head[0], head[1])
             task = self._marks.watch(task)
-        self._counters = read_usage(), self._run_queue(), process_cpu(), thread_cpu()
-        self._open = head, since, _origin(task)
-        self._dark = None
-        self._counters = (now(), *self._counters)
+        self._counters.start()
+        self._open = head, since, now(), _origin(task)
         return task
 
     def end(self) -> int:
@@ -163,21 +161,12 @@ class ThreadWorker:
         return now()
 
     def _record(self, ended: int) -> None:
-        cpu, all_cpu, queued, usage = thread_cpu(), process_cpu(), self._run_queue(), read_usage()
-        (job, index, items), since, origin = self._open
-        began, usage0, queued0, all_cpu0, cpu0 = self._counters
-        self._open = self._counters = None
-        switches = faults = -1
-        if usage is not None:
-            forced = usage.ru_nivcsw - usage0.ru_nivcsw
-            switches = (usage.ru_nvcsw - usage0.ru_nvcsw) << 32 | forced
-            faults = usage.ru_minflt - usage0.ru_minflt
-        wait = queued - queued0 if queued >= 0 and queued0 >= 0 else -1
-        costs = cpu - cpu0, all_cpu - all_cpu0, wait, switches, faults
-        self._write((job, index, items), since, began, ended, origin, costs)
-        if self._marks.times:
-            self._marks.record(job, index)
-            self._marks.times = []
+        costs = self._counters.stop()
+        (head, since, began, origin), self._open = self._open, None
+        self._write(head, since, began, ended, origin, costs[:5])
+        if self._marks is not None:
+            self._marks.record()
+            self._marks = None
         self._gate.spend(now() - ended + _AROUND_NS)
 
     def _end_dark(self, ended: int) -> None:

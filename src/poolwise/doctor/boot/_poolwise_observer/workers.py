@@ -3,9 +3,9 @@
 import sys
 
 from . import recorder, tasks
-from .clocks import RunQueue, now, process_cpu, read_usage, thread_cpu
+from .clocks import Counters, now
 from .gate import SLOW_NS, Gate
-from .seams import LockTimes, Reads, Stand, Writes, hide, replace
+from .seams import LockTimes, Reads, Stand, Writes, hide, plain, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,15 +20,30 @@ THREAD_POOLS: "dict[int, int]" = {}
 
 _life: "tuple[Any, int] | None" = None
 
-# Fields of a LIFE slot, and of a worker's BEAT.
+current: "MessageWorker | None" = None
+"""This process's own, if it is a worker."""
+
+FEW = 8
+"""The items of so many chunks are timed, however light they are."""
+
+# Fields of a LIFE slot, of a worker's BEAT, of a TASK.
 BOOTED, READY, STREAMS = 1, 2, 3
 OPENED = 6
+PICKLING = 12
 
 
 def live() -> None:
     """A process of multiprocessing begins to run its target: note when."""
-    global _life  # noqa: PLW0603 - a process has one life
-    _life = recorder.reserve(recorder.LIFE, now())
+    global _life, current
+    _life, current = recorder.reserve(recorder.LIFE, now()), None
+    channels = sys.modules.get(f"{__package__}.channels")
+    if channels is not None:
+        channels.forget_parent()
+
+
+def is_child() -> bool:
+    """Whether this process runs the target of a `Process`."""
+    return _life is not None
 
 
 def watch_loop(module: "Any", name: str) -> None:
@@ -53,44 +68,121 @@ def _make_worker(original: "Callable[..., Any]") -> "Callable[..., Any]":
     return worker
 
 
+class MessageWorker:
+    """Records the messages of one worker process: `begin` .. `end` .. `complete`."""
+
+    __slots__ = ("_beat", "_counters", "_dark", "_open", "gate", "reads")
+
+    def __init__(self, reads: Reads) -> None:
+        self.reads = reads
+        self.gate = Gate()
+        self._counters = Counters()
+        self._open: Any = None
+        self._dark: Any = None
+        self._beat = recorder.reserve(recorder.BEAT)
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether a message is being worked on."""
+        return self._open is not None or self._dark is not None
+
+    def is_dark(self, at: int, loaded: int, task: "Any") -> bool:
+        """Whether a message that was asked for at this time goes unrecorded, unless it is slow."""
+        gate = self.gate
+        if at < gate.until:
+            gate.seen += 1
+        elif gate.opens(at):
+            self._dark = None
+            return False
+        self._dark = at, loaded, task
+        if not gate.seen & COUNT_EVERY:
+            self.count(loaded)
+        return True
+
+    def begin(self, job: int, index: int, items: int, at: int, loaded: int) -> None:
+        """Begin the record of a message that was asked for at `at` and there at `loaded`."""
+        reads = self.reads
+        times = (at, reads.begun, reads.header or loaded, reads.payload or loaded, loaded)
+        head = (job, index, items, self.gate.seen, *times)
+        recorder.pack_2(self._beat[0], self._beat[1] + 8 * OPENED, index, loaded)
+        self._counters.start()
+        self._open = head, reads.size, now()
+
+    def end(self, ended: int) -> "tuple[Any, int] | None":
+        """The work on a message has ended: write its record, before its result can be read.
+
+        Returns where the record stands, for `complete`; None if there is none.
+        """
+        if self._open is not None:
+            costs = self._counters.stop()
+            (head, size, began), self._open = self._open, None
+        elif self._dark is not None:
+            (at, loaded, task), self._dark = self._dark, None
+            if ended - loaded < SLOW_NS:
+                return None
+            reads, costs = self.reads, (-1,) * 6
+            times = (at, reads.begun, reads.header or loaded, reads.payload or loaded, loaded)
+            head, size, began = (*describe(task), self.gate.seen, *times), reads.size, loaded
+        else:
+            return None
+        return recorder.put(recorder.TASK, *head, began, ended, now(), 0, 0, 0, 0, size, *costs)
+
+    def complete(  # noqa: PLR0913 - the times of a result on its way
+        self,
+        where: "tuple[Any, int]",
+        ended: int,
+        began: int,
+        wanted: int,
+        got: int,
+        size: int,
+    ) -> None:
+        """The result has been sent: add to the record when its pickling began, and so on."""
+        shared, offset = where
+        recorder.pack_5(shared, offset + 8 * PICKLING, began, wanted, got, now(), size)
+        self.gate.spend(began - ended + SPENT_AT_GET_NS)
+
+    def count(self, at: int) -> None:
+        """Note how many messages there were so far."""
+        recorder.pack_2(self._beat[0], self._beat[1] + 8, self.gate.seen, at)
+
+
+def describe(task: "Any") -> "tuple[int, int, int]":
+    """Job, index and number of items of a pool's message."""
+    job, index, items = tasks.describe(task)
+    try:
+        return job, index, 1 if items is None else len(items)
+    except TypeError:  # an iterator that was put in the items' place
+        return job, index, 1
+
+
 class ProcessWorker:
-    """Times one worker's messages. `get` and `put` are what its loop calls."""
+    """A pool's worker: `get` and `put` are what its loop calls in place of the queues' own."""
 
     __slots__ = (
-        "_beat",
-        "_counters",
-        "_dark",
-        "_gate",
         "_get",
         "_last_run",
         "_lock",
         "_marks",
-        "_open",
+        "_messages",
         "_put",
         "_queues",
-        "_reads",
-        "_run_queue",
+        "_started",
         "_streams",
         "_writes",
     )
 
     def __init__(self, inqueue: "Any", outqueue: "Any") -> None:
+        global current  # noqa: PLW0603 - a process is the worker of one pool
         self._queues = inqueue, outqueue
-        self._get, self._put = inqueue.get, outqueue.put
-        self._reads = Reads(inqueue._reader)
+        self._get, self._put = plain(inqueue.get), plain(outqueue.put)
+        self._messages = current = MessageWorker(Reads(inqueue._reader))
         self._writes = Writes(outqueue._writer)
         self._lock = None
         if outqueue._wlock is not None:
             self._lock = outqueue._wlock = LockTimes(outqueue._wlock)
-        self._gate = Gate()
-        self._run_queue = RunQueue()
-        self._marks = tasks.Marks()
-        self._open: Any = None
-        self._dark: Any = None
-        self._counters: Any = None
-        self._last_run = 0
+        self._marks: tasks.Marks | None = None
+        self._started = self._last_run = 0
         self._streams: Any = None
-        self._beat = recorder.reserve(recorder.BEAT)
         if _life:
             recorder.pack_1(_life[0], _life[1] + 8 * READY, now())
 
@@ -99,73 +191,47 @@ class ProcessWorker:
         inqueue, outqueue = self._queues
         return Stand(inqueue, get=self.get), Stand(outqueue, put=self.put)
 
-    # -- a message in
-
     def get(self, *args: "Any", **options: "Any") -> "Any":
         """The queue's own `get`, timed."""
         at = now()
-        self._reads.header = 0
+        messages = self._messages
+        messages.reads.header = 0
         try:
             task = self._get(*args, **options)
         except BaseException as error:
             hide(error)
             raise
         loaded = now()
-        gate = self._gate
-        if at < gate.until and task is not None:
-            gate.seen += 1
-            if not gate.seen & COUNT_EVERY:
-                self._count(loaded)
-            self._dark = at, loaded, task
-            return task
         try:
-            return self._begin(at, loaded, task)
-        except Exception as error:
+            if task is None:
+                messages.count(loaded)
+                recorder.reserve(recorder.LAST_GET, at, loaded)
+            elif not messages.is_dark(at, loaded, task):
+                return self._begin(at, loaded, task)
+        except Exception as error:  # this message goes unseen
             recorder.trouble("worker.get", error)
-            self._open = None
-            return task
+        return task
 
     def _begin(self, at: int, loaded: int, task: "Any") -> "Any":
-        if task is None:
-            self._count(loaded)
-            recorder.reserve(recorder.LAST_GET, at, loaded)
-            return task
-        gate = self._gate
-        if not gate.opens(at):
-            self._count(loaded)
-            self._dark = at, loaded, task
-            return task
         if self._streams is None:
             self._streams = hash_streams()
-        job, index, items = tasks.describe(task)
-        count = 1 if items is None else len(items)
-        if items is not None and self._shall_mark(count):
-            self._marks = tasks.Marks()
+        job, index, count = describe(task)
+        if self._shall_mark(count):
+            self._marks = tasks.Marks(job, index)
             task = self._marks.watch(task)
-        reads = self._reads
-        times = (at, reads.begun, reads.header, reads.payload, loaded)
-        self._counters = read_usage(), self._run_queue(), process_cpu(), thread_cpu()
-        self._open = (job, index, count, gate.seen, *times), now(), reads.size
-        recorder.pack_2(self._beat[0], self._beat[1] + 8 * OPENED, index, loaded)
+        self._messages.begin(job, index, count, at, loaded)
+        self._started = now()
         return task
 
     def _shall_mark(self, count: int) -> bool:
-        few = self._gate.seen <= 8 or not self._gate.seen & COUNT_EVERY  # noqa: PLR2004
+        seen = self._messages.gate.seen
+        few = seen <= FEW or not seen & COUNT_EVERY
         return count > 1 and (few or self._last_run > count * tasks.LIGHT_NS)
 
-    # -- a message out
-
     def put(self, result: "Any") -> None:
-        """The queue's own `put`, timed; the record is written before the result can be read."""
+        """The queue's own `put`, timed."""
         ended = now()
-        where = None
-        try:
-            if self._open is not None:
-                where = self._record(ended)
-            elif self._dark is not None:
-                where = self._record_if_slow(ended)
-        except Exception as error:
-            recorder.trouble("worker.put", error)
+        where = self._end(ended)
         began = now()
         try:
             self._put(result)
@@ -173,57 +239,24 @@ class ProcessWorker:
             hide(error)
             raise
         if where is not None:
-            self._complete(where, began, ended)
+            lock, writes = self._lock, self._writes
+            wanted, got = (lock.wanted, lock.got) if lock else (writes.begun, writes.begun)
+            self._messages.complete(where, ended, began, wanted, got, writes.size)
 
-    def _record(self, ended: int) -> "tuple[Any, int]":
-        cpu, all_cpu, queued, usage = thread_cpu(), process_cpu(), self._run_queue(), read_usage()
-        head, began, size = self._open
-        self._open = None
-        usage0, queued0, all_cpu0, cpu0 = self._counters
-        self._counters = None
-        self._last_run = ended - began
-        switches = faults = -1
-        if usage is not None:
-            forced = usage.ru_nivcsw - usage0.ru_nivcsw
-            switches = (usage.ru_nvcsw - usage0.ru_nvcsw) << 32 | forced
-            faults = usage.ru_minflt - usage0.ru_minflt
-        wait = queued - queued0 if queued >= 0 and queued0 >= 0 else -1
-        costs = cpu - cpu0, all_cpu - all_cpu0, wait, switches, faults, all_cpu
-        if self._streams:
-            self._compare_streams()
-        if self._marks.times:
-            self._marks.record(head[0], head[1])
-            self._marks.times = []
-        return recorder.put(recorder.TASK, *head, began, ended, now(), 0, 0, 0, 0, size, *costs)
-
-    def _record_if_slow(self, ended: int) -> "tuple[Any, int] | None":
-        """A message that came while the probe was dark, but gave it time enough to be recorded."""
-        at, loaded, task = self._dark
-        self._dark = None
-        if ended - loaded < SLOW_NS:
+    def _end(self, ended: int) -> "tuple[Any, int] | None":
+        try:
+            where = self._messages.end(ended)
+            if where is not None:
+                self._last_run = ended - self._started
+                if self._streams:
+                    self._compare_streams()
+                if self._marks is not None:
+                    self._marks.record()
+                    self._marks = None
+        except Exception as error:  # this message goes unseen
+            recorder.trouble("worker.put", error)
             return None
-        job, index, items = tasks.describe(task)
-        reads = self._reads
-        times = (at, reads.begun, reads.header, reads.payload, loaded)
-        head = (job, index, 1 if items is None else _length(items), self._gate.seen, *times)
-        unknown = (-1,) * 6
-        return recorder.put(
-            recorder.TASK, *head, loaded, ended, now(), 0, 0, 0, 0, reads.size, *unknown
-        )
-
-    def _complete(self, where: "tuple[Any, int]", began: int, ended: int) -> None:
-        sent = now()
-        lock = self._lock
-        wanted, got = (lock.wanted, lock.got) if lock else (self._writes.begun,) * 2
-        shared, offset = where
-        recorder.pack_5(shared, offset + 96, began, wanted, got, sent, self._writes.size)
-        self._gate.spend(began - ended + SPENT_AT_GET_NS)
-
-    def _count(self, at: int) -> None:
-        shared, offset = self._beat
-        recorder.pack_2(shared, offset + 8, self._gate.seen, at)
-
-    # -- random streams
+        return where
 
     def _compare_streams(self) -> None:
         """Note, after the first task, whether it drew from the global generators."""
@@ -237,13 +270,6 @@ class ProcessWorker:
 
 SPENT_AT_GET_NS = 6_000
 """What a record costs beside the part that is timed: before the task, and after sending."""
-
-
-def _length(items: "Any") -> int:
-    try:
-        return len(items)
-    except TypeError:
-        return 1
 
 
 def hash_streams() -> "tuple[int, int]":

@@ -1,0 +1,67 @@
+"""Queues, pipes and proxies that the program handled itself. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from poolwise.doctor import sites
+from poolwise.doctor.features import Channel, Proxy
+
+if TYPE_CHECKING:
+    from poolwise.doctor.store import Meter, Run
+
+_PROXY = "proxy "
+
+Metered = tuple["Meter", dict[str, Any]]
+
+
+def gather_channels(run: Run) -> list[Channel]:
+    """Each queue or pipe end, as one process used it from one line."""
+    return [
+        Channel(
+            pid=meter.pid,
+            kind=facts["kind"],
+            operation=facts["operation"],
+            calls=meter.calls,
+            wait_s=meter.wait / 1e9,
+            move_s=meter.move / 1e9,
+            size_bytes=float(meter.size),
+            place=sites.place(facts["place"]),
+        )
+        for meter, facts in _metered(run)
+        if meter.calls and not facts["kind"].startswith(_PROXY)
+    ]
+
+
+def gather_proxies(run: Run) -> list[Proxy]:
+    """Calls of each method of each type of proxy from each line, over all processes."""
+    groups: dict[Any, list[Metered]] = defaultdict(list)
+    for meter, facts in _metered(run):
+        if meter.calls and facts["kind"].startswith(_PROXY):
+            groups[facts["kind"], facts["operation"], facts["place"]].append((meter, facts))
+    return [_add_up(group) for group in groups.values()]
+
+
+def _add_up(group: list[Metered]) -> Proxy:
+    facts = group[0][1]
+    meters = [meter for meter, _ in group]
+    return Proxy(
+        type=facts["kind"].removeprefix(_PROXY),
+        method=facts["operation"],
+        calls=sum(meter.calls for meter in meters),
+        wait_s=sum(meter.wait for meter in meters) / 1e9,
+        processes=len({meter.pid for meter in meters}),
+        place=sites.place(facts["place"]),
+        inside_tasks_s=sum(meter.inside for meter in meters) / 1e9,
+    )
+
+
+def _metered(run: Run) -> list[Metered]:
+    """The meters with what they stand for."""
+    facts = {(event["pid"], event["id"]): event for event in run.of("meter")}
+    return [
+        (meter, facts[meter.pid, meter.number])
+        for meter in run.meters
+        if (meter.pid, meter.number) in facts
+    ]
