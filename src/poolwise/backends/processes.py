@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
 from poolwise.core import contract as c
-from poolwise.wire import codec, death, failures, frames, parcel, pipes, waiting
-from poolwise.wire.arena import Ends, PoolMemory
+from poolwise.wire import codec, death, failures, frames, packing, pipes, waiting
+from poolwise.wire.arena import Deposit, Ends, PoolMemory
 from poolwise.wire.mail import Mail
 from poolwise.worker.main import serve
 
@@ -93,6 +93,7 @@ class Processes:
         self._poll = select.poll()
         self._on_ready: dict[int, Callable[[int], object]] = {}
         self._waiter = waiting.Waiter(self._poll)
+        self._packer = packing.Packer()
         self._is_open = False
 
     @property
@@ -232,9 +233,8 @@ class Processes:
         if chunk.job.has_calls or function.id in lane.known:
             return True
         try:
-            if function.pickled is None:
-                by_value = function.by_value or self._is_out_of_reach(function.call)
-                function.pickled = codec.dumps_function(function.call, by_value=by_value)
+            if function.packed is None:
+                function.packed = self._pack_function(function)
         except Exception as error:
             self._events.append(c.ChunkRefused(lane.id, chunk.id, error, is_function=True))
             return False
@@ -242,8 +242,17 @@ class Processes:
         gone = [known for known in lane.known if known not in self._functions]
         lane.known.difference_update(gone)
         lane.known.add(function.id)
-        lane.writer.write(codec.FUNCTION, (codec.dumps((function.id, function.pickled, gone)),))
+        head = codec.pack_function_head(function.id, gone)
+        if isinstance(function.packed, bytes):
+            lane.writer.write(codec.FUNCTION, (head, function.packed))
+        else:
+            lane.mail.send_deposit(codec.FUNCTION, head, function.packed)
         return True
+
+    def _pack_function(self, function: Function) -> bytes | Deposit:
+        by_value = function.by_value or self._is_out_of_reach(function.call)
+        packed = self._packer.pack_function(function.call, by_value=by_value)
+        return packed if isinstance(packed, bytes) else self._memory.deposit(packed)
 
     def _is_out_of_reach(self, call: Callable[..., Any]) -> bool:
         """Defined at a prompt or in a notebook, where a fresh interpreter cannot import it."""
@@ -259,9 +268,10 @@ class Processes:
         try:
             if job.has_calls:
                 calls = [task.call for task in chunk.items]
-                packed = codec.pack_calls((0, job.prompt_ns), calls)
+                packed = codec.pack_calls(lane.mail.packer, (0, job.prompt_ns), calls)
             else:
-                packed = codec.pack_items((job.function.id, job.prompt_ns), job.mode, chunk.items)
+                head = (job.function.id, job.prompt_ns)
+                packed = codec.pack_items(lane.mail.packer, head, job.mode, chunk.items)
         except Exception as error:
             self._events.append(c.ChunkRefused(lane.id, chunk.id, error))
             return
@@ -303,9 +313,9 @@ class Processes:
 
     def _hear(self, lane: _Lane, kind: int, payload: memoryview) -> None:
         if kind == codec.ANSWER:
-            self._hear_answer(lane, payload, _open_plain)
+            self._hear_answer(lane, payload)
         elif kind == codec.ANSWER | codec.BIG:
-            self._hear_answer(lane, payload, lane.mail.open)
+            self._hear_answer(lane, payload, is_big=True)
         elif kind == codec.FREED:
             lane.mail.take_back(payload)
         elif kind == codec.APART:
@@ -320,15 +330,19 @@ class Processes:
             failure = failures.decode(codec.loads(payload))
             self._bury(lane, failure)
 
-    def _hear_answer(self, lane: _Lane, payload: memoryview, open_: codec.Opener) -> None:
+    def _hear_answer(self, lane: _Lane, payload: memoryview, *, is_big: bool = False) -> None:
         head = codec.AnswerHead.unpack(payload)
         outcome = c.Outcome(
             head.first, [], {}, head.run_ns, len(payload), head.returned, bool(head.is_last)
         )
         try:
-            pickled, buffers = open_(payload, codec.ANSWER_AT)
-            outcome.nbytes = len(pickled) + sum(buffer.nbytes for buffer in buffers)
-            values, failed = codec.loads_values(head, pickled, buffers)
+            if is_big:
+                opened = lane.mail.open(payload, codec.ANSWER_AT)
+                outcome.nbytes = opened.nbytes
+                values, failed = codec.unpack_values(payload, opened)
+                del opened
+            else:
+                values, failed = codec.loads_values(payload)
         except Exception as error:
             self._hear_unreadable(lane, head, outcome, error)
             return
@@ -344,7 +358,7 @@ class Processes:
         outcome.errors = dict.fromkeys(range(head.size), _not_loadable(error))
         if head.size > 1:
             lane.awaits_again = c.ChunkDone(lane.id, head.chunk_id, outcome)
-            lane.writer.write(codec.AGAIN, (codec.dumps((head.chunk_id, head.first)),))
+            lane.writer.write(codec.AGAIN, (packing.dumps((head.chunk_id, head.first)),))
         else:
             self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 
@@ -393,10 +407,6 @@ class Processes:
         if lane.watch_is_ours:
             os.close(lane.watch_fd)
         lane.process.close()
-
-
-def _open_plain(payload: memoryview, at: int) -> parcel.Opened:
-    return payload[at:], []
 
 
 def _load_each(packed: list[list[Any]], failed: dict[int, BaseException]) -> list[Any]:

@@ -32,21 +32,21 @@ class Function:
     """A callable, pickled once for a whole job and sent once to each lane.
 
     ``by_value`` says that its code must travel, because workers cannot find it by name;
-    ``pickled`` is the back end's to fill.
+    ``packed`` is the back end's to fill.
     """
 
-    __slots__ = ("__weakref__", "by_value", "call", "id", "pickled")
+    __slots__ = ("__weakref__", "by_value", "call", "id", "packed")
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self.call = call
         self.by_value = False
-        self.pickled: bytes | None = None
+        self.packed: Any = None
         self.id = next(_function_ids)
 
     def carry_code(self) -> None:
         """Let the code travel from now on; a new number, since workers know the old one."""
         self.by_value = True
-        self.pickled = None
+        self.packed = None
         self.id = next(_function_ids)
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from poolwise.errors import OutOfSharedMemory
 from poolwise.shared.objects import Shared, share
-from poolwise.wire import codec
+from poolwise.wire import codec, packing
 
 T = TypeVar("T")
 
@@ -145,7 +145,7 @@ def _check(name: str, pickle_it: Callable[[], T]) -> T:
 
 
 def _dump(name: str, maker: Callable[[], Any]) -> bytes:
-    return _check(name, partial(codec.dumps_function, maker))
+    return _check(name, partial(packing.dumps_function, maker))
 
 
 def _load(maker: Callable[[], Any] | bytes) -> Callable[[], Any]:

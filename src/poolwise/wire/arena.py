@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING
 
 from poolwise.errors import OutOfSharedMemory
 from poolwise.wire import loan
-from poolwise.wire.blocks import Blocks
-from poolwise.wire.mapping import GRAIN_BYTES
+from poolwise.wire.blocks import Blocks, block_size
+from poolwise.wire.mapping import GRAIN_BYTES, forget_changes
 from poolwise.wire.memory import Segment
-from poolwise.wire.parcel import NOWHERE
+from poolwise.wire.parcel import LEAST_BLOCK_BYTES, NOWHERE, Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from poolwise.wire.mapping import Mapping
+    from poolwise.wire.parcel import Part
 
 _ARGUMENTS_SHARE = 4
 _RESULTS_SHARE = 8
@@ -98,6 +99,8 @@ class Arena(_End):
     def __init__(self, segment: Segment) -> None:
         super().__init__(segment)
         self._blocks = Blocks(segment.size_bytes, GRAIN_BYTES)
+        self._more_holds: dict[int, int] = {}
+        self._let_go: deque[int] = deque()
         self._room_bytes = 0
         self._room_until_s = 0.0
         self.refusal: OutOfSharedMemory | None = None
@@ -128,13 +131,35 @@ class Arena(_End):
             return NOWHERE
         return offset
 
+    def place(self, parts: Iterable[Part]) -> list[int]:
+        """Put down what is large enough: an offset or :data:`NOWHERE` for each part."""
+        if self._let_go:
+            self.take_back(_drained(self._let_go))
+        return [
+            NOWHERE if len(part) < LEAST_BLOCK_BYTES else self.put(memoryview(part))
+            for part in parts
+        ]
+
+    def deposit(self, parcel: Parcel) -> Deposit:
+        """Put a parcel down for as long as the answer lives, to be sent to several lanes."""
+        return Deposit(parcel, self.place(parcel.parts), self._let_go)
+
+    def hold(self, offsets: Iterable[int]) -> None:
+        """Blocks that are lent already are lent once more."""
+        for offset in offsets:
+            self._more_holds[offset] = self._more_holds.get(offset, 0) + 1
+
     def take_back(self, offsets: Iterable[int]) -> None:
-        """These blocks are not looked at any more.
+        """One who looked at these blocks does not any more.
 
         :raises NoSuchBlock: one of them is not lent.
         """
         for offset in offsets:
-            self._blocks.give_back(offset)
+            more = self._more_holds.pop(offset, 0)
+            if not more:
+                self._blocks.give_back(offset)
+            elif more > 1:
+                self._more_holds[offset] = more - 1
 
     def _fill(self, offset: int, data: memoryview) -> None:
         with memoryview(self._mapped()) as whole:
@@ -173,6 +198,28 @@ class Arena(_End):
                 self._mapped().madvise(remove, start, end - start)
 
 
+class Deposit:
+    """A parcel that is put down once and sent to many; blocks go with the last who has them.
+
+    What found no room in the arena is copied: its owner may change it while this lives.
+    """
+
+    __slots__ = ("_let_go", "parcel", "places")
+
+    def __init__(self, parcel: Parcel, places: list[int], let_go: deque[int]) -> None:
+        parts = [
+            bytes(part) if place == NOWHERE and isinstance(part, memoryview) else part
+            for part, place in zip(parcel.parts, places, strict=True)
+        ]
+        count = len(parcel.pieces)
+        self.parcel = Parcel(parts[:count], parts[count:])
+        self.places = places
+        self._let_go = let_go
+
+    def __del__(self) -> None:
+        self._let_go.extend(place for place in self.places if place != NOWHERE)
+
+
 class Borrower(_End):
     """The other end: looks at blocks, and notes which it does not look at any more.
 
@@ -188,18 +235,58 @@ class Borrower(_End):
 
         :raises OutOfSharedMemory: there are no addresses left to map it at.
         """
-        if self._mapping is None:
-            self._mapped()
-            self.segment.close()  # the mapping is all that is needed
         freed = self.freed
         return loan.lend(self._mapped(), offset, length, lambda: freed.append(offset))
 
+    def share(self, offset: int, length: int) -> Share:
+        """The block, for several of this process to look at, each as if alone."""
+        return Share(self, offset, length)
+
     def take_freed(self) -> list[int]:
-        """The blocks to be given back, each named once."""
-        freed, taken = self.freed, []
-        while freed:
-            taken.append(freed.popleft())
-        return taken
+        """The blocks to be given back, each as often as it was sent."""
+        return _drained(self.freed)
+
+
+class Share:
+    """A block that many look at; each may write, and only he sees what he wrote.
+
+    It is freed when neither this nor any view of it is left.
+    """
+
+    __slots__ = ("_borrower", "_idle", "_length", "_offset")
+
+    def __init__(self, borrower: Borrower, offset: int, length: int) -> None:
+        self._borrower = borrower
+        self._offset = offset
+        self._length = length
+        self._idle: deque[Mapping] = deque()
+
+    def __del__(self) -> None:
+        self._borrower.freed.append(self._offset)
+
+    def view(self) -> memoryview:
+        """The block as it was sent, for one to whom it shall belong alone.
+
+        :raises OutOfSharedMemory: no addresses are left.
+        """
+        mapping = self._clean_mapping()
+        return loan.lend(mapping, 0, self._length, lambda: self._idle.append(mapping))
+
+    def _clean_mapping(self) -> Mapping:
+        if self._idle:
+            mapping = self._idle.popleft()
+            if forget_changes(mapping):
+                return mapping
+        size = block_size(self._length, GRAIN_BYTES)
+        return self._borrower.segment.map("c", self._offset, size)
+
+
+def _drained(queue: deque[int]) -> list[int]:
+    """Everything in a queue that other threads may add to."""
+    taken = []
+    while queue:
+        taken.append(queue.popleft())
+    return taken
 
 
 Ends = tuple[Arena | None, Borrower | None]
@@ -236,6 +323,12 @@ class PoolMemory:
         except OSError:  # no descriptors are left
             borrower.close()
             return (), (None, None)
+
+    def deposit(self, parcel: Parcel) -> Deposit:
+        """Put a parcel down, to be sent to several lanes."""
+        if self._arena is None:
+            return Deposit(parcel, [NOWHERE] * len(parcel.parts), deque())
+        return self._arena.deposit(parcel)
 
     def close(self) -> None:
         """Let go of the arena for arguments; workers that live keep what they have."""

@@ -24,6 +24,12 @@ class NoSuchBlock(ValueError):
     """A block was given back that is not lent: a second time, or by a stranger."""
 
 
+def block_size(length: int, grain_bytes: int) -> int:
+    """The size of the smallest block for ``length`` bytes."""
+    step = max(grain_bytes, 1 << max(0, length - 1).bit_length() >> 4)
+    return max(step, -(-length // step) * step)
+
+
 class Blocks:
     """Hands out ranges of ``limit_bytes`` of memory, in multiples of ``grain_bytes``.
 
@@ -58,8 +64,7 @@ class Blocks:
 
     def size_of(self, length: int) -> int:
         """The size of the block that ``length`` bytes are put into."""
-        step = max(self._grain_bytes, 1 << max(0, length - 1).bit_length() >> 4)
-        return max(step, -(-length // step) * step)
+        return block_size(length, self._grain_bytes)
 
     def take(self, length: int) -> tuple[int, bool] | None:
         """Lend a block: its offset, and whether its memory must be reserved before use.

@@ -29,12 +29,13 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from poolwise import errors
-from poolwise.wire import parcel
+from poolwise.wire import packing
+from poolwise.wire.packing import PROTOCOL, Aside, dumps, dumps_function
+from poolwise.wire.parcel import Look, Opened, Packed, Parcel, view_of
 
 if TYPE_CHECKING:
     from poolwise.wire.failures import Failure
@@ -43,16 +44,13 @@ FUNCTION, CHUNK, GIVE_BACK, AGAIN, STOP, FREED = range(1, 7)
 READY, ANSWER, APART, UNREAD, FAILED_START, _ = range(1, 7)
 BIG = 0x80
 
-MAP, STARMAP, CALLS, PICKLED_CALLS = range(4)
-"""How a chunk's items are applied: ``f(x)``, ``f(*x)``, ``x[0](*x[1], **x[2])``, and the last
-with each item a pickle of its own."""
+MAP, STARMAP, CALLS = range(3)
+"""How a chunk's items are applied: ``f(x)``, ``f(*x)``, ``x[0](*x[1], **x[2])``."""
 
 PACKED = 0x80
-"""Added to one of the first three: each item is a pickle of its own, with buffers beside it."""
+"""Added to one of those: each item is a pickle of its own, with buffers beside it."""
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-
-PROTOCOL = 5
 
 _ATOMIC = frozenset({int, float, complex, bool, str, bytes, type(None)})
 _LISTS = frozenset({list, tuple})
@@ -60,50 +58,6 @@ _by_reference = frozenset({type(len), type(lambda: None), type})
 """Callables that pickle as a name: nothing of them is copied, so nothing can be shared."""
 
 loads = pickle.loads
-
-
-def dumps(value: Any, aside: parcel.Aside | None = None) -> bytes:
-    """Pickle plainly; what only multiprocessing's own pickler can handle goes through that.
-
-    :param aside: takes the large buffers; None leaves them in the pickle.
-    :raises Exception: whatever plain pickling raised, when neither can.
-    """
-    try:
-        return pickle.dumps(value, PROTOCOL, buffer_callback=aside)
-    except Exception as error:
-        if aside is not None:
-            aside.buffers.clear()
-        from multiprocessing.reduction import ForkingPickler
-
-        try:
-            return bytes(ForkingPickler.dumps(value, PROTOCOL))
-        except Exception:
-            raise error from None
-
-
-def dumps_function(function: Callable[..., Any], *, by_value: bool = False) -> bytes:
-    """Pickle a callable with its bound data; cloudpickle helps where plain pickle cannot.
-
-    :param by_value: the worker cannot find it by name (defined in a notebook, or after the
-        worker was forked), so its code must travel.
-    :raises Exception: whatever plain pickling raised, when cloudpickle cannot either.
-    """
-    if by_value:
-        return _cloud_dumps(function)
-    try:
-        return dumps(function)
-    except Exception as error:
-        try:
-            return _cloud_dumps(function)
-        except Exception:
-            raise error from None
-
-
-def _cloud_dumps(function: Callable[..., Any]) -> bytes:
-    import cloudpickle
-
-    pickled: bytes = cloudpickle.dumps(function, PROTOCOL)
-    return pickled
 
 
 def is_atomic(values: Sequence[Any]) -> bool:
@@ -121,23 +75,13 @@ class _Carried:
         return pickle.loads, (self.pickled,)
 
 
-def dumps_call(call: Call, aside: parcel.Aside) -> bytes:
+def dumps_call(call: Call, aside: Aside) -> bytes:
     """Pickle one ``(function, args, kwargs)`` by itself."""
     try:
         return dumps(call, aside)
     except Exception:
         carried = _Carried(dumps_function(call[0]))
         return dumps((carried, call[1], call[2]), aside)
-
-
-def call_pickled(pickled: bytes) -> Any:
-    """Run, in the worker, one call that travelled as a pickle of its own."""
-    try:
-        function, args, kwargs = loads(pickled)
-    except Exception as error:
-        message = "the call could not be rebuilt in the worker (see the cause above)"
-        raise errors.ArgumentNotLoadable(message) from error
-    return function(*args, **kwargs)
 
 
 def call(parts: Call) -> Any:
@@ -156,45 +100,55 @@ ChunkHead = tuple[int, int]
 """The function's number and ``prompt_ns``: how long a finished value may wait for its siblings."""
 
 
-def pack_items(head: ChunkHead, mode: int, items: Sequence[Any]) -> parcel.Packed:
+def pack_items(packer: packing.Packer, head: ChunkHead, mode: int, items: Sequence[Any]) -> Packed:
     """A CHUNK whose items share one pickle, as in ``multiprocessing.Pool``, unless they are big."""
-    aside = parcel.Aside()
-    pickled = dumps((*head, mode, items), aside)
-    if aside.buffers and len(items) > 1 and type(items) in _LISTS:
-        return _pack_each(head, mode, items, dumps)
-    return pickled, aside.buffers
+    packed = packer.pack((*head, mode, items), items[0] if len(items) == 1 else None)
+    if _has_buffers(packed) and len(items) > 1 and type(items) in _LISTS:
+        return _pack_each(packer, head, mode, items, dumps)
+    return packed
 
 
-def pack_calls(head: ChunkHead, calls: Sequence[Call]) -> parcel.Packed:
+def pack_calls(packer: packing.Packer, head: ChunkHead, calls: Sequence[Call]) -> Packed:
     """A CHUNK of calls: one pickle for all where nothing mutable is in it, else one each."""
-    aside = parcel.Aside()
     if len(calls) == 1 or all(map(_is_plain, calls)):
         try:
-            pickled = pickle.dumps((*head, CALLS, calls), PROTOCOL, buffer_callback=aside)
-        except Exception:  # said below, call by call
-            aside.buffers.clear()
-        else:
-            return pickled, aside.buffers
-    blobs = [dumps_call(call, aside) for call in calls]
-    if aside.buffers:
-        return _pack_each(head, CALLS, calls, dumps_call)
-    return pickle.dumps((*head, PICKLED_CALLS, blobs), PROTOCOL), aside.buffers
+            return packer.pack((*head, CALLS, calls), _lone_argument(calls))
+        except Exception:  # noqa: S110 - said below, call by call
+            pass
+    return _pack_each(packer, head, CALLS, calls, dumps_call)
+
+
+def _has_buffers(packed: Packed) -> bool:
+    return not isinstance(packed, bytes) and bool(packed.buffers)
+
+
+def _lone_argument(calls: Sequence[Call]) -> Any:
+    args = calls[0][1]
+    return args[0] if len(calls) == 1 and len(args) == 1 else None
 
 
 def _pack_each(
+    packer: packing.Packer,
     head: ChunkHead,
     mode: int,
     items: Sequence[Any],
-    dump: Callable[[Any, parcel.Aside], bytes],
-) -> parcel.Packed:
-    """A CHUNK with a pickle for each item, and how many of the buffers are its own."""
-    buffers: list[memoryview] = []
-    packed = []
+    dump: Callable[[Any, Aside], bytes],
+) -> Packed:
+    """A CHUNK with a pickle for each item; a buffer that several leave out travels once."""
+    shelf = packing.Shelf()
+    blobs = []
     for item in items:
-        aside = parcel.Aside()
-        packed.append((dump(item, aside), len(aside.buffers)))
-        buffers += aside.buffers
-    return pickle.dumps((*head, mode | PACKED, packed), PROTOCOL), buffers
+        aside = Aside()
+        blobs.append((dump(item, aside), shelf.add(aside.buffers)))
+    return _beside(packer.pack((*head, mode | PACKED, blobs)), shelf.buffers, shelf.repeated)
+
+
+def _beside(packed: Packed, buffers: list[memoryview], repeated: Iterable[int] = ()) -> Packed:
+    """Send buffers beside a pickle that speaks of them by their positions."""
+    if not buffers:
+        return packed
+    pieces = [packed] if isinstance(packed, bytes) else packed.pieces
+    return Parcel(pieces, buffers, frozenset(repeated))
 
 
 def pack_chunk_id(chunk_id: int) -> bytes:
@@ -217,38 +171,43 @@ Loaded = tuple[int, int, int, Sequence[Any]]
 
 def loads_chunk(payload: memoryview) -> Loaded:
     """The rest of a CHUNK's payload."""
-    chunk: Loaded = loads(payload[CHUNK_AT:])
-    return chunk
+    return _share_out_items(loads(payload[CHUNK_AT:]), ())
 
 
-Opener = Callable[[memoryview, int], parcel.Opened]
-"""Opens a parcel that begins somewhere in a payload."""
+def unpack_chunk(opened: Opened) -> Loaded:
+    """The rest of a big CHUNK's payload."""
+    return _share_out_items(load_opened(opened), opened.buffers)
 
 
-def unpack_chunk(payload: memoryview, opener: Opener) -> Loaded:
-    """The rest of a big CHUNK's payload; packed items are still to be loaded, by `load_item`."""
-    pickled, buffers = opener(payload, CHUNK_AT)
-    chunk: Loaded = parcel.loads(pickled, buffers)
+def load_opened(opened: Opened) -> Any:
+    """The value of a parcel; a new one each time where the parcel is for several."""
+    pieces = list(map(view_of, opened.pieces))
+    return packing.loads(pieces, map(view_of, opened.buffers))
+
+
+PackedValue = list[Any]
+"""A pickle, and the buffers that it leaves out."""
+
+
+def _share_out_items(chunk: Loaded, buffers: Sequence[Look]) -> Loaded:
     function_id, prompt_ns, mode, items = chunk
     if mode & PACKED:
-        items = list(_share_out(items, buffers))
+        items = _share_out(items, buffers)
     return function_id, prompt_ns, mode, items
 
 
 def _share_out(
-    packed: Iterable[tuple[bytes, int]], buffers: Sequence[memoryview]
-) -> Iterator[list[Any]]:
-    """Each pickle with the buffers that are its own."""
-    rest = iter(buffers)
-    for pickled, count in packed:
-        yield [pickled, list(islice(rest, count))]
+    packed: Sequence[tuple[bytes, Sequence[int]]], buffers: Sequence[Look]
+) -> list[PackedValue]:
+    """Each pickle with the buffers that it leaves out."""
+    return [[pickled, [buffers[at] for at in which]] for pickled, which in packed]
 
 
-def load_value(packed: list[Any]) -> Any:
+def load_value(packed: PackedValue) -> Any:
     """One packed value; what it was packed in is emptied, for it is large."""
     pickled, buffers = packed
     packed.clear()
-    return parcel.loads(pickled, buffers)
+    return pickle.loads(pickled, buffers=map(view_of, buffers))
 
 
 def load_item(packed: list[Any]) -> Any:
@@ -264,6 +223,22 @@ _ANSWER = struct.Struct("<qqqqqBB")
 
 ANSWER_AT = _ANSWER.size
 """Where the pickle, or the parcel, of an ANSWER begins."""
+
+
+_FUNCTION_ID = struct.Struct("<qq")
+
+
+def pack_function_head(function_id: int, gone: Sequence[int]) -> bytes:
+    """What stands before a FUNCTION's pickle: its number, and those that are not needed again."""
+    return struct.pack(f"<{2 + len(gone)}q", function_id, len(gone), *gone)
+
+
+def unpack_function_head(payload: memoryview) -> tuple[int, tuple[int, ...], int]:
+    """The same two, and where the pickle, or the parcel, begins."""
+    function_id, count = _FUNCTION_ID.unpack_from(payload)
+    at = _FUNCTION_ID.size
+    end = at + 8 * count
+    return function_id, struct.unpack(f"<{count}q", payload[at:end]), end
 
 
 class AnswerHead(NamedTuple):
@@ -290,41 +265,51 @@ class AnswerHead(NamedTuple):
         return _ANSWER.pack(*self)
 
 
-def pack_answer(values: Sequence[Any], failures: dict[int, Failure]) -> parcel.Packed:
+def pack_answer(
+    packer: packing.Packer, values: Sequence[Any], failures: dict[int, Failure]
+) -> Packed:
     """What follows the head of an ANSWER whose values share one pickle."""
-    aside = parcel.Aside()
-    return dumps((values, failures), aside), aside.buffers
+    return packer.pack((values, failures), values[0] if len(values) == 1 else None)
 
 
 def pack_apart(
+    packer: packing.Packer,
     values: Sequence[Any],
     failures: dict[int, Failure],
     refused: Callable[[Exception, Any], Failure],
-) -> parcel.Packed:
+) -> Packed:
     """The same with each value pickled by itself; what cannot be pickled becomes a failure."""
-    failed, packed = dict(failures), []
+    failed, blobs = dict(failures), []
     buffers: list[memoryview] = []
     for at, value in enumerate(values):
-        aside = parcel.Aside()
+        aside = Aside()
         try:
-            packed.append((dumps(value, aside), len(aside.buffers)))
+            blob = dumps(value, aside)
         except Exception as error:
             failed[at] = refused(error, value)
-            packed.append((_NOTHING, 0))
-        else:
-            buffers += aside.buffers
-    return pickle.dumps((packed, failed), PROTOCOL), buffers
+            blob = _NOTHING
+        blobs.append((blob, range(len(buffers), len(buffers) + len(aside.buffers))))
+        buffers += aside.buffers
+    return _beside(packer.pack((blobs, failed)), buffers)
 
 
 Said = tuple[list[Any], dict[int, "Failure"]]
 """The values of an ANSWER, and the failures by position among them."""
 
 
-def loads_values(head: AnswerHead, pickled: memoryview, buffers: Sequence[memoryview]) -> Said:
+def loads_values(payload: memoryview) -> Said:
     """The values of an ANSWER; where they are apart, they are still to be loaded: `load_value`."""
-    said: Said = parcel.loads(pickled, buffers)
-    if head.is_apart:
-        return list(_share_out(said[0], buffers)), said[1]
+    return _share_out_values(payload, loads(payload[ANSWER_AT:]), ())
+
+
+def unpack_values(payload: memoryview, opened: Opened) -> Said:
+    """The values of a big ANSWER, likewise."""
+    return _share_out_values(payload, load_opened(opened), opened.buffers)
+
+
+def _share_out_values(payload: memoryview, said: Said, buffers: Sequence[Look]) -> Said:
+    if AnswerHead.unpack(payload).is_apart:
+        return _share_out(said[0], buffers), said[1]
     return said
 
 

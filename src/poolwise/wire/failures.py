@@ -10,7 +10,7 @@ import pickle
 from typing import Any
 
 from poolwise import errors
-from poolwise.wire import codec
+from poolwise.wire import codec, packing
 
 Failure = tuple[bytes, str]
 """A pickled exception that is known to unpickle, and its traceback as text."""
@@ -50,7 +50,7 @@ def decode(failure: Failure) -> BaseException:
 
 
 def _checked(error: object) -> bytes:
-    pickled = codec.dumps(error)
+    pickled = packing.dumps(error)
     if not isinstance(codec.loads(pickled), BaseException):
         message = f"{error!r} does not unpickle as an exception"
         raise pickle.PicklingError(message)

@@ -48,6 +48,9 @@ else:
     from functools import cache
     from pickle import PickleBuffer
 
+    from poolwise.wire.blocks import block_size
+    from poolwise.wire.mapping import GRAIN_BYTES
+
     _alive: dict[int, weakref.ref[Any]] = {}
 
     @cache
@@ -64,7 +67,7 @@ else:
         That may happen in any thread, in the middle of anything: it may do no more than append to
         a deque.
         """
-        exporter = _array_type(_rounded(length)).from_buffer(mapping, offset)
+        exporter = _array_type(block_size(length, GRAIN_BYTES)).from_buffer(mapping, offset)
         key = id(exporter)
 
         def end(_: weakref.ref[Any]) -> None:
@@ -73,8 +76,3 @@ else:
 
         _alive[key] = weakref.ref(exporter, end)
         return PickleBuffer(exporter).raw()[:length]
-
-    def _rounded(length: int) -> int:
-        """Eight sizes a doubling, all of them multiples of a page: each is a type of its own."""
-        step = max(4096, 1 << max(0, length - 1).bit_length() >> 4)
-        return -(-length // step) * step

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from poolwise.wire import codec, frames, parcel
+from poolwise.wire import codec, frames, packing, parcel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from poolwise.wire.arena import Arena, Borrower, Ends
+    from poolwise.wire.arena import Arena, Borrower, Deposit, Ends
 
 
 class Mail:
@@ -21,14 +22,15 @@ class Mail:
     :param open_ends: gives this process's ends of the two arenas, when they are first needed.
     """
 
-    __slots__ = ("arena", "borrower", "lent", "open_ends", "writer")
+    __slots__ = ("arena", "borrower", "lent", "open_ends", "packer", "writer")
 
     def __init__(self, writer: frames.FrameWriter, open_ends: Callable[[], Ends]) -> None:
         self.writer = writer
         self.open_ends: Callable[[], Ends] | None = open_ends
         self.arena: Arena | None = None
         self.borrower: Borrower | None = None
-        self.lent: set[int] = set()
+        self.lent: Counter[int] = Counter()
+        self.packer = packing.Packer()
 
     def send(self, kind: int, head: bytes, packed: parcel.Packed) -> None:
         """Send a message; blocks that nobody here looks at any more are given back with it.
@@ -38,14 +40,29 @@ class Mail:
         before = b""
         if self.borrower is not None and self.borrower.freed:
             before = self._freed_frame(self.borrower)
-        if packed[1]:
-            self._open_ends()
-            put = None if self.arena is None else self.arena.put
-            parts, blocks = parcel.seal(head, packed, put)
+        if isinstance(packed, bytes):
+            self.writer.write(kind, (head, packed), before)
+            return
+        self._open_ends()
+        places = [parcel.NOWHERE] * len(packed.parts)
+        if self.arena is not None:
+            places = self.arena.place(packed.parts)
+        self.lent.update(place for place in places if place != parcel.NOWHERE)
+        parts = parcel.seal(head, packed, places, all_repeated=False)
+        self.writer.write(kind | codec.BIG, parts, before)
+
+    def send_deposit(self, kind: int, head: bytes, deposit: Deposit) -> None:
+        """Send what is put down already, for several tasks of the other end.
+
+        :raises BrokenPipeError: nobody reads any more.
+        """
+        self._open_ends()
+        if self.arena is not None:
+            blocks = [place for place in deposit.places if place != parcel.NOWHERE]
+            self.arena.hold(blocks)
             self.lent.update(blocks)
-            self.writer.write(kind | codec.BIG, parts, before)
-        else:
-            self.writer.write(kind, (head, packed[0]), before)
+        parts = parcel.seal(head, deposit.parcel, deposit.places, all_repeated=True)
+        self.writer.write(kind | codec.BIG, parts)
 
     def open(self, payload: memoryview, at: int) -> parcel.Opened:
         """The parcel that begins at ``at``; its blocks are this process's to look at."""
@@ -65,7 +82,7 @@ class Mail:
     def take_back(self, payload: memoryview) -> None:
         """The other end does not look at these blocks any more."""
         blocks = struct.unpack(f"<{len(payload) // 8}q", payload)
-        self._return(set(blocks))
+        self._return(blocks)
 
     def close(self) -> None:
         """The other end is gone: take back what it had, and let go of its memory.
@@ -73,7 +90,7 @@ class Mail:
         What was made of its blocks in this process stays valid.
         """
         self._open_ends()
-        self._return(set(self.lent))
+        self._return(list(self.lent.elements()))
         if self.borrower is not None:
             self.borrower.close()
 
@@ -82,8 +99,12 @@ class Mail:
             self.arena, self.borrower = self.open_ends()
             self.open_ends = None
 
-    def _return(self, blocks: set[int]) -> None:
-        self.lent -= blocks
+    def _return(self, blocks: Sequence[int]) -> None:
+        lent = self.lent
+        for block in blocks:
+            lent[block] -= 1
+            if not lent[block]:
+                del lent[block]
         if self.arena is not None:
             self.arena.take_back(blocks)
 

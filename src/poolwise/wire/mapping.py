@@ -36,3 +36,14 @@ def map_fd(fd: int, mode: Mode, length: int, offset: int = 0) -> Mapping:
     mapping = Mapping(fd, length, access=ACCESS[mode], offset=offset, **_OPTIONS)
     mapping.mode = mode
     return mapping
+
+
+def forget_changes(mapping: Mapping) -> bool:
+    """Let a copy-on-write mapping show the memory below it again; False where that cannot be done.
+
+    Elsewhere than on Linux this advice to the system is one it may ignore.
+    """
+    if sys.platform != "linux":
+        return False
+    mapping.madvise(mmap.MADV_DONTNEED)
+    return True

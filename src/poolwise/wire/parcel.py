@@ -1,125 +1,178 @@
-"""Parcels: a pickle and the big buffers that travel beside it.
+"""Parcels: a pickle in pieces and the buffers that it leaves out, and how they lie in a frame.
 
-A pickle of protocol 5 can leave out the memory that numpy arrays, frames and the like hand to it.
-What is large then goes through an arena (one copy in, and the receiver works on the block), or
-where there is no room behind the pickle in the same frame. Payload of such a frame: a head of the
-message's own, a table that says where each buffer lies, the pickle, the buffers that lie here.
+What is large goes through an arena (one copy in, and the receiver works on the block), or where
+there is no room behind the table in the same frame. Payload of such a frame: a head of the
+message's own, a table that says where each piece and each buffer lies, and those that lie here.
+
+What several tasks are given is put down once. Each of them gets memory of its own all the same:
+the block is mapped anew for each, and a page is copied when it is first written to.
 """
 
 from __future__ import annotations
 
-import pickle
 import struct
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from poolwise.wire.arena import Borrower
 
-LEAST_BYTES = 32 * 1024
-"""A smaller buffer stays in the pickle."""
-
 NOWHERE = -1
 """Stands for the offset of a block that could not be had."""
+
+LEAST_BLOCK_BYTES = 32 * 1024
+"""What is shorter travels in the frame."""
 
 _ALIGN = 64
 """Where buffers begin in a frame: some libraries want the width of a vector register."""
 
+_HERE, _REPEATED = 1, 2
+"""How an entry lies: behind the table, else in a block; looked at several times, else once."""
+
 _COUNTS = struct.Struct("<qq")
-
-Packed = tuple[bytes, list[memoryview]]
-"""A pickle and the buffers that it leaves out."""
-
-Opened = tuple[memoryview, list[memoryview]]
-"""The pickle of a parcel and its buffers."""
+_ENTRY_BYTES = 24
 
 Part = bytes | memoryview
 
 
-class Aside:
-    """Collects the large buffers of a pickle, as its ``buffer_callback``."""
+class Parcel:
+    """A value on its way.
 
-    __slots__ = ("buffers",)
-
-    def __init__(self) -> None:
-        self.buffers: list[memoryview] = []
-
-    def __call__(self, buffer: pickle.PickleBuffer) -> bool:
-        """True leaves the buffer in the pickle."""
-        try:
-            raw = buffer.raw()
-        except BufferError:
-            return True  # not contiguous: the pickler will say so
-        if raw.nbytes < LEAST_BYTES:
-            return True
-        self.buffers.append(raw)
-        return False
-
-
-def seal(
-    head: bytes, packed: Packed, put: Callable[[memoryview], int] | None
-) -> tuple[list[Part], list[int]]:
-    """The parts of a frame, and the blocks that they speak of.
-
-    :param head: what stands before the parcel.
-    :param put: puts a buffer into an arena, or answers :data:`NOWHERE`; None where there is none.
+    :param pieces: its pickle.
+    :param buffers: the memory that the pickle leaves out.
+    :param repeated: positions of buffers that are for several tasks.
     """
-    pickled, buffers = packed
-    places = [NOWHERE if put is None else put(buffer) for buffer in buffers]
-    table = [at for pair in zip(places, (b.nbytes for b in buffers), strict=True) for at in pair]
-    parts: list[Part] = [
-        head,
-        _COUNTS.pack(len(buffers), len(pickled)),
-        struct.pack(f"<{len(table)}q", *table),
-        pickled,
-    ]
-    length = sum(map(len, parts))
-    for buffer, place in zip(buffers, places, strict=True):
-        if place == NOWHERE:
-            gap = -length % _ALIGN
-            parts += [bytes(gap), buffer]
-            length += gap + buffer.nbytes
-    return parts, [place for place in places if place != NOWHERE]
+
+    __slots__ = ("buffers", "pieces", "repeated")
+
+    def __init__(
+        self,
+        pieces: Sequence[Part],
+        buffers: Sequence[Part],
+        repeated: frozenset[int] = frozenset(),
+    ) -> None:
+        self.pieces = pieces
+        self.buffers = buffers
+        self.repeated = repeated
+
+    @property
+    def parts(self) -> list[Part]:
+        """Pieces, then buffers."""
+        return [*self.pieces, *self.buffers]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that travel, by whatever way."""
+        return sum(map(len, self.parts))
 
 
-def unseal(payload: memoryview, at: int, borrower: Borrower | None) -> Opened:
-    """The pickle of a parcel that begins at ``at``, and its buffers, each the receiver's own.
-
-    :raises OutOfSharedMemory: the arena cannot be mapped here.
-    """
-    count, length = _COUNTS.unpack_from(payload, at)
-    at += _COUNTS.size
-    table = struct.unpack_from(f"<{2 * count}q", payload, at)
-    at += 16 * count
-    pickled = payload[at : at + length]
-    at += length
-    buffers = []
-    for offset, size in zip(table[::2], table[1::2], strict=True):
-        if offset == NOWHERE:
-            at += -at % _ALIGN
-            buffers.append(_own(payload[at : at + size]))
-            at += size
-        else:
-            assert borrower is not None  # noqa: S101 - who has no arena is sent no block
-            buffers.append(borrower.view(offset, size))
-    return pickled, buffers
-
-
-def blocks_in(payload: memoryview, at: int) -> list[int]:
-    """The blocks that a parcel speaks of, without opening it."""
-    count, _ = _COUNTS.unpack_from(payload, at)
-    offsets = struct.unpack_from(f"<{2 * count}q", payload, at + _COUNTS.size)[::2]
-    return [offset for offset in offsets if offset != NOWHERE]
-
-
-def loads(pickled: Part, buffers: Sequence[memoryview]) -> Any:
-    """Unpickle with the buffers that were left out."""
-    return pickle.loads(pickled, buffers=buffers)
+Packed = bytes | Parcel
+"""A pickle, where that is short and all; else a parcel."""
 
 
 def size_of(packed: Packed) -> int:
     """Bytes that travel, by whatever way."""
-    return len(packed[0]) + sum(buffer.nbytes for buffer in packed[1])
+    return len(packed) if isinstance(packed, bytes) else packed.nbytes
+
+
+class Source(Protocol):
+    """Memory that is looked at several times."""
+
+    def view(self) -> memoryview:
+        """As it was sent, for one to whom it shall belong alone."""
+
+
+class _Template:
+    """Memory that arrived in a frame: everybody gets a copy."""
+
+    def __init__(self, part: memoryview) -> None:
+        self._part = part
+
+    def view(self) -> memoryview:
+        return memoryview(bytearray(self._part))
+
+
+Look = memoryview | Source
+"""Memory that is looked at once, or several times."""
+
+
+def view_of(look: Look) -> memoryview:
+    """The memory, writable and its receiver's own."""
+    return look if isinstance(look, memoryview) else look.view()
+
+
+class Opened:
+    """A parcel that has arrived: its pickle, the buffers that were left out, the size of all."""
+
+    __slots__ = ("buffers", "nbytes", "pieces")
+
+    def __init__(self, pieces: list[Look], buffers: list[Look], nbytes: int) -> None:
+        self.pieces = pieces
+        self.buffers = buffers
+        self.nbytes = nbytes
+
+
+def seal(head: bytes, parcel: Parcel, places: Sequence[int], *, all_repeated: bool) -> list[Part]:
+    """The parts of a frame.
+
+    :param head: what stands before the parcel.
+    :param places: for each piece, then each buffer, the block it lies in or :data:`NOWHERE`.
+    :param all_repeated: everything is for several tasks.
+    """
+    parts = parcel.parts
+    first = len(parcel.pieces)
+    table: list[int] = []
+    for at, (part, place) in enumerate(zip(parts, places, strict=True)):
+        way = _HERE if place == NOWHERE else 0
+        if all_repeated or at - first in parcel.repeated:
+            way |= _REPEATED
+        table += (way, place, len(part))
+    sealed: list[Part] = [
+        head,
+        _COUNTS.pack(first, len(parcel.buffers)),
+        struct.pack(f"<{len(table)}q", *table),
+    ]
+    length = sum(map(len, sealed))
+    for part, place in zip(parts, places, strict=True):
+        if place == NOWHERE:
+            gap = -length % _ALIGN
+            sealed += [bytes(gap), part]
+            length += gap + len(part)
+    return sealed
+
+
+def unseal(payload: memoryview, at: int, borrower: Borrower | None) -> Opened:
+    """Open a parcel that begins at ``at``.
+
+    :raises OutOfSharedMemory: the arena cannot be mapped here.
+    """
+    count, _ = _COUNTS.unpack_from(payload, at)
+    table = _table(payload, at)
+    at += _COUNTS.size + _ENTRY_BYTES * len(table)
+    looks: list[Look] = []
+    for way, offset, length in table:
+        if way & _HERE:
+            at += -at % _ALIGN
+            part = payload[at : at + length]
+            looks.append(_Template(part) if way & _REPEATED else _own(part))
+            at += length
+        else:
+            assert borrower is not None  # noqa: S101 - who has no arena is sent no block
+            open_block = borrower.share if way & _REPEATED else borrower.view
+            looks.append(open_block(offset, length))
+    return Opened(looks[:count], looks[count:], sum(length for _, _, length in table))
+
+
+def blocks_in(payload: memoryview, at: int) -> list[int]:
+    """The blocks that a parcel speaks of, without opening it."""
+    return [offset for way, offset, _ in _table(payload, at) if not way & _HERE]
+
+
+def _table(payload: memoryview, at: int) -> list[tuple[int, int, int]]:
+    pieces, buffers = _COUNTS.unpack_from(payload, at)
+    at += _COUNTS.size
+    end = at + _ENTRY_BYTES * (pieces + buffers)
+    return list(struct.iter_unpack("<qqq", payload[at:end]))
 
 
 def _own(part: memoryview) -> memoryview:

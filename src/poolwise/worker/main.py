@@ -10,8 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from poolwise.wire import codec, failures, frames, lifeline, parcel, pipes, waiting
+from poolwise.wire import codec, failures, frames, lifeline, packing, parcel, pipes, waiting
 from poolwise.wire.mail import Mail
+from poolwise.wire.parcel import Opened
+from poolwise.worker.fresh import load_function
 from poolwise.worker.run import ChunkRun
 from poolwise.worker.watch import Watch
 
@@ -25,7 +27,6 @@ _KEPT_ANSWER_BYTES = 1 << 20
 
 _CHUNKS = frozenset({codec.CHUNK, codec.CHUNK | codec.BIG})
 _RETURNED = _CHUNKS | {codec.GIVE_BACK}
-_CALLS = frozenset({codec.CALLS, codec.PICKLED_CALLS, codec.CALLS | codec.PACKED})
 
 
 def serve(
@@ -67,7 +68,7 @@ class Worker:
         self._reading = threading.Lock()
         self._is_waiting = False
         self._writing = threading.Lock()
-        self._functions: dict[int, bytes | Callable[..., Any]] = {0: codec.call}
+        self._functions: dict[int, bytes | Opened | Callable[..., Any]] = {0: codec.call}
         self._kept: deque[tuple[int, int, list[Any]]] = deque(maxlen=2)
         self._watch = Watch(self._has_give_back)
         self._running_calls = False
@@ -78,15 +79,16 @@ class Worker:
             if initializer is not None:
                 initializer(*initargs)
         except BaseException as error:
-            self._send(codec.FAILED_START, codec.dumps(failures.encode(error)))
+            self._send(codec.FAILED_START, packing.dumps(failures.encode(error)))
             return False
-        self._send(codec.READY, codec.dumps(os.getpid()))
+        self._send(codec.READY, packing.dumps(os.getpid()))
         return True
 
     def work(self) -> None:
         """Carry out messages until STOP, or until the parent is gone."""
         act: dict[int, Callable[[memoryview], None]] = {
             codec.FUNCTION: self._learn_function,
+            codec.FUNCTION | codec.BIG: self._learn_big_function,
             codec.CHUNK: self._run_plain_chunk,
             codec.CHUNK | codec.BIG: self._run_big_chunk,
             codec.FREED: self._take_back,
@@ -145,16 +147,27 @@ class Worker:
     # -- working
 
     def _learn_function(self, payload: memoryview) -> None:
-        function_id, pickled, forgotten = codec.loads(payload)
-        for old in forgotten:
+        function_id, at = self._forget_functions(payload)
+        self._functions[function_id] = bytes(payload[at:])
+
+    def _learn_big_function(self, payload: memoryview) -> None:
+        function_id, at = self._forget_functions(payload)
+        self._functions[function_id] = self._mail.open(payload, at)
+
+    def _forget_functions(self, payload: memoryview) -> tuple[int, int]:
+        function_id, gone, at = codec.unpack_function_head(payload)
+        for old in gone:
             self._functions.pop(old, None)
-        self._functions[function_id] = pickled
+        return function_id, at
 
     def _run_plain_chunk(self, payload: memoryview) -> None:
         self._run_chunk(payload, codec.loads_chunk)
 
     def _run_big_chunk(self, payload: memoryview) -> None:
-        self._run_chunk(payload, lambda payload: codec.unpack_chunk(payload, self._mail.open))
+        self._run_chunk(payload, self._unpack_chunk)
+
+    def _unpack_chunk(self, payload: memoryview) -> codec.Loaded:
+        return codec.unpack_chunk(self._mail.open(payload, codec.CHUNK_AT))
 
     def _run_chunk(self, payload: memoryview, load: Callable[[memoryview], codec.Loaded]) -> None:
         chunk_id = codec.chunk_id(payload)
@@ -169,7 +182,7 @@ class Worker:
             self._send_unread(chunk_id, error, is_function=True)
             return
         del payload
-        self._running_calls = mode in _CALLS
+        self._running_calls = mode & ~codec.PACKED == codec.CALLS
         items = list(items)
         run = ChunkRun(chunk_id, function, mode, items, prompt_ns, self._answer)
         if len(items) > 1:
@@ -181,7 +194,10 @@ class Worker:
     def _function(self, function_id: int) -> Callable[..., Any]:
         function = self._functions[function_id]
         if isinstance(function, bytes):
-            function = self._functions[function_id] = codec.loads(function)
+            function = codec.loads(function)
+        elif isinstance(function, Opened):
+            function = load_function(function)
+        self._functions[function_id] = function
         return function
 
     # -- answering
@@ -195,7 +211,7 @@ class Worker:
             self._writer.write(kind, parts)
 
     def _send_unread(self, chunk_id: int, error: Exception, *, is_function: bool) -> None:
-        self._send(codec.UNREAD, codec.dumps((chunk_id, is_function, failures.encode(error))))
+        self._send(codec.UNREAD, packing.dumps((chunk_id, is_function, failures.encode(error))))
 
     def _answer(  # noqa: PLR0913 - one message, unpacked
         self,
@@ -216,15 +232,15 @@ class Worker:
     def _pack_answer(
         self, head: codec.AnswerHead, values: list[Any], errors: dict[int, failures.Failure]
     ) -> tuple[codec.AnswerHead, parcel.Packed]:
-        apart = head._replace(is_apart=True)
+        apart, packer = head._replace(is_apart=True), self._mail.packer
         if len(values) > 1 and self._running_calls and not codec.is_atomic(values):
-            return apart, codec.pack_apart(values, errors, failures.refused)
+            return apart, codec.pack_apart(packer, values, errors, failures.refused)
         try:
-            packed = codec.pack_answer(values, errors)
+            packed = codec.pack_answer(packer, values, errors)
         except Exception:
             if threading.current_thread() is not threading.main_thread():
                 raise  # the task may be changing what it returned before; ask when it is done
-            return apart, codec.pack_apart(values, errors, failures.refused)
+            return apart, codec.pack_apart(packer, values, errors, failures.refused)
         if len(values) > 1 and parcel.size_of(packed) <= _KEPT_ANSWER_BYTES:
             self._kept.append((head.chunk_id, head.first, values))
         return head, packed
@@ -233,7 +249,7 @@ class Worker:
         chunk_id, first = codec.loads(payload)
         for kept_id, kept_first, values in self._kept:
             if (kept_id, kept_first) == (chunk_id, first):
-                blobs = [[codec.dumps(value), []] for value in values]
-                self._send(codec.APART, codec.dumps((chunk_id, first, blobs)))
+                blobs = [[packing.dumps(value), []] for value in values]
+                self._send(codec.APART, packing.dumps((chunk_id, first, blobs)))
                 return
-        self._send(codec.APART, codec.dumps((chunk_id, first, None)))
+        self._send(codec.APART, packing.dumps((chunk_id, first, None)))

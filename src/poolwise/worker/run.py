@@ -23,7 +23,6 @@ _APPLY: dict[int, Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]] 
     codec.MAP: map,
     codec.STARMAP: starmap,
     codec.CALLS: lambda _, calls: map(codec.call, calls),
-    codec.PICKLED_CALLS: lambda _, calls: map(codec.call_pickled, calls),
 }
 
 

@@ -1,0 +1,238 @@
+"""Pickling without a copy of what is large: buffers stay outside, long strings become pieces.
+
+Protocol 5 lets arrays and frames hand out their memory instead of writing it into the pickle.
+``bytes``, ``bytearray`` and ``str`` cannot do that; but a pickler that writes to a file hands a
+long one over as it is, and an unpickler that reads from one reads it straight into its place. So a
+pickle with long strings is kept as a list of pieces.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from poolwise.wire.address import address_of
+from poolwise.wire.parcel import Packed, Parcel, Part
+
+PROTOCOL = 5
+
+LEAST_BUFFER_BYTES = 32 * 1024
+"""A smaller buffer stays in the pickle (``benchmarks/payload_threshold``)."""
+
+LEAST_PIECE_BYTES = 96 * 1024
+"""A shorter string is copied into the pickle. The pickler itself hands over nothing below 64 KiB,
+and frames of about that size."""
+
+_STRINGS = frozenset({bytes, bytearray, str})
+
+
+class Aside:
+    """Collects the large buffers of a pickle, as its ``buffer_callback``."""
+
+    __slots__ = ("buffers",)
+
+    def __init__(self) -> None:
+        self.buffers: list[memoryview] = []
+
+    def __call__(self, buffer: pickle.PickleBuffer) -> bool:
+        """True leaves the buffer in the pickle."""
+        try:
+            raw = buffer.raw()
+        except BufferError:
+            return True  # not contiguous: the pickler will say so
+        if raw.nbytes < LEAST_BUFFER_BYTES:
+            return True
+        self.buffers.append(raw)
+        return False
+
+
+def dumps(value: Any, aside: Aside | None = None) -> bytes:
+    """Pickle plainly; what only multiprocessing's own pickler can handle goes through that.
+
+    :param aside: takes the large buffers; None leaves them in the pickle.
+    :raises Exception: whatever plain pickling raised, when neither can.
+    """
+    try:
+        return pickle.dumps(value, PROTOCOL, buffer_callback=aside)
+    except Exception as error:
+        if aside is not None:
+            aside.buffers.clear()
+        from multiprocessing.reduction import ForkingPickler
+
+        try:
+            return bytes(ForkingPickler.dumps(value, PROTOCOL))
+        except Exception:
+            raise error from None
+
+
+def dumps_function(
+    function: Callable[..., Any], aside: Aside | None = None, *, by_value: bool = False
+) -> bytes:
+    """Pickle a callable with its bound data; cloudpickle helps where plain pickle cannot.
+
+    :param by_value: the worker cannot find it by name (defined in a notebook, or after the
+        worker was forked), so its code must travel.
+    :raises Exception: whatever plain pickling raised, when cloudpickle cannot either.
+    """
+    if by_value:
+        return _cloud_dumps(function, aside)
+    try:
+        return dumps(function, aside)
+    except Exception as error:
+        try:
+            return _cloud_dumps(function, aside)
+        except Exception:
+            raise error from None
+
+
+def _cloud_dumps(function: Callable[..., Any], aside: Aside | None) -> bytes:
+    import cloudpickle
+
+    if aside is not None:
+        aside.buffers.clear()
+    pickled: bytes = cloudpickle.dumps(function, PROTOCOL, buffer_callback=aside)
+    return pickled
+
+
+class Packer:
+    """Pickles one value after the other. Where long strings were, it looks out for more of them.
+
+    A pickle in pieces costs 2 us more than a plain one, so it is made where the last one was long,
+    or where the value is itself a long string.
+    """
+
+    __slots__ = ("_expects_long",)
+
+    def __init__(self) -> None:
+        self._expects_long = False
+
+    def pack(self, value: Any, lone: Any = None) -> Packed:
+        """The value as one string of bytes if it is small, else as a parcel.
+
+        :param lone: the one thing that the value is about, if there is but one.
+        :raises Exception: it cannot be pickled.
+        """
+        if self._expects_long or (type(lone) in _STRINGS and len(lone) >= LEAST_PIECE_BYTES):
+            return self._pack_in_pieces(value)
+        aside = Aside()
+        pickled = dumps(value, aside)
+        self._expects_long = len(pickled) >= LEAST_PIECE_BYTES
+        if aside.buffers or self._expects_long:
+            return Parcel([pickled], aside.buffers)
+        return pickled
+
+    def pack_function(self, function: Callable[..., Any], *, by_value: bool) -> Packed:
+        """A callable with its bound data, likewise.
+
+        :raises Exception: it cannot be pickled.
+        """
+        aside = Aside()
+        pickled = dumps_function(function, aside, by_value=by_value)
+        if aside.buffers or len(pickled) >= LEAST_PIECE_BYTES:
+            return Parcel([pickled], aside.buffers)
+        return pickled
+
+    def _pack_in_pieces(self, value: Any) -> Packed:
+        aside, sheaf = Aside(), _Sheaf()
+        try:
+            pickle.Pickler(sheaf, PROTOCOL, buffer_callback=aside).dump(value)
+        except Exception:
+            self._expects_long = False
+            return self.pack(value)
+        pieces = sheaf.pieces()
+        self._expects_long = len(pieces) > 1 or len(pieces[0]) >= LEAST_PIECE_BYTES
+        if aside.buffers or self._expects_long:
+            return Parcel(pieces, aside.buffers)
+        return bytes(pieces[0])
+
+
+class Shelf:
+    """The buffers of several pickles, each of them once."""
+
+    __slots__ = ("_found", "buffers", "repeated")
+
+    def __init__(self) -> None:
+        self.buffers: list[memoryview] = []
+        self.repeated: set[int] = set()
+        self._found: dict[tuple[int, int], int] = {}
+
+    def add(self, buffers: Sequence[memoryview]) -> list[int]:
+        """The positions of the buffers of one more pickle."""
+        return [self._position(buffer) for buffer in buffers]
+
+    def _position(self, buffer: memoryview) -> int:
+        key = address_of(buffer), buffer.nbytes
+        at = self._found.setdefault(key, len(self.buffers))
+        if at == len(self.buffers):
+            self.buffers.append(buffer)
+        else:
+            self.repeated.add(at)
+        return at
+
+
+class _Sheaf:
+    """A file to pickle to: long strings are kept apart, the rest is joined."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Part | bytearray] = []
+        self._short: list[Part] = []
+
+    def write(self, data: Any) -> None:
+        if len(data) < LEAST_PIECE_BYTES:
+            self._short.append(data)
+        else:
+            self._join()
+            self._pieces.append(data)
+
+    def pieces(self) -> list[Part]:
+        """All that was written, in order."""
+        self._join()
+        return [memoryview(p) if isinstance(p, bytearray) else p for p in self._pieces]
+
+    def _join(self) -> None:
+        if self._short:
+            self._pieces.append(b"".join(self._short))
+            self._short = []
+
+
+def loads(pieces: Sequence[Part], buffers: Iterable[memoryview]) -> Any:
+    """Unpickle from pieces, with the buffers that were left out.
+
+    :raises Exception: anything can happen in ``__setstate__``.
+    """
+    if len(pieces) == 1:
+        return pickle.loads(pieces[0], buffers=buffers)
+    return pickle.Unpickler(_Pieces(pieces), buffers=buffers).load()
+
+
+class _Pieces:
+    """A file to unpickle from."""
+
+    def __init__(self, pieces: Sequence[Part]) -> None:
+        self._rest = [memoryview(piece) for piece in reversed(pieces)]
+
+    def readinto(self, target: Any) -> int:
+        """Fill ``target``, which never is longer than what is left unless the pickle is broken."""
+        goal, done = memoryview(target), 0
+        while self._rest and done < len(goal):
+            piece = self._rest.pop()
+            part = piece[: len(goal) - done]
+            goal[done : done + len(part)] = part
+            done += len(part)
+            if len(part) < len(piece):
+                self._rest.append(piece[len(part) :])
+        return done
+
+    def read(self, size: int) -> bytes:
+        """The next ``size`` bytes."""
+        if self._rest and len(self._rest[-1]) > size:
+            piece = self._rest[-1]
+            self._rest[-1] = piece[size:]
+            return bytes(piece[:size])
+        data = bytearray(size)
+        return bytes(data[: self.readinto(data)])
+
+    def readline(self) -> bytes:
+        """Only pickles of protocol 0 have lines."""
+        raise pickle.UnpicklingError
