@@ -407,7 +407,7 @@ class Pool:
         self._check_running()
         unit = None if chunksize is None else checked_chunksize(chunksize)
         result: MapResult[T] = MapResult(self, callback, error_callback, source.remaining)
-        result.job = self._job(
+        result.job = job = self._job(
             Function(func),
             mode,
             source,
@@ -416,7 +416,7 @@ class Pool:
             unit=unit,
             prompt_ns=_MAP_PROMPT_NS,
         )
-        self._engine.leave(JobPosted(result.job))
+        self._engine.leave(JobPosted(job))
         return result
 
     def _stream(
@@ -557,7 +557,7 @@ class MapResult(AsyncResult[list[T]]):
     :param size: the number of values, if it is known.
     """
 
-    job: Job
+    job: Job | None = None
 
     def __init__(
         self,
@@ -589,6 +589,7 @@ class MapResult(AsyncResult[list[T]]):
         """All is there, or nothing more will come because of ``error``."""
         if error is None and self._first_error is not None:
             error = self._first_error[1]
+        self.job = None  # the job has us: what it was given goes now, not when cycles are sought
         return self.settle(self._values, error)
 
     def room(self, job: Job) -> None:
@@ -596,8 +597,9 @@ class MapResult(AsyncResult[list[T]]):
 
     def drop(self) -> None:
         """Nobody wants the values any more: begin nothing more of it."""
-        if not self._is_ready and not self._pool._engine.is_closed:  # noqa: SLF001
-            self._pool._engine.post(JobDropped(self.job))  # noqa: SLF001
+        job = self.job
+        if job is not None and not self._pool._engine.is_closed:  # noqa: SLF001
+            self._pool._engine.post(JobDropped(job))  # noqa: SLF001
 
 
 class _ResultSink:

@@ -24,6 +24,7 @@ from poolwise.core import contract as c
 from poolwise.wire import codec, death, failures, frames, packing, pipes, waiting
 from poolwise.wire.arena import Deposit, Ends, PoolMemory
 from poolwise.wire.mail import Mail
+from poolwise.wire.parcel import size_of
 from poolwise.worker.main import serve
 
 if TYPE_CHECKING:
@@ -275,7 +276,7 @@ class Processes:
         except Exception as error:
             self._events.append(c.ChunkRefused(lane.id, chunk.id, error))
             return
-        chunk.sent_bytes = parcel.size_of(packed) if packed[1] else len(packed[0])
+        chunk.sent_bytes = size_of(packed)
         lane.mail.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed)
 
     def _write_more(self, lane: _Lane) -> None:
