@@ -188,8 +188,8 @@ def test_tasks_are_chunks_unless_the_user_named_a_chunksize():
 
 def test_a_function_that_carries_its_code_is_another_to_the_workers():
     function = Function(len)
-    known, function.pickled = function.id, b"by name"
+    known, function.packed = function.id, b"by name"
     function.carry_code()
     assert function.by_value
-    assert function.pickled is None
+    assert function.packed is None
     assert function.id != known

@@ -12,7 +12,6 @@ import pickle
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from poolwise.wire.address import address_of
 from poolwise.wire.parcel import Packed, Parcel, Part
 
 PROTOCOL = 5
@@ -162,6 +161,8 @@ class Shelf:
         return [self._position(buffer) for buffer in buffers]
 
     def _position(self, buffer: memoryview) -> int:
+        from poolwise.wire.address import address_of
+
         key = address_of(buffer), buffer.nbytes
         at = self._found.setdefault(key, len(self.buffers))
         if at == len(self.buffers):

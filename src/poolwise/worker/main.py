@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from poolwise.wire import codec, failures, frames, lifeline, packing, parcel, pipes, waiting
 from poolwise.wire.mail import Mail
 from poolwise.wire.parcel import Opened
-from poolwise.worker.fresh import load_function
 from poolwise.worker.run import ChunkRun
 from poolwise.worker.watch import Watch
 
@@ -196,6 +195,8 @@ class Worker:
         if isinstance(function, bytes):
             function = codec.loads(function)
         elif isinstance(function, Opened):
+            from poolwise.worker.fresh import load_function
+
             function = load_function(function)
         self._functions[function_id] = function
         return function
