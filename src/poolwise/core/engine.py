@@ -5,7 +5,8 @@ value takes the drive and helps everything along until its value is there; so on
 no switch between threads. While nobody waits, a helper thread drives, started when it is first
 needed. Every other thread only leaves events in a queue.
 
-News (callbacks, threads that wait through a Condition) are told after the drive is given up.
+News (callbacks, threads that wait through a Condition) are told by the helper thread alone, as the
+standard pools do: a caller may hold a lock that a callback wants.
 """
 
 from __future__ import annotations
@@ -65,7 +66,6 @@ class Engine:
         self._posted: deque[c.Event] = deque()
         self._news: deque[Callable[[], object]] = deque()
         self._drive = threading.Lock()
-        self._telling = threading.RLock()
         self._standby: deque[_Waiter] = deque()
         self._driver: int | None = None
         self._is_asleep = False
@@ -156,10 +156,10 @@ class Engine:
             while not is_done():
                 if until is not None and time.monotonic() >= until:
                     return False
-                if not self._guests and self._drive.acquire(blocking=False):
-                    self._lead(is_done, until)
+                if self._helper.is_here():
+                    self._wait_in_callback(is_done, until)
                 else:
-                    self._stand_by(is_done, until)
+                    self._lead_or_stand_by(is_done, until)
             return True
         finally:
             self._callers -= 1
@@ -198,20 +198,29 @@ class Engine:
 
     # -- driving
 
+    def _wait_in_callback(self, is_done: Callable[[], bool], until: float | None) -> None:
+        """A callback waits in the helper's thread, perhaps for a result that has a callback."""
+        self._lead_or_stand_by(lambda: bool(self._news) or is_done(), until)
+        self.tell()
+
+    def _lead_or_stand_by(self, is_done: Callable[[], bool], until: float | None) -> None:
+        if not self._guests and self._drive.acquire(blocking=False):
+            self._lead(is_done, until)
+        else:
+            self._stand_by(is_done, until)
+
     def _lead(self, is_done: Callable[[], bool], until: float | None) -> None:
         """With the drive in hand: one step after the other until there is reason to let go."""
         try:
             with self._shield as shield:
                 self._step(0)
-                while not (is_done() or shield.was_struck or self._news or self._guests):
+                while not (is_done() or shield.was_struck or self._guests):
                     left_s = None if until is None else max(0.0, until - time.monotonic())
                     self._step(left_s)
                     if left_s == 0:
                         break
         finally:
             self._drive.release()
-        if self._news:
-            self.tell()
 
     def _stand_by(self, is_done: Callable[[], bool], until: float | None) -> None:
         """Another thread drives: sleep until it is done for us, or leaves the drive to us."""
@@ -219,7 +228,7 @@ class Engine:
         self._standby.append(waiter)
         try:
             self.wake()
-            if self._drive.locked() or self._guests:
+            if not is_done() and (self._drive.locked() or self._guests):
                 waiter.sleep(None if until is None else until - time.monotonic())
         finally:
             self._standby.remove(waiter)
@@ -240,8 +249,6 @@ class Engine:
                 self._step(0)
         finally:
             self._drive.release()
-        if self._news:
-            self.tell()
         if self._standby:
             self._hand_over()
         return True
@@ -263,6 +270,8 @@ class Engine:
             raise
         finally:
             self._driver = None
+        if self._news:
+            self._helper.arm(at_once=True)
         for waiter in self._standby:
             if waiter.is_done():
                 waiter.wake()
@@ -309,14 +318,18 @@ class Engine:
     # -- telling
 
     def tell(self) -> None:
-        """Run callbacks and wake Conditions, one by one, in whichever thread comes first."""
+        """Run callbacks and wake Conditions, one by one. For the helper, and after its end."""
         news = self._news
-        while news and self._telling.acquire(blocking=False):
-            try:
-                while news:
-                    _tell(news.popleft())
-            finally:
-                self._telling.release()
+        if not news:
+            return
+        while news:
+            _tell(news.popleft())
+        # Results that have callbacks are ready only now: those who wait must look again.
+        if self._drive.locked():
+            self._inbox.wake()
+        for waiter in list(self._standby):
+            if waiter.is_done():
+                waiter.wake()
 
     # -- the end
 
@@ -331,6 +344,7 @@ class Engine:
         if self._error is None and not self.wait(lambda: not self.state.lanes, timeout_s):
             return False
         self._helper.stop()
+        self.tell()
         with _Visit(self):
             self._backend.close()
         return True
@@ -457,6 +471,10 @@ class _Helper:
         self._is_last = False
         self.is_driving = False
 
+    def is_here(self) -> bool:
+        """This is the helper's thread: it runs a callback."""
+        return self._thread is not None and self._thread.ident == get_ident()
+
     def arm(self, *, at_once: bool = False) -> None:
         """Be ready to drive: in a little while, or at once."""
         if self.is_driving or (self._is_awake and not at_once):
@@ -494,9 +512,11 @@ class _Helper:
             if not self._is_wanted:
                 self._bell.wait(_GRACE_S)
             self._is_wanted = False
+            engine.tell()
             idle = 0 if self._drive_on() else idle + 1
             if self._is_last and engine.give_back_if_over():
-                return
+                break
+        engine.tell()
 
     def _drive_on(self) -> bool:
         """Drive until nothing is left to do or a caller wants to."""
