@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from poolwise.core import contract as c
@@ -122,8 +122,11 @@ class _Lane:
         running = self.running
         if running is not None:
             running.give_back()
-        while not self._tasks.empty():
-            chunk = self._tasks.get()
+        while True:
+            try:
+                chunk = self._tasks.get_nowait()
+            except Empty:
+                return
             if chunk is None:
                 self._tasks.put(None)
                 return
