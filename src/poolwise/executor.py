@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from poolwise import errors
 from poolwise.backends.choose import BackendName, open_engine
@@ -28,7 +28,13 @@ from poolwise.core.job import (
     no_call,
 )
 from poolwise.core.sinks import Raised, Stream
-from poolwise.options import TaskRules, checked_buffersize, checked_chunksize
+from poolwise.options import (
+    TaskRules,
+    checked_buffersize,
+    checked_chunksize,
+    checked_progress,
+    take_progress,
+)
 from poolwise.wire.cpus import cpu_count
 
 if TYPE_CHECKING:
@@ -37,6 +43,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from poolwise.core.engine import Engine
+    from poolwise.options import ProgressKind
+    from poolwise.report.live.board import Shown
 
 T = TypeVar("T")
 
@@ -68,6 +76,8 @@ class ProcessPoolExecutor(Executor):
         the task fails with :class:`poolwise.TaskTimeout`.
     :param retries: how often a task is run again whose worker died or that ran too long.
     :param retry_on: exceptions of the task itself that are worth another try.
+    :param progress: show how far calls are: True for the best display there is (a bar in a
+        terminal, a cell in a notebook, else lines), ``"text"`` for lines; on standard error.
     :param state: what tasks find in :data:`poolwise.state`, by name: put there once in each
         worker. Functions (classes, partials) are called in the worker and give the value.
     :raises ValueError: a number is out of range, or there is no such start method or back end.
@@ -86,11 +96,13 @@ class ProcessPoolExecutor(Executor):
         task_timeout: float | None = None,
         retries: int = 0,
         retry_on: tuple[type[BaseException], ...] = (),
+        progress: bool | Literal["text"] = False,
         state: Mapping[str, Any] | None = None,
     ) -> None:
         self._max_workers = _checked_workers(max_workers)
         _check_max_tasks(max_tasks_per_child)
         self._rules = TaskRules(task_timeout, retries, retry_on)
+        self._progress = checked_progress(progress)
         self._engine = open_engine(
             backend,
             self._max_workers,
@@ -107,6 +119,7 @@ class ProcessPoolExecutor(Executor):
         self._unread: list[_Reading[Any]] = []
         self._engine.post(JobPosted(self._job))
         self._is_killed = False
+        self._are_calls_shown = self._progress is None
         self._engine.drain_at_exit(self._drain)
 
     # -- the interface
@@ -119,6 +132,9 @@ class ProcessPoolExecutor(Executor):
         engine = self._engine
         if engine.is_closed:
             self._refuse()
+        if not self._are_calls_shown:
+            self._are_calls_shown = True
+            self._show(self._job, self._progress)
         future: TaskFuture[T] = TaskFuture(engine, self._job, (fn, args, kwargs))
         self._calls.items.append(future)
         engine.hint()
@@ -142,13 +158,14 @@ class ProcessPoolExecutor(Executor):
         :param timeout: seconds from now after which waiting for a result raises TimeoutError.
         :param chunksize: items that are scheduled together; None lets the pool choose and adapt.
         :param buffersize: at most so many items are read whose results are not.
-        :param rules: ``task_timeout``, ``retries``, ``retry_on`` for this call alone.
+        :param rules: ``task_timeout``, ``retries``, ``retry_on``, ``progress`` for this call alone.
         :raises RuntimeError: the executor was shut down.
         """
         if self._engine.is_closed:
             self._refuse()
         until = None if timeout is None else time.monotonic() + timeout
         unit, size = checked_chunksize(chunksize), checked_buffersize(buffersize)
+        kind = take_progress(rules, self._progress)
         stream: Stream[T] = Stream(is_ordered=True, buffer_size=size)
         source, unread = _source(iterables)
         mode = MAP if len(iterables) == 1 else STARMAP
@@ -162,8 +179,9 @@ class ProcessPoolExecutor(Executor):
         reading.read_on()
         if source.error is not None:
             raise source.error
+        shown = self._show(job, kind)
         self._engine.post(JobPosted(job))
-        return reading.results(until)
+        return reading.results(until, shown)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """No more calls; free the workers when all is done.
@@ -247,6 +265,15 @@ class ProcessPoolExecutor(Executor):
         rules = rules or self._rules
         return Job(function, mode, source, sink, rules, lanes=lanes, prompt_ns=prompt_ns, unit=unit)
 
+    def _show(self, job: Job, kind: ProgressKind | None) -> Shown | None:
+        """Show how far the job is, if that is wanted; before the job is posted."""
+        if kind is None:
+            return None
+        from poolwise.core.tally import Tally
+        from poolwise.report.live.board import show
+
+        return show(Tally(job, self._engine.state).look, kind)
+
     def _refuse(self) -> None:
         message = "cannot schedule new futures after shutdown"
         raise RuntimeError(message)
@@ -286,7 +313,7 @@ class _Reading(Generic[T]):
         self._unread = unread
         self._taken = 0
 
-    def results(self, until: float | None) -> Iterator[T]:
+    def results(self, until: float | None, shown: Shown | None) -> Iterator[T]:
         """The values in order; stops the rest when it is closed before the end."""
         stream, ready = self._stream, self._stream.ready
         try:
@@ -300,6 +327,8 @@ class _Reading(Generic[T]):
                     del value
         finally:
             self.drop()
+            if shown is not None:
+                shown.close()
 
     def _wait_for_news(self, until: float | None) -> bool:
         """Read the input on, then wait for a value; False when none will come."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+ProgressKind = Literal["best", "text"]
+"""The best display for where we are, or plain lines wherever we are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class TaskRules:
         if unknown:
             message = (
                 f"unknown argument {min(unknown)!r}; a call's own rules are task_timeout, "
-                "retries and retry_on"
+                "retries, retry_on and progress"
             )
             raise TypeError(message)
         return TaskRules(
@@ -51,6 +54,27 @@ class TaskRules:
             changes.get("retries", self.retries),
             changes.get("retry_on", self.retry_on),
         )
+
+
+def checked_progress(progress: object) -> ProgressKind | None:
+    """How progress shall be shown; None: not at all.
+
+    :raises ValueError: it is neither a yes or no nor ``"text"``.
+    """
+    if progress is True or progress == "text":
+        return "text" if progress == "text" else "best"
+    if not progress:
+        return None
+    message = (
+        f"progress must be True (the best display there is here), 'text' (plain lines) or False, "
+        f"not {progress!r}"
+    )
+    raise ValueError(message)
+
+
+def take_progress(rules: dict[str, Any], default: ProgressKind | None) -> ProgressKind | None:
+    """How a call's progress shall be shown: its own wish, taken out of its rules, or the pool's."""
+    return checked_progress(rules.pop("progress")) if "progress" in rules else default
 
 
 def checked_chunksize(chunksize: int | None) -> int | None:

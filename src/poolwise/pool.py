@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from poolwise import errors
 from poolwise.backends.choose import BackendName, open_engine
@@ -30,7 +30,13 @@ from poolwise.core.job import (
     no_call,
 )
 from poolwise.core.sinks import Raised, Stream
-from poolwise.options import TaskRules, checked_buffersize, checked_chunksize
+from poolwise.options import (
+    TaskRules,
+    checked_buffersize,
+    checked_chunksize,
+    checked_progress,
+    take_progress,
+)
 from poolwise.wire.cpus import cpu_count
 
 if TYPE_CHECKING:
@@ -42,6 +48,8 @@ if TYPE_CHECKING:
 
     from poolwise.core.engine import Engine
     from poolwise.core.job import Chunk, News
+    from poolwise.options import ProgressKind
+    from poolwise.report.live.board import Shown
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -73,6 +81,8 @@ class Pool:
         the task fails with :class:`poolwise.TaskTimeout`.
     :param retries: how often a task is run again whose worker died or that ran too long.
     :param retry_on: exceptions of the task itself that are worth another try.
+    :param progress: show how far calls are: True for the best display there is (a bar in a
+        terminal, a cell in a notebook, else lines), ``"text"`` for lines; on standard error.
     :param state: what tasks find in :data:`poolwise.state`, by name: put there once in each
         worker. Functions (classes, partials) are called in the worker and give the value.
     :raises ValueError: a number is out of range, or there is no such start method or back end.
@@ -91,11 +101,13 @@ class Pool:
         task_timeout: float | None = None,
         retries: int = 0,
         retry_on: tuple[type[BaseException], ...] = (),
+        progress: bool | Literal["text"] = False,
         state: Mapping[str, Any] | None = None,
     ) -> None:
         self._processes = _checked_processes(processes)
         _check_max_tasks(maxtasksperchild)
         self._rules = TaskRules(task_timeout, retries, retry_on)
+        self._progress = checked_progress(progress)
         self._engine = open_engine(
             backend,
             self._processes,
@@ -110,6 +122,7 @@ class Pool:
         self._engine.post(JobPosted(self._calls))
         self._streams: weakref.WeakSet[ResultIterator[Any]] = weakref.WeakSet()
         self._is_terminated = False
+        self._are_calls_shown = self._progress is None
         self._engine.start_all()
 
     # -- one call
@@ -122,6 +135,7 @@ class Pool:
         :raises Exception: whatever the call raised.
         """
         self._check_running()
+        self._show_calls()
         result: AsyncResult[T] = AsyncResult(self, None, None, (func, tuple(args), kwds or {}))
         self._calls.source.items.append(result)  # type: ignore[attr-defined]
         return result.get()
@@ -141,6 +155,7 @@ class Pool:
         :raises ValueError: the pool is closed.
         """
         self._check_running()
+        self._show_calls()
         call = (func, tuple(args), kwds or {})
         result: AsyncResult[T] = AsyncResult(self, callback, error_callback, call)
         self._calls.source.items.append(result)  # type: ignore[attr-defined]
@@ -159,7 +174,7 @@ class Pool:
         """``[func(x) for x in iterable]``, spread over the workers.
 
         :param chunksize: items that are scheduled together; None lets the pool choose and adapt.
-        :param rules: ``task_timeout``, ``retries``, ``retry_on`` for this call alone.
+        :param rules: ``task_timeout``, ``retries``, ``retry_on``, ``progress`` for this call alone.
         :raises Exception: what the first failing item raised, after all others are done.
         """
         return self._map(func, iterable, MAP, chunksize, rules)
@@ -369,6 +384,21 @@ class Pool:
             unit=unit,
         )
 
+    def _show_calls(self) -> None:
+        """From the first single call on, show them all as one."""
+        if not self._are_calls_shown:
+            self._are_calls_shown = True
+            self._show(self._calls, self._progress)
+
+    def _show(self, job: Job, kind: ProgressKind | None) -> Shown | None:
+        """Show how far the job is, if that is wanted; before the job is posted."""
+        if kind is None:
+            return None
+        from poolwise.core.tally import Tally
+        from poolwise.report.live.board import show
+
+        return show(Tally(job, self._engine.state).look, kind)
+
     def _map(
         self,
         func: Callable[..., T],
@@ -393,6 +423,9 @@ class Pool:
         except BaseException:
             result.drop()
             raise
+        finally:
+            if result.shown is not None:
+                result.shown.close()
 
     def _start_map(
         self,
@@ -406,6 +439,7 @@ class Pool:
     ) -> MapResult[T]:
         self._check_running()
         unit = None if chunksize is None else checked_chunksize(chunksize)
+        kind = take_progress(rules, self._progress)
         result: MapResult[T] = MapResult(self, callback, error_callback, source.remaining)
         result.job = job = self._job(
             Function(func),
@@ -416,6 +450,7 @@ class Pool:
             unit=unit,
             prompt_ns=_MAP_PROMPT_NS,
         )
+        result.shown = self._show(job, kind)
         self._engine.leave(JobPosted(job))
         return result
 
@@ -432,6 +467,7 @@ class Pool:
     ) -> ResultIterator[T]:
         self._check_running()
         unit = checked_chunksize(chunksize)
+        kind = take_progress(rules, self._progress)
         stream: Stream[T] = Stream(
             is_ordered=is_ordered, buffer_size=checked_buffersize(buffersize)
         )
@@ -446,6 +482,7 @@ class Pool:
             unit=unit,
             prompt_ns=_STREAM_PROMPT_NS,
         )
+        self._show(job, kind)
         self._engine.post(JobPosted(job))
         if isinstance(source, Fed):
             _Feeder(source, iterable, job, stream, self._engine).start()
@@ -558,6 +595,7 @@ class MapResult(AsyncResult[list[T]]):
     """
 
     job: Job | None = None
+    shown: Shown | None = None
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from poolwise.errors import ExtraMissing
 if TYPE_CHECKING:
     from types import ModuleType
 
-_RICH_PARTS = ("console", "live", "text")
+_RICH_PARTS = ("console", "progress", "text")
 
 
 @cache
@@ -35,6 +36,15 @@ def load_rich() -> Any:
         message = "colours in a terminal are drawn with rich, which is not installed"
         raise ExtraMissing(message, "report")
     return rich
+
+
+def find_notebook() -> ModuleType | None:
+    """IPython's ways to show things, if a notebook is what we run in."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is None or not hasattr(shell, "kernel"):
+        return None
+    return import_module("IPython.display")
 
 
 def plotly_source() -> str:
