@@ -1,15 +1,16 @@
-"""Options are values: checked where they are made, frozen, passed whole."""
+"""Options are values: checked where they are made, passed whole, changed by nobody."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from poolwise.record import record
 
 ProgressKind = Literal["best", "text"]
 """The best display for where we are, or plain lines wherever we are."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TaskRules:
     """What may become of one task.
 

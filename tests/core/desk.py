@@ -84,7 +84,7 @@ class Desk:
     def answer(self, chunk, values=None, *, first=0, run_ns=MS, **outcome):
         """The chunk comes back, all of it with its items as values unless said otherwise."""
         values = list(chunk.items[first:]) if values is None else values
-        told = c.Outcome(first, values, run_ns=run_ns, **outcome)
+        told = c.Outcome(first, values, **{"errors": {}, "run_ns": run_ns, **outcome})
         return self.tell(c.ChunkDone(self.holder_of(chunk), chunk.id, told))
 
     def kill(self, chunk, death=KILLED):

@@ -53,7 +53,9 @@ class FakeBackend:
         values = [
             call.call[0](*call.call[1]) if chunk.job.has_calls else call for call in chunk.items
         ]
-        self.put(c.ChunkDone(self._lane_of[chunk.id], chunk.id, c.Outcome(0, values, run_ns=1000)))
+        self.put(
+            c.ChunkDone(self._lane_of[chunk.id], chunk.id, c.Outcome(0, values, {}, run_ns=1000))
+        )
 
     def lane_of(self, chunk):
         """The lane that the chunk was sent to."""

@@ -131,7 +131,7 @@ def test_an_answer_for_a_chunk_that_nobody_knows_any_more_is_ignored():
     (chunk,) = desk.post(make_job([1]))
     lane = desk.holder_of(chunk)
     desk.state.fail_all(RuntimeError())
-    assert desk.tell(c.ChunkDone(lane, chunk.id, c.Outcome(0, [1]))) == []
+    assert desk.tell(c.ChunkDone(lane, chunk.id, c.Outcome(0, [1], {}))) == []
 
 
 def test_fail_all_ends_every_job_with_the_error():

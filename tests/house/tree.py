@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "poolwise"
 
 ROWS = {
-    "errors": 0, "options": 0,
+    "errors": 0, "options": 0, "record": 0,
     "core": 1, "wire": 1,
     "shared": 2, "worker": 2,
     "backends": 3, "report": 3,

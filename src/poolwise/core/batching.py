@@ -14,10 +14,10 @@ towards the end and lanes finish together. What a pool of Python processes adds 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from poolwise.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChunkLimits:
     """What bounds a chunk. Times are estimates of what the chunk costs its lane.
 

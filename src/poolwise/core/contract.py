@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from poolwise.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from poolwise.errors import Death
 
 
-@dataclass(slots=True)
+@record
 class Outcome:
     """What came back for a chunk, or for the next part of it.
 
@@ -26,7 +27,7 @@ class Outcome:
 
     first: int
     values: list[Any]
-    errors: dict[int, BaseException] = field(default_factory=dict)
+    errors: dict[int, BaseException]
     run_ns: int = 0
     nbytes: int = 0
     returned: int = 0
@@ -36,14 +37,14 @@ class Outcome:
 # -- events: what has happened
 
 
-@dataclass(slots=True)
+@record
 class LaneReady:
     """A lane is through with its initializer and can run chunks."""
 
     lane: int
 
 
-@dataclass(slots=True)
+@record
 class LaneDied:
     """A lane is no more.
 
@@ -55,7 +56,7 @@ class LaneDied:
     failure: BaseException | None = None
 
 
-@dataclass(slots=True)
+@record
 class ChunkDone:
     """A lane has answered for a chunk or a part of it."""
 
@@ -64,7 +65,7 @@ class ChunkDone:
     outcome: Outcome
 
 
-@dataclass(slots=True)
+@record
 class ChunkRefused:
     """A chunk never left: something in it, or its function, cannot be pickled."""
 
@@ -74,7 +75,7 @@ class ChunkRefused:
     is_function: bool = False
 
 
-@dataclass(slots=True)
+@record
 class ChunkUnread:
     """A chunk arrived but the worker could not rebuild its items, or its function."""
 
@@ -84,21 +85,21 @@ class ChunkUnread:
     is_function: bool
 
 
-@dataclass(slots=True)
+@record
 class JobPosted:
     """Somebody wants a job done."""
 
     job: Job
 
 
-@dataclass(slots=True)
+@record
 class JobDropped:
     """Nobody wants the rest of a job any more."""
 
     job: Job
 
 
-@dataclass(slots=True)
+@record
 class TaskDropped:
     """Nobody wants this task any more, even if a worker has to be stopped for it."""
 
@@ -106,7 +107,7 @@ class TaskDropped:
     task: object
 
 
-@dataclass(slots=True)
+@record
 class PoolClosed:
     """No more jobs will come; lanes may end when those that are here are done."""
 
@@ -127,14 +128,14 @@ Event = (
 # -- commands: what shall be done
 
 
-@dataclass(slots=True)
+@record
 class StartLane:
     """Make a lane; :class:`LaneReady` or :class:`LaneDied` will tell."""
 
     lane: int
 
 
-@dataclass(slots=True)
+@record
 class SendChunk:
     """Hand a chunk to a lane; :class:`ChunkDone` (or worse) will tell."""
 
@@ -142,14 +143,14 @@ class SendChunk:
     chunk: Chunk
 
 
-@dataclass(slots=True)
+@record
 class AskBack:
     """Ask a lane for what it has not begun: others are idle."""
 
     lane: int
 
 
-@dataclass(slots=True)
+@record
 class StopLane:
     """End a lane: after what it holds, or at once."""
 
@@ -157,7 +158,7 @@ class StopLane:
     kill: bool = False
 
 
-@dataclass(slots=True)
+@record
 class Deliver:
     """Hand values and errors to the one who waits for them."""
 
@@ -167,7 +168,7 @@ class Deliver:
     errors: dict[int, BaseException]
 
 
-@dataclass(slots=True)
+@record
 class EndJob:
     """A job is over.
 

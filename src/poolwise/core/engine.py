@@ -12,7 +12,6 @@ standard pools do: a caller may hold a lock that a callback wants.
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 import time
@@ -410,6 +409,8 @@ def _tell(news: Callable[[], object]) -> None:
     try:
         news()
     except Exception:
+        import logging  # here, since few programs need it: a fifth of what importing us costs
+
         logging.getLogger("poolwise").exception("a callback of a pool raised an exception")
 
 

@@ -289,7 +289,9 @@ class _Lane:
         if self._chunk is None:
             return
         for chunk in self._queue:
-            self._pool.answer(c.ChunkDone(self._number, chunk.id, c.Outcome(0, [], returned=-1)))
+            self._pool.answer(
+                c.ChunkDone(self._number, chunk.id, c.Outcome(0, [], {}, returned=-1))
+            )
         self._queue.clear()
         done = self._done_by(now_ns)
         returned = max(0, self._size - done - 1)
@@ -310,6 +312,7 @@ class _Lane:
         outcome = c.Outcome(
             self._sent,
             range(done - self._sent),  # type: ignore[arg-type]
+            {},
             run_ns=max(0, now_ns - self._flushed_ns),
             returned=returned,
             is_last=is_last,
