@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "run": ("poolwise.cli.run", "run a program, unchanged, on poolwise's pools"),
     "report": ("poolwise.cli.report", "show a pool's saved report again: text, page, trace"),
+    "doctor": ("poolwise.cli.doctor", "say why a program's pools are slow, and what to do"),
     "explain": ("poolwise.cli.explain", "explain a finding of the doctor"),
 }
 

@@ -1,0 +1,143 @@
+"""`poolwise doctor`: runs a program as it is, looks at its pools, and says what is slow and why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from poolwise.cli.program import find_complaint, interpreter_flags, split_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poolwise.doctor.diagnose import Diagnosis
+    from poolwise.doctor.features import Evidence
+    from poolwise.report.blocks import Document
+
+_USAGE = "poolwise doctor [OPTIONS] (SCRIPT | -m MODULE | -c CODE | -) [ARGS...]"
+
+_EPILOG = """\
+The program runs once, unchanged, in an interpreter of its own, with your terminal, input, output
+and signals. The report goes to standard error, so that the program's output stays its own; with
+--from, to standard output.
+
+Exit code: the program's own; 128 + N if signal N ended it. 1 if the program ended well and a
+finding of --fail-on was made. 2 if the command line makes no sense.
+
+poolwise explain CODE says more of a finding. Records hold times, sizes and hashes of what your
+program sent to its workers, never the contents.
+"""
+
+_VALUED = ("--json", "--html", "--trace", "--from", "--keep", "--fail-on")
+
+FOUND = 1
+"""Exit code of a program that ended well and has what --fail-on names."""
+
+
+def main(argv: list[str]) -> int:
+    """Observe the program, report; return its exit code, or what --fail-on makes of it."""
+    words, program = split_options(argv, _VALUED)
+    options = _parse(words)
+    complaint = _find_complaint(options, program)
+    if complaint:
+        sys.stderr.write(complaint)
+        return 2
+    from poolwise.doctor import observe, replay
+    from poolwise.doctor.diagnose import diagnose
+    from poolwise.doctor.store import UnreadableError
+
+    try:
+        if options.records:
+            seen = replay(options.records)
+        else:
+            command = [sys.executable, *interpreter_flags(), *program]
+            seen = observe(command, options.keep)
+        diagnosis = diagnose(seen)
+        _report(options, seen, diagnosis)
+    except (OSError, UnreadableError, ImportError) as error:
+        sys.stderr.write(f"poolwise doctor: {error}\n")
+        return 2
+    return _exit_code(options, seen, diagnosis)
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="poolwise doctor",
+        usage=_USAGE,
+        description="Run a program as it is and say why its pools are slow.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--full", action="store_true", help="print the details as well")
+    parser.add_argument("--html", metavar="FILE", help="write a page that needs no network")
+    parser.add_argument("--json", metavar="FILE", help="write diagnosis and evidence; - to stdout")
+    parser.add_argument("--trace", metavar="FILE", help="write a trace for ui.perfetto.dev")
+    parser.add_argument("--keep", metavar="DIR", help="keep the records there")
+    parser.add_argument(
+        "--from", metavar="DIR", dest="records", help="no program: the records that --keep left"
+    )
+    parser.add_argument(
+        "--fail-on", metavar="PW001,...", type=_codes, default=[],
+        help="exit with 1 if one of these is found (codes or names; any: whatever is found)",
+    )  # fmt: skip
+    return parser.parse_args(words)
+
+
+def _codes(words: str) -> list[str]:
+    """Codes of the rules that are named, separated by commas."""
+    from poolwise.doctor.rules import RULES, find_rule
+
+    if words.strip().lower() == "any":
+        return [rule.code for rule in RULES]
+    found = []
+    for word in words.split(","):
+        rule = find_rule(word)
+        if rule is None:
+            message = f"there is no finding {word!r} (all findings: poolwise explain)"
+            raise argparse.ArgumentTypeError(message)
+        found.append(rule.code)
+    return found
+
+
+def _find_complaint(options: argparse.Namespace, program: list[str]) -> str | None:
+    if not options.records:
+        return find_complaint("doctor", _USAGE, program)
+    if program or options.keep:
+        return f"usage: {_USAGE}\npoolwise doctor: --from DIR looks at records, and runs nothing\n"
+    return None
+
+
+def _report(options: argparse.Namespace, seen: Evidence, diagnosis: Diagnosis) -> None:
+    from poolwise.doctor.present import make_document
+    from poolwise.report import html, text
+
+    document = make_document(seen, diagnosis)
+    writers: list[tuple[str | None, Callable[[Document], str]]] = [
+        (options.html, html.render),
+        (options.json, lambda document: json.dumps(document.record, indent=1) + "\n"),
+    ]
+    for path, write in writers:
+        if path:
+            _write(path, write(document))
+    if options.json != "-":
+        stream = sys.stdout if options.records else sys.stderr
+        text.show(document, stream, is_full=options.full)
+
+
+def _write(path: str, written: str) -> None:
+    if path == "-":
+        sys.stdout.write(written)
+        return
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(written)
+
+
+def _exit_code(options: argparse.Namespace, seen: Evidence, diagnosis: Diagnosis) -> int:
+    status = 0 if options.records else seen.program.exit_status or 0
+    if status:
+        return status if status > 0 else 128 - status
+    found = {finding.code for finding in diagnosis.findings}
+    return FOUND if found & set(options.fail_on) else 0
