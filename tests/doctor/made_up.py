@@ -142,7 +142,7 @@ def pool(
         "switches_voluntary": 10,
         "switches_forced": 10,
         "minor_faults": 100,
-        "parent_threads": 1,
+        "parent_threads": 4,
         "parent_rss_bytes": 30_000_000,
     }
     return Pool(**{**facts, **more})

@@ -97,6 +97,23 @@ OTHER = {
                 s += 1
             return s
         """,
+    "a loop of another kind around it": """
+        def work(x):
+            s = 0
+            end = time.thread_time() + 0.004
+            while time.thread_time() < end:
+                for i in range(200):
+                    s += i * i % 7
+            return s
+        """,
+    "other things beside the loop": """
+        def work(path):
+            s = 0
+            text = open(path).read()
+            for i in range(10):
+                s += i * i
+            return len(text) + s
+        """,
     "no loop": """
         def work(n):
             return n * n

@@ -179,7 +179,7 @@ SICK: dict[str, Evidence] = {
     "worker-died": run(
         pool({"run_cpu": 0.5, "starved": 1.5}, deaths=[Death(101, -9, 0.2, 0.01, 30)])
     ),
-    "unbalanced-start-method": run(pool({"run_cpu": 1.2}, parent_threads=5)),
+    "unbalanced-start-method": run(pool({"run_cpu": 1.2}, parent_threads=8)),
 }  # fmt: skip
 
 HEALTHY: dict[str, Evidence] = {
@@ -230,7 +230,7 @@ HEALTHY: dict[str, Evidence] = {
     "forked beside the threads of another pool": run(
         pool({"run_cpu": 0.1, "run_blocked": 6.0}, id=1, slots=16, kind="ThreadPoolExecutor",
              created_s=0.0, blocked_by={"network": 6.0}, samples=50),
-        pool({"run_cpu": 1.0}, id=2, created_s=0.1, parent_threads=17),
+        pool({"run_cpu": 1.0}, id=2, created_s=0.1, parent_threads=20),
         wall_s=0.8,
     ),
 }  # fmt: skip

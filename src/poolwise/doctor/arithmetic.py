@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from poolwise.doctor.source import find_function, parse
+from poolwise.doctor.source import Function, find_function, parse
 
 if TYPE_CHECKING:
     from poolwise.doctor.features import Place
@@ -42,13 +42,40 @@ def find_loop(place: Place) -> int | None:
     return None
 
 
-def _line_of_loop(function: ast.AST) -> int | None:
-    for node in ast.walk(function):
-        if isinstance(node, ast.For) and _is_independent(node):
-            return node.lineno
-        if isinstance(node, ast.Call) and _is_reduction(node):
-            return node.lineno
-    return None
+def _line_of_loop(function: Function) -> int | None:
+    """The first loop, if the function is nothing but plain steps and such loops."""
+    lines = []
+    for step in _body(function):
+        if (isinstance(step, ast.For) and _is_independent(step)) or _has_reduction(step):
+            lines.append(step.lineno)
+        elif not _is_plain(step):
+            return None
+    return lines[0] if lines else None
+
+
+def _body(function: Function) -> list[ast.stmt]:
+    if isinstance(function, ast.Lambda):
+        return [ast.copy_location(ast.Return(function.body), function.body)]
+    is_documented = ast.get_docstring(function) is not None
+    return function.body[is_documented:]
+
+
+def _is_plain(step: ast.stmt) -> bool:
+    """A step that takes no time worth counting: numbers and names, no loop, no call of much."""
+    if not isinstance(step, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Return | ast.Pass):
+        return False
+    calls = [node for node in ast.walk(step) if isinstance(node, ast.Call)]
+    loops = any(isinstance(node, ast.comprehension) for node in ast.walk(step))
+    return not loops and all(_is_function_of_numbers(call) for call in calls)
+
+
+def _has_reduction(step: ast.stmt) -> bool:
+    """Whether a step adds up arithmetic over a range, and does nothing else that takes time."""
+    calls = [node for node in ast.walk(step) if isinstance(node, ast.Call)]
+    found = [call for call in calls if _is_reduction(call)]
+    inside = {id(node) for call in found for node in ast.walk(call)}
+    rest = [call for call in calls if id(call) not in inside]
+    return bool(found) and all(_is_function_of_numbers(call) for call in rest)
 
 
 def _is_independent(loop: ast.For) -> bool:
@@ -134,7 +161,8 @@ def _is_reduction(call: ast.Call) -> bool:
     return plain and _is_arithmetic(inner.elt)
 
 
-def _only_callee(function: ast.AST, place: Place) -> ast.FunctionDef | None:
+def _only_callee(function: Function, place: Place) -> ast.FunctionDef | None:
+    """The one function of the same file that a function calls."""
     tree = parse(place.file)
     if tree is None:
         return None

@@ -14,6 +14,10 @@ HEAVY_IMPORT_S = 0.1
 LEAST_SHARE = 0.1
 """Of the pool's time, in imports."""
 
+HANDLERS = 3
+"""Threads that a pool of processes keeps in the parent. multiprocessing.Pool has three, and they
+run already when its threads are counted; an executor has one, from its first task on."""
+
 
 class UnbalancedStartMethod(PoolRule):
     """Workers are forked while threads run, or spawned into a heavy main module.
@@ -118,12 +122,8 @@ def threads_of_no_pool(pool: Pool, seen: Evidence) -> int:
         other.slots if other.is_threads else HANDLERS
         for other in seen.pools
         if other.pid == pool.pid
-        and other.id != pool.id
+        and (other.id != pool.id or other.kind == "multiprocessing.Pool")
         and other.created_s <= pool.created_s
         and measures.overlaps(pool, other)
     )
     return pool.parent_threads - 1 - of_pools
-
-
-HANDLERS = 3
-"""Threads that a pool of processes keeps in the parent: multiprocessing.Pool has three."""
