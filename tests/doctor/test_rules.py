@@ -268,8 +268,8 @@ def test_lock_or_io_cannot_be_told_without_a_view_of_the_kernel():
 
 def test_threads_beside_a_busy_machine_cannot_be_told():
     threads = pool(
-        {"run_cpu": 1.0, "run_queued": 1.2, "run_blocked": 1.8}, slots=4,
-        kind="ThreadPoolExecutor", blocked_by={"lock": 1.8}, samples=60,
+        {"run_cpu": 1.0, "run_queued": 0.3, "run_blocked": 0.2}, kind="ThreadPoolExecutor",
+        queue_wait=times(0.5, 100), cores_used=0.5, demand_cpus=1.2,
     )  # fmt: skip
     diagnosis = diagnose(run(threads, other_cpus=1.4))
     assert diagnosis.verdict == "cannot-tell"

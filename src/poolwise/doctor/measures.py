@@ -130,9 +130,14 @@ def startup_wall_s(pool: Pool) -> float:
     return min(spent_s(pool, "startup") / max(1, pool.slots), pool.startup.ready_max_s)
 
 
+def having_s(pool: Pool) -> float:
+    """Wall seconds to make a pool, start its workers and stop them; nothing counted twice."""
+    return max(pool.creation_s, startup_wall_s(pool)) + pool.teardown_s
+
+
 def blocked_by_share(pool: Pool, *causes: str) -> float | None:
     """Share of the blocked time that these causes explain. None where causes were not visible."""
-    known_s = sum(seconds for cause, seconds in pool.blocked_by.items() if cause != "unknown")
+    known_s = sum(seconds for cause, seconds in pool.blocked_by.items() if cause != "hidden")
     if pool.samples == 0 or known_s <= 0:
         return None
     return sum(pool.blocked_by.get(cause, 0.0) for cause in causes) / known_s
@@ -140,7 +145,7 @@ def blocked_by_share(pool: Pool, *causes: str) -> float | None:
 
 def main_cause(pool: Pool) -> str:
     """What most of the blocked time waited for, in a word."""
-    known = {cause: s for cause, s in pool.blocked_by.items() if cause not in {"unknown", "other"}}
+    known = {cause: s for cause, s in pool.blocked_by.items() if cause not in {"hidden", "other"}}
     return max(known, key=lambda cause: known[cause]) if known else "not visible"
 
 

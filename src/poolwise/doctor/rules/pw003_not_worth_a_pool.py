@@ -49,7 +49,8 @@ class NotWorthAPool(PoolRule):
 
     What the pool can save at best (the function's time, less its share on the CPUs there are)
     against what making and stopping a pool takes: what it took here, but 30 ms at most, because a
-    slow start is a finding of its own (PW012). A pool made again and again is PW012 too.
+    slow start is a finding of its own (PW012). Pools made again and again at one place count as
+    one that does all their work: if that pays, keeping the pool is the remedy (PW012).
 
     ## What would prove it wrong
 
@@ -58,7 +59,6 @@ class NotWorthAPool(PoolRule):
 
     code = "PW003"
     name = "not-worth-a-pool"
-    is_always_said = False
     explains = frozenset({"startup", "slower-than-serial", "imbalance-chunks", "imbalance-item"})
 
     def judge(self, pool: Pool, seen: Evidence) -> Answer | None:
@@ -66,10 +66,11 @@ class NotWorthAPool(PoolRule):
         if pool.is_threads or pool.messages > FEW_MESSAGES or measures.inner_pools(pool, seen):
             return None
         loop_s, whole_s = measures.plain_loop_s(pool), measures.whole_s(pool)
-        saved_s = loop_s - measures.parallel_work_s(pool, seen)
-        overhead_s = pool.creation_s + measures.startup_wall_s(pool) + pool.teardown_s
-        if saved_s > min(overhead_s, CHEAPEST_POOL_S) or loop_s > 0.5 * whole_s:
+        overhead_s = measures.having_s(pool)
+        if saved_at_best_s(pool, seen) > min(overhead_s, CHEAPEST_POOL_S):
             return None
+        if loop_s > 0.5 * whole_s or overhead_s < 0.5 * (whole_s - loop_s):
+            return None  # it pays, or something else takes the time
         return self.found(
             pool,
             pool.place,
@@ -83,3 +84,12 @@ class NotWorthAPool(PoolRule):
             ],
             [remedies.use_plain_loop(pool, pool, seen, loop_s)],
         )
+
+
+def saved_at_best_s(pool: Pool, seen: Evidence) -> float:
+    """What workers can save: the work of all pools made at this place, which one could do."""
+    pools = [other for other in measures.process_pools(seen) if other.place == pool.place]
+    beside = pools if pool.place else [pool]
+    return sum(
+        measures.plain_loop_s(other) - measures.parallel_work_s(other, seen) for other in beside
+    )

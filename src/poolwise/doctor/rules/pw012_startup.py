@@ -90,7 +90,7 @@ class SlowStartup(Rule):
                 yield from filter(None, (self._once(pool, seen) for pool in pools))
 
     def _again(self, pools: list[Pool]) -> Answer | None:
-        costs_s = [cost_of_having(pool) for pool in pools]
+        costs_s = [measures.having_s(pool) for pool in pools]
         at_once = len({pool.pid for pool in pools})
         span_s = sum(measures.whole_s(pool) for pool in pools)
         cost_s = sum(costs_s)
@@ -156,12 +156,6 @@ class SlowStartup(Rule):
         if pool.slots > cpus and place is not None:
             found.append(remedies.set_workers(pool, cpus, None, why=": fewer to start"))
         return found
-
-
-def cost_of_having(pool: Pool) -> float:
-    """Wall seconds to make a pool, start its workers and stop them; nothing counted twice."""
-    waiting_s = max(pool.creation_s, measures.startup_wall_s(pool))
-    return waiting_s + pool.teardown_s
 
 
 def costs_by_part(startup: Startup) -> dict[str, float]:

@@ -6,20 +6,24 @@ from poolwise.doctor import measures, words
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.report import figures
 
 MOST_CORES = 1.2
 """CPUs in use by all threads together. With the interpreter's lock held all the time it is one; a
 library that lets go of it in between gets further."""
 
-LEAST_DEMAND, MOST_DEMAND = 0.7, 1.75
-"""CPUs wanted (running or ready): one thread at a time wants one. Beside other programs a thread
-that has just released the lock still waits for its CPU, which adds up to half of one."""
+LEAST_IN_LOCK = 0.3
+"""Time in locks inside the function, as a multiple of its CPU time: with two threads in a task at
+a time that take turns it is one. Compiled code that lets go of the lock is near nothing."""
+
+LEAST_DEMAND, MOST_DEMAND = 0.7, 1.6
+"""CPUs wanted (running or ready) where locks do not show: one thread at a time wants one."""
+
+LEAST_IDLE = 0.4
+"""CPUs that must lie idle, although tasks wait, before a lock that was not seen is suspected."""
 
 LEAST_RUNNING = 0.5
 """Share of the usable thread time inside the function: else threads wait for tasks."""
-
-BUSY_CPUS = 0.5
-"""Other programs' load beyond which a demand above the limit says nothing."""
 
 
 class GilBoundThreads(PoolRule):
@@ -53,8 +57,9 @@ class GilBoundThreads(PoolRule):
     ## What is measured
 
     At least two threads have a task or tasks wait in the queue, the function is on a CPU rather
-    than waiting for I/O, and all threads together use at most 1.2 CPUs and want about one. Where
-    the kernel's view is available: those that stand still wait in a lock.
+    than waiting for I/O, and all threads together use at most 1.2 CPUs. Then, where the kernel's
+    view is available: time in locks inside tasks is at least three tenths of their CPU time. Short
+    tasks take turns between tasks instead: threads want about one CPU, and others lie idle.
 
     ## What would prove it wrong
 
@@ -66,36 +71,39 @@ class GilBoundThreads(PoolRule):
     explains = frozenset({"lock-serialised", "imbalance-chunks", "imbalance-item"})
 
     def judge(self, pool: Pool, seen: Evidence) -> Answer | None:
-        """Compare threads with the CPUs they use."""
+        """Compare threads with the CPUs they use, and see what the others wait for."""
         if not pool.is_threads or pool.slots < 2 or seen.program.cpus < 2 or pool.items < 2:
             return None
-        cpu_s, queued_s = (measures.spent_s(pool, name) for name in ("run_cpu", "run_queued"))
-        if not self._computes(pool, cpu_s) or pool.cores_used > MOST_CORES:
+        cpu_s = measures.spent_s(pool, "run_cpu")
+        if pool.cores_used > MOST_CORES or not wants_cpus(pool):
             return None
-        demand = (cpu_s + queued_s) / max(pool.active_s, 1e-9)
+        lock = measures.blocked_by_share(pool, "lock")
+        lock_s = (lock or 0.0) * measures.spent_s(pool, "run_blocked")
+        if cpu_s < 0.7 * (pool.work_s - lock_s):
+            return None  # what is blocked elsewhere is I/O, during which the lock is free
         gain_s = cpu_s * (1 - 1 / measures.cpus_for(pool, seen))
-        if demand > MOST_DEMAND and (seen.program.other_cpus or 0) > BUSY_CPUS:
+        if lock_s > LEAST_IN_LOCK * cpu_s:
+            return self._found(pool, lock_s, gain_s)
+        return self._unseen(pool, seen, gain_s, lock)
+
+    def _unseen(
+        self, pool: Pool, seen: Evidence, gain_s: float, lock: float | None
+    ) -> Answer | None:
+        """Short tasks take turns between tasks, not inside: then idle CPUs give them away."""
+        idle = seen.program.cpus - (seen.program.other_cpus or 0.0) - pool.cores_used
+        if not LEAST_DEMAND <= pool.demand_cpus <= MOST_DEMAND:
+            return None
+        if idle >= LEAST_IDLE:
+            return self._found(pool, 0.0, gain_s)
+        if lock is None:
             why = (
-                f"other programs used {seen.program.other_cpus:.1f} CPUs: whether the threads "
+                f"other programs used {seen.program.other_cpus or 0:.1f} CPUs: whether the threads "
                 "waited for them or for the interpreter's lock does not show"
             )
             return self.cannot_tell(pool.place, why, gain_s)
-        if not LEAST_DEMAND <= demand <= MOST_DEMAND:
-            return None
-        return self._found(pool, demand, gain_s)
+        return None
 
-    def _computes(self, pool: Pool, cpu_s: float) -> bool:
-        """Whether several threads want to compute at once, and it is a lock that keeps them."""
-        if pool.work_s < LEAST_RUNNING * measures.usable_s(pool) and not is_backlogged(pool):
-            return False
-        lock = measures.blocked_by_share(pool, "lock")
-        blocked_s = measures.spent_s(pool, "run_blocked")
-        if lock is not None:
-            # What is blocked elsewhere is I/O, during which the lock is free.
-            return cpu_s > 0.7 * (pool.work_s - lock * blocked_s)
-        return pool.mean_running >= 1.5 or cpu_s > 0.7 * pool.work_s
-
-    def _found(self, pool: Pool, demand: float, gain_s: float) -> Answer:
+    def _found(self, pool: Pool, lock_s: float, gain_s: float) -> Answer:
         return self.found(
             pool,
             pool.place,
@@ -104,7 +112,8 @@ class GilBoundThreads(PoolRule):
             f"({pool.cores_used:.2f}): they take turns at the interpreter's lock",
             [
                 Fact("cores_used", pool.cores_used, f"{pool.cores_used:.2f} CPUs in use"),
-                Fact("demand", demand, f"{demand:.2f} wanted"),
+                Fact("demand_cpus", pool.demand_cpus, f"{pool.demand_cpus:.2f} wanted"),
+                Fact("lock_s", lock_s, f"{figures.seconds(lock_s)} in locks, inside tasks"),
                 Fact("mean_running", pool.mean_running, f"{pool.mean_running:.1f} in a task"),
             ],
             [
@@ -112,6 +121,12 @@ class GilBoundThreads(PoolRule):
                 Remedy("code", "a library that lets go of the lock (numpy, compiled code)"),
             ],
         )
+
+
+def wants_cpus(pool: Pool) -> bool:
+    """Whether several threads have tasks at once, or tasks wait in the queue."""
+    is_full = pool.work_s >= LEAST_RUNNING * measures.usable_s(pool)
+    return is_backlogged(pool) or (is_full and pool.mean_running >= 1.5)
 
 
 def is_backlogged(pool: Pool) -> bool:

@@ -10,6 +10,9 @@ from poolwise.report import figures
 
 LEAST_MESSAGES = 8
 
+ONE_BY_ONE = ("apply", "submit")
+"""Calls that hand out a single task."""
+
 ALONE = 1.05
 """Mean number of tasks outstanding while any was, up to which they count as one at a time."""
 
@@ -71,6 +74,8 @@ class SerialSubmission(PoolRule):
             return None
         if pool.max_outstanding > 1 and pool.mean_outstanding > ALONE:
             return None
+        if any(not each.api.startswith(ONE_BY_ONE) for each in pool.sites):
+            return None  # a map hands out all it can: then its input is what is slow
         if pool.is_threads and pool.cores_used > 0.7:
             return None  # one after the other or side by side: the interpreter's lock decides
         ideal_s = measures.parallel_work_s(pool, seen)
