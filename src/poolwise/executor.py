@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from poolwise import errors
 from poolwise.backends.choose import BackendName, open_engine
-from poolwise.core.contract import JobDropped, JobPosted
+from poolwise.core.contract import InputEnded, JobDropped, JobPosted
 from poolwise.core.future import FutureSink, TaskFuture
 from poolwise.core.job import (
     CALLS,
@@ -319,12 +319,11 @@ class _Reading(Generic[T]):
         try:
             while self._wait_for_news(until):
                 for _ in range((len(ready) + 1) // 2):  # then the input wants to be read on
-                    value = ready.popleft()
+                    value = [ready.popleft()]
                     stream.count_read += 1
-                    if type(value) is Raised:
-                        raise value.error
-                    yield value  # type: ignore[misc]
-                    del value
+                    if type(value[0]) is Raised:
+                        raise value[0].error
+                    yield value.pop()  # type: ignore[misc] # kept by nobody but the reader
         finally:
             self.drop()
             if shown is not None:
@@ -377,7 +376,7 @@ class _Reading(Generic[T]):
         self._unread = None
         source: Any = self._job.source
         source.end(error)
-        self._engine.nudge()
+        self._engine.post(InputEnded(self._job))
 
     def read_to_end(self) -> None:
         """Read all that is left of the input, wanted or not."""

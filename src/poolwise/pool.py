@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from poolwise import errors
 from poolwise.backends.choose import BackendName, open_engine
-from poolwise.core.contract import JobDropped, JobPosted
+from poolwise.core.contract import InputEnded, JobDropped, JobPosted
 from poolwise.core.job import (
     CALLS,
     MAP,
@@ -419,6 +419,8 @@ class Pool:
                 self._engine.nudge()
                 self._engine.attend()
                 feed(source, rest, self._engine.nudge)
+                if (job := result.job) is not None:
+                    self._engine.leave(InputEnded(job))
             return result.get()
         except BaseException:
             result.drop()
@@ -756,6 +758,10 @@ class _Feeder:
             feed(self._source, self._items, self._engine.nudge, self._wait_for_room)
         except BaseException:  # noqa: S110 - the source has it, and raises it to the reader
             pass
+        try:
+            self._engine.post(InputEnded(self._job))
+        except errors.PoolwiseError:
+            pass  # the pool was terminated, and the job with it
 
     def _wait_for_room(self) -> int:
         return self._source.wait_for_room(self._room)

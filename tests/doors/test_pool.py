@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -50,3 +51,43 @@ def test_callback_may_wait_for_a_result_that_has_a_callback(pool):
 
     pool.apply_async(abs, (-1,), callback=call_back).wait(20)
     assert told == [4, 4]
+
+
+# --- inputs -------------------------------------------------------------------------------------
+
+
+def raising_at(when):
+    yield from range(when)
+    message = "said when"
+    raise LookupError(message)
+
+
+@pytest.mark.parametrize("method", ["imap", "imap_unordered", "map"])
+@pytest.mark.parametrize("chunksize", [1, None])
+def test_empty_generator_gives_nothing(pool, method, chunksize):
+    assert list(getattr(pool, method)(abs, iter(()), chunksize)) == []
+
+
+@pytest.mark.parametrize("when", [0, 1, 5])
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+def test_what_the_input_raises_comes_after_the_values_before_it(pool, method, when):
+    for _ in range(3):
+        results = getattr(pool, method)(abs, raising_at(when))
+        got = [next(results) for _ in range(when)]
+        assert sorted(got) == list(range(when))
+        with pytest.raises(LookupError, match="said when") as caught:
+            next(results)
+        assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("when", [0, 1, 5])
+def test_map_raises_what_its_input_raises(pool, when):
+    with pytest.raises(LookupError, match="said when"):
+        pool.map(abs, raising_at(when))
+    assert pool.map(abs, [-1]) == [1]
+
+
+def test_input_ends_while_every_worker_is_busy_with_something_else(pool):
+    busy = [pool.apply_async(time.sleep, (60,)) for _ in range(2)]
+    assert list(pool.imap(abs, iter(()))) == []
+    assert not any(result.ready() for result in busy)

@@ -93,6 +93,13 @@ class JobPosted:
 
 
 @record
+class InputEnded:
+    """A job's input has ended: the job is over if all that was read is answered for."""
+
+    job: Job
+
+
+@record
 class JobDropped:
     """Nobody wants the rest of a job any more."""
 
@@ -119,6 +126,7 @@ Event = (
     | ChunkRefused
     | ChunkUnread
     | JobPosted
+    | InputEnded
     | JobDropped
     | TaskDropped
     | PoolClosed

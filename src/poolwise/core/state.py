@@ -84,6 +84,7 @@ class State:
             c.ChunkRefused: self._chunk_refused,
             c.ChunkUnread: self._chunk_unread,
             c.JobPosted: self._job_posted,
+            c.InputEnded: self._input_ended,
             c.JobDropped: self._job_dropped,
             c.TaskDropped: self._task_dropped,
             c.PoolClosed: self._pool_closed,
@@ -260,6 +261,9 @@ class State:
         self.jobs.append(job)
         self._has_limits = self._has_limits or job.rules.task_timeout_s is not None
         self._end_if_done(job)
+
+    def _input_ended(self, event: c.InputEnded) -> None:
+        self._end_if_done(event.job)
 
     def _job_dropped(self, event: c.JobDropped) -> None:
         event.job.drop()
