@@ -17,7 +17,7 @@ def held_by(pid: int | str = "self") -> list[str]:
         except OSError:
             continue  # closed meanwhile
     maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    return [line for line in [*links, *maps] if "memfd:poolwise" in line]
+    return [line for line in [*links, *maps] if "memfd:poolwise-shared" in line]
 
 
 def wait_until(is_true: Callable[[], object], limit_s: float = 5.0) -> bool:

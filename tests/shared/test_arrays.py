@@ -23,7 +23,9 @@ def sent(value):
 
 
 def is_handle(array) -> bool:
-    return len(pickle.dumps(array, 5)) < HANDLE_BYTES + array.nbytes // 8
+    pickled = pickle.dumps(array, 5)
+    pickle.loads(pickled)  # a handle that nobody opens would hold the memory for a while
+    return len(pickled) < HANDLE_BYTES + array.nbytes // 8
 
 
 # --- views, against numpy -----------------------------------------------------------------------

@@ -182,13 +182,13 @@ def test_a_name_does_not_outlive_its_process(end):
 
 
 def test_a_memory_limit_refuses_before_the_kernel_kills(monkeypatch):
-    limit = cgroups.MemoryLimit("/sys/fs/cgroup/box", 1000, 990)
+    limit = cgroups.MemoryLimit("/sys/fs/cgroup/box", 9_000_000, 7_000_000)
     monkeypatch.setattr(cgroups, "memory_limits", lambda: [limit])
-    segment = Segment.create(100, findable=True)
-    segment.reserve(0, 10)
-    message = "100 bytes .* memory limit of 1000 bytes in /sys/fs/cgroup/box leaves 10"
+    segment = Segment.create(2_000_001, findable=True)
+    segment.reserve(0, 2_000_000)
+    message = "2000001 bytes .* limit of 9000000 bytes in /sys/fs/cgroup/box leaves 2000000"
     with pytest.raises(OutOfSharedMemory, match=message):
-        segment.reserve(0, 100)
+        segment.reserve(0, 2_000_001)
 
 
 def test_the_machine_itself_is_a_limit():

@@ -24,9 +24,10 @@ from poolwise.wire.memory import Segment
 if TYPE_CHECKING:
     from poolwise.wire.mapping import Mapping, Mode
 
-LINGER_S = 600.0
+LINGER_S = 120.0
 """A handle nobody opens (its worker was killed, its task cancelled) holds memory no longer than
-this after its owner was dropped. Tasks may wait long in a queue; found by no benchmark."""
+this after its owner was dropped. Our pools keep what they send until it is answered for; in the
+pipe of others, some hundred tasks may wait that nobody keeps. Found by no benchmark."""
 
 LEAVE_S = 1.0
 """A worker of some other pool that ends waits so long for what it returned to be opened. (Ours are

@@ -18,9 +18,7 @@ Failure = tuple[bytes, str]
 
 def encode(error: BaseException) -> Failure:
     """Describe ``error`` so that :func:`decode` can raise it again, of the same type if it can."""
-    import traceback
-
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    text = _traceback_of(error)
     try:
         return _checked(error), text
     except Exception as why:
@@ -47,6 +45,24 @@ def decode(failure: Failure) -> BaseException:
         )
     error.__cause__ = errors.RemoteTraceback(text)
     return error
+
+
+def _traceback_of(error: BaseException) -> str:
+    """Its traceback as text; a process without descriptors cannot import what writes it."""
+    try:
+        import traceback
+    except (ImportError, OSError) as why:
+        return _causes_of(error) + f"(without its traceback: {why})\n"
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+
+def _causes_of(error: BaseException | None) -> str:
+    """The exception and what led to it, in the order they were raised, one a line."""
+    lines = ""
+    while error is not None:
+        lines = f"{type(error).__name__}: {error}\n{lines}"
+        error = error.__cause__ or error.__context__
+    return lines
 
 
 def _checked(error: object) -> bytes:

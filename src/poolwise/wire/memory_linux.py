@@ -24,6 +24,10 @@ _NOEXEC_SEAL = 0x0008
 """MFD_NOEXEC_SEAL, since Linux 6.3: memory that can never be run as a program. Some systems allow
 no other kind (``vm.memfd_noexec=2``), older ones do not know it."""
 
+_UNASKED_BYTES = 1 << 20
+"""Reading the limits takes some 0.3 ms, as long as filling 1 MiB; any other allocation of the
+program may be that large, and is not asked about either."""
+
 
 class MemfdSegment(FdSegment):
     """Anonymous shared memory of Linux; other processes of the same user open it through /proc."""
@@ -31,14 +35,15 @@ class MemfdSegment(FdSegment):
     __slots__ = ()
 
     @classmethod
-    def create(cls, size_bytes: int, *, findable: bool) -> Self:  # noqa: ARG003 - it always is
+    def create(cls, size_bytes: int, *, findable: bool) -> Self:
         """New memory of zeros, none of it reserved yet.
 
-        :param findable: no difference here: it can be found for as long as somebody holds it.
+        :param findable: changes only how it looks in /proc: it can always be found.
         :raises OutOfSharedMemory: the system refuses.
         """
         try:
-            segment = cls(_anonymous_file(), size_bytes)
+            name = "poolwise-shared" if findable else "poolwise-arena"
+            segment = cls(_anonymous_file(name), size_bytes)
             os.ftruncate(segment.fd, size_bytes)
         except OSError as error:
             refuse(size_bytes, error)
@@ -100,6 +105,8 @@ class MemfdSegment(FdSegment):
 
         :raises OutOfSharedMemory: one does not.
         """
+        if length < _UNASKED_BYTES:
+            return
         room_bytes, whose = min(_rooms(), default=(length, ""))
         if room_bytes < length:
             message = (
@@ -109,13 +116,13 @@ class MemfdSegment(FdSegment):
             raise OutOfSharedMemory(message)
 
 
-def _anonymous_file() -> int:
+def _anonymous_file(name: str) -> int:
     if not hasattr(os, "memfd_create"):  # the interpreter was built for an older C library
         return os.open("/dev/shm", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)  # noqa: S108 - no name
     try:
-        return os.memfd_create("poolwise", os.MFD_CLOEXEC | _NOEXEC_SEAL)
+        return os.memfd_create(name, os.MFD_CLOEXEC | _NOEXEC_SEAL)
     except OSError:
-        return os.memfd_create("poolwise", os.MFD_CLOEXEC)
+        return os.memfd_create(name, os.MFD_CLOEXEC)
 
 
 def _rooms() -> list[tuple[int, str]]:

@@ -7,7 +7,9 @@ processes must be handed the descriptor) or kept until its creator lets go.
 
 from __future__ import annotations
 
+import errno
 import os
+import resource  # not later: a process without descriptors can import nothing
 import sys
 import weakref
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -232,9 +234,6 @@ def refuse(length: int, error: OSError) -> NoReturn:
 
 
 def _advice(error: OSError) -> str:
-    import errno
-    import resource
-
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return {
         errno.EMFILE: f"This process may open {descriptors} files (ulimit -n): raise that limit, "
