@@ -340,10 +340,10 @@ class Processes:
             if is_big:
                 opened = lane.mail.open(payload, codec.ANSWER_AT)
                 outcome.nbytes = opened.nbytes
-                values, failed = codec.unpack_values(payload, opened)
+                values, failed = codec.unpack_values(opened, is_apart=head.is_apart)
                 del opened
             else:
-                values, failed = codec.loads_values(payload)
+                values, failed = codec.loads_values(payload, is_apart=head.is_apart)
         except Exception as error:
             self._hear_unreadable(lane, head, outcome, error)
             return

@@ -139,7 +139,7 @@ def _pack_each(
     blobs = []
     for item in items:
         aside = Aside()
-        blobs.append((dump(item, aside), shelf.add(aside.buffers)))
+        blobs.append((dump(item, aside), shelf.add(aside)))
     return _beside(packer.pack((*head, mode | PACKED, blobs)), shelf.buffers, shelf.repeated)
 
 
@@ -171,12 +171,14 @@ Loaded = tuple[int, int, int, Sequence[Any]]
 
 def loads_chunk(payload: memoryview) -> Loaded:
     """The rest of a CHUNK's payload."""
-    return _share_out_items(loads(payload[CHUNK_AT:]), ())
+    chunk: Loaded = loads(payload[CHUNK_AT:])
+    return chunk if chunk[2] < PACKED else _share_out_items(chunk, ())
 
 
 def unpack_chunk(opened: Opened) -> Loaded:
     """The rest of a big CHUNK's payload."""
-    return _share_out_items(load_opened(opened), opened.buffers)
+    chunk: Loaded = load_opened(opened)
+    return chunk if chunk[2] < PACKED else _share_out_items(chunk, opened.buffers)
 
 
 def load_opened(opened: Opened) -> Any:
@@ -191,9 +193,7 @@ PackedValue = list[Any]
 
 def _share_out_items(chunk: Loaded, buffers: Sequence[Look]) -> Loaded:
     function_id, prompt_ns, mode, items = chunk
-    if mode & PACKED:
-        items = _share_out(items, buffers)
-    return function_id, prompt_ns, mode, items
+    return function_id, prompt_ns, mode, _share_out(items, buffers)
 
 
 def _share_out(
@@ -288,8 +288,8 @@ def pack_apart(
         except Exception as error:
             failed[at] = refused(error, value)
             blob = _NOTHING
-        blobs.append((blob, range(len(buffers), len(buffers) + len(aside.buffers))))
-        buffers += aside.buffers
+        blobs.append((blob, range(len(buffers), len(buffers) + len(aside))))
+        buffers += aside
     return _beside(packer.pack((blobs, failed)), buffers)
 
 
@@ -297,20 +297,16 @@ Said = tuple[list[Any], dict[int, "Failure"]]
 """The values of an ANSWER, and the failures by position among them."""
 
 
-def loads_values(payload: memoryview) -> Said:
+def loads_values(payload: memoryview, *, is_apart: bool) -> Said:
     """The values of an ANSWER; where they are apart, they are still to be loaded: `load_value`."""
-    return _share_out_values(payload, loads(payload[ANSWER_AT:]), ())
+    said: Said = loads(payload[ANSWER_AT:])
+    return (_share_out(said[0], ()), said[1]) if is_apart else said
 
 
-def unpack_values(payload: memoryview, opened: Opened) -> Said:
+def unpack_values(opened: Opened, *, is_apart: bool) -> Said:
     """The values of a big ANSWER, likewise."""
-    return _share_out_values(payload, load_opened(opened), opened.buffers)
-
-
-def _share_out_values(payload: memoryview, said: Said, buffers: Sequence[Look]) -> Said:
-    if AnswerHead.unpack(payload).is_apart:
-        return _share_out(said[0], buffers), said[1]
-    return said
+    said: Said = load_opened(opened)
+    return (_share_out(said[0], opened.buffers), said[1]) if is_apart else said
 
 
 _NOTHING = pickle.dumps(None, PROTOCOL)

@@ -26,13 +26,10 @@ and frames of about that size."""
 _STRINGS = frozenset({bytes, bytearray, str})
 
 
-class Aside:
+class Aside(list[memoryview]):
     """Collects the large buffers of a pickle, as its ``buffer_callback``."""
 
-    __slots__ = ("buffers",)
-
-    def __init__(self) -> None:
-        self.buffers: list[memoryview] = []
+    __slots__ = ()
 
     def __call__(self, buffer: pickle.PickleBuffer) -> bool:
         """True leaves the buffer in the pickle."""
@@ -42,7 +39,7 @@ class Aside:
             return True  # not contiguous: the pickler will say so
         if raw.nbytes < LEAST_BUFFER_BYTES:
             return True
-        self.buffers.append(raw)
+        self.append(raw)
         return False
 
 
@@ -56,7 +53,7 @@ def dumps(value: Any, aside: Aside | None = None) -> bytes:
         return pickle.dumps(value, PROTOCOL, buffer_callback=aside)
     except Exception as error:
         if aside is not None:
-            aside.buffers.clear()
+            aside.clear()
         from multiprocessing.reduction import ForkingPickler
 
         try:
@@ -89,7 +86,7 @@ def _cloud_dumps(function: Callable[..., Any], aside: Aside | None) -> bytes:
     import cloudpickle
 
     if aside is not None:
-        aside.buffers.clear()
+        aside.clear()
     pickled: bytes = cloudpickle.dumps(function, PROTOCOL, buffer_callback=aside)
     return pickled
 
@@ -115,10 +112,13 @@ class Packer:
         if self._expects_long or (type(lone) in _STRINGS and len(lone) >= LEAST_PIECE_BYTES):
             return self._pack_in_pieces(value)
         aside = Aside()
-        pickled = dumps(value, aside)
-        self._expects_long = len(pickled) >= LEAST_PIECE_BYTES
-        if aside.buffers or self._expects_long:
-            return Parcel([pickled], aside.buffers)
+        try:
+            pickled = pickle.dumps(value, PROTOCOL, buffer_callback=aside)
+        except Exception:
+            pickled = dumps(value, aside)
+        if aside or len(pickled) >= LEAST_PIECE_BYTES:
+            self._expects_long = len(pickled) >= LEAST_PIECE_BYTES
+            return Parcel([pickled], aside)
         return pickled
 
     def pack_function(self, function: Callable[..., Any], *, by_value: bool) -> Packed:
@@ -128,8 +128,8 @@ class Packer:
         """
         aside = Aside()
         pickled = dumps_function(function, aside, by_value=by_value)
-        if aside.buffers or len(pickled) >= LEAST_PIECE_BYTES:
-            return Parcel([pickled], aside.buffers)
+        if aside or len(pickled) >= LEAST_PIECE_BYTES:
+            return Parcel([pickled], aside)
         return pickled
 
     def _pack_in_pieces(self, value: Any) -> Packed:
@@ -141,8 +141,8 @@ class Packer:
             return self.pack(value)
         pieces = sheaf.pieces()
         self._expects_long = len(pieces) > 1 or len(pieces[0]) >= LEAST_PIECE_BYTES
-        if aside.buffers or self._expects_long:
-            return Parcel(pieces, aside.buffers)
+        if aside or self._expects_long:
+            return Parcel(pieces, aside)
         return bytes(pieces[0])
 
 
