@@ -29,6 +29,7 @@ from poolwise.core.job import (
     feed,
     no_call,
 )
+from poolwise.core.rows import as_sequence
 from poolwise.core.sinks import Raised, Stream
 from poolwise.options import (
     TaskRules,
@@ -199,7 +200,7 @@ class Pool:
         **rules: Any,
     ) -> MapResult[T]:
         """:meth:`map` without waiting; callbacks as for :meth:`apply_async`."""
-        items = Listed(_as_sequence(iterable))
+        items = Listed(as_sequence(iterable))
         result = self._start_map(func, items, MAP, chunksize, rules, callback, error_callback)
         self._engine.nudge()
         return result
@@ -214,7 +215,7 @@ class Pool:
         **rules: Any,
     ) -> MapResult[T]:
         """:meth:`starmap` without waiting; callbacks as for :meth:`apply_async`."""
-        items = Listed(_as_sequence(iterable))
+        items = Listed(as_sequence(iterable))
         result = self._start_map(func, items, STARMAP, chunksize, rules, callback, error_callback)
         self._engine.nudge()
         return result
@@ -773,7 +774,7 @@ class _Feeder:
 def _list_ahead(items: Iterable[Any]) -> tuple[Sequence[Any], Iterator[Any] | None]:
     """The items as a list if reading them takes no time; else those read so far and the rest."""
     if hasattr(items, "__len__"):
-        return _as_sequence(items), None
+        return as_sequence(items), None
     listed: list[Any] = []
     iterator, size = iter(items), 1
     until = time.monotonic() + _READ_AHEAD_S
@@ -784,10 +785,6 @@ def _list_ahead(items: Iterable[Any]) -> tuple[Sequence[Any], Iterator[Any] | No
             return listed, None
         size *= 2
     return listed, iterator
-
-
-def _as_sequence(items: Iterable[Any]) -> Sequence[Any]:
-    return items if isinstance(items, (list, tuple, range)) else list(items)
 
 
 def _checked_processes(processes: int | None) -> int:

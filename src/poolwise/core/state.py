@@ -272,7 +272,7 @@ class State:
     def _task_dropped(self, event: c.TaskDropped) -> None:
         for lane in self.lanes.values():
             for chunk in lane.chunks:
-                if event.task in chunk.items[chunk.done :]:
+                if chunk.job is event.job and event.task in chunk.items[chunk.done :]:
                     self._drop_task_in(lane, event.task)
                     return
 

@@ -53,6 +53,9 @@ PACKED = 0x80
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 _ATOMIC = frozenset({int, float, complex, bool, str, bytes, type(None)})
+_FEW = 4
+"""Fewer values are not looked at for something that they have in common."""
+
 _LISTS = frozenset({list, tuple})
 _by_reference = frozenset({type(len), type(lambda: None), type})
 """Callables that pickle as a name: nothing of them is copied, so nothing can be shared."""
@@ -102,8 +105,11 @@ ChunkHead = tuple[int, int]
 
 def pack_items(packer: packing.Packer, head: ChunkHead, mode: int, items: Sequence[Any]) -> Packed:
     """A CHUNK whose items share one pickle, as in ``multiprocessing.Pool``, unless they are big."""
-    packed = packer.pack((*head, mode, items), items[0] if len(items) == 1 else None)
-    if _has_buffers(packed) and len(items) > 1 and type(items) in _LISTS:
+    is_listed = type(items) in _LISTS
+    lone = (items[0] if len(items) == 1 else None) if is_listed else items
+    sent = _compact(items) if is_listed and len(items) >= _FEW else items
+    packed = packer.pack((*head, mode, sent), lone)
+    if is_listed and sent is items and len(items) > 1 and _has_buffers(packed):
         return _pack_each(packer, head, mode, items, dumps)
     return packed
 
@@ -116,6 +122,15 @@ def pack_calls(packer: packing.Packer, head: ChunkHead, calls: Sequence[Call]) -
         except Exception:  # noqa: S110 - said below, call by call
             pass
     return _pack_each(packer, head, CALLS, calls, dumps_call)
+
+
+def _compact(values: Sequence[Any]) -> Any:
+    """Lists of numpy's numbers are sent as arrays of them."""
+    if type(values[0]).__module__ != "numpy":
+        return values
+    from poolwise.wire.arrays import compact
+
+    return compact(values)
 
 
 def _has_buffers(packed: Packed) -> bool:
@@ -269,7 +284,9 @@ def pack_answer(
     packer: packing.Packer, values: Sequence[Any], failures: dict[int, Failure]
 ) -> Packed:
     """What follows the head of an ANSWER whose values share one pickle."""
-    return packer.pack((values, failures), values[0] if len(values) == 1 else None)
+    if len(values) < _FEW:
+        return packer.pack((values, failures), values[0] if len(values) == 1 else None)
+    return packer.pack((_compact(values), failures))
 
 
 def pack_apart(

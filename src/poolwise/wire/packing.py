@@ -8,7 +8,9 @@ pickle with long strings is kept as a list of pieces.
 
 from __future__ import annotations
 
+import io
 import pickle
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -23,7 +25,14 @@ LEAST_PIECE_BYTES = 96 * 1024
 """A shorter string is copied into the pickle. The pickler itself hands over nothing below 64 KiB,
 and frames of about that size."""
 
+_LOOK_OUT = 16
+"""After a long pickle, so many are made in pieces in case they are long as well."""
+
 _STRINGS = frozenset({bytes, bytearray, str})
+
+
+class ReadOnlyArray(Exception):
+    """Plain pickling would hand over an array that its receiver cannot write to."""
 
 
 class Aside(list[memoryview]):
@@ -32,11 +41,24 @@ class Aside(list[memoryview]):
     __slots__ = ()
 
     def __call__(self, buffer: pickle.PickleBuffer) -> bool:
-        """True leaves the buffer in the pickle."""
+        """True leaves the buffer in the pickle.
+
+        :raises ReadOnlyArray: pickle anew with :meth:`keep` and the reducers of ``arrays.py``.
+        """
         try:
             raw = buffer.raw()
         except BufferError:
             return True  # not contiguous: the pickler will say so
+        if raw.readonly and type(raw.obj).__name__ == "ndarray":
+            raise ReadOnlyArray
+        if raw.nbytes < LEAST_BUFFER_BYTES:
+            return True
+        self.append(raw)
+        return False
+
+    def keep(self, buffer: pickle.PickleBuffer) -> bool:
+        """The same without looking at what it is a buffer of."""
+        raw = buffer.raw()
         if raw.nbytes < LEAST_BUFFER_BYTES:
             return True
         self.append(raw)
@@ -51,6 +73,10 @@ def dumps(value: Any, aside: Aside | None = None) -> bytes:
     """
     try:
         return pickle.dumps(value, PROTOCOL, buffer_callback=aside)
+    except ReadOnlyArray:
+        file = io.BytesIO()
+        _dump(value, file, aside)
+        return file.getvalue()
     except Exception as error:
         if aside is not None:
             aside.clear()
@@ -60,6 +86,19 @@ def dumps(value: Any, aside: Aside | None = None) -> bytes:
             return bytes(ForkingPickler.dumps(value, PROTOCOL))
         except Exception:
             raise error from None
+
+
+def _dump(value: Any, file: Any, aside: Aside | None) -> None:
+    """Pickle to a file, with reducers of our own where there can be arrays."""
+    if aside is not None:
+        aside.clear()
+    keep = None if aside is None else aside.keep
+    pickler = pickle.Pickler(file, PROTOCOL, buffer_callback=keep)
+    if "numpy" in sys.modules:
+        from poolwise.wire.arrays import reducers
+
+        pickler.dispatch_table = reducers()
+    pickler.dump(value)
 
 
 def dumps_function(
@@ -87,7 +126,8 @@ def _cloud_dumps(function: Callable[..., Any], aside: Aside | None) -> bytes:
 
     if aside is not None:
         aside.clear()
-    pickled: bytes = cloudpickle.dumps(function, PROTOCOL, buffer_callback=aside)
+    keep = None if aside is None else aside.keep
+    pickled: bytes = cloudpickle.dumps(function, PROTOCOL, buffer_callback=keep)
     return pickled
 
 
@@ -98,10 +138,10 @@ class Packer:
     or where the value is itself a long string.
     """
 
-    __slots__ = ("_expects_long",)
+    __slots__ = ("_long_ones_left",)
 
     def __init__(self) -> None:
-        self._expects_long = False
+        self._long_ones_left = 0
 
     def pack(self, value: Any, lone: Any = None) -> Packed:
         """The value as one string of bytes if it is small, else as a parcel.
@@ -109,7 +149,7 @@ class Packer:
         :param lone: the one thing that the value is about, if there is but one.
         :raises Exception: it cannot be pickled.
         """
-        if self._expects_long or (type(lone) in _STRINGS and len(lone) >= LEAST_PIECE_BYTES):
+        if self._long_ones_left or _asks_for_pieces(lone):
             return self._pack_in_pieces(value)
         aside = Aside()
         try:
@@ -117,7 +157,7 @@ class Packer:
         except Exception:
             pickled = dumps(value, aside)
         if aside or len(pickled) >= LEAST_PIECE_BYTES:
-            self._expects_long = len(pickled) >= LEAST_PIECE_BYTES
+            self._look_out(len(pickled))
             return Parcel([pickled], aside)
         return pickled
 
@@ -128,22 +168,35 @@ class Packer:
         """
         aside = Aside()
         pickled = dumps_function(function, aside, by_value=by_value)
-        if aside or len(pickled) >= LEAST_PIECE_BYTES:
-            return Parcel([pickled], aside)
-        return pickled
+        if len(pickled) >= LEAST_PIECE_BYTES and not by_value:
+            return self._pack_in_pieces(function, pickled)
+        return Parcel([pickled], aside) if aside else pickled
 
-    def _pack_in_pieces(self, value: Any) -> Packed:
+    def _pack_in_pieces(self, value: Any, pickled: bytes | None = None) -> Packed:
         aside, sheaf = Aside(), _Sheaf()
         try:
-            pickle.Pickler(sheaf, PROTOCOL, buffer_callback=aside).dump(value)
+            _dump(value, sheaf, aside)
         except Exception:
-            self._expects_long = False
-            return self.pack(value)
-        pieces = sheaf.pieces()
-        self._expects_long = len(pieces) > 1 or len(pieces[0]) >= LEAST_PIECE_BYTES
-        if aside or self._expects_long:
+            aside.clear()
+            pieces: list[Part] = [pickled or dumps(value, aside)]
+        else:
+            pieces = sheaf.pieces()
+        self._look_out(sum(map(len, pieces)))
+        if aside or self._long_ones_left == _LOOK_OUT:
             return Parcel(pieces, aside)
         return bytes(pieces[0])
+
+    def _look_out(self, length: int) -> None:
+        is_long = length >= LEAST_PIECE_BYTES
+        self._long_ones_left = _LOOK_OUT if is_long else max(0, self._long_ones_left - 1)
+
+
+def _asks_for_pieces(lone: Any) -> bool:
+    """A long string, or a mapped file, which plain pickling would read."""
+    kind = type(lone)
+    if kind in _STRINGS:
+        return len(lone) >= LEAST_PIECE_BYTES
+    return kind.__name__ == "memmap"
 
 
 class Shelf:

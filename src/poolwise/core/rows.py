@@ -1,0 +1,61 @@
+"""Inputs that slice: a chunk of them is a slice, and travels as one.
+
+Listing an array item by item makes an object of each number, in the one process that everybody
+waits for. A slice of it shows the same memory, and the worker makes the objects.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+_SLICED = frozenset({list, tuple, range, str, bytes})
+"""Built-in types whose slices have the items that the whole has there."""
+
+
+def as_sequence(items: Iterable[Any]) -> Sequence[Any]:
+    """The items as something that slices: itself where it does, else a list of them."""
+    kind = type(items)
+    if kind in _SLICED:
+        return items  # type: ignore[return-value]
+    library = kind.__module__.partition(".")[0]
+    if library == "numpy" and _is_plain_array(items):
+        return items  # type: ignore[return-value]
+    if library == "polars" and kind.__name__ == "Series":
+        return items  # type: ignore[return-value]
+    if library == "pandas" and kind.__name__ == "Series":
+        return Rows(items.iloc)  # type: ignore[attr-defined]
+    return list(items)
+
+
+def _is_plain_array(items: Any) -> bool:
+    """Subclasses may have their own idea of an item."""
+    numpy = sys.modules["numpy"]
+    return type(items) in {numpy.ndarray, numpy.memmap} and bool(items.ndim)
+
+
+class Rows(Sequence[Any]):
+    """What is indexed by position through an accessor (``series.iloc``); pickled as a slice."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: Any) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows.obj)
+
+    def __getitem__(self, at: Any) -> Any:
+        found = self._rows[at]
+        return Rows(found.iloc) if isinstance(at, slice) else found
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rows.obj)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _itself, (self._rows.obj,)
+
+
+def _itself(rows: Any) -> Any:
+    return rows
