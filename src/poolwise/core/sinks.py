@@ -111,10 +111,9 @@ class Stream(Generic[T]):
         if self._is_lifted:
             return None
         window = self.window(job)
-        room = window - (job.handed_out - self.count_read)
-        if room <= 0:
-            self._tell_after(window)
-        return max(0, room)
+        if job.handed_out - self.count_read >= window:
+            self._tell_after(window)  # and then look again: nobody tells of what was just read
+        return max(0, window - (job.handed_out - self.count_read))
 
     def window(self, job: Job) -> int:
         """How many items may be handed out and not yet read."""
