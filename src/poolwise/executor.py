@@ -29,6 +29,8 @@ from poolwise.core.job import (
 )
 from poolwise.core.sinks import Raised, Stream
 from poolwise.options import (
+    Insight,
+    LedgerLevel,
     TaskRules,
     checked_buffersize,
     checked_chunksize,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from poolwise.core.engine import Engine
+    from poolwise.core.ledger import Report
     from poolwise.options import ProgressKind
     from poolwise.report.live.board import Shown
 
@@ -80,6 +83,8 @@ class ProcessPoolExecutor(Executor):
         terminal, a cell in a notebook, else lines), ``"text"`` for lines; on standard error.
     :param state: what tasks find in :data:`poolwise.state`, by name: put there once in each
         worker. Functions (classes, partials) are called in the worker and give the value.
+    :param ledger: how much :meth:`report` shall know: ``"chunks"``, ``"items"`` (every item timed
+        by itself) or ``"off"``.
     :raises ValueError: a number is out of range, or there is no such start method or back end.
     :raises TypeError: the initializer is not callable, or a number is not one.
     """
@@ -98,6 +103,7 @@ class ProcessPoolExecutor(Executor):
         retry_on: tuple[type[BaseException], ...] = (),
         progress: bool | Literal["text"] = False,
         state: Mapping[str, Any] | None = None,
+        ledger: LedgerLevel = "chunks",
     ) -> None:
         self._max_workers = _checked_workers(max_workers)
         _check_max_tasks(max_tasks_per_child)
@@ -112,6 +118,7 @@ class ProcessPoolExecutor(Executor):
             tasks_per_lane=max_tasks_per_child,
             process_name="Process",
             state=state,
+            insight=Insight(ledger),
         )
         self._calls = Submitted()
         self._job = self._make_job(Function(no_call), CALLS, self._calls, FutureSink(), unit=1)
@@ -240,6 +247,10 @@ class ProcessPoolExecutor(Executor):
         """Counts since the executor was made; see :meth:`poolwise.Pool.statistics`."""
         return self._engine.statistics()
 
+    def report(self) -> Report:
+        """The account of its workers and of this process; see :meth:`poolwise.Pool.report`."""
+        return self._engine.report()
+
     def __repr__(self) -> str:
         counts = self.statistics()
         state = "shut down" if self._engine.is_closed else "running"
@@ -346,12 +357,14 @@ class _Reading(Generic[T]):
     def read_on(self) -> None:
         """Read the input as far as there is room, in this thread; not long if results wait."""
         stream, until = self._stream, time.monotonic() + _READ_S
+        self._engine.clock.begin_producing()
         size = 1
         while self._unread is not None and (room := self._room()) > 0:
             self._read(min(size, room))
             size *= 2
             if stream.ready and time.monotonic() > until:
                 break
+        self._engine.clock.end_producing()
         self._engine.nudge_if_idle()
 
     def _room(self) -> int:
@@ -365,6 +378,7 @@ class _Reading(Generic[T]):
                 self._taken += 1
                 size -= 1
         except BaseException as error:
+            self._engine.clock.end_producing()
             self._end_input(error)
             if not isinstance(error, Exception):
                 raise
@@ -381,9 +395,11 @@ class _Reading(Generic[T]):
     def read_to_end(self) -> None:
         """Read all that is left of the input, wanted or not."""
         self._stream.lift()
+        self._engine.clock.begin_producing()
         while self._unread is not None:
             self._read(_READS_PER_LOOK)
             self._engine.nudge_if_idle()
+        self._engine.clock.end_producing()
 
     def drop(self) -> None:
         """Nobody reads on: begin nothing more."""

@@ -78,6 +78,32 @@ def take_progress(rules: dict[str, Any], default: ProgressKind | None) -> Progre
     return checked_progress(rules.pop("progress")) if "progress" in rules else default
 
 
+LedgerLevel = Literal["off", "chunks", "items"]
+LEDGER_LEVELS = ("off", "chunks", "items")
+"""How much a pool's account knows: nothing of its workers; where their time went, chunk by chunk,
+with the items that take longer than 0.1 ms timed one by one; or every item by itself."""
+
+
+@record
+class Insight:
+    """How much of a pool's inner life is kept and told.
+
+    :param ledger: one of :data:`LEDGER_LEVELS`.
+    :raises ValueError: there is no such level.
+    """
+
+    ledger: LedgerLevel = "chunks"
+
+    def __post_init__(self) -> None:
+        if self.ledger not in LEDGER_LEVELS:
+            levels = ", ".join(map(repr, LEDGER_LEVELS))
+            message = f"ledger must be one of {levels}, not {self.ledger!r}"
+            raise ValueError(message)
+
+
+DEFAULT_INSIGHT = Insight()
+
+
 def checked_chunksize(chunksize: int | None) -> int | None:
     """``chunksize`` as the standard pools take it, or None to choose.
 

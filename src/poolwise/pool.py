@@ -32,6 +32,8 @@ from poolwise.core.job import (
 from poolwise.core.rows import as_sequence
 from poolwise.core.sinks import Raised, Stream
 from poolwise.options import (
+    Insight,
+    LedgerLevel,
     TaskRules,
     checked_buffersize,
     checked_chunksize,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
     from poolwise.core.engine import Engine
     from poolwise.core.job import Chunk, News
+    from poolwise.core.ledger import Report
     from poolwise.options import ProgressKind
     from poolwise.report.live.board import Shown
 
@@ -86,6 +89,8 @@ class Pool:
         terminal, a cell in a notebook, else lines), ``"text"`` for lines; on standard error.
     :param state: what tasks find in :data:`poolwise.state`, by name: put there once in each
         worker. Functions (classes, partials) are called in the worker and give the value.
+    :param ledger: how much :meth:`report` shall know: ``"chunks"``, ``"items"`` (every item timed
+        by itself) or ``"off"``.
     :raises ValueError: a number is out of range, or there is no such start method or back end.
     :raises TypeError: the initializer is not callable.
     """
@@ -104,6 +109,7 @@ class Pool:
         retry_on: tuple[type[BaseException], ...] = (),
         progress: bool | Literal["text"] = False,
         state: Mapping[str, Any] | None = None,
+        ledger: LedgerLevel = "chunks",
     ) -> None:
         self._processes = _checked_processes(processes)
         _check_max_tasks(maxtasksperchild)
@@ -117,6 +123,7 @@ class Pool:
             tuple(initargs),
             tasks_per_lane=maxtasksperchild,
             state=state,
+            insight=Insight(ledger),
         )
         self._backend_name = backend
         self._calls = self._job(Function(no_call), CALLS, Submitted(), _ResultSink(), unit=1)
@@ -349,6 +356,14 @@ class Pool:
         """
         return self._engine.statistics()
 
+    def report(self) -> Report:
+        """Where every second of every worker and of this process went, until now or until the end.
+
+        Plain data (:class:`poolwise.core.ledger.Report`): ``report().verdict()`` says in sentences
+        what matters, ``to_json()`` keeps it.
+        """
+        return self._engine.report()
+
     def __repr__(self) -> str:
         counts = self.statistics()
         return (
@@ -408,7 +423,10 @@ class Pool:
         chunksize: int | None,
         rules: dict[str, Any],
     ) -> list[T]:
+        clock = self._engine.clock
+        clock.begin_producing()
         listed, rest = _list_ahead(iterable)
+        clock.end_producing()
         if rest is None:
             result = self._start_map(func, Listed(listed), mode, chunksize, rules)
         else:
@@ -419,7 +437,11 @@ class Pool:
             if rest is not None:
                 self._engine.nudge()
                 self._engine.attend()
-                feed(source, rest, self._engine.nudge)
+                clock.begin_producing()
+                try:
+                    feed(source, rest, self._engine.nudge)
+                finally:
+                    clock.end_producing()
                 if (job := result.job) is not None:
                     self._engine.leave(InputEnded(job))
             return result.get()

@@ -27,7 +27,7 @@ class FakeBackend:
 
     # -- the five verbs
 
-    def open(self):
+    def open(self, _clock):
         return self
 
     def start_lane(self, lane):

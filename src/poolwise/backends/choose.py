@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from poolwise.core.book import Book
 from poolwise.core.engine import Engine
 from poolwise.core.state import State
+from poolwise.options import DEFAULT_INSIGHT, Insight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,9 +28,11 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
     tasks_per_lane: int | None = None,
     process_name: str = "PoolWorker",
     state: Mapping[str, Any] | None = None,
+    insight: Insight = DEFAULT_INSIGHT,
 ) -> Engine:
     """An engine with ``lanes`` lanes of the back end called ``name``.
 
+    :param insight: how much is kept and told of what goes on.
     :param state: what each worker has from its start (:mod:`poolwise.shared.preload`).
     :raises ValueError: there is no back end, or no start method, of that name.
     :raises TypeError: ``initializer`` is not callable, or a value of ``state`` cannot be pickled.
@@ -38,15 +42,18 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
         raise TypeError(message)
     if state:
         initializer = preload = _preload(state, initializer, is_process=name == "processes")
+    level = insight.ledger
+    book = Book(1 if name == "serial" else lanes, level=level, backend=name, limits=_read_limits)
     if name == "serial":
         from poolwise.backends.threads import Serial
 
-        known = State(1, tasks_per_lane=tasks_per_lane)
-        return Engine(Serial(initializer, initargs), known, runs_here=True)
+        known = State(1, tasks_per_lane=tasks_per_lane, book=book)
+        return Engine(Serial(initializer, initargs, level=level), known, runs_here=True)
     if name == "threads":
         from poolwise.backends.threads import Threads
 
-        return Engine(Threads(initializer, initargs), State(lanes, tasks_per_lane=tasks_per_lane))
+        known = State(lanes, tasks_per_lane=tasks_per_lane, book=book)
+        return Engine(Threads(initializer, initargs, level=level), known)
     if name != "processes":
         message = f"unknown backend {name!r}: choose 'processes', 'threads' or 'serial'"
         raise ValueError(message)
@@ -59,8 +66,18 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
     is_fork = context.get_start_method() == "fork"
     if state and not is_fork:
         preload.pack()
-    known = State(lanes, tasks_per_lane=tasks_per_lane, starts_at_once=is_fork)
-    return Engine(Processes(context, initializer, initargs, name=process_name), known)
+    known = State(lanes, tasks_per_lane=tasks_per_lane, starts_at_once=is_fork, book=book)
+    backend = Processes(context, initializer, initargs, name=process_name, level=level)
+    return Engine(backend, known)
+
+
+def _read_limits() -> tuple[int, int | None]:
+    """How many CPUs this process may use, and for how long its control group was stopped (ns)."""
+    from poolwise.wire import cgroups
+    from poolwise.wire.cpus import cpu_count
+
+    throttling = cgroups.throttling()
+    return cpu_count(), None if throttling is None else throttling.throttled_ns
 
 
 def _preload(

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
 from poolwise.core import contract as c
+from poolwise.core.book import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE, ParentClock
 from poolwise.wire import codec, death, failures, frames, packing, pipes, waiting
 from poolwise.wire.arena import Deposit, Ends, PoolMemory
 from poolwise.wire.mail import Mail
@@ -42,8 +43,10 @@ _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 class _Lane:
     """What this process holds of one worker."""
 
-    __slots__ = ("awaits_again", "held", "id", "known", "mail", "process", "reader", "result_fd",
-                 "task_fd", "watch_fd", "watch_is_ours", "writer")  # fmt: skip
+    __slots__ = (
+        "awaits_again", "held", "id", "known", "launched_ns", "mail", "process", "reader",
+        "reading", "result_fd", "task_fd", "watch_fd", "watch_is_ours", "writer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -64,6 +67,8 @@ class _Lane:
         self.watch_fd, self.watch_is_ours = death.open_watch(process)
         self.awaits_again: c.ChunkDone | None = None
         self.held: deque[frames.Frame] = deque()
+        self.launched_ns = time.perf_counter_ns()
+        self.reading: codec.Reading | None = None
 
 
 class Processes:
@@ -72,9 +77,10 @@ class Processes:
     :param context: makes the processes (``multiprocessing.get_context()``).
     :param name: processes are named ``ForkPoolWorker-1`` and so on, with this for ``PoolWorker``.
     :param daemon: as of ``multiprocessing.Process``; daemons may not have children.
+    :param level: how much the ledger wants to know (``options.LEDGER_LEVELS``).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a worker is made of
         self,
         context: BaseContext,
         initializer: Callable[..., object] | None = None,
@@ -82,12 +88,15 @@ class Processes:
         *,
         name: str = "PoolWorker",
         daemon: bool = False,
+        level: str = "chunks",
     ) -> None:
         self._context = context
         self._initializer = initializer
         self._initargs = initargs
         self._name = name
         self._daemon = daemon
+        self._level = level
+        self._is_forking = context.get_start_method() == "fork"
         self._lanes: dict[int, _Lane] = {}
         self._functions: weakref.WeakValueDictionary[int, Function] = weakref.WeakValueDictionary()
         self._events: list[c.Event] = []
@@ -104,7 +113,8 @@ class Processes:
 
     # -- the five verbs
 
-    def open(self) -> Processes:
+    def open(self, clock: ParentClock) -> Processes:
+        self._clock = clock
         self._memory = PoolMemory()
         self._life_reader, life_writer = os.pipe()
         self._life_writer = pipes.own(life_writer)
@@ -131,6 +141,8 @@ class Processes:
                 self._send_items(held, chunk)
         except BrokenPipeError:
             return  # it has died: the event is on its way
+        finally:
+            self._clock.to(DECIDE)
         if held.writer.pending_bytes:
             self._watch(held.task_fd, select.POLLOUT, lambda _: self._write_more(held))
 
@@ -169,8 +181,12 @@ class Processes:
     def wait(self, timeout_s: float | None) -> list[c.Event]:
         if self._events:
             timeout_s = 0
+        if timeout_s != 0:
+            self._clock.rest()
         for fd, mask in self._waiter.wait(timeout_s):
+            self._clock.to(RECEIVE)
             self._on_ready[fd](mask)
+        self._clock.to(DECIDE)
         events, self._events = self._events, []
         return events
 
@@ -206,7 +222,7 @@ class Processes:
             handed, kept = self._memory.for_lane()
             ends = pipes.WorkerEnds(task_reader, result_writer, self._life_reader, handed)
             process = self._context.Process(  # type: ignore[attr-defined]
-                target=serve, args=(ends, self._initializer, self._initargs)
+                target=serve, args=(ends, self._initializer, self._initargs, self._level)
             )
             process.name = process.name.replace("Process", self._name)
             process.daemon = self._daemon
@@ -230,6 +246,7 @@ class Processes:
 
     def _send_function(self, lane: _Lane, chunk: Chunk) -> bool:
         """See to it that the lane knows the chunk's function; False when it cannot be pickled."""
+        self._clock.to(PICKLE)
         function = chunk.job.function
         if chunk.job.has_calls or function.id in lane.known:
             return True
@@ -244,10 +261,13 @@ class Processes:
         lane.known.difference_update(gone)
         lane.known.add(function.id)
         head = codec.pack_function_head(function.id, gone)
+        self._clock.to(SEND)
         if isinstance(function.packed, bytes):
-            lane.writer.write(codec.FUNCTION, (head, function.packed))
+            chunk.function_bytes = lane.writer.write(codec.FUNCTION, (head, function.packed))
         else:
+            chunk.function_bytes = size_of(function.packed.parcel)
             lane.mail.send_deposit(codec.FUNCTION, head, function.packed)
+        self._clock.to(PICKLE)
         return True
 
     def _pack_function(self, function: Function) -> bytes | Deposit:
@@ -265,7 +285,8 @@ class Processes:
         return started_fresh and not hasattr(__main__, "__file__")
 
     def _send_items(self, lane: _Lane, chunk: Chunk) -> None:
-        job = chunk.job
+        job, clock = chunk.job, self._clock
+        begun_ns = clock.at_ns
         try:
             if job.has_calls:
                 calls = [task.call for task in chunk.items]
@@ -277,9 +298,11 @@ class Processes:
             self._events.append(c.ChunkRefused(lane.id, chunk.id, error))
             return
         chunk.sent_bytes = size_of(packed)
+        chunk.pickle_ns = clock.to(SEND) - begun_ns
         lane.mail.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed)
 
     def _write_more(self, lane: _Lane) -> None:
+        self._clock.to(SEND)
         try:
             is_through = lane.writer.flush()
         except BrokenPipeError:
@@ -322,7 +345,9 @@ class Processes:
         elif kind == codec.APART:
             self._hear_apart(lane, payload)
         elif kind == codec.READY:
-            self._events.append(c.LaneReady(lane.id))
+            self._hear_ready(lane, codec.Hello._make(codec.loads(payload)))
+        elif kind == codec.ENDING:
+            lane.reading = codec.Reading.unpack(payload)
         elif kind == codec.UNREAD:
             chunk_id, is_function, failure = codec.loads(payload)
             error = failures.decode(failure)
@@ -331,24 +356,32 @@ class Processes:
             failure = failures.decode(codec.loads(payload))
             self._bury(lane, failure)
 
+    def _hear_ready(self, lane: _Lane, hello: codec.Hello) -> None:
+        launched_ns = hello.served_ns if self._is_forking else lane.launched_ns
+        name = lane.process.name
+        self._events.append(c.LaneReady(lane.id, name, hello.pid, launched_ns, *hello[1:]))
+
     def _hear_answer(self, lane: _Lane, payload: memoryview, *, is_big: bool = False) -> None:
+        begun_ns = self._clock.to(UNPICKLE)
         head = codec.AnswerHead.unpack(payload)
         outcome = c.Outcome(
             head.first, [], {}, head.run_ns, len(payload), head.returned, bool(head.is_last)
         )
+        outcome.reading = codec.Reading.unpack(payload, codec.READING_AT)
         try:
             if is_big:
                 opened = lane.mail.open(payload, codec.ANSWER_AT)
                 outcome.nbytes = opened.nbytes
-                values, failed = codec.unpack_values(opened, is_apart=head.is_apart)
+                values, failed, outcome.times = codec.unpack_values(opened, is_apart=head.is_apart)
                 del opened
             else:
-                values, failed = codec.loads_values(payload, is_apart=head.is_apart)
+                values, failed, outcome.times = codec.loads_values(payload, is_apart=head.is_apart)
         except Exception as error:
             self._hear_unreadable(lane, head, outcome, error)
             return
         outcome.errors = {at: failures.decode(failed[at]) for at in failed}
         outcome.values = _load_each(values, outcome.errors) if head.is_apart else values
+        outcome.load_ns = self._clock.to(RECEIVE) - begun_ns
         self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 
     def _hear_unreadable(
@@ -394,7 +427,7 @@ class Processes:
         lane.process.join()
         death = errors.Death(lane.process.pid, lane.process.exitcode)
         self._discard(lane)
-        self._events.append(c.LaneDied(lane.id, death, failure))
+        self._events.append(c.LaneDied(lane.id, death, failure, lane.reading))
 
     def _discard(self, lane: _Lane) -> None:
         del self._lanes[lane.id]

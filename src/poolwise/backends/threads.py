@@ -5,15 +5,19 @@ Both run chunks as a worker process does (``worker/run.py``); nothing is pickled
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from poolwise.core import contract as c
+from poolwise.core.book import DECIDE, ParentClock
 from poolwise.errors import Death
 from poolwise.shared import preload
+from poolwise.worker.clock import WAIT, StoppedClock, WorkerClock
 from poolwise.worker.run import ChunkRun
 
 if TYPE_CHECKING:
@@ -26,6 +30,7 @@ class _Events:
     def __init__(self) -> None:
         self._events: deque[c.Event] = deque()
         self._bell = threading.Event()
+        self.clock = ParentClock()
 
     def put(self, event: c.Event) -> None:
         self._events.append(event)
@@ -33,7 +38,9 @@ class _Events:
 
     def wait(self, timeout_s: float | None) -> list[c.Event]:
         if not self._events and timeout_s != 0:
+            self.clock.rest()
             self._bell.wait(timeout_s)
+            self.clock.to(DECIDE)
         self._bell.clear()
         events = []
         while self._events:
@@ -62,8 +69,11 @@ class _Lane:
         lane_id: int,
         events: _Events,
         describe: Callable[[BaseException], BaseException] = _as_raised,
+        *,
+        level: str = "chunks",
     ) -> None:
         self.id = lane_id
+        self._level = level
         self._events = events
         self._describe = describe
         self._tasks: SimpleQueue[Chunk | None] = SimpleQueue()
@@ -78,12 +88,14 @@ class _Lane:
         while (chunk := self._tasks.get()) is not None:
             self.run(chunk)
             del chunk
-        self._tell(c.LaneDied(self.id, Death(None, 0)))
+        self._tell(c.LaneDied(self.id, Death(None, 0), None, self._clock.read()))
+        self._clock.close()
 
     def initialize(
         self, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]
     ) -> bool:
         """Run the initializer and say how it went; the state it leaves is this lane's."""
+        served_ns = time.perf_counter_ns()
         try:
             if initializer is not None:
                 with preload.used(None):
@@ -92,7 +104,11 @@ class _Lane:
         except BaseException as error:
             self._tell(c.LaneDied(self.id, Death(None, None), error))
             return False
-        self._tell(c.LaneReady(self.id))
+        self._thread = threading.get_ident()
+        ready_ns = time.perf_counter_ns()
+        self._clock = StoppedClock() if self._level == "off" else WorkerClock()
+        name = threading.current_thread().name
+        self._tell(c.LaneReady(self.id, name, os.getpid(), served_ns, served_ns, ready_ns))
         return True
 
     def run(self, chunk: Chunk) -> None:
@@ -109,10 +125,13 @@ class _Lane:
             items,
             job.prompt_ns,
             self._answer,
+            self._clock,
             self._describe,
+            one_by_one=self._level == "items",
         )
         self.running.run()
         self.running = None
+        self._clock.to(WAIT)
 
     def put(self, chunk: Chunk | None) -> None:
         self._tasks.put(chunk)
@@ -130,7 +149,7 @@ class _Lane:
             if chunk is None:
                 self._tasks.put(None)
                 return
-            self._answer(chunk.id, 0, [], {}, 0, -1, last=True)
+            self._answer(chunk.id, 0, [], {}, 0, -1, None, last=True)
 
     def _answer(  # noqa: PLR0913 - one message, unpacked
         self,
@@ -140,10 +159,13 @@ class _Lane:
         errors: dict[int, Any],
         run_ns: int,
         returned: int,
+        times: tuple[int, int, int, dict[int, int]] | None,
         *,
         last: bool,
     ) -> None:
-        outcome = c.Outcome(first, values, errors, run_ns, 0, returned, last)
+        is_own = threading.get_ident() == self._thread
+        reading = self._clock.read() if is_own else self._clock.read_beside()
+        outcome = c.Outcome(first, values, errors, run_ns, 0, returned, last, reading, times)
         self._tell(c.ChunkDone(self.id, chunk_id, outcome))
 
     def _tell(self, event: c.Event) -> None:
@@ -159,18 +181,24 @@ class Threads:
     """
 
     def __init__(
-        self, initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = ()
+        self,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        level: str = "chunks",
     ) -> None:
         self._initializer = initializer
         self._initargs = initargs
+        self._level = level
         self._events = _Events()
         self._lanes: dict[int, _Lane] = {}
 
-    def open(self) -> _Events:
+    def open(self, clock: ParentClock) -> _Events:
+        self._events.clock = clock
         return self._events
 
     def start_lane(self, lane: int) -> None:
-        made = self._lanes[lane] = _Lane(lane, self._events)
+        made = self._lanes[lane] = _Lane(lane, self._events, level=self._level)
         threading.Thread(
             target=made.serve,
             args=(self._initializer, self._initargs),
@@ -208,19 +236,25 @@ class Serial:
     """
 
     def __init__(
-        self, initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = ()
+        self,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        level: str = "chunks",
     ) -> None:
         self._initializer = initializer
         self._initargs = initargs
+        self._level = level
         self._events = _Events()
         self._lane = _Lane(0, self._events, _unless_interrupted)
         self._chunks: deque[Chunk] = deque()
 
-    def open(self) -> Serial:
+    def open(self, clock: ParentClock) -> Serial:
+        self._events.clock = clock
         return self
 
     def start_lane(self, lane: int) -> None:
-        self._lane = _Lane(lane, self._events, _unless_interrupted)
+        self._lane = _Lane(lane, self._events, _unless_interrupted, level=self._level)
         self._lane.initialize(self._initializer, self._initargs)
 
     def send(self, lane: int, chunk: Chunk | None) -> None:
@@ -235,7 +269,9 @@ class Serial:
 
     def wait(self, timeout_s: float | None) -> list[c.Event]:
         if self._chunks:
+            self._events.clock.rest()
             self._lane.run(self._chunks.popleft())
+            self._events.clock.to(DECIDE)
             timeout_s = 0
         return self._events.wait(timeout_s)
 

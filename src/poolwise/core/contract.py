@@ -9,6 +9,7 @@ from poolwise.record import record
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from poolwise.core.book import ParentClock
     from poolwise.core.job import Chunk, Job
     from poolwise.errors import Death
 
@@ -23,6 +24,9 @@ class Outcome:
     :param nbytes: bytes of the answer.
     :param returned: items at the chunk's end that are given back unbegun; -1 means all.
     :param is_last: the lane is through with the chunk.
+    :param reading: the lane's clock when it answered (``wire.codec.Reading``), cumulative.
+    :param times: its slowest item and a histogram (``wire.codec.Times``), where it has timed steps.
+    :param load_ns: how long it took to rebuild the values.
     """
 
     first: int
@@ -32,6 +36,9 @@ class Outcome:
     nbytes: int = 0
     returned: int = 0
     is_last: bool = True
+    reading: tuple[int, ...] | None = None
+    times: tuple[int, int, int, dict[int, int]] | None = None
+    load_ns: int = 0
 
 
 # -- events: what has happened
@@ -39,9 +46,18 @@ class Outcome:
 
 @record
 class LaneReady:
-    """A lane is through with its initializer and can run chunks."""
+    """A lane is through with its initializer and can run chunks.
+
+    :param launched_ns: when there was a process; it began to be a worker at ``served_ns``, after
+        imports, and was ready at ``ready_ns``. All 0 where nobody looked.
+    """
 
     lane: int
+    name: str = ""
+    pid: int | None = None
+    launched_ns: int = 0
+    served_ns: int = 0
+    ready_ns: int = 0
 
 
 @record
@@ -49,11 +65,13 @@ class LaneDied:
     """A lane is no more.
 
     :param failure: what its initializer raised, if that was the end of it.
+    :param reading: its clock when it left, if it was told to.
     """
 
     lane: int
     death: Death
     failure: BaseException | None = None
+    reading: tuple[int, ...] | None = None
 
 
 @record
@@ -209,8 +227,11 @@ class Backend(Protocol):
     Only one thread at a time calls these, and :meth:`Inbox.wait`.
     """
 
-    def open(self) -> Inbox:
-        """Make ready; called once, before anything else."""
+    def open(self, clock: ParentClock) -> Inbox:
+        """Make ready; called once, before anything else.
+
+        :param clock: is told what the back end does with the time of whoever calls it.
+        """
 
     def start_lane(self, lane: int) -> None:
         """Begin to make a lane."""

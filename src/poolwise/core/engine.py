@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 import weakref
@@ -26,6 +27,8 @@ from poolwise.core import contract as c
 from poolwise.core.shield import Shield
 
 if TYPE_CHECKING:
+    from poolwise.core.book import ParentClock
+    from poolwise.core.ledger import Report
     from poolwise.core.state import State
 
 _GRACE_S = 0.002
@@ -61,6 +64,8 @@ class Engine:
 
     def __init__(self, backend: c.Backend, state: State, *, runs_here: bool = False) -> None:
         self.state = state
+        self._book = state.book
+        self._clock = state.book.clock
         self._backend = backend
         self._posted: deque[c.Event] = deque()
         self._news: deque[Callable[[], object]] = deque()
@@ -77,7 +82,7 @@ class Engine:
         self._hints = 0
         self._drain: weakref.WeakMethod[Callable[[], object]] | None = None
         _living.add(self)
-        self._inbox = backend.open()
+        self._inbox = backend.open(self._clock)
         self._shield = Shield(self._inbox.wake, is_needed=not runs_here)
         self._acts: dict[type, Callable[[Any], None]] = {
             c.StartLane: lambda command: backend.start_lane(command.lane),
@@ -188,6 +193,7 @@ class Engine:
             return False
         with self._drive:
             self._backend.close()
+            self._book.end()
         return True
 
     @property
@@ -258,6 +264,7 @@ class Engine:
             raise self._error
         self._driver = get_ident()
         state = self.state
+        self._clock.enter()
         try:
             events = self._take(timeout_s)
             now_ns = time.perf_counter_ns()
@@ -268,6 +275,7 @@ class Engine:
             self._break(error)
             raise
         finally:
+            self._clock.leave()
             self._driver = None
         if self._news:
             self._helper.arm(at_once=True)
@@ -282,6 +290,8 @@ class Engine:
             if look_ns is not None:  # wait no longer than until the state wants to be asked
                 look_s = max(0.0, (look_ns - time.perf_counter_ns()) / 1e9)
                 timeout_s = look_s if timeout_s is None else min(timeout_s, look_s)
+            self._clock.is_awaited = self._callers > 0
+            self._book.write_up()
             self._is_asleep = True
         events = self._inbox.wait(0 if posted else timeout_s)
         self._is_asleep = False
@@ -346,6 +356,7 @@ class Engine:
         self.tell()
         with _Visit(self):
             self._backend.close()
+            self._book.end()
         return True
 
     def terminate(self, error: BaseException) -> None:
@@ -354,11 +365,14 @@ class Engine:
         self.is_closed = True
         self._helper.stop()
         with _Visit(self):
+            self._book.lanes_are_busy_since(self.state.busy_since_ns())
+            self._book.all_told()
             if self._error is None:
                 self._error = error
                 self._carry_out(self.state.fail_all(error))
             self.state.lanes.clear()
             self._backend.close()
+            self._book.end()
         self.tell()
 
     def start_all(self) -> None:
@@ -374,6 +388,21 @@ class Engine:
     def statistics(self) -> dict[str, int]:
         """Counts since the engine was made, and the number of workers alive."""
         return {**self.state.counts, "workers": len(self.state.lanes)}
+
+    def report(self) -> Report:
+        """The account of every worker and of the parent, until now or until the end."""
+        from poolwise.core.statement import make_report
+
+        with _Visit(self):
+            self._book.lanes_are_busy_since(self.state.busy_since_ns())
+            return make_report(
+                self._book, self.state.counts, version=sys.modules["poolwise"].__version__
+            )
+
+    @property
+    def clock(self) -> ParentClock:
+        """Is told by the doors when the calling thread reads the user's input."""
+        return self._clock
 
     def drain_at_exit(self, drain: Callable[[], object]) -> None:
         """At the interpreter's end call ``drain`` first, instead of ending the lanes at once.

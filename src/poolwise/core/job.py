@@ -5,6 +5,7 @@ Hands out the next items as chunks; its sink is where the story of each item end
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections import deque
@@ -13,8 +14,12 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from poolwise.core.batching import ChunkSizer
+from poolwise.core.book import CONSUMER_SLOW, INPUT_SLOW, TAIL
 
 if TYPE_CHECKING:
+    from types import FrameType
+
+    from poolwise.core.book import FunctionPage
     from poolwise.options import TaskRules
 
 MAP, STARMAP, CALLS = range(3)
@@ -22,6 +27,7 @@ MAP, STARMAP, CALLS = range(3)
 
 _chunk_ids = count(1)
 _function_ids = count(1)
+_job_numbers = count(1)
 
 
 def _no_limit() -> int:
@@ -54,11 +60,15 @@ class Chunk:
     """Items of one job that travel together.
 
     ``start`` is the position of the first in the job, ``done`` how many have been answered for,
-    ``attempt`` how often they have cost a lane, ``is_alone`` that they must travel one by one;
-    ``sent_bytes``, what they weighed on the way, is the back end's to fill.
+    ``attempt`` how often they have cost a lane, ``is_alone`` that they must travel one by one.
+    What they weighed on the way and cost to send (``sent_bytes``, ``function_bytes``,
+    ``pickle_ns``) is the back end's to fill in.
     """
 
-    __slots__ = ("attempt", "done", "id", "is_alone", "items", "job", "sent_bytes", "start")
+    __slots__ = (
+        "attempt", "done", "function_bytes", "id", "is_alone", "items", "job", "pickle_ns",
+        "sent_bytes", "start",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -76,7 +86,7 @@ class Chunk:
         self.attempt = attempt
         self.is_alone = is_alone
         self.done = 0
-        self.sent_bytes = 0
+        self.sent_bytes = self.function_bytes = self.pickle_ns = 0
 
     def __repr__(self) -> str:
         return (
@@ -254,8 +264,11 @@ class Job:
         prompt_ns: int,
         unit: int | None = None,
     ) -> None:
+        self.number = next(_job_numbers)
         self.function = function
         self.mode = mode
+        self.site = None if mode == CALLS else find_site()
+        self.page: FunctionPage | None = None
         self.source = source
         self.sink = sink
         self.rules = rules
@@ -276,6 +289,17 @@ class Job:
     def is_done(self) -> bool:
         """Everything was handed out and answered for."""
         return self.source.is_exhausted and not self.open_items and not self._again
+
+    def shortage(self) -> int | None:
+        """Why it has nothing for an idle lane, as a number of :data:`poolwise.core.book.CAUSES`.
+
+        None when it is not open.
+        """
+        if self.waiting:
+            return CONSUMER_SLOW
+        if not self.is_over and not self.has_calls and not self.source.is_exhausted:
+            return INPUT_SLOW
+        return TAIL if self.open_items else None
 
     @property
     def has_calls(self) -> bool:
@@ -384,6 +408,16 @@ def feed(
             raise
     finally:
         wake()
+
+
+def find_site() -> str | None:
+    """``file.py:line`` of the program that called the door we are in."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - public in all but name
+    while frame is not None:
+        if not frame.f_globals.get("__name__", "").startswith("poolwise."):
+            return f"{frame.f_code.co_filename.rpartition(os.sep)[2]}:{frame.f_lineno}"
+        frame = frame.f_back
+    return None
 
 
 def no_call(*_: Any) -> None:

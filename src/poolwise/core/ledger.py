@@ -34,6 +34,7 @@ WORKER_ENTRIES: dict[str, str] = {
     "run_queued": "the user's function, off CPU because none was granted: run queue, CPU quota",
     "pickle": "results are pickled",
     "send": "results are written to the pipe",
+    "in_flight": "the chunk that it has not answered for yet",
     "tail": "nothing is left to hand out while other workers still work",
     "no_job": "no call was open: the program did something else",
     "exit": "told to end, until the process is gone",

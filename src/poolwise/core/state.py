@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from poolwise import errors
 from poolwise.core import contract as c
 from poolwise.core.batching import should_give_back
+from poolwise.core.book import CONSUMER_SLOW, INPUT_SLOW, NO_JOB, NOTHING_LACKS, TAIL, Book, NoBook
 
 if TYPE_CHECKING:
     from poolwise.core.job import Chunk, Job
@@ -59,12 +60,19 @@ class State:
     :param most_lanes: how many lanes there may be at once.
     :param tasks_per_lane: a lane is replaced after that many tasks (None: never).
     :param starts_at_once: when one lane is needed, start all (forking later would be unsafe).
+    :param book: is told what happens, and keeps the account (None: nobody wants one).
     """
 
     def __init__(
-        self, most_lanes: int, *, tasks_per_lane: int | None = None, starts_at_once: bool = True
+        self,
+        most_lanes: int,
+        *,
+        tasks_per_lane: int | None = None,
+        starts_at_once: bool = True,
+        book: Book | None = None,
     ) -> None:
         self.most_lanes = most_lanes
+        self.book = book or NoBook()
         self.lanes: dict[int, Lane] = {}
         self.jobs: deque[Job] = deque()
         self.is_closing = False
@@ -114,6 +122,7 @@ class State:
         if self._has_limits:
             self._stop_overdue()
         self._feed_idle()
+        self._note_shortage()
         if len(self.lanes) < self.most_lanes:
             self._start_lanes()
         if self._idle:
@@ -150,6 +159,7 @@ class State:
     def _lane_ready(self, event: c.LaneReady) -> None:
         lane = self.lanes[event.lane]
         lane.is_ready = True
+        self.book.lane_ready(event)
         self._failed_starts = 0
         self._note_if_idle(lane)
 
@@ -160,6 +170,7 @@ class State:
     def _lane_died(self, event: c.LaneDied) -> None:
         lane = self.lanes.pop(event.lane)
         self._idle.pop(lane.id, None)
+        self.book.lane_ended(event)
         if not lane.is_stopping:
             self.counts["deaths"] += 1
         chunks = list(lane.chunks)
@@ -192,6 +203,7 @@ class State:
         if chunk is None:  # its job was ended meanwhile
             return
         lane.since_ns = self._now_ns
+        self.book.chunk_done(event.lane, chunk, outcome)
         if outcome.returned:
             self._take_shares(chunk, outcome.returned)
         if size := len(outcome.values):
@@ -259,6 +271,7 @@ class State:
     def _job_posted(self, event: c.JobPosted) -> None:
         job = event.job
         self.jobs.append(job)
+        self.book.job_posted(job)
         self._has_limits = self._has_limits or job.rules.task_timeout_s is not None
         self._end_if_done(job)
 
@@ -387,6 +400,26 @@ class State:
             if not self._send_next(lane):
                 return
 
+    def _note_shortage(self) -> None:
+        clock = self.book.clock
+        clock.lacks = self._shortage()
+        clock.missing_lanes = self.most_lanes - len(self.lanes)
+
+    def _shortage(self) -> int:
+        """What idle lanes lack, if there is another reason than that the parent is slow."""
+        if not self._idle and any(lane.chunks for lane in self.lanes.values()):
+            return NOTHING_LACKS
+        short = {job.shortage() for job in self.jobs} - {None}
+        if not short:
+            return NO_JOB
+        if not self._idle:
+            return NOTHING_LACKS
+        return next(cause for cause in (CONSUMER_SLOW, INPUT_SLOW, TAIL) if cause in short)
+
+    def busy_since_ns(self) -> dict[int, int]:
+        """Since when each lane holds a chunk, or has last answered for one (0: it holds none)."""
+        return {lane.id: lane.since_ns if lane.chunks else 0 for lane in self.lanes.values()}
+
     def _feed_ahead(self) -> None:
         """Give lanes their next chunk early enough that they need not wait for it."""
         if not any(job.has_more for job in self.jobs):
@@ -437,6 +470,7 @@ class State:
     def _start_lane(self) -> None:
         self._lane_ids += 1
         self.lanes[self._lane_ids] = Lane(self._lane_ids, self._tasks_per_lane)
+        self.book.lane_started(self._lane_ids)
         self._commands.append(c.StartLane(self._lane_ids))
 
     def _end_lanes(self) -> None:
@@ -451,6 +485,7 @@ class State:
     def _stop(self, lane: Lane, *, kill: bool) -> None:
         lane.is_stopping = True
         self._idle.pop(lane.id, None)
+        self.book.lane_told(lane.id, self._now_ns)
         self._commands.append(c.StopLane(lane.id, kill))
 
     # -- sharing and limits

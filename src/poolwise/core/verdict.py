@@ -14,7 +14,11 @@ _WORTH_SAYING = 0.03
 
 _MOST_LOSSES = 3
 _SPREAD = 3.0
-"""The slowest task is named when it took so many times what most of the others did."""
+"""The slowest task is named when it took so many times what most of the others did, and a share
+of the time that is worth saying."""
+
+_AS_FAST = 0.9
+"""A speed-up from here to 1 is no reason to leave the pool: other programs were there as well."""
 
 _WORDS = {
     "start": "went into making worker processes",
@@ -138,7 +142,7 @@ def _speed(report: Report) -> list[str]:
     )
     if laws.ceiling is not None and laws.ceiling > laws.speedup:
         said += f", and more workers could make it {laws.ceiling:.2g} times at most"
-    if laws.speedup < 1:
+    if laws.speedup < _AS_FAST:
         said = (
             f"A plain loop would have taken about {say_seconds(loop_s)}: it is faster than the pool"
         )
@@ -147,7 +151,9 @@ def _speed(report: Report) -> list[str]:
 
 def _slowest(report: Report) -> list[str]:
     times, slow = report.task_times, report.slowest[:1]
-    if times is None or not slow or slow[0].run_s < _SPREAD * max(times.p90_s, 1e-9):
+    if times is None or not slow:
+        return []
+    if slow[0].run_s < max(_SPREAD * times.p90_s, _WORTH_SAYING * report.open_s):
         return []
     said = (
         f"The slowest task, item {slow[0].item} of {slow[0].function}, took "

@@ -15,6 +15,7 @@ APART          the values of an earlier answer, each a pickle of its own
 UNREAD         a chunk (or its function) could not be rebuilt in the worker
 FAILED_START   the initializer raised
 FREED          blocks of the parent's arena, likewise
+ENDING         the last words of a worker that was told to stop: its clock
 =============  ==================================================================
 
 A batch is one pickle, so that a class or a string that many items share is written once. Calls
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from poolwise.wire.failures import Failure
 
 FUNCTION, CHUNK, GIVE_BACK, AGAIN, STOP, FREED = range(1, 7)
-READY, ANSWER, APART, UNREAD, FAILED_START, _ = range(1, 7)
+READY, ANSWER, APART, UNREAD, FAILED_START, _, ENDING = range(1, 8)
 BIG = 0x80
 
 MAP, STARMAP, CALLS = range(3)
@@ -234,9 +235,52 @@ def load_item(packed: list[Any]) -> Any:
         raise errors.ArgumentNotLoadable(message) from error
 
 
+class Reading(NamedTuple):
+    """A worker's clock, in ns: the moment, and what was spent since it began in each state.
+
+    ``run_queued_ns`` is the part of ``run_ns`` in which no CPU was granted, ``wait_queued_ns`` the
+    same for all that comes before a run.
+    """
+
+    at_ns: int
+    wait_ns: int
+    receive_ns: int
+    unpickle_ns: int
+    run_ns: int
+    pickle_ns: int
+    send_ns: int
+    cpu_ns: int
+    run_queued_ns: int
+    wait_queued_ns: int
+
+    @classmethod
+    def unpack(cls, payload: memoryview, at: int = 0) -> Reading:
+        return cls._make(_READING.unpack_from(payload, at))
+
+    def pack(self) -> bytes:
+        return _READING.pack(*self)
+
+
+_READING = struct.Struct("<10q")
+
+Times = tuple[int, int, int, dict[int, int]]
+"""The slowest item of a chunk (position, ns, end), and a histogram of the times of all."""
+
+
+class Hello(NamedTuple):
+    """What READY says of the worker: who it is and when it began to be of use."""
+
+    pid: int
+    served_ns: int
+    ready_ns: int
+
+
 _ANSWER = struct.Struct("<qqqqqBB")
 
-ANSWER_AT = _ANSWER.size
+READING_AT = _ANSWER.size
+"""Where the worker's clock stands in an ANSWER."""
+
+ANSWER_AT = _ANSWER.size + _READING.size
 """Where the pickle, or the parcel, of an ANSWER begins."""
 
 
@@ -281,18 +325,22 @@ class AnswerHead(NamedTuple):
 
 
 def pack_answer(
-    packer: packing.Packer, values: Sequence[Any], failures: dict[int, Failure]
+    packer: packing.Packer,
+    values: Sequence[Any],
+    failures: dict[int, Failure],
+    times: Times | None,
 ) -> Packed:
     """What follows the head of an ANSWER whose values share one pickle."""
     if len(values) < _FEW:
-        return packer.pack((values, failures), values[0] if len(values) == 1 else None)
-    return packer.pack((_compact(values), failures))
+        return packer.pack((values, failures, times), values[0] if len(values) == 1 else None)
+    return packer.pack((_compact(values), failures, times))
 
 
 def pack_apart(
     packer: packing.Packer,
     values: Sequence[Any],
     failures: dict[int, Failure],
+    times: Times | None,
     refused: Callable[[Exception, Any], Failure],
 ) -> Packed:
     """The same with each value pickled by itself; what cannot be pickled becomes a failure."""
@@ -307,23 +355,23 @@ def pack_apart(
             blob = _NOTHING
         blobs.append((blob, range(len(buffers), len(buffers) + len(aside))))
         buffers += aside
-    return _beside(packer.pack((blobs, failed)), buffers)
+    return _beside(packer.pack((blobs, failed, times)), buffers)
 
 
-Said = tuple[list[Any], dict[int, "Failure"]]
-"""The values of an ANSWER, and the failures by position among them."""
+Said = tuple[list[Any], dict[int, "Failure"], "Times | None"]
+"""The values of an ANSWER, the failures by position among them, and what single items took."""
 
 
 def loads_values(payload: memoryview, *, is_apart: bool) -> Said:
     """The values of an ANSWER; where they are apart, they are still to be loaded: `load_value`."""
     said: Said = loads(payload[ANSWER_AT:])
-    return (_share_out(said[0], ()), said[1]) if is_apart else said
+    return (_share_out(said[0], ()), *said[1:]) if is_apart else said
 
 
 def unpack_values(opened: Opened, *, is_apart: bool) -> Said:
     """The values of a big ANSWER, likewise."""
     said: Said = load_opened(opened)
-    return (_share_out(said[0], opened.buffers), said[1]) if is_apart else said
+    return (_share_out(said[0], opened.buffers), *said[1:]) if is_apart else said
 
 
 _NOTHING = pickle.dumps(None, PROTOCOL)

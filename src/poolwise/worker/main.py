@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from poolwise.wire import codec, failures, frames, lifeline, packing, parcel, pipes, waiting
 from poolwise.wire.mail import Mail
 from poolwise.wire.parcel import Opened
+from poolwise.worker.clock import PICKLE, RECEIVE, UNPICKLE, WAIT, StoppedClock, WorkerClock
 from poolwise.worker.run import ChunkRun
 from poolwise.worker.watch import Watch
 
@@ -32,14 +34,19 @@ def serve(
     ends: pipes.WorkerEnds,
     initializer: Callable[..., object] | None,
     initargs: tuple[Any, ...],
+    level: str = "chunks",
 ) -> None:
-    """Be a worker: the target of the process that a lane starts."""
+    """Be a worker: the target of the process that a lane starts.
+
+    :param level: how much the ledger wants to know, one of :data:`poolwise.options.LEDGER_LEVELS`.
+    """
+    served_ns = time.perf_counter_ns()
     task_fd, result_fd, life_fd = ends.take()
     signal.signal(signal.SIGINT, _leave_to_parent)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     lifeline.die_with(life_fd)
-    worker = Worker(task_fd, result_fd, ends.memory)
-    if worker.start(initializer, initargs):
+    worker = Worker(task_fd, result_fd, ends.memory, level)
+    if worker.start(initializer, initargs, served_ns):
         worker.work()
 
 
@@ -56,7 +63,13 @@ def _open_ends(memory: tuple[Segment, ...]) -> Ends:
 class Worker:
     """Reads chunks from one pipe and answers on the other."""
 
-    def __init__(self, task_fd: int, result_fd: int, memory: tuple[Segment, ...]) -> None:
+    def __init__(
+        self,
+        task_fd: int,
+        result_fd: int,
+        memory: tuple[Segment, ...],
+        level: str = "chunks",
+    ) -> None:
         self._reader = frames.FrameReader(task_fd)
         self._writer = frames.FrameWriter(result_fd)
         self._mail = Mail(self._writer, lambda: _open_ends(memory))
@@ -71,16 +84,29 @@ class Worker:
         self._kept: deque[tuple[int, int, list[Any]]] = deque(maxlen=2)
         self._watch = Watch(self._has_give_back)
         self._running_calls = False
+        self._clock = StoppedClock() if level == "off" else WorkerClock()
+        self._one_by_one = level == "items"
+        self._main_ident = threading.get_ident()
 
-    def start(self, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> bool:
-        """Run the initializer and say how it went."""
+    def start(
+        self,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+        served_ns: int = 0,
+    ) -> bool:
+        """Run the initializer and say how it went.
+
+        :param served_ns: when this process began to be a worker.
+        """
         try:
             if initializer is not None:
                 initializer(*initargs)
         except BaseException as error:
             self._send(codec.FAILED_START, packing.dumps(failures.encode(error)))
             return False
-        self._send(codec.READY, packing.dumps(os.getpid()))
+        hello = codec.Hello(os.getpid(), served_ns, time.perf_counter_ns())
+        self._send(codec.READY, packing.dumps(tuple(hello)))
+        self._clock.restart(hello.ready_ns)
         return True
 
     def work(self) -> None:
@@ -98,6 +124,7 @@ class Worker:
             while True:
                 kind, payload = self._receive()
                 if kind == codec.STOP:
+                    self._send(codec.ENDING, self._clock.read().pack())
                     return
                 act[kind](payload)
                 del payload
@@ -111,6 +138,10 @@ class Worker:
             if self._inbox:
                 return self._inbox.popleft()
             self._is_waiting = True
+        self._clock.to(WAIT)
+        self._waiter.wait()
+        self._clock.to(RECEIVE)
+        self._inbox.extend(self._reader.read())
         while not self._inbox:
             self._waiter.wait()
             self._inbox.extend(self._reader.read())
@@ -141,7 +172,7 @@ class Worker:
                 continue
             if kind & codec.BIG:
                 self._mail.refuse(payload, codec.CHUNK_AT)
-            self._answer(codec.chunk_id(payload), 0, [], {}, 0, -1, last=True)
+            self._answer(codec.chunk_id(payload), 0, [], {}, 0, -1, None, last=True)
 
     # -- working
 
@@ -154,6 +185,7 @@ class Worker:
         self._functions[function_id] = self._mail.open(payload, at)
 
     def _forget_functions(self, payload: memoryview) -> tuple[int, int]:
+        self._clock.to(UNPICKLE)
         function_id, gone, at = codec.unpack_function_head(payload)
         for old in gone:
             self._functions.pop(old, None)
@@ -169,6 +201,7 @@ class Worker:
         return codec.unpack_chunk(self._mail.open(payload, codec.CHUNK_AT))
 
     def _run_chunk(self, payload: memoryview, load: Callable[[memoryview], codec.Loaded]) -> None:
+        self._clock.to(UNPICKLE)
         chunk_id = codec.chunk_id(payload)
         try:
             function_id, prompt_ns, mode, items = load(payload)
@@ -183,7 +216,16 @@ class Worker:
         del payload
         self._running_calls = mode & ~codec.PACKED == codec.CALLS
         items = list(items)
-        run = ChunkRun(chunk_id, function, mode, items, prompt_ns, self._answer)
+        run = ChunkRun(
+            chunk_id,
+            function,
+            mode,
+            items,
+            prompt_ns,
+            self._answer,
+            self._clock,
+            one_by_one=self._one_by_one,
+        )
         if len(items) > 1:
             self._watch.guard(run)
         del items
@@ -222,26 +264,35 @@ class Worker:
         errors: dict[int, failures.Failure],
         run_ns: int,
         returned: int,
+        times: codec.Times | None,
         *,
         last: bool,
     ) -> None:
         head = codec.AnswerHead(chunk_id, first, len(values), run_ns, returned, last)
-        head, packed = self._pack_answer(head, values, errors)
+        head, packed = self._pack_answer(head, values, errors, times)
+        is_main = threading.get_ident() == self._main_ident
         with self._writing:
-            self._mail.send(codec.ANSWER, head.pack(), packed)
+            reading = self._clock.read() if is_main else self._clock.read_beside()
+            self._mail.send(codec.ANSWER, head.pack() + reading.pack(), packed)
+        if is_main and not last:
+            self._clock.to(PICKLE)
 
     def _pack_answer(
-        self, head: codec.AnswerHead, values: list[Any], errors: dict[int, failures.Failure]
+        self,
+        head: codec.AnswerHead,
+        values: list[Any],
+        errors: dict[int, failures.Failure],
+        times: codec.Times | None,
     ) -> tuple[codec.AnswerHead, parcel.Packed]:
         apart, packer = head._replace(is_apart=True), self._mail.packer
         if len(values) > 1 and self._running_calls and not codec.is_atomic(values):
-            return apart, codec.pack_apart(packer, values, errors, failures.refused)
+            return apart, codec.pack_apart(packer, values, errors, times, failures.refused)
         try:
-            packed = codec.pack_answer(packer, values, errors)
+            packed = codec.pack_answer(packer, values, errors, times)
         except Exception:
-            if threading.current_thread() is not threading.main_thread():
+            if threading.get_ident() != self._main_ident:
                 raise  # the task may be changing what it returned before; ask when it is done
-            return apart, codec.pack_apart(packer, values, errors, failures.refused)
+            return apart, codec.pack_apart(packer, values, errors, times, failures.refused)
         if len(values) > 1 and parcel.size_of(packed) <= _KEPT_ANSWER_BYTES:
             self._kept.append((head.chunk_id, head.first, values))
         return head, packed

@@ -8,13 +8,17 @@ is returned by cutting the list that the loop is iterating over.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, starmap
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from poolwise.wire import codec, failures
+
+if TYPE_CHECKING:
+    from poolwise.worker.clock import WorkerClock
 
 _STEP_NS = 100_000
 """The loop looks at the clock about this often. At 100 us the look (0.1 us) is not measurable."""
@@ -37,6 +41,7 @@ class Answer(Protocol):
         errors: dict[int, Any],
         run_ns: int,
         returned: int,
+        times: codec.Times | None,
         *,
         last: bool,
     ) -> None: ...
@@ -47,7 +52,9 @@ class ChunkRun:
 
     :param items: a list of this run's own: it may be cut short.
     :param prompt_ns: finished values wait no longer than this for a slow sibling.
+    :param clock: the worker's own, which is told when the function begins and ends.
     :param describe: what to keep of an exception (it has to travel, as a rule).
+    :param one_by_one: time each item by itself, however short.
     """
 
     def __init__(  # noqa: PLR0913 - one message, unpacked
@@ -58,7 +65,10 @@ class ChunkRun:
         items: list[Any],
         prompt_ns: int,
         answer: Answer,
+        clock: WorkerClock,
         describe: Callable[[BaseException], Any] = failures.encode,
+        *,
+        one_by_one: bool = False,
     ) -> None:
         self.chunk_id = chunk_id
         self.prompt_ns = prompt_ns
@@ -66,7 +76,10 @@ class ChunkRun:
         todo = map(codec.load_item, items) if mode & codec.PACKED else items
         self._applied = _APPLY[mode & ~codec.PACKED](function, todo)
         self._answer = answer
+        self._clock = clock
         self._describe = describe
+        self._most_steps = 1 if one_by_one else sys.maxsize
+        self._times = clock.times_of_chunk()
         self._out: list[Any] = []
         self._errors: dict[int, Any] = {}
         self._sent = 0
@@ -77,15 +90,27 @@ class ChunkRun:
     def run(self) -> None:
         """Run every item that is not given back meanwhile, and answer for all of them."""
         items, out, clock = self._items, self._out, time.perf_counter_ns
-        step, mark_ns = 1, self._flushed_ns
+        step, most = 1, self._most_steps
+        self._clock.begin_run()
+        mark_ns = clock()
         while len(out) < len(items):
+            first = len(out)
             self._run_some(step)
             now_ns = clock()
+            spent_ns = now_ns - mark_ns
+            self._times.add(spent_ns, first, len(out) - first, now_ns)
             if now_ns - self._flushed_ns >= self.prompt_ns and len(out) < len(items):
-                self.flush()
-            spent_ns, mark_ns = now_ns - mark_ns, now_ns
-            step = step * 2 if spent_ns < _STEP_NS else max(1, step // 2)
+                self._flush_between()
+                now_ns = clock()
+            mark_ns = now_ns
+            step = min(step * 2, most) if spent_ns < _STEP_NS else max(1, step // 2)
+        self._clock.end_run()
         self.flush(last=True)
+
+    def _flush_between(self) -> None:
+        self._clock.end_run()
+        self.flush()
+        self._clock.begin_run()
 
     def _run_some(self, step: int) -> None:
         out = self._out
@@ -114,7 +139,9 @@ class ChunkRun:
             if last:
                 self._items.clear()  # what is large in them is given back with this answer
             errors = {at - first: self._errors[at] for at in self._errors if first <= at < end}
-            self._answer(self.chunk_id, first, values, errors, run_ns, returned, last=last)
+            times = self._times.plain() if last else None
+            self._answer(self.chunk_id, first, values, errors, run_ns, returned, times, last=last)
+            self._times.has_parts = True
             self._sent, self._returned, self._flushed_ns = end, 0, now_ns
 
     def give_back(self) -> None:

@@ -1,0 +1,600 @@
+"""The ledger while it is being kept: what every worker and the parent spent their time on.
+
+:class:`ParentClock` is told by the engine and the back end what the parent does. :class:`Book` is
+told by the state what happens, and adds it up. Taking note costs little: a tuple is put on a
+pile, and the pile is worked off while the parent would only wait. Memory is bounded: sums, the
+newest chunks, the slowest tasks.
+
+Why a worker waited is found by laying its waiting over the parent's timeline: the parent's clock
+keeps, beside its own sums, for how long each cause held, with their values at past moments.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from poolwise.core.stopwatch import Stopwatch, step_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from poolwise.core import contract as c
+    from poolwise.core.job import Chunk, Job
+
+PRODUCE, PICKLE, SEND, DECIDE, RECEIVE, UNPICKLE, USER_CODE, WAIT, NO_JOB = range(9)
+PARENT_STATES = (
+    "produce", "pickle", "send", "decide", "receive", "unpickle", "user_code", "wait", "no_job",
+    "user_code", "produce",
+)  # fmt: skip
+"""What the states are called in a report (``ledger.PARENT_ENTRIES``)."""
+
+_USER_CODE_BESIDE, _PRODUCE_BESIDE = 9, 10
+"""The same as seen by a helper thread that waits for workers meanwhile: it keeps nobody waiting."""
+
+CAUSES = (
+    "input_slow", "parent_pickle", "parent_send", "parent_decide", "parent_receive",
+    "parent_unpickle", "parent_user_code", "hand_over", "no_job", "consumer_slow", "tail",
+    "cpu_not_granted", "unknown",
+)  # fmt: skip
+"""Causes of idleness by number (``ledger.IDLE_CAUSES``). The first nine are the parent's states."""
+
+INPUT_SLOW, HAND_OVER, CONSUMER_SLOW, TAIL = 0, 7, 9, 10
+_CPU_NOT_GRANTED, _UNKNOWN = 11, 12
+NOTHING_LACKS = -1
+_CAUSE_OF = (*range(9), HAND_OVER, HAND_OVER)
+
+_MOMENT_NS = 50_000
+"""Stretches longer than this are kept apart in the parent's history; shorter ones are mixed."""
+
+_HISTORY = 4096
+"""Moments of the parent's history that are kept at least (64 bytes each and a tuple)."""
+
+_NEWEST_CHUNKS = 4096
+_SENT = 11
+"""Where in a span the moment stands at which its answer was written; the next answer tells it."""
+
+_SLOWEST_TASKS = 16
+_ENDED_LANES = 64
+"""Workers that have ended and still have an account of their own; older ones are added up."""
+
+_PILE = 512
+"""Notes on the pile before it is worked off whether the parent has time or not."""
+
+
+class ParentClock(Stopwatch):
+    """Where the parent's time goes, and which cause would keep a worker waiting meanwhile.
+
+    ``lacks`` is the cause that holds whatever the parent does (nothing left to hand out, say), or
+    :data:`NOTHING_LACKS`: then the parent itself is the cause. ``is_awaited`` says that a caller
+    waits for results, ``is_producing`` that the calling thread is in the user's iterable.
+    """
+
+    __slots__ = (
+        "began_ns", "causes", "is_awaited", "is_producing", "lacks", "missing_lanes",
+        "moments", "not_started_ns", "produced_since_ns", "stretches", "vectors",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__(len(PARENT_STATES), NO_JOB)
+        self.began_ns = self.at_ns
+        self.causes = [0] * len(CAUSES)
+        self.lacks = NO_JOB
+        self.is_awaited = self.is_producing = False
+        self.missing_lanes = 0
+        self.produced_since_ns = 0
+        self.not_started_ns = 0
+        self.moments = [self.at_ns]
+        self.vectors = [tuple(self.causes)]
+        self.stretches: deque[tuple[int, int, int]] = deque(maxlen=_HISTORY)
+
+    def to(self, state: int) -> int:
+        """Leave the state it is in for ``state``; returns the time, in ns."""
+        now_ns, was = perf_counter_ns(), self.state
+        spent_ns = now_ns - self.at_ns
+        if spent_ns > _MOMENT_NS:
+            self._spend_long(now_ns, spent_ns)
+        else:
+            self.totals[was] += spent_ns
+            self.causes[_CAUSE_OF[was] if self.lacks < 0 else self.lacks] += spent_ns
+        self.at_ns = now_ns
+        self.state = state
+        return now_ns
+
+    def _spend_long(self, now_ns: int, spent_ns: int) -> None:
+        self._keep(self.at_ns)
+        self.totals[self.state] += spent_ns
+        self.causes[_CAUSE_OF[self.state] if self.lacks < 0 else self.lacks] += spent_ns
+        if self.missing_lanes and self.lacks != NO_JOB:
+            self.not_started_ns += self.missing_lanes * spent_ns
+        self._keep(now_ns)
+        self.stretches.append((self.state, self.at_ns, now_ns))
+
+    def _keep(self, moment_ns: int) -> None:
+        if moment_ns == self.moments[-1]:
+            return
+        if len(self.moments) >= 2 * _HISTORY:
+            del self.moments[:_HISTORY]
+            del self.vectors[:_HISTORY]
+        self.moments.append(moment_ns)
+        self.vectors.append(tuple(self.causes))
+
+    def rest(self) -> None:
+        """Whoever drives has nothing to do but to wait."""
+        if self.is_awaited:
+            self.to(PRODUCE if self.lacks == INPUT_SLOW else WAIT)
+        elif self.lacks == NO_JOB:
+            self.to(NO_JOB)
+        else:
+            is_input = self.is_producing or self.lacks == INPUT_SLOW
+            self.to(_PRODUCE_BESIDE if is_input else _USER_CODE_BESIDE)
+
+    def enter(self) -> None:
+        """Somebody drives again: what was since the last time has been the program's own."""
+        if self.produced_since_ns:
+            self._note_produced()
+        self.to(DECIDE)
+
+    def _note_produced(self) -> None:
+        """Since the calling thread went into the user's iterable, it was that."""
+        if self.produced_since_ns > self.at_ns:
+            spent_ns = self.produced_since_ns - self.at_ns
+            self.totals[self.state] += spent_ns
+            self.causes[_CAUSE_OF[self.state] if self.lacks < 0 else self.lacks] += spent_ns
+            self.at_ns = self.produced_since_ns
+        self.state = PRODUCE
+        if not self.is_producing:
+            self.produced_since_ns = 0
+
+    def begin_producing(self) -> None:
+        """The calling thread goes into the user's iterable; any thread may say so."""
+        self.produced_since_ns = perf_counter_ns()
+        self.is_producing = True
+
+    def end_producing(self) -> None:
+        """It is out again."""
+        self.is_producing = False
+
+    def leave(self) -> None:
+        """Nobody drives for now."""
+        self.to(NO_JOB if self.lacks == NO_JOB else USER_CODE)
+
+    def caused(self, begin_ns: int, end_ns: int) -> list[float]:
+        """For how long each cause held between two moments that lie in the past."""
+        upto, since = self._causes_at(end_ns), self._causes_at(begin_ns)
+        return [b - a for a, b in zip(since, upto, strict=True)]
+
+    def _causes_at(self, moment_ns: int) -> Sequence[float]:
+        from bisect import bisect_right  # spawned workers load this module and never come here
+
+        at = bisect_right(self.moments, moment_ns)
+        if at == 0:
+            return self.vectors[0]
+        before, since_ns = self.vectors[at - 1], self.moments[at - 1]
+        after, until_ns = (
+            (self.causes, self.at_ns)
+            if at == len(self.moments)
+            else (self.vectors[at], self.moments[at])
+        )
+        if until_ns <= since_ns:
+            return before
+        part = min(1.0, (moment_ns - since_ns) / (until_ns - since_ns))
+        return [a + part * (b - a) for a, b in zip(before, after, strict=True)]
+
+
+class StoppedClock(ParentClock):
+    """Measures nothing: the ledger is off."""
+
+    __slots__ = ()
+
+    def to(self, state: int) -> int:
+        return 0
+
+
+class LanePage:
+    """What is known of one lane."""
+
+    __slots__ = (
+        "born_ns", "busy_since_ns", "bytes_in", "bytes_out", "chunks", "ended_ns", "idle",
+        "items", "lane", "last_span", "launched_ns", "name", "pid", "reading", "ready_ns",
+        "served_ns", "told_ns",
+    )  # fmt: skip
+
+    def __init__(self, lane: int, born_ns: int) -> None:
+        self.lane = lane
+        self.name = f"lane {lane}"
+        self.pid: int | None = None
+        self.born_ns = born_ns
+        self.launched_ns = self.served_ns = self.ready_ns = 0
+        self.told_ns = self.ended_ns = self.busy_since_ns = 0
+        self.reading: tuple[int, ...] | None = None
+        self.last_span: list[Any] | None = None
+        self.idle = [0.0] * len(CAUSES)
+        self.items = self.chunks = self.bytes_out = self.bytes_in = 0
+
+    def account(self, now_ns: int, clock: ParentClock) -> tuple[dict[str, float], list[float]]:
+        """Its life up to its end (or now), in ns by entry, and its idle time by cause."""
+        end_ns = self.ended_ns or now_ns
+        life_ns = float(end_ns - self.born_ns)
+        if not self.ready_ns:
+            return {"start": life_ns}, [0.0] * len(CAUSES)
+        idle, in_flight_ns = self._idle_since(self.told_ns or end_ns, clock)
+        entries = {
+            "start": float(self.launched_ns - self.born_ns),
+            "import": float(self.served_ns - self.launched_ns),
+            "init": float(self.ready_ns - self.served_ns),
+            "wait": sum(idle) - idle[TAIL] - idle[NO_JOB],
+            **self._measured(),
+            "in_flight": in_flight_ns,
+            "tail": idle[TAIL],
+            "no_job": idle[NO_JOB],
+            "exit": float(end_ns - self.told_ns) if self.told_ns else 0.0,
+        }
+        entries["unexplained"] = life_ns - sum(entries.values())
+        return entries, idle
+
+    def _measured(self) -> dict[str, float]:
+        """The entries that the worker's own clock has told."""
+        if self.reading is None:
+            return {}
+        _, _, receive_ns, unpickle_ns, run_ns, pickle_ns, send_ns, cpu_ns, queued_ns, _ = (
+            self.reading
+        )
+        cpu_ns = min(cpu_ns, run_ns)
+        return {
+            "receive": float(receive_ns),
+            "unpickle": float(unpickle_ns),
+            "run_cpu": float(cpu_ns),
+            "run_queued": float(min(queued_ns, run_ns - cpu_ns)),
+            "run_blocked": float(max(0, run_ns - cpu_ns - queued_ns)),
+            "pickle": float(pickle_ns),
+            "send": float(send_ns),
+        }
+
+    def _idle_since(self, end_ns: int, clock: ParentClock) -> tuple[list[float], float]:
+        """Idle time, what came after its last answer included, and the time of what it runs."""
+        last_ns = self.reading[0] if self.reading else self.ready_ns
+        free_until_ns = max(last_ns, self.busy_since_ns) if self.busy_since_ns else end_ns
+        if free_until_ns <= last_ns:
+            return self.idle, float(max(0, end_ns - last_ns))
+        caused = clock.caused(last_ns, free_until_ns)
+        missing_ns = free_until_ns - last_ns - sum(caused)
+        idle = [a + b for a, b in zip(self.idle, caused, strict=True)]
+        idle[_UNKNOWN] += max(0.0, missing_ns)
+        return idle, float(max(0, end_ns - free_until_ns))
+
+
+class FunctionPage:
+    """What is known of the calls of one function from one line."""
+
+    __slots__ = (
+        "bytes_in", "bytes_out", "chunks", "cpu_ns", "fit", "function", "histogram",
+        "items", "jobs", "longest_ns", "pickle_ns", "queued_ns", "receive_ns", "run_ns",
+        "site", "unpickle_ns", "worker_pickle_ns", "worker_unpickle_ns",
+    )  # fmt: skip
+
+    def __init__(self, function: str, site: str | None) -> None:
+        self.function, self.site = function, site
+        self.jobs = self.items = self.chunks = 0
+        self.run_ns = self.cpu_ns = self.queued_ns = self.receive_ns = 0
+        self.worker_unpickle_ns = self.worker_pickle_ns = self.pickle_ns = self.unpickle_ns = 0
+        self.bytes_out = self.bytes_in = self.longest_ns = 0
+        self.histogram: dict[int, int] = {}
+        self.fit = [0.0] * 5
+
+
+class Note:
+    """One answer, as it lies on the pile."""
+
+    __slots__ = (
+        "bytes_in", "bytes_out", "count", "first", "is_last", "job", "lane", "load_ns",
+        "page", "pickle_ns", "reading", "run_ns", "times",
+    )  # fmt: skip
+
+    def __init__(
+        self, lane: LanePage, page: FunctionPage, chunk: Chunk, outcome: c.Outcome
+    ) -> None:
+        self.lane, self.page, self.job = lane, page, chunk.job.number
+        self.first, self.count = chunk.start + outcome.first, len(outcome.values)
+        self.is_last, self.times, self.run_ns = outcome.is_last, outcome.times, outcome.run_ns
+        self.reading = outcome.reading
+        self.bytes_in, self.load_ns = outcome.nbytes, outcome.load_ns
+        is_new = not chunk.done  # a chunk that answers in parts was sent once
+        self.bytes_out = chunk.sent_bytes + chunk.function_bytes if is_new else 0
+        self.pickle_ns = chunk.pickle_ns if is_new else 0
+
+
+class EarlyLanes:
+    """Lanes that have ended long ago, added up."""
+
+    def __init__(self) -> None:
+        self.lanes = self.items = self.chunks = self.bytes_out = self.bytes_in = 0
+        self.first_ns = self.last_ns = self.life_ns = 0
+        self.entries: dict[str, float] = {}
+        self.idle = [0.0] * len(CAUSES)
+
+    def add(self, page: LanePage, clock: ParentClock) -> None:
+        """One more."""
+        entries, idle = page.account(page.ended_ns, clock)
+        self.first_ns = self.first_ns or page.born_ns
+        self.last_ns = page.ended_ns
+        self.life_ns += page.ended_ns - page.born_ns
+        self.lanes += 1
+        self.items += page.items
+        self.chunks += page.chunks
+        self.bytes_out += page.bytes_out
+        self.bytes_in += page.bytes_in
+        self.idle = [a + b for a, b in zip(self.idle, idle, strict=True)]
+        for name, ns in entries.items():
+            self.entries[name] = self.entries.get(name, 0.0) + ns
+
+
+class Book:
+    """Keeps the ledger of one pool.
+
+    :param workers: how many lanes there may be at once.
+    :param level: ``"chunks"``, ``"items"`` or ``"off"`` (``options.LEDGER_LEVELS``).
+    :param limits: reads how many CPUs this process may use, and for how many ns a CPU quota has
+        stopped its control group so far (None: nobody counts).
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        *,
+        level: str = "chunks",
+        backend: str = "processes",
+        limits: Callable[[], tuple[int, int | None]] = lambda: (1, None),
+    ) -> None:
+        self.workers, self.level, self.backend = workers, level, backend
+        self.limits = limits
+        self.clock = StoppedClock() if level == "off" else ParentClock()
+        self.began_at = time.time()
+        self.throttled_before_ns: int | None = None
+        self._has_looked = level == "off"
+        self.ended_ns = 0
+        self.lanes: dict[int, LanePage] = {}
+        self.ended_lanes: deque[LanePage] = deque()
+        self.early = EarlyLanes()
+        self.pages: dict[tuple[str, str | None], FunctionPage] = {}
+        self.slowest: list[tuple[int, str, int, int, int]] = []
+        self.spans: deque[list[Any]] = deque(maxlen=_NEWEST_CHUNKS)
+        self.failed = self.all_spans = 0
+        self.is_one_clock = True
+        self._pile: list[Note] = []
+
+    # -- what happens, as the state tells it
+
+    def lane_started(self, lane: int) -> None:
+        """A lane is about to be made."""
+        self.lanes[lane] = LanePage(lane, perf_counter_ns())
+
+    def lane_ready(self, event: c.LaneReady) -> None:
+        """Its initializer is through."""
+        page = self.lanes[event.lane]
+        page.name, page.pid = event.name or page.name, event.pid
+        page.launched_ns = max(page.born_ns, event.launched_ns)
+        page.served_ns, page.ready_ns = event.served_ns, event.ready_ns
+        if not page.born_ns <= event.served_ns <= event.ready_ns <= perf_counter_ns():
+            self.is_one_clock = False
+
+    def lane_told(self, lane: int, now_ns: int) -> None:
+        """It was told to end."""
+        self.lanes[lane].told_ns = now_ns
+
+    def lane_ended(self, event: c.LaneDied) -> None:
+        """It is gone."""
+        self.write_up()
+        page = self.lanes.pop(event.lane)
+        page.ended_ns = perf_counter_ns()
+        if event.reading is not None:
+            self._read(page, event.reading)
+            page.told_ns = event.reading[0]
+        self.ended_lanes.append(page)
+        while len(self.ended_lanes) > _ENDED_LANES:
+            self.early.add(self.ended_lanes.popleft(), self.clock)
+
+    def chunk_done(self, lane: int, chunk: Chunk, outcome: c.Outcome) -> None:
+        """A lane has answered for a chunk, or a part of it."""
+        if self.level == "off":
+            return
+        self.failed += len(outcome.errors)
+        if outcome.values or outcome.times:
+            self._pile.append(Note(self.lanes[lane], self._page_of(chunk), chunk, outcome))
+            if len(self._pile) >= _PILE:
+                self.write_up()
+
+    def job_posted(self, job: Job) -> None:
+        """Somebody wants a job done."""
+        if not job.has_calls:
+            job.page = self._page(name_of(job.function.call), job.site)
+            job.page.jobs += 1
+
+    def lanes_are_busy_since(self, since_ns: dict[int, int]) -> None:
+        """Since when each lane has had a chunk it has not answered for (0: it has none)."""
+        for lane, ns in since_ns.items():
+            self.lanes[lane].busy_since_ns = ns
+
+    def all_told(self) -> None:
+        """All lanes are being ended at once."""
+        now_ns = perf_counter_ns()
+        for page in self.lanes.values():
+            page.told_ns = page.told_ns or now_ns
+
+    def end(self) -> None:
+        """The pool is over: all that lived until now has ended."""
+        self.write_up()
+        self.ended_ns = self.ended_ns or perf_counter_ns()
+        for page in list(self.lanes.values()):
+            page.ended_ns = self.ended_ns
+            self.ended_lanes.append(self.lanes.pop(page.lane))
+
+    def _page_of(self, chunk: Chunk) -> FunctionPage:
+        page: FunctionPage | None = chunk.job.page
+        if page is None:  # single calls bring their own function
+            call = chunk.items[0].call
+            page = self._page("a call" if call is None else name_of(call[0]), None)
+            page.jobs += len(chunk.items)
+        return page
+
+    def _page(self, function: str, site: str | None) -> FunctionPage:
+        page = self.pages.get((function, site))
+        if page is None:
+            page = self.pages[function, site] = FunctionPage(function, site)
+        return page
+
+    # -- working off the pile
+
+    def write_up(self) -> None:
+        """Work off the pile; for moments in which the parent would only wait."""
+        if not self._has_looked:  # not when the pool is made: it takes 0.5 ms
+            self._has_looked = True
+            self.throttled_before_ns = self.limits()[1]
+        if self._pile:
+            self.clock.to(self.clock.state)  # causes are known up to now
+            pile, self._pile = self._pile, []
+            for note in pile:
+                self._enter(note)
+
+    def _enter(self, note: Note) -> None:
+        lane, page = note.lane, note.page
+        lane.items += note.count
+        lane.bytes_out += note.bytes_out
+        lane.bytes_in += note.bytes_in
+        page.items += note.count
+        page.bytes_out += note.bytes_out
+        page.bytes_in += note.bytes_in
+        page.pickle_ns += note.pickle_ns
+        page.unpickle_ns += note.load_ns
+        if note.is_last:
+            lane.chunks += 1
+            page.chunks += 1
+        if note.reading is not None:
+            self._enter_spent(note, note.reading)
+        self._enter_times(note)
+
+    def _read(self, lane: LanePage, reading: tuple[int, ...]) -> tuple[list[int], int]:
+        """Take a lane's clock: what was spent since the last time, and why it mostly waited."""
+        before = lane.reading or (lane.ready_ns, *[0] * (len(reading) - 1))
+        lane.reading = reading
+        spent = [b - a for a, b in zip(before, reading, strict=True)]
+        _, wait_ns, _, _, _, _, send_ns, _, _, queued_ns = spent
+        if lane.last_span is not None:
+            lane.last_span[_SENT] = lane.last_span[_SENT - 1] + send_ns
+            lane.last_span = None
+        if wait_ns <= 0:
+            return spent, HAND_OVER
+        free_ns = before[0] + send_ns
+        return spent, self._blame(lane, free_ns, wait_ns, min(wait_ns, queued_ns))
+
+    def _blame(self, lane: LanePage, free_ns: int, wait_ns: int, queued_ns: int) -> int:
+        """Spread a lane's waiting over its causes; returns the one that took most."""
+        lane.idle[_CPU_NOT_GRANTED] += queued_ns
+        left_ns = wait_ns - queued_ns
+        if not self.is_one_clock:
+            lane.idle[_UNKNOWN] += left_ns
+            return _UNKNOWN
+        if left_ns <= _MOMENT_NS:
+            lane.idle[HAND_OVER] += left_ns
+            return HAND_OVER
+        caused = self.clock.caused(free_ns, free_ns + wait_ns)
+        together = sum(caused)
+        if together <= 0:
+            lane.idle[_UNKNOWN] += left_ns
+            return _UNKNOWN
+        scale = left_ns / together
+        for number, ns in enumerate(caused):
+            lane.idle[number] += scale * ns
+        return _CPU_NOT_GRANTED if queued_ns > left_ns else caused.index(max(caused))
+
+    def _enter_spent(self, note: Note, reading: tuple[int, ...]) -> None:
+        page, pickled_ns = note.page, reading[0]
+        spent, cause = self._read(note.lane, reading)
+        _, wait_ns, receive_ns, unpickle_ns, run_ns, pickle_ns, _, cpu_ns, queued_ns, _ = spent
+        page.receive_ns += receive_ns
+        page.worker_unpickle_ns += unpickle_ns
+        page.run_ns += run_ns
+        page.worker_pickle_ns += pickle_ns
+        page.cpu_ns += cpu_ns  # less than nothing where the last answer counted all as on CPU
+        page.queued_ns += queued_ns
+        note.run_ns = run_ns
+        _add_point(page.fit, note.count, receive_ns + unpickle_ns + run_ns + pickle_ns)
+        cpu_ns = min(max(0, cpu_ns), run_ns)
+        ended_ns = pickled_ns - pickle_ns
+        begun_ns = ended_ns - run_ns
+        received_ns = begun_ns - unpickle_ns
+        arrived_ns = received_ns - receive_ns
+        self.all_spans += 1
+        note.lane.last_span = [
+            note.lane.lane, note.job, page, note.first, note.count, arrived_ns - wait_ns,
+            arrived_ns, received_ns, begun_ns, ended_ns, pickled_ns, pickled_ns, cpu_ns, queued_ns,
+            note.bytes_out, note.bytes_in, cause,
+        ]  # fmt: skip
+        self.spans.append(note.lane.last_span)
+
+    def _enter_times(self, note: Note) -> None:
+        page, times = note.page, note.times
+        if times is not None:
+            at, ns, end_ns, histogram = times
+            for step, count in histogram.items():
+                page.histogram[step] = page.histogram.get(step, 0) + count
+            if ns:
+                self._enter_slow(note, note.first + at, ns, end_ns)
+        elif note.is_last and note.count:
+            step = step_of(note.run_ns / note.count)
+            page.histogram[step] = page.histogram.get(step, 0) + note.count
+            if note.count == 1:
+                end_ns = note.reading[0] if note.reading else perf_counter_ns()
+                self._enter_slow(note, note.first, note.run_ns, end_ns)
+
+    def _enter_slow(self, note: Note, item: int, ns: int, end_ns: int) -> None:
+        from heapq import heappush, heappushpop  # as for bisect
+
+        note.page.longest_ns = max(note.page.longest_ns, ns)
+        if len(self.slowest) < _SLOWEST_TASKS:
+            heappush(self.slowest, (ns, note.page.function, item, note.lane.lane, end_ns - ns))
+        elif ns > self.slowest[0][0]:
+            heappushpop(self.slowest, (ns, note.page.function, item, note.lane.lane, end_ns - ns))
+
+
+class NoBook(Book):
+    """Keeps nothing: for simulations, whose time is not ours."""
+
+    def __init__(self) -> None:
+        super().__init__(0, level="off")
+
+    def lane_started(self, lane: int) -> None:
+        pass
+
+    def lane_ready(self, event: c.LaneReady) -> None:
+        pass
+
+    def lane_told(self, lane: int, now_ns: int) -> None:
+        pass
+
+    def lane_ended(self, event: c.LaneDied) -> None:
+        pass
+
+    def lanes_are_busy_since(self, since_ns: dict[int, int]) -> None:
+        pass
+
+    def job_posted(self, job: Job) -> None:
+        pass
+
+
+def _add_point(sums: list[float], x: float, y: float) -> None:
+    """Sums for a straight line by least squares: n, x, y, xx, xy."""
+    sums[0] += 1
+    sums[1] += x
+    sums[2] += y
+    sums[3] += x * x
+    sums[4] += x * y
+
+
+def name_of(call: Any) -> str:
+    """What a callable is called in a report; a partial is called what it calls."""
+    call = getattr(call, "func", call)
+    name = getattr(call, "__qualname__", None) or type(call).__qualname__
+    return str(name)

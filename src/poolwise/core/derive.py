@@ -1,0 +1,215 @@
+"""What follows from a ledger by formula: distributions, efficiency, scaling laws. Only numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from poolwise.core.ledger import Distribution, Factor, Laws
+from poolwise.core.stopwatch import edge_ns
+
+_LOSSES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("start-up", ("not_started", "start", "import", "init", "exit")),
+    ("supply", ("input_slow", "consumer_slow", "parent_user_code")),
+    ("load balance", ("tail",)),
+    (
+        "transfer",
+        ("hand_over", "parent_send", "parent_receive", "parent_decide", "receive", "send"),
+    ),
+    ("serialisation", ("parent_pickle", "parent_unpickle", "unpickle", "pickle")),
+    ("CPU availability", ("run_queued", "cpu_not_granted")),
+    ("unexplained", ("unexplained", "unknown", "in_flight")),
+)  # fmt: skip
+"""Factors in the order in which their losses are taken off, and the entries and causes of each."""
+
+_LEAST_POINTS = 3
+_GOOD_POINTS = 6
+
+
+def make_distribution(
+    histogram: Mapping[int, int], total_s: float, longest_s: float, *, is_exact: bool = False
+) -> Distribution | None:
+    """Task times from a histogram (step -> items); None when there are none.
+
+    Within a step times are taken as its geometric middle, so quantiles and the standard deviation
+    are right to 5 %. The mean is exact: ``total_s`` over the number of items.
+    """
+    count = sum(histogram.values())
+    if not count:
+        return None
+    steps = sorted(histogram.items())
+    middles = [edge_ns(step) * edge_ns(1) ** 0.5 / 1e9 for step, _ in steps]
+    mean_s = sum(m * n for m, (_, n) in zip(middles, steps, strict=True)) / count
+    spread = sum(n * (m - mean_s) ** 2 for m, (_, n) in zip(middles, steps, strict=True)) / count
+    stdev_s = math.sqrt(spread)
+    p10_s, p50_s, p90_s, p99_s = (
+        _quantile(steps, middles, count, share) for share in (0.1, 0.5, 0.9, 0.99)
+    )
+    bars = tuple((edge_ns(step) / 1e9, edge_ns(step + 1) / 1e9, n) for step, n in steps)
+    return Distribution(
+        count=count,
+        total_s=total_s,
+        mean_s=total_s / count,
+        stdev_s=stdev_s,
+        variation=stdev_s / mean_s if mean_s else 0.0,
+        p10_s=p10_s,
+        p50_s=p50_s,
+        p90_s=p90_s,
+        p99_s=p99_s,
+        max_s=longest_s or middles[-1],
+        histogram=bars,
+        is_exact=is_exact,
+    )
+
+
+def _quantile(
+    steps: Sequence[tuple[int, int]], middles: Sequence[float], count: int, share: float
+) -> float:
+    seen = 0
+    for middle, (_, number) in zip(middles, steps, strict=True):
+        seen += number
+        if seen >= share * count:
+            return middle
+    return middles[-1]
+
+
+def fit_line(n: float, x: float, y: float, xx: float, xy: float) -> tuple[float, float] | None:
+    """Slope and intercept of the least squares line through ``n`` points, from their sums.
+
+    For chunks, with x their items and y their time: what an item costs, and what a chunk costs
+    besides. None where x never changed, or with fewer than 3 points.
+    """
+    spread = n * xx - x * x
+    if n < _LEAST_POINTS or spread <= 1e-9 * max(1.0, n * xx):
+        return None
+    slope = (n * xy - x * y) / spread
+    return slope, (y - slope * x) / n
+
+
+def split_efficiency(
+    account: Mapping[str, float], idle: Mapping[str, float], not_started_s: float
+) -> tuple[Factor, ...]:
+    """The efficiency chain: losses are taken off one after the other.
+
+    With a0 all worker-seconds while a call was open and a(i+1) what is left after loss i, factor i
+    is a(i+1)/a(i). So efficiency = product of the factors = 1 - sum of the lost shares, without
+    residual. The names follow the POP centre of excellence (co-design.pop-coe.eu/metrics): load
+    balance x transfer x serialisation is its "parallel efficiency", except that serialisation
+    there means waiting for dependencies, and here pickling. Its "computation scaling" (work
+    inflation) compares runs of different worker counts and cannot be had from one.
+
+    :param account: worker-seconds by entry; :param idle: by cause, both over all workers.
+    """
+    spent = {**account, **idle, "not_started": not_started_s}
+    total_s = sum(account.values()) - account.get("no_job", 0.0) + not_started_s
+    factors, left_s = [], total_s
+    for name, parts in _LOSSES:
+        lost_s = max(0.0, sum(spent.get(part, 0.0) for part in parts))
+        rest_s = max(0.0, left_s - lost_s)
+        value = rest_s / left_s if left_s > 0 else 1.0
+        factors.append(Factor(name, value, lost_s, lost_s / total_s if total_s > 0 else 0.0))
+        left_s = rest_s
+    return tuple(factors)
+
+
+def amdahl(serial_fraction: float, workers: float) -> float:
+    """The speed-up with ``workers`` when this part of the work cannot be shared.
+
+    S(N) = 1 / (s + (1 - s) / N). Amdahl, AFIPS Spring Joint Computer Conference 1967.
+    """
+    return 1.0 / (serial_fraction + (1.0 - serial_fraction) / workers)
+
+
+def karp_flatt(speedup: float, workers: int) -> float | None:
+    """The serial fraction that a measured speed-up amounts to; None for one worker.
+
+    e = (1/S - 1/N) / (1 - 1/N). Karp and Flatt, CACM 33(5) 1990. Where it grows with N, overhead
+    grows with N; where it stays, some part is serial.
+    """
+    if workers < 2 or speedup <= 0:  # noqa: PLR2004 - there is nothing to compare one with
+        return None
+    return (1 / speedup - 1 / workers) / (1 - 1 / workers)
+
+
+class Usl(NamedTuple):
+    """The Universal Scalability Law fitted: rate(N) = rate1 N / (1 + a (N - 1) + b N (N - 1)).
+
+    ``contention`` is a, ``coherence`` b; ``best_workers`` where the rate is highest (None: it
+    never falls).
+    """
+
+    rate1: float
+    contention: float
+    coherence: float
+    best_workers: float | None
+
+
+def fit_usl(points: Sequence[tuple[int, float]]) -> Usl | None:
+    """Fit the Universal Scalability Law to (workers, items per second); None with too few points.
+
+    Gunther, "Guerrilla Capacity Planning" (2007), ch. 5. N / rate is linear in 1, N - 1 and
+    N (N - 1), so the fit is linear least squares; the peak is at sqrt((1 - a) / b). Three
+    different worker counts are the least, six or more make it trustworthy.
+    """
+    if len({workers for workers, _ in points}) < _LEAST_POINTS:
+        return None
+    rows = [((1.0, n - 1.0, n * (n - 1.0)), n / rate) for n, rate in points if rate > 0]
+    solved = _least_squares(rows)
+    if solved is None or solved[0] <= 0:
+        return None
+    contention, coherence = max(0.0, solved[1] / solved[0]), max(0.0, solved[2] / solved[0])
+    falls = coherence > 1e-12 and contention < 1  # noqa: PLR2004 - rounding is no coherence
+    best = math.sqrt((1 - contention) / coherence) if falls else None
+    return Usl(1 / solved[0], contention, coherence, best)
+
+
+def _least_squares(rows: Sequence[tuple[tuple[float, ...], float]]) -> list[float] | None:
+    """The coefficients that fit best, by the normal equations; None where they are not unique."""
+    size = len(rows[0][0]) if rows else 0
+    table = [
+        [sum(x[i] * x[j] for x, _ in rows) for j in range(size)] + [sum(x[i] * y for x, y in rows)]
+        for i in range(size)
+    ]
+    for at in range(size):
+        pivot = max(range(at, size), key=lambda row: abs(table[row][at]))
+        table[at], table[pivot] = table[pivot], table[at]
+        if abs(table[at][at]) < 1e-12:  # noqa: PLR2004 - singular, for all that floats can tell
+            return None
+        for row in range(size):
+            if row != at:
+                scale = table[row][at] / table[at][at]
+                table[row] = [a - scale * b for a, b in zip(table[row], table[at], strict=True)]
+    return [table[at][size] / table[at][at] for at in range(size)]
+
+
+def make_laws(
+    useful_s: float, open_s: float, workers: int, parent_busy_s: float, longest_s: float
+) -> Laws:
+    """What scaling laws say of one run.
+
+    :param useful_s: worker-seconds inside the function, on CPU or blocked: a plain loop's time.
+    :param open_s: wall time in which a call was open.
+    :param parent_busy_s: the part of it in which the parent moved work, pickled, decided.
+    :param longest_s: the longest single task.
+
+    No number of workers can finish before the parent has moved everything, nor before the longest
+    task is done: ceiling = useful / max(parent busy, longest). That is Amdahl's law for a parent
+    that works beside its workers.
+    """
+    if open_s <= 0 or useful_s <= 0:
+        return Laws(0.0, 0.0, None, 0.0, None, None, "no task was run")
+    speedup = useful_s / open_s
+    bound_s = max(parent_busy_s, longest_s)
+    return Laws(
+        efficiency=speedup / workers,
+        speedup=speedup,
+        ceiling=useful_s / bound_s if bound_s > 0 else None,
+        serial_fraction=min(1.0, parent_busy_s / open_s),
+        karp_flatt=karp_flatt(speedup, workers),
+        best_workers=None,
+        why=(
+            f"a fit of the Universal Scalability Law needs the rates of {_LEAST_POINTS} worker "
+            f"counts at least ({_GOOD_POINTS} to be trusted); this pool has one"
+        ),
+    )
