@@ -28,6 +28,7 @@ CLAIMS = (
     "import_time",
     "worker_modules",
     "journey",
+    "progress",
 )
 _QUICK_ROUNDS = 3
 

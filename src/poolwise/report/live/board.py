@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from poolwise.report.live.faces import Face, choose_face
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
     from poolwise.core.live import Progress
     from poolwise.options import ProgressKind
 
-_PERIOD_S = 0.125
-"""Eight looks a second are smooth to the eye; ``benchmarks/progress.py`` prints what they cost."""
+_PERIOD_S = 0.2
+"""Five looks a second are enough for the eye; a call that ends before the first shows no bar."""
+
+_SHARE = 0.01
+"""And none so soon after the last that looking would take more than this part of a CPU; a row in a
+terminal takes 1.4 ms to draw (``benchmarks/progress``)."""
 
 
 class Shown:
@@ -78,9 +83,12 @@ class Board:
                 self.leave(watched)
 
     def _run(self) -> None:
+        pause_s = _PERIOD_S
         while self._watched and self._face is not None:
+            self._news.wait(pause_s)
+            before_s = time.thread_time()
             self._draw()
-            self._news.wait(_PERIOD_S)
+            pause_s = max(_PERIOD_S, (time.thread_time() - before_s) / _SHARE)
 
     def _draw(self) -> None:
         with self._lock:
