@@ -1,0 +1,137 @@
+"""Pickles in pieces and with buffers aside: what comes out is what went in, and nothing is shared."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poolwise.wire import parcel
+from poolwise.wire.codec import load_opened
+from poolwise.wire.packing import LEAST_BUFFER_BYTES, LEAST_PIECE_BYTES, Packer, Shelf, loads
+
+np = pytest.importorskip("numpy")
+
+LONG = LEAST_PIECE_BYTES
+plain = st.one_of(st.integers(), st.text(max_size=5), st.none())
+long_ones = st.one_of(
+    st.integers(LONG, 3 * LONG).map(bytes),
+    st.integers(LONG, 3 * LONG).map(bytearray),
+    st.integers(LONG, 3 * LONG).map(lambda n: "é" * n),
+)
+values = st.recursive(
+    st.one_of(plain, long_ones),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def travel(packed):
+    """Through a frame without shared memory."""
+    if isinstance(packed, bytes):
+        return pickle.loads(packed)
+    places = [parcel.NOWHERE] * len(packed.parts)
+    parts = parcel.seal(b"head", packed, places, all_repeated=False)
+    payload = memoryview(bytearray().join(parts))
+    return load_opened(parcel.unseal(payload, 4, None))
+
+
+@given(st.lists(values, min_size=1, max_size=3))
+def test_values_come_out_as_they_went_in(several):
+    packer = Packer()
+    for value in several:  # the second meets a packer that has learnt from the first
+        assert travel(packer.pack(value)) == value
+
+
+def test_a_long_string_alone_is_never_copied_into_a_pickle():
+    long = bytes(LONG)
+    assert any(piece is long for piece in Packer().pack((1, [long]), long).pieces)
+
+
+def test_after_a_long_one_others_are_looked_out_for():
+    packer, long = Packer(), bytes(LONG)
+    packer.pack([long])
+    assert any(piece is long for piece in packer.pack([1, long]).pieces)
+
+
+def test_what_is_short_stays_one_pickle():
+    packer = Packer()
+    for value in (1, [1, 2], bytes(LONG), "short", {"a": b"b"}):
+        packed = packer.pack(value)
+        assert (type(packed) is bytes) == (value != bytes(LONG))
+
+
+ARRAYS = {
+    "C order": lambda n: np.arange(n * 2.0).reshape(2, -1),
+    "Fortran order": lambda n: np.asfortranarray(np.arange(n * 2.0).reshape(2, -1)),
+    "strided": lambda n: np.arange(n * 2.0)[::2],
+    "reversed": lambda n: np.arange(float(n))[::-1],
+    "broadcast": lambda n: np.broadcast_to(np.arange(float(n)), (3, n)),
+    "of no dimension": lambda n: np.array(float(n)),
+    "empty": lambda n: np.empty((0, n)),
+    "of objects": lambda n: np.array([{"a": n}, None, "x"] * 3, dtype=object),
+    "structured": lambda n: np.zeros(n, dtype=[("a", "i4"), ("b", "f8", (2,))]),
+    "of dates": lambda n: np.arange(n).astype("M8[s]"),
+    "of texts": lambda n: np.array(["a", "bcd"] * n),
+    "big-endian": lambda n: np.arange(n).astype(">i4"),
+    "read-only": lambda n: read_only(np.arange(float(n))),
+}
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize("size", [1, 100, LEAST_BUFFER_BYTES])
+@pytest.mark.parametrize("make", ARRAYS.values(), ids=ARRAYS)
+def test_arrays_come_out_as_they_went_in_and_writable(make, size):
+    array = make(size)
+    got = travel(Packer().pack([array]))[0]
+    assert (got.dtype, got.shape) == (array.dtype, array.shape)
+    assert np.array_equal(got, array)
+    assert got.flags.writeable
+    if array.flags.f_contiguous:
+        assert got.flags.f_contiguous
+
+
+def test_a_large_array_is_not_copied_into_the_pickle():
+    array = np.arange(100_000.0)
+    packed = Packer().pack({"a": [array]})
+    assert len(packed.pieces[0]) < 1000
+    assert [buffer.nbytes for buffer in packed.buffers] == [array.nbytes]
+
+
+def test_the_same_memory_met_twice_is_kept_once():
+    array, shelf = np.arange(100_000.0), Shelf()
+    first = shelf.add([memoryview(array).cast("B")])
+    second = shelf.add([memoryview(array[:]).cast("B"), memoryview(array[1:]).cast("B")])
+    assert (first, second) == ([0], [0, 1])
+    assert shelf.repeated == {0}
+
+
+@given(st.lists(st.binary(max_size=50), min_size=1), st.data())
+def test_pieces_may_be_cut_anywhere(strings, data):
+    pickled = pickle.dumps(strings, 5)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(pickled)), max_size=5)))
+    edges = [0, *cuts, len(pickled)]
+    pieces = [pickled[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    assert loads(pieces, ()) == strings
+
+
+def test_a_broken_pickle_in_pieces_is_an_error():
+    pickled = pickle.dumps(b"x" * 1000, 5)
+    with pytest.raises((pickle.UnpicklingError, EOFError)):
+        loads([pickled[:100], pickled[100:500]], ())
+
+
+def test_buffers_in_a_frame_are_aligned_and_each_its_own():
+    arrays = [np.arange(9_001, dtype="u4"), np.arange(9_001, dtype="u4")]
+    first, second = travel(Packer().pack(arrays))
+    assert (first.ctypes.data - second.ctypes.data) % 64 == 0
+    first[:] = 0
+    assert second[5] == 5
