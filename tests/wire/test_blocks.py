@@ -112,7 +112,7 @@ class Lending(RuleBasedStateMachine):
     def blocks_do_not_overlap(self):
         spans = sorted((offset, offset + length) for offset, length in self.lent.items())
         assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
-        assert all(0 <= start and end <= LIMIT for start, end in spans)
+        assert all(start >= 0 and end <= LIMIT for start, end in spans)
 
     @invariant()
     def accounts_agree(self):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poolwise import errors
-from poolwise.wire import codec, failures, parcel
+from poolwise.wire import codec, failures, packing, parcel
 
 HEAD = (7, 1000)
 
@@ -21,7 +21,9 @@ values = st.recursive(
     | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=10,
 )  # fmt: skip
-big_values = values | st.integers(1, 3).map(lambda times: Big(bytes(times * parcel.LEAST_BYTES)))
+big_values = values | st.integers(1, 3).map(
+    lambda times: Big(bytes(times * packing.LEAST_BUFFER_BYTES))
+)
 
 
 class Big:
@@ -59,27 +61,31 @@ def collect(*args, **kwargs):
     return args, kwargs
 
 
-def travel(packed):
+def travel(packed, head=b"head"):
     """A parcel, sealed and opened again where there is no arena."""
-    parts, blocks = parcel.seal(b"head", packed, None)
-    assert blocks == []
-    return parcel.unseal(memoryview(b"".join(parts)), 4, None)
+    places = [parcel.NOWHERE] * len(packed.parts)
+    parts = parcel.seal(head, packed, places, all_repeated=False)
+    return parcel.unseal(memoryview(b"".join(parts)), len(head), None)
+
+
+def pack_items(mode, items):
+    return codec.pack_items(packing.Packer(), HEAD, mode, items)
+
+
+def pack_calls(calls):
+    return codec.pack_calls(packing.Packer(), HEAD, calls)
 
 
 def open_chunk(packed):
     """The chunk that a worker makes of it, its items loaded."""
-    pickled, buffers = packed
-    if not buffers:
-        payload = memoryview(codec.pack_chunk_id(3) + pickled)
+    if isinstance(packed, bytes):
+        payload = memoryview(codec.pack_chunk_id(3) + packed)
         assert codec.chunk_id(payload) == 3
         function_id, prompt_ns, mode, items = codec.loads_chunk(payload)
     else:
-        parts, _ = parcel.seal(codec.pack_chunk_id(3), packed, None)
-        payload = memoryview(b"".join(parts))
-        opened = codec.unpack_chunk(payload, lambda payload, at: parcel.unseal(payload, at, None))
-        function_id, prompt_ns, mode, items = opened
-        if mode & codec.PACKED:
-            mode, items = mode & ~codec.PACKED, [codec.load_item(item) for item in items]
+        function_id, prompt_ns, mode, items = codec.unpack_chunk(travel(packed))
+    if mode & codec.PACKED:
+        mode, items = mode & ~codec.PACKED, list(map(codec.load_item, items))
     assert (function_id, prompt_ns) == HEAD
     return mode, items
 
@@ -90,24 +96,23 @@ def open_chunk(packed):
 @settings(max_examples=50)
 @given(st.lists(big_values, max_size=6), st.sampled_from([codec.MAP, codec.STARMAP]))
 def test_items_arrive_equal_and_in_order(items, mode):
-    assert open_chunk(codec.pack_items(HEAD, mode, items)) == (mode, items)
+    assert open_chunk(pack_items(mode, items)) == (mode, items)
 
 
 @pytest.mark.parametrize("items", [range(5), (1, 2), "abc"])
 def test_any_sequence_may_be_the_items(items):
-    mode, arrived = open_chunk(codec.pack_items(HEAD, codec.MAP, items))
+    mode, arrived = open_chunk(pack_items(codec.MAP, items))
     assert (mode, list(arrived)) == (codec.MAP, list(items))
 
 
 def test_what_many_items_share_travels_once():
     text = "x" * 10_000
-    pickled, _ = codec.pack_items(HEAD, codec.MAP, [text] * 100)
-    assert len(pickled) < 2 * len(text)
+    assert len(pack_items(codec.MAP, [text] * 100)) < 2 * len(text)
 
 
 def test_an_item_that_does_not_pickle_is_said():
     with pytest.raises(TypeError):
-        codec.pack_items(HEAD, codec.MAP, [1, DoesNotPickle()])
+        pack_items(codec.MAP, [1, DoesNotPickle()])
 
 
 # -- calls
@@ -115,8 +120,8 @@ def test_an_item_that_does_not_pickle_is_said():
 
 def run_calls(mode, calls):
     """What the worker gets out of calls that have arrived."""
-    run = codec.call_pickled if mode == codec.PICKLED_CALLS else codec.call
-    return [run(call) for call in calls]
+    assert mode == codec.CALLS
+    return [codec.call(call) for call in calls]
 
 
 @settings(max_examples=50)
@@ -125,42 +130,42 @@ def run_calls(mode, calls):
                 min_size=1, max_size=4))  # fmt: skip
 def test_calls_arrive_equal_and_in_order(arguments):
     calls = [(collect, tuple(args), kwargs) for args, kwargs in arguments]
-    mode, arrived = open_chunk(codec.pack_calls(HEAD, calls))
+    mode, arrived = open_chunk(pack_calls(calls))
     assert run_calls(mode, arrived) == [(args, kwargs) for _, args, kwargs in calls]
 
 
 def test_two_calls_never_receive_the_same_list():
     shared = [1]
-    mode, arrived = open_chunk(codec.pack_calls(HEAD, [(collect, (shared,), {})] * 2))
+    mode, arrived = open_chunk(pack_calls([(collect, (shared,), {})] * 2))
     (((first,), _), ((second,), _)) = run_calls(mode, arrived)
     first.append(2)
     assert second == [1]
 
 
 def test_calls_of_plain_data_share_one_pickle():
-    mode, _ = open_chunk(codec.pack_calls(HEAD, [(add, (1,), {}), (add, (2,), {})]))
+    mode, _ = open_chunk(pack_calls([(add, (1,), {}), (add, (2,), {})]))
     assert mode == codec.CALLS
 
 
 def test_a_lambda_among_calls_travels_with_its_code():
     offset = 10
     calls = [(add, (1,), {}), (lambda x: x + offset, (1,), {})]
-    mode, arrived = open_chunk(codec.pack_calls(HEAD, calls))
+    mode, arrived = open_chunk(pack_calls(calls))
     assert run_calls(mode, arrived) == [1, 11]
 
 
 def test_a_call_that_cannot_be_rebuilt_fails_alone():
     calls = [(add, (1,), {}), (add, (DoesNotUnpickle(),), {})]
-    mode, arrived = open_chunk(codec.pack_calls(HEAD, calls))
-    assert run_calls(mode, arrived[:1]) == [1]
+    *_, (first, second) = codec.loads_chunk(memoryview(codec.pack_chunk_id(3) + pack_calls(calls)))
+    assert codec.call(codec.load_item(first)) == 1
     with pytest.raises(errors.ArgumentNotLoadable) as info:
-        run_calls(mode, arrived[1:])
+        codec.load_item(second)
     assert isinstance(info.value.__cause__, ValueError)
 
 
 def test_a_call_that_does_not_pickle_is_said():
     with pytest.raises(TypeError):
-        codec.pack_calls(HEAD, [(add, (DoesNotPickle(),), {})])
+        pack_calls([(add, (DoesNotPickle(),), {})])
 
 
 # -- functions
@@ -195,47 +200,54 @@ class Accumulator:
     ids=["function", "partial", "bound", "instance", "closure", "lambda", "nested", "method"],
 )  # fmt: skip
 def test_whatever_can_be_called_arrives(function, by_value):
-    arrived = codec.loads(codec.dumps_function(function, by_value=by_value))
+    arrived = codec.loads(packing.dumps_function(function, by_value=by_value))
     assert arrived(1) == function(1)
 
 
 def test_a_function_with_a_lock_in_it_says_why_it_cannot_travel():
     lock = threading.Lock()
     with pytest.raises(Exception, match=r"lock|pickle|local"):
-        codec.dumps_function(partial(add, lock))
+        packing.dumps_function(partial(add, lock))
 
 
 # -- answers
 
 
-def open_answer(head, packed):
+def open_answer(packed, *, is_apart=False):
     """The values that the parent makes of it, and the failures."""
-    pickled, buffers = travel(packed)
-    arrived, failed = codec.loads_values(head, pickled, buffers)
-    if head.is_apart:
+    if isinstance(packed, bytes):
+        payload = memoryview(bytes(codec.ANSWER_AT) + packed)
+        arrived, failed, _ = codec.loads_values(payload, is_apart=is_apart)
+    else:
+        arrived, failed, _ = codec.unpack_values(travel(packed), is_apart=is_apart)
+    if is_apart:
         arrived = [codec.load_value(one) for one in arrived]
     return arrived, {at: failures.decode(failure) for at, failure in failed.items()}
+
+
+def pack_answer(results):
+    return codec.pack_answer(packing.Packer(), results, {}, None)
+
+
+def pack_apart(results):
+    return codec.pack_apart(packing.Packer(), results, {}, None, failures.refused)
 
 
 @settings(max_examples=50)
 @given(st.lists(big_values, max_size=6))
 def test_values_arrive_equal_and_in_order(results):
-    head = codec.AnswerHead(1, 0, len(results), 5, 0, is_last=True)
-    assert open_answer(head, codec.pack_answer(results, {})) == (results, {})
+    assert open_answer(pack_answer(results)) == (results, {})
 
 
 @settings(max_examples=50)
 @given(st.lists(big_values, max_size=6))
 def test_values_apart_arrive_equal_and_in_order(results):
-    head = codec.AnswerHead(1, 0, len(results), 5, 0, is_last=True, is_apart=True)
-    packed = codec.pack_apart(results, {}, failures.refused)
-    assert open_answer(head, packed) == (results, {})
+    assert open_answer(pack_apart(results), is_apart=True) == (results, {})
 
 
 def test_apart_only_what_does_not_pickle_fails():
-    head = codec.AnswerHead(1, 0, 3, 5, 0, is_last=True, is_apart=True)
-    packed = codec.pack_apart(["a", DoesNotPickle(), "c"], {}, failures.refused)
-    arrived, failed = open_answer(head, packed)
+    packed = pack_apart(["a", DoesNotPickle(), "c"])
+    arrived, failed = open_answer(packed, is_apart=True)
     assert arrived == ["a", None, "c"]
     assert failed.keys() == {1}
     assert isinstance(failed[1], errors.ResultNotPicklable)
@@ -244,12 +256,11 @@ def test_apart_only_what_does_not_pickle_fails():
 @given(st.integers(0, 2**62), st.integers(0, 2**40), st.integers(-1, 2**40), st.booleans())
 def test_the_head_of_an_answer_can_be_read_whatever_follows(number, size, returned, flag):
     head = codec.AnswerHead(number, size, size, number, returned, flag, not flag)
-    payload = memoryview(head.pack() + b"no pickle")
+    payload = memoryview(head.pack() + bytes(codec.ANSWER_AT - codec.READING_AT) + b"no pickle")
     assert codec.AnswerHead.unpack(payload) == head
     assert bytes(payload[codec.ANSWER_AT :]) == b"no pickle"
 
 
 def test_big_values_can_be_written_to_by_whoever_gets_them():
-    head = codec.AnswerHead(1, 0, 1, 5, 0, is_last=True)
-    (value,), _ = open_answer(head, codec.pack_answer([Big(bytes(10**5))], {}))
+    (value,), _ = open_answer(pack_answer([Big(bytes(10**5))]))
     value.data[0] = 1
