@@ -92,7 +92,7 @@ def test_views_outlive_both_ends():
 
 
 def test_a_full_arena_says_so_and_recovers(ends):
-    arena, borrower = ends
+    arena, _ = ends
     offset = put(arena, bytes(LIMIT))
     assert put(arena, b"x") == NOWHERE
     arena.take_back([offset])
@@ -103,7 +103,8 @@ def test_a_limit_that_refuses_is_remembered_and_costs_nothing(ends, monkeypatch)
     arena, _ = ends
 
     def refuse(*_):
-        raise OutOfSharedMemory("the limit of 1 byte in /here")
+        message = "the limit of 1 byte in /here"
+        raise OutOfSharedMemory(message)
 
     monkeypatch.setattr(Segment, "write", refuse)
     assert put(arena, bytes(PAGE)) == NOWHERE

@@ -1,6 +1,8 @@
-"""Bookkeeping of an arena: blocks never overlap, and memory is handed back when it is not wanted."""
+"""Bookkeeping of an arena: blocks never overlap, and memory that is not wanted is handed back."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -111,7 +113,7 @@ class Lending(RuleBasedStateMachine):
     @invariant()
     def blocks_do_not_overlap(self):
         spans = sorted((offset, offset + length) for offset, length in self.lent.items())
-        assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+        assert all(end <= start for (_, end), (start, _) in pairwise(spans))
         assert all(start >= 0 and end <= LIMIT for start, end in spans)
 
     @invariant()

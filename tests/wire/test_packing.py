@@ -1,8 +1,9 @@
-"""Pickles in pieces and with buffers aside: what comes out is what went in, and nothing is shared."""
+"""Pickles in pieces and with buffers aside: what comes out is what went in, nothing is shared."""
 
 from __future__ import annotations
 
 import pickle
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -119,7 +120,7 @@ def test_pieces_may_be_cut_anywhere(strings, data):
     pickled = pickle.dumps(strings, 5)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(pickled)), max_size=5)))
     edges = [0, *cuts, len(pickled)]
-    pieces = [pickled[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [pickled[a:b] for a, b in pairwise(edges)]
     assert loads(pieces, ()) == strings
 
 
