@@ -16,7 +16,9 @@
     |-- ResultNotPicklable            a result (or an exception) could not be sent back
     |   (also MaybeEncodingError and PicklingError)
     |-- ArgumentNotLoadable           an argument could not be rebuilt in the worker
+    |   (also BrokenProcessPool)
     |-- ResultNotLoadable             a result could not be rebuilt in this process
+    |   (also BrokenProcessPool)
     |-- OutOfSharedMemory             the system or a limit refuses shared memory
     |   (also the built-in MemoryError)
     |-- SharedMemoryGone              shared memory was asked for after its last holder let it go
@@ -74,14 +76,6 @@ class PoolInterrupted(PoolwiseError):
 
 class UsedAfterFork(PoolwiseError, RuntimeError):
     """A pool was used in a process that was forked from the one that owns it."""
-
-
-class ArgumentNotLoadable(PoolwiseError):
-    """An argument was pickled here but could not be rebuilt in the worker (see ``__cause__``)."""
-
-
-class ResultNotLoadable(PoolwiseError):
-    """A result was pickled in the worker but could not be rebuilt here (see ``__cause__``)."""
 
 
 class OutOfSharedMemory(PoolwiseError, MemoryError):
@@ -236,8 +230,40 @@ def _make_result_not_picklable() -> type[PoolwiseError]:
     return ResultNotPicklable
 
 
+def _make_argument_not_loadable() -> type[PoolwiseError]:
+    from concurrent.futures.process import BrokenProcessPool
+
+    class ArgumentNotLoadable(PoolwiseError, BrokenProcessPool):
+        """An argument was pickled here but could not be rebuilt in the worker: see ``__cause__``.
+
+        The standard executor breaks of it, hence its name among the bases; ours goes on.
+        """
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _rebuild, ("ArgumentNotLoadable", self.args)
+
+    return ArgumentNotLoadable
+
+
+def _make_result_not_loadable() -> type[PoolwiseError]:
+    from concurrent.futures.process import BrokenProcessPool
+
+    class ResultNotLoadable(PoolwiseError, BrokenProcessPool):
+        """A result was pickled in the worker but could not be rebuilt here: see ``__cause__``.
+
+        The standard executor breaks of it, hence its name among the bases; ours goes on.
+        """
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _rebuild, ("ResultNotLoadable", self.args)
+
+    return ResultNotLoadable
+
+
 _MAKERS = {
+    "ArgumentNotLoadable": _make_argument_not_loadable,
     "InitializerFailed": _make_initializer_failed,
+    "ResultNotLoadable": _make_result_not_loadable,
     "ResultNotPicklable": _make_result_not_picklable,
     "WorkerDied": _make_worker_died,
 }

@@ -109,6 +109,8 @@ class ProcessPoolExecutor(Executor):
         _check_max_tasks(max_tasks_per_child)
         self._rules = TaskRules(task_timeout, retries, retry_on)
         self._progress = checked_progress(progress)
+        if mp_context is None and max_tasks_per_child is not None:
+            mp_context = "spawn"  # as the standard one: workers are made while threads run
         self._engine = open_engine(
             backend,
             self._max_workers,
@@ -119,6 +121,7 @@ class ProcessPoolExecutor(Executor):
             process_name="Process",
             state=state,
             insight=Insight(ledger),
+            as_cause=_as_cause,
         )
         self._calls = Submitted()
         self._job = self._make_job(Function(no_call), CALLS, self._calls, FutureSink(), unit=1)
@@ -135,9 +138,10 @@ class ProcessPoolExecutor(Executor):
         """Call ``fn(*args, **kwargs)`` in a worker; returns its future.
 
         :raises RuntimeError: the executor was shut down.
+        :raises InitializerFailed: no worker came through the initializer.
         """
         engine = self._engine
-        if engine.is_closed:
+        if engine.is_closed or engine.state.start_failure is not None:
             self._refuse()
         if not self._are_calls_shown:
             self._are_calls_shown = True
@@ -168,7 +172,7 @@ class ProcessPoolExecutor(Executor):
         :param rules: ``task_timeout``, ``retries``, ``retry_on``, ``progress`` for this call alone.
         :raises RuntimeError: the executor was shut down.
         """
-        if self._engine.is_closed:
+        if self._engine.is_closed or self._engine.state.start_failure is not None:
             self._refuse()
         until = None if timeout is None else time.monotonic() + timeout
         unit, size = checked_chunksize(chunksize), checked_buffersize(buffersize)
@@ -239,6 +243,18 @@ class ProcessPoolExecutor(Executor):
     # -- what is going on
 
     @property
+    def _mp_context(self) -> BaseContext:
+        """The context that makes the workers, where programs look for it."""
+        context: BaseContext = self._engine.context
+        return context
+
+    @property
+    def _broken(self) -> str | bool:
+        """Why no more calls are taken, where programs look for it; False if they are."""
+        failure = self._engine.state.start_failure
+        return False if failure is None else str(failure)
+
+    @property
     def _processes(self) -> dict[int | None, BaseProcess]:
         """The worker processes by pid, where programs look for them in the standard executor."""
         return {process.pid: process for process in self._engine.processes}
@@ -286,6 +302,9 @@ class ProcessPoolExecutor(Executor):
         return show(Tally(job, self._engine.state).look, kind)
 
     def _refuse(self) -> None:
+        failure = self._engine.state.start_failure
+        if failure is not None and not self._engine.is_closed:
+            raise errors.InitializerFailed(*failure.args) from failure.__cause__
         message = "cannot schedule new futures after shutdown"
         raise RuntimeError(message)
 
@@ -293,7 +312,9 @@ class ProcessPoolExecutor(Executor):
         for reading in list(self._maps):
             reading.drop()
         self._unread.clear()
-        for future in list(self._calls.items):
+        # Idle workers, and those that are being started, had as good as begun the first ones.
+        begun = max(0, self._max_workers - self._job.open_items)
+        for future in list(self._calls.items)[begun:]:
             future.cancel()
 
     def _read_all(self) -> None:
@@ -408,6 +429,13 @@ class _Reading(Generic[T]):
             if isinstance(self._job.source, Fed):
                 self._job.source.end()
             self._engine.post_later(JobDropped(self._job))
+
+
+def _as_cause(text: str) -> BaseException:
+    """A traceback as the standard executor's users know it."""
+    from concurrent.futures.process import _RemoteTraceback
+
+    return _RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[arg-type] # it is a text
 
 
 def _source(iterables: tuple[Iterable[Any], ...]) -> tuple[Source, Iterator[Any] | None]:

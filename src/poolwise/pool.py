@@ -95,6 +95,8 @@ class Pool:
     :raises TypeError: the initializer is not callable.
     """
 
+    _state = "INIT"
+
     def __init__(
         self,
         processes: int | None = None,
@@ -124,6 +126,7 @@ class Pool:
             tasks_per_lane=maxtasksperchild,
             state=state,
             insight=Insight(ledger),
+            as_cause=_as_cause,
         )
         self._backend_name = backend
         self._calls = self._job(Function(no_call), CALLS, Submitted(), _ResultSink(), unit=1)
@@ -132,6 +135,7 @@ class Pool:
         self._is_terminated = False
         self._are_calls_shown = self._progress is None
         self._engine.start_all()
+        self._state = "RUN"
 
     # -- one call
 
@@ -285,6 +289,8 @@ class Pool:
 
     def close(self) -> None:
         """No more tasks; workers end when all that were given are done."""
+        if self._state == "RUN":
+            self._state = "CLOSE"
         if not self._engine.is_closed:
             self._calls.source.end()  # type: ignore[attr-defined]
             self._engine.close()
@@ -293,6 +299,7 @@ class Pool:
         """End the workers at once; tasks that are not done fail with :class:`PoolTerminated`."""
         if not self._is_terminated:
             self._is_terminated = True
+            self._state = "TERMINATE"
             self._engine.terminate(
                 errors.PoolTerminated("the pool was terminated before this task had ended")
             )
@@ -324,9 +331,12 @@ class Pool:
 
     def __del__(self) -> None:
         engine = getattr(self, "_engine", None)
-        if engine is not None and not engine.is_closed and os.getpid() == engine.pid:
+        if engine is not None and self._state == "RUN" and os.getpid() == engine.pid:
             warnings.warn(
-                f"unclosed running pool {self!r}", ResourceWarning, source=self, stacklevel=2
+                f"unclosed running multiprocessing pool {self!r}",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
             )
             self._calls.source.end()  # type: ignore[attr-defined]
             engine.abandon()
@@ -342,11 +352,10 @@ class Pool:
         """The worker processes, where programs look for them in the standard pool."""
         return self._engine.processes
 
-    @property
-    def _state(self) -> str:
+    def _repopulate_pool(self) -> None:
+        """Start the workers that are missing, where programs look for it."""
         if not self._engine.is_closed:
-            return "RUN"
-        return "TERMINATE" if self._is_terminated else "CLOSE"
+            self._engine.start_all()
 
     def statistics(self) -> dict[str, int]:
         """Counts since the pool was made.
@@ -497,7 +506,8 @@ class Pool:
             is_ordered=is_ordered, buffer_size=checked_buffersize(buffersize)
         )
         is_listed = isinstance(iterable, (list, tuple, range))
-        source: Listed | Fed = Listed(iterable) if is_listed else Fed()  # type: ignore[arg-type]
+        together = min(unit or 1, buffersize or unit or 1)
+        source: Listed | Fed = Listed(iterable) if is_listed else Fed(together)  # type: ignore[arg-type]
         job = self._job(
             Function(func),
             mode,
@@ -753,6 +763,14 @@ class ResultIterator(Iterator[T]):
             self.close()
         else:
             self._stream.ignore()
+
+
+def _as_cause(text: str) -> BaseException:
+    """A traceback as the standard pool's users know it."""
+    from multiprocessing import pool
+
+    cause: BaseException = pool.RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[attr-defined]
+    return cause
 
 
 def _end_source(job: Job) -> None:

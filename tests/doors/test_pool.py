@@ -91,3 +91,14 @@ def test_input_ends_while_every_worker_is_busy_with_something_else(pool):
     busy = [pool.apply_async(time.sleep, (60,)) for _ in range(2)]
     assert list(pool.imap(abs, iter(()))) == []
     assert not any(result.ready() for result in busy)
+
+
+def test_an_explicit_chunk_that_the_input_breaks_off_is_lost_whole(pool):
+    results = pool.imap(abs, raising_at(7), 2)
+    assert [next(results) for _ in range(6)] == list(range(6))
+    with pytest.raises(LookupError):
+        next(results)
+
+
+def test_chunksize_beyond_the_buffersize_does_not_stall(pool):
+    assert list(pool.imap(abs, iter(range(40)), 10, buffersize=3)) == list(range(40))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from poolwise.core.book import Book
 from poolwise.core.engine import Engine
 from poolwise.core.state import State
+from poolwise.errors import RemoteTraceback
 from poolwise.options import DEFAULT_INSIGHT, Insight
 
 if TYPE_CHECKING:
@@ -29,10 +30,12 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
     process_name: str = "PoolWorker",
     state: Mapping[str, Any] | None = None,
     insight: Insight = DEFAULT_INSIGHT,
+    as_cause: Callable[[str], BaseException] = RemoteTraceback,
 ) -> Engine:
     """An engine with ``lanes`` lanes of the back end called ``name``.
 
     :param insight: how much is kept and told of what goes on.
+    :param as_cause: makes the ``__cause__`` of a task's error of its traceback in the worker.
     :param state: what each worker has from its start (:mod:`poolwise.shared.preload`).
     :raises ValueError: there is no back end, or no start method, of that name.
     :raises TypeError: ``initializer`` is not callable, or a value of ``state`` cannot be pickled.
@@ -67,7 +70,9 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
     if state and not is_fork:
         preload.pack()
     known = State(lanes, tasks_per_lane=tasks_per_lane, starts_at_once=is_fork, book=book)
-    backend = Processes(context, initializer, initargs, name=process_name, level=level)
+    backend = Processes(
+        context, initializer, initargs, name=process_name, level=level, as_cause=as_cause
+    )
     return Engine(backend, known)
 
 

@@ -15,7 +15,7 @@ import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
     from poolwise.core.job import Chunk, Function
+    from poolwise.wire.memory import Segment
 
 _GRACE_S = 0.15
 """Workers that are ended get SIGTERM first, and SIGKILL when they have not left after this."""
@@ -78,6 +79,7 @@ class Processes:
     :param name: processes are named ``ForkPoolWorker-1`` and so on, with this for ``PoolWorker``.
     :param daemon: as of ``multiprocessing.Process``; daemons may not have children.
     :param level: how much the ledger wants to know (``options.LEDGER_LEVELS``).
+    :param as_cause: makes the ``__cause__`` of a task's error of its traceback in the worker.
     """
 
     def __init__(  # noqa: PLR0913 - what a worker is made of
@@ -89,14 +91,18 @@ class Processes:
         name: str = "PoolWorker",
         daemon: bool = False,
         level: str = "chunks",
+        as_cause: Callable[[str], BaseException] = errors.RemoteTraceback,
     ) -> None:
-        self._context = context
+        self.context = context
+        self.start_error: Exception | None = None
+        """Why the last process that could not be started was not."""
         self._initializer = initializer
         self._initargs = initargs
         self._name = name
         self._daemon = daemon
         self._level = level
         self._is_forking = context.get_start_method() == "fork"
+        self._as_cause = as_cause
         self._lanes: dict[int, _Lane] = {}
         self._functions: weakref.WeakValueDictionary[int, Function] = weakref.WeakValueDictionary()
         self._events: list[c.Event] = []
@@ -130,6 +136,7 @@ class Processes:
         try:
             self._lanes[lane] = self._start(lane)
         except Exception as error:
+            self.start_error = error
             self._events.append(c.LaneDied(lane, errors.Death(None, None), error))
 
     def send(self, lane: int, chunk: Chunk | None) -> None:
@@ -214,14 +221,15 @@ class Processes:
     # -- starting
 
     def _start(self, number: int) -> _Lane:
-        task_reader, task_writer = pipes.open_pipe()
-        result_reader, result_writer = pipes.open_pipe()
+        (task_reader, task_writer), (result_reader, result_writer) = pipes.open_two()
         for fd in (task_writer, result_reader):
             os.set_blocking(pipes.own(fd), False)
+        handed: Sequence[Segment] = ()
+        process: Any = None
         try:
             handed, kept = self._memory.for_lane()
             ends = pipes.WorkerEnds(task_reader, result_writer, self._life_reader, handed)
-            process = self._context.Process(  # type: ignore[attr-defined]
+            process = self.context.Process(  # type: ignore[attr-defined]
                 target=serve, args=(ends, self._initializer, self._initargs, self._level)
             )
             process.name = process.name.replace("Process", self._name)
@@ -232,6 +240,9 @@ class Processes:
         except BaseException:
             pipes.disown(task_writer)
             pipes.disown(result_reader)
+            if process is not None and process.is_alive():
+                process.terminate()
+                process.join()
             raise
         finally:
             for segment in handed:
@@ -281,7 +292,7 @@ class Processes:
             return False
         import __main__
 
-        started_fresh = self._context.get_start_method() != "fork"
+        started_fresh = self.context.get_start_method() != "fork"
         return started_fresh and not hasattr(__main__, "__file__")
 
     def _send_items(self, lane: _Lane, chunk: Chunk) -> None:
@@ -350,10 +361,10 @@ class Processes:
             lane.reading = codec.Reading.unpack(payload)
         elif kind == codec.UNREAD:
             chunk_id, is_function, failure = codec.loads(payload)
-            error = failures.decode(failure)
+            error = failures.decode(failure, self._as_cause)
             self._events.append(c.ChunkUnread(lane.id, chunk_id, error, is_function))
         else:
-            failure = failures.decode(codec.loads(payload))
+            failure = failures.decode(codec.loads(payload), self._as_cause)
             self._bury(lane, failure)
 
     def _hear_ready(self, lane: _Lane, hello: codec.Hello) -> None:
@@ -376,16 +387,16 @@ class Processes:
                 del opened
             else:
                 values, failed, outcome.times = codec.loads_values(payload, is_apart=head.is_apart)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._hear_unreadable(lane, head, outcome, error)
             return
-        outcome.errors = {at: failures.decode(failed[at]) for at in failed}
+        outcome.errors = {at: failures.decode(failed[at], self._as_cause) for at in failed}
         outcome.values = _load_each(values, outcome.errors) if head.is_apart else values
         outcome.load_ns = self._clock.to(RECEIVE) - begun_ns
         self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 
     def _hear_unreadable(
-        self, lane: _Lane, head: codec.AnswerHead, outcome: c.Outcome, error: Exception
+        self, lane: _Lane, head: codec.AnswerHead, outcome: c.Outcome, error: BaseException
     ) -> None:
         """One of the values cannot be rebuilt here: find out which, from the worker."""
         outcome.values = [None] * head.size
@@ -440,7 +451,6 @@ class Processes:
         lane.mail.close()
         if lane.watch_is_ours:
             os.close(lane.watch_fd)
-        lane.process.close()
 
 
 def _load_each(packed: list[list[Any]], failed: dict[int, BaseException]) -> list[Any]:
@@ -449,14 +459,14 @@ def _load_each(packed: list[list[Any]], failed: dict[int, BaseException]) -> lis
     for at, one in enumerate(packed):
         try:
             values.append(codec.load_value(one))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             failed[at] = _not_loadable(error)
             values.append(None)
     return values
 
 
-def _not_loadable(error: Exception) -> errors.ResultNotLoadable:
-    said = errors.ResultNotLoadable(
+def _not_loadable(error: BaseException) -> errors.PoolwiseError:
+    said: errors.PoolwiseError = errors.ResultNotLoadable(
         f"the task ended well but its result cannot be rebuilt in this process: {error!r}"
     )
     said.__cause__ = error

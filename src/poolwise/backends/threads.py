@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
@@ -192,6 +193,14 @@ class Threads:
         self._level = level
         self._events = _Events()
         self._lanes: dict[int, _Lane] = {}
+        self._threads: weakref.WeakValueDictionary[int, threading.Thread] = (
+            weakref.WeakValueDictionary()
+        )
+
+    @property
+    def processes(self) -> list[threading.Thread]:
+        """The threads, where users of ``multiprocessing.pool.ThreadPool`` look for them."""
+        return [thread for thread in list(self._threads.values()) if thread.is_alive()]
 
     def open(self, clock: ParentClock) -> _Events:
         self._events.clock = clock
@@ -199,12 +208,13 @@ class Threads:
 
     def start_lane(self, lane: int) -> None:
         made = self._lanes[lane] = _Lane(lane, self._events, level=self._level)
-        threading.Thread(
+        thread = self._threads[lane] = threading.Thread(
             target=made.serve,
             args=(self._initializer, self._initargs),
             name=f"poolwise-lane-{lane}",
             daemon=True,
-        ).start()
+        )
+        thread.start()
 
     def send(self, lane: int, chunk: Chunk | None) -> None:
         if chunk is None:

@@ -376,9 +376,21 @@ class Engine:
         self.tell()
 
     def start_all(self) -> None:
-        """Start every lane now, work or not."""
+        """Start every lane now, work or not.
+
+        :raises OSError: a process could not be started; then none is left.
+        """
         with _Visit(self):
             self._carry_out(self.state.start_all())
+        error = getattr(self._backend, "start_error", None)
+        if error is not None:
+            self.terminate(errors.PoolTerminated("not all workers could be started"))
+            raise error
+
+    @property
+    def context(self) -> Any:
+        """The multiprocessing context that makes the lanes, where lanes are processes."""
+        return getattr(self._backend, "context", None)
 
     @property
     def processes(self) -> list[Any]:

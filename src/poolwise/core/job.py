@@ -154,9 +154,13 @@ class Listed:
 
 
 class Fed:
-    """Items that somebody else puts in, now and later: a queue with an end."""
+    """Items that somebody else puts in, now and later: a queue with an end.
 
-    def __init__(self) -> None:
+    :param unit: they go in units of so many (an explicit chunksize), except the last.
+    """
+
+    def __init__(self, unit: int = 1) -> None:
+        self.unit = unit
         self.items: deque[Any] = deque()
         self.error: BaseException | None = None
         self.is_ended = False
@@ -169,18 +173,23 @@ class Fed:
 
     @property
     def has_items(self) -> bool:
-        return bool(self.items)
+        return len(self.items) >= self.unit or (self.is_ended and bool(self.items))
 
     @property
     def is_exhausted(self) -> bool:
         return self.is_ended and not self.items
 
     def take(self, size: int) -> Sequence[Any]:
-        items = self.items
-        return [items.popleft() for _ in range(min(size, len(items)))]
+        items, is_ended = self.items, self.is_ended
+        there = len(items)
+        size = min(size, there if is_ended else there - there % self.unit)
+        return [items.popleft() for _ in range(size)]
 
     def end(self, error: BaseException | None = None) -> None:
-        """No more will come (because the input raised ``error``)."""
+        """No more will come (because the input raised ``error``, which costs the unit begun)."""
+        if error is not None:
+            for _ in range(len(self.items) % self.unit):
+                self.items.pop()
         self.error = error
         self.is_ended = True
         self._bell.set()
@@ -395,7 +404,7 @@ def feed(
             before = source.count_fed
             for source.count_fed, item in enumerate(islice(iterator, size), before + 1):
                 waiting.append(item)
-                if len(waiting) == 1:
+                if len(waiting) == source.unit:
                     wake()
                 if source.is_ended:
                     return

@@ -76,6 +76,8 @@ class State:
         self.lanes: dict[int, Lane] = {}
         self.jobs: deque[Job] = deque()
         self.is_closing = False
+        self.start_failure: errors.PoolwiseError | None = None
+        """Why no lane came to life at the last try; None as soon as one does."""
         self.counts = dict.fromkeys(("tasks", "chunks", "deaths", "retries", "given_back"), 0)
         self._tasks_per_lane = tasks_per_lane
         self._starts_at_once = starts_at_once
@@ -160,6 +162,7 @@ class State:
         lane = self.lanes[event.lane]
         lane.is_ready = True
         self.book.lane_ready(event)
+        self.start_failure = None
         self._failed_starts = 0
         self._note_if_idle(lane)
 
@@ -188,7 +191,7 @@ class State:
         if any(lane.is_ready for lane in self.lanes.values()):
             return
         self._failed_starts = 0
-        error = _initializer_failed(event)
+        error = self.start_failure = _initializer_failed(event)
         for job in list(self.jobs):
             if job.has_calls:
                 self._fail_waiting_calls(job, error)
@@ -558,8 +561,8 @@ def _timed_out(chunk: Chunk, at: int) -> errors.TaskTimeout:
     )
 
 
-def _not_loadable(error: BaseException, chunk: Chunk) -> errors.ArgumentNotLoadable:
-    said = errors.ArgumentNotLoadable(
+def _not_loadable(error: BaseException, chunk: Chunk) -> errors.PoolwiseError:
+    said: errors.PoolwiseError = errors.ArgumentNotLoadable(
         f"{_which(chunk, 0)} could not be rebuilt in the worker: {error!r}"
     )
     said.__cause__ = error

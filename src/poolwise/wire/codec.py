@@ -341,7 +341,7 @@ def pack_apart(
     values: Sequence[Any],
     failures: dict[int, Failure],
     times: Times | None,
-    refused: Callable[[Exception, Any], Failure],
+    refused: Callable[[BaseException, Any], Failure],
 ) -> Packed:
     """The same with each value pickled by itself; what cannot be pickled becomes a failure."""
     failed, blobs = dict(failures), []
@@ -350,7 +350,7 @@ def pack_apart(
         aside = Aside()
         try:
             blob = dumps(value, aside)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             failed[at] = refused(error, value)
             blob = _NOTHING
         blobs.append((blob, range(len(buffers), len(buffers) + len(aside))))

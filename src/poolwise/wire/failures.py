@@ -7,6 +7,7 @@ described; an exception that breaks while it is unpickled is the classic way to 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 from poolwise import errors
@@ -28,22 +29,26 @@ def encode(error: BaseException) -> Failure:
             return _checked(errors.ResultNotPicklable(why, error)), text
 
 
-def refused(error: Exception, value: object) -> Failure:
+def refused(error: BaseException, value: object) -> Failure:
     """Describe a result that could not be pickled, in the words of ``multiprocessing.Pool``."""
+    if not isinstance(error, Exception):
+        return encode(error)
     return encode(errors.ResultNotPicklable(error, value))
 
 
-def decode(failure: Failure) -> BaseException:
+def decode(
+    failure: Failure, as_cause: Callable[[str], BaseException] = errors.RemoteTraceback
+) -> BaseException:
     """Rebuild the exception; the traceback of the worker becomes its ``__cause__``."""
     pickled, text = failure
     try:
         error: BaseException = codec.loads(pickled)
-    except Exception as why:
+    except (Exception, SystemExit) as why:
         error = errors.ResultNotLoadable(
             f"the task raised an exception that cannot be rebuilt in this process ({why!r}); "
             "its traceback stands above"
         )
-    error.__cause__ = errors.RemoteTraceback(text)
+    error.__cause__ = as_cause(text)
     return error
 
 

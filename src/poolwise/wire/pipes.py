@@ -58,6 +58,20 @@ def open_pipe() -> tuple[int, int]:
     return reader, writer
 
 
+def open_two() -> tuple[tuple[int, int], tuple[int, int]]:
+    """The two pipes of a lane, or none of them.
+
+    :raises OSError: there are no more descriptors to be had.
+    """
+    first = open_pipe()
+    try:
+        return first, open_pipe()
+    except OSError:
+        for fd in first:
+            os.close(fd)
+        raise
+
+
 class WorkerEnds:
     """What a worker needs to talk with its parent, on its way into it by any start method.
 

@@ -102,6 +102,7 @@ class Worker:
             if initializer is not None:
                 initializer(*initargs)
         except BaseException as error:
+            _log_failed_start(error)
             self._send(codec.FAILED_START, packing.dumps(failures.encode(error)))
             return False
         hello = codec.Hello(os.getpid(), served_ns, time.perf_counter_ns())
@@ -205,12 +206,12 @@ class Worker:
         chunk_id = codec.chunk_id(payload)
         try:
             function_id, prompt_ns, mode, items = load(payload)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._send_unread(chunk_id, error, is_function=False)
             return
         try:
             function = self._function(function_id)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._send_unread(chunk_id, error, is_function=True)
             return
         del payload
@@ -253,7 +254,7 @@ class Worker:
         with self._writing:
             self._writer.write(kind, parts)
 
-    def _send_unread(self, chunk_id: int, error: Exception, *, is_function: bool) -> None:
+    def _send_unread(self, chunk_id: int, error: BaseException, *, is_function: bool) -> None:
         self._send(codec.UNREAD, packing.dumps((chunk_id, is_function, failures.encode(error))))
 
     def _answer(  # noqa: PLR0913 - one message, unpacked
@@ -289,7 +290,7 @@ class Worker:
             return apart, codec.pack_apart(packer, values, errors, times, failures.refused)
         try:
             packed = codec.pack_answer(packer, values, errors, times)
-        except Exception:
+        except (Exception, SystemExit):
             if threading.get_ident() != self._main_ident:
                 raise  # the task may be changing what it returned before; ask when it is done
             return apart, codec.pack_apart(packer, values, errors, times, failures.refused)
@@ -305,3 +306,12 @@ class Worker:
                 self._send(codec.APART, packing.dumps((chunk_id, first, blobs)))
                 return
         self._send(codec.APART, packing.dumps((chunk_id, first, None)))
+
+
+def _log_failed_start(error: BaseException) -> None:
+    """As workers of the standard executor do, if the program has set up logging."""
+    import logging
+
+    log = logging.getLogger("concurrent.futures")
+    if log.hasHandlers():
+        log.critical("Exception in initializer:", exc_info=error)

@@ -82,7 +82,7 @@ class Watch:
             run.flush()
             if self._has_request():
                 run.give_back()
-        except Exception:  # noqa: S110 - the main thread meets the same when it answers
+        except (Exception, SystemExit):  # noqa: S110 - the main thread meets the same when it answers
             pass
 
     def _stop(self) -> None:
