@@ -13,7 +13,7 @@ from tests.house.tree import ROOT
 PROGRAMS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=["pool", "executor"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=["pool", "executor", "shared"])
 def test_program_of_the_readme_runs(program, tmp_path):
     script = tmp_path / "program.py"
     script.write_text(program)
