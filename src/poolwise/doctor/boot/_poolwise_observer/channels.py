@@ -25,6 +25,9 @@ INTERNAL = frozenset(
 )
 """Packages whose own messages are not the program's."""
 
+_MESSAGE = (0, 0, None, (), None)
+"""Stands for a message of the program, of which nothing is known, in the form of a pool's task."""
+
 _meters: "dict[Any, Meter]" = {}
 
 
@@ -126,8 +129,14 @@ def _make_take(kind: str, operation: str) -> "Callable[[Method], Method]":
 
 def _begin(worker: "workers.MessageWorker", asked: int, loaded: int) -> None:
     try:
-        if not worker.is_dark(asked, loaded, None):
-            worker.begin(0, worker.gate.seen, 1, asked, loaded)
+        gate = worker.gate
+        if asked >= gate.until and gate.opens(asked):
+            worker.begin(0, gate.seen, 1, asked, loaded)
+            return
+        gate.seen += asked < gate.until
+        worker.dark = asked, loaded, _MESSAGE
+        if not gate.seen & workers.COUNT_EVERY:
+            worker.count(loaded)
     except Exception as error:  # this message goes unseen
         recorder.trouble("channels", error)
 
@@ -152,14 +161,13 @@ def _make_give(kind: str, operation: str) -> "Callable[[Method], Method]":
             worker = workers.current if workers.is_child() else None
             began = now()
             where = None if worker is None else worker.end(began)
-            before = writes.total
             try:
                 result = original(self, *args, **options)
             except BaseException as error:
                 hide(error)
                 raise
             sent = now()
-            size = writes.total - before
+            size, writes.counted = writes.total - writes.counted, writes.total
             if worker is not None and where is not None:
                 wrote = min(max(began, writes.begun), sent)
                 worker.complete(where, began, began, wrote, wrote, size)

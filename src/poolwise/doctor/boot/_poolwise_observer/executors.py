@@ -51,7 +51,7 @@ def _probe(executor: "Any", began: int, args: "Any", options: "Any") -> None:
     calls._poolwise_pool = results_queue._poolwise_pool = number
     sends = Sends(number, calls._writer)
     results = Results(number, results_queue._reader)
-    executor._poolwise_counts = lambda: (sends.count, results.count)
+    executor._poolwise_counts = lambda: (sends.gate.seen, results.gate.seen)
     results_queue._poolwise_results = results
     results_queue._reader.recv = _make_recv(plain(results_queue._reader.recv), results)
     calls._buffer = Buffer(calls._buffer)

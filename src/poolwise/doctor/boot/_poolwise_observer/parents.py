@@ -19,33 +19,31 @@ COUNT_EVERY = 15
 class Sends:
     """The thread that hands out work: when it took, pickled and wrote each message."""
 
-    __slots__ = ("_beat", "_cpu", "_ended", "_gate", "_pool", "_sampler", "_taken", "_writes")
+    __slots__ = ("_beat", "_cpu", "_ended", "_pool", "_sampler", "_taken", "_writes", "gate")
 
     def __init__(self, pool: int, writer: "Any") -> None:
         self._pool = pool
         self._writes = Writes(writer)
-        self._gate = Gate()
         self._taken = self._ended = self._cpu = 0
         self._sampler = tasks.Sampler()
         self._beat = recorder.reserve(recorder.BEAT, 0, 0, pool, recorder.SEND)
-
-    @property
-    def count(self) -> int:
-        """Messages so far, those in the dark included."""
-        return self._gate.seen
+        self.gate = Gate()
 
     def take(self) -> bool:
         """Note that a message is taken, to be pickled next; tell if `sent` shall be called."""
-        at, gate = now(), self._gate
+        at, gate = now(), self.gate
         if at < gate.until:
             gate.seen += 1
-        elif gate.opens(at):
+            if not gate.seen & COUNT_EVERY:
+                recorder.pack_2(self._beat[0], self._beat[1] + 8, gate.seen, at)
+            return False
+        is_open = gate.opens(at)
+        self._writes.switch(on=is_open)
+        if is_open:
             self._taken, self._cpu = at, thread_cpu()
-            return True
-        self._ended = 0
-        if not gate.seen & COUNT_EVERY:
-            recorder.pack_2(self._beat[0], self._beat[1] + 8, gate.seen, at)
-        return False
+        else:
+            self._ended = 0
+        return is_open
 
     def sent(self, task: "Any", origin: "Origin" = UNKNOWN_ORIGIN) -> None:
         """The message has been written."""
@@ -53,7 +51,7 @@ class Sends:
         cpu = thread_cpu() - self._cpu
         try:
             self._record(sent, cpu, task, origin)
-        except Exception as error:
+        except Exception as error:  # this message goes unseen
             recorder.trouble("sends", error)
         self._ended = now()
 
@@ -64,9 +62,9 @@ class Sends:
         writes = self._writes
         times = (self._ended, self._taken, max(self._taken, writes.begun), sent)
         facts = (writes.size, cpu, submitted, site, call)
-        head = (self._pool, job, index, count, self._gate.seen)
+        head = (self._pool, job, index, count, self.gate.seen)
         recorder.put(recorder.SEND, *head, *times, *facts, *[0] * 9)
-        self._gate.spend(now() - sent + _AROUND_NS)
+        self.gate.spend(now() - sent + _AROUND_NS)
         if self._sampler.look(task, pool=self._pool, job=job, index=index, site=site, call=call):
             recorder.reserve(recorder.COST, self._pool, now() - sent)
 
@@ -74,47 +72,45 @@ class Sends:
 class Results:
     """The thread that reads results: when each was there, read, unpickled and dealt with."""
 
-    __slots__ = ("_beat", "_cpu", "_gate", "_open", "_pool", "_reads", "_since")
+    __slots__ = ("_beat", "_cpu", "_open", "_pool", "_reads", "_since", "gate")
 
     def __init__(self, pool: int, reader: "Any") -> None:
         self._pool = pool
         self._reads = Reads(reader)
-        self._gate = Gate()
         self._since = self._cpu = 0
         self._open: tuple[int, ...] | None = None
         self._beat = recorder.reserve(recorder.BEAT, 0, 0, pool, recorder.RESULT)
-
-    @property
-    def count(self) -> int:
-        """Results so far, those in the dark included."""
-        return self._gate.seen
+        self.gate = Gate()
 
     def begin(self) -> None:
         """The thread is through with the last result, and waits for the next from now on."""
         at = now()
+        if at < self.gate.until and self._open is None:
+            self._since = 0
+            return
         if self._open is not None:
             head, self._open = self._open, None
             recorder.put(recorder.RESULT, *head, at, *[0] * 10)
-            self._gate.spend(now() - at + _AROUND_NS)
+            self.gate.spend(now() - at + _AROUND_NS)
             at = now()
         self._since = at
         self._reads.header = 0
-        if at >= self._gate.until:
-            self._cpu = thread_cpu()
+        self._reads.switch(on=True)
+        self._cpu = thread_cpu()
 
     def came(self, job: int, index: int) -> None:
         """A result has been read and unpickled."""
-        at, gate = self._since, self._gate
-        if at < gate.until:
-            gate.seen += 1
-        elif gate.opens(at):
+        at, gate = self._since, self.gate
+        if at and at >= gate.until and gate.opens(at):
             loaded, reads = now(), self._reads
             times = (at, reads.header or at, reads.payload or at, loaded)
             facts = (reads.size, thread_cpu() - self._cpu, reads.begun)
             self._open = (self._pool, job, index, 0, gate.seen, *times, *facts)
             return
+        gate.seen += not at or at < gate.until
+        self._reads.switch(on=False)
         if not gate.seen & COUNT_EVERY:
-            recorder.pack_2(self._beat[0], self._beat[1] + 8, gate.seen, at)
+            recorder.pack_2(self._beat[0], self._beat[1] + 8, gate.seen, now())
 
 
 _AROUND_NS = 2_000

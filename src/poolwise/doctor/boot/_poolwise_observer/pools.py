@@ -93,7 +93,7 @@ def _probe_queues(pool: "Any") -> None:
     results = Results(number, getattr(pool._outqueue, "_reader", None))
     pool._quick_put = _make_put(plain(pool._quick_put), sends)
     pool._quick_get = _make_get(plain(pool._quick_get), results)
-    pool._poolwise_counts = lambda: (sends.count, results.count)
+    pool._poolwise_counts = lambda: (sends.gate.seen, results.gate.seen)
 
 
 def _make_put(original: "Method", sends: Sends) -> "Method":

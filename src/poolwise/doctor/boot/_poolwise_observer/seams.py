@@ -48,7 +48,36 @@ def attempt(where: str, probe: "Callable[[], object]") -> None:
         recorder.trouble(where, error)
 
 
-class Reads:
+class Probe:
+    """Stands in for one attribute of somebody's object, while it is switched on."""
+
+    __slots__ = ("_name", "_original", "_owner", "_was_own", "is_on")
+
+    def __init__(self, owner: "Any", name: str) -> None:
+        self._owner = owner
+        self._name = name
+        self._was_own = name in getattr(owner, "__dict__", ())
+        self._original = getattr(owner, name, None)
+        self.is_on = False
+
+    def switch(self, *, on: bool) -> None:
+        """Take the attribute's place, or give it back."""
+        if on is self.is_on or self._original is None:
+            return
+        self.is_on = on
+        if on:
+            setattr(self._owner, self._name, self.stand())
+        elif self._was_own:
+            setattr(self._owner, self._name, self._original)
+        else:
+            delattr(self._owner, self._name)
+
+    def stand(self) -> "Any":
+        """What takes the attribute's place."""
+        raise NotImplementedError
+
+
+class Reads(Probe):
     """When the parts of the last message came in over a connection.
 
     Stands in the connection's `_recv`, which reads the header first, then the payload. `begun`:
@@ -56,67 +85,79 @@ class Reads:
     connection works otherwise. Who reads sets `header` to 0 before.
     """
 
-    __slots__ = ("_read", "begun", "header", "payload", "size")
+    __slots__ = ("begun", "header", "payload", "size")
 
     def __init__(self, connection: "Any") -> None:
+        super().__init__(connection, "_recv")
         self.begun = self.header = self.payload = self.size = 0
-        self._read = getattr(connection, "_recv", None)
-        if self._read is not None:
-            connection._recv = self._receive
+        self.switch(on=True)
+
+    def stand(self) -> "Any":
+        """Reads as the connection does, and looks at the clock."""
+        return self._receive
 
     def _receive(self, size: int, *rest: "Any") -> "Any":
         if self.header:
-            buffer = self._read(size, *rest)  # type: ignore[misc]
+            buffer = self._original(size, *rest)  # type: ignore[misc]
             self.size = size
             self.payload = now()
             return buffer
         self.begun = now()
-        buffer = self._read(size, *rest)  # type: ignore[misc]
+        buffer = self._original(size, *rest)  # type: ignore[misc]
         self.header = self.payload = now()
         return buffer
 
 
-class Writes:
+class Writes(Probe):
     """When the last message went out over a connection, after pickling; its bytes, and all so far.
 
-    Between threads there is no connection (None), and nothing is pickled.
+    Between threads there is no connection (None), and nothing is pickled. `counted` is the part of
+    `total` that somebody has taken account of.
     """
 
-    __slots__ = ("_write", "begun", "size", "total")
+    __slots__ = ("begun", "counted", "size", "total")
 
     def __init__(self, connection: "Any") -> None:
-        self.begun = self.size = self.total = 0
-        if connection is not None:
-            self._write = connection._send_bytes
-            connection._send_bytes = self._send
+        super().__init__(connection, "_send_bytes")
+        self.begun = self.size = self.total = self.counted = 0
+        self.switch(on=True)
+
+    def stand(self) -> "Any":
+        """Writes as the connection does, and looks at the clock."""
+        return self._send
 
     def _send(self, buffer: "Any") -> None:
         self.begun = now()
         self.size = len(buffer)
         self.total += self.size
-        self._write(buffer)
+        self._original(buffer)  # type: ignore[misc]
 
 
-class LockTimes:
+class LockTimes(Probe):
     """Stands for a queue's write lock: when it was wanted (pickling was over) and when ours."""
 
-    __slots__ = ("_lock", "got", "wanted")
+    __slots__ = ("got", "wanted")
 
-    def __init__(self, lock: "Any") -> None:
-        self._lock = lock
+    def __init__(self, queue: "Any") -> None:
+        super().__init__(queue, "_wlock")
         self.wanted = self.got = 0
+        self.switch(on=True)
+
+    def stand(self) -> "Any":
+        """Locks as the lock does, and looks at the clock."""
+        return self
 
     def __enter__(self) -> "Any":
         self.wanted = now()
-        entered = self._lock.__enter__()
+        entered = self._original.__enter__()  # type: ignore[union-attr]
         self.got = now()
         return entered
 
     def __exit__(self, *error: object) -> "Any":
-        return self._lock.__exit__(*error)
+        return self._original.__exit__(*error)  # type: ignore[union-attr]
 
     def __getattr__(self, name: str) -> "Any":
-        return getattr(self._lock, name)
+        return getattr(self._original, name)
 
 
 class Stand:

@@ -69,60 +69,56 @@ def _make_worker(original: "Callable[..., Any]") -> "Callable[..., Any]":
 
 
 class MessageWorker:
-    """Records the messages of one worker process: `begin` .. `end` .. `complete`."""
+    """Records the messages of one worker process: `begin` .. `end` .. `complete`.
 
-    __slots__ = ("_beat", "_counters", "_dark", "_open", "gate", "reads")
+    `dark`: the message in work goes unrecorded unless it is slow: (asked at, loaded at, message).
+    """
+
+    __slots__ = ("_beat", "_counters", "dark", "gate", "opened", "reads")
 
     def __init__(self, reads: Reads) -> None:
         self.reads = reads
         self.gate = Gate()
+        self.opened: Any = None
+        self.dark: tuple[int, int, Any] | None = None
         self._counters = Counters()
-        self._open: Any = None
-        self._dark: Any = None
         self._beat = recorder.reserve(recorder.BEAT)
 
     @property
     def is_inside(self) -> bool:
         """Whether a message is being worked on."""
-        return self._open is not None or self._dark is not None
-
-    def is_dark(self, at: int, loaded: int, task: "Any") -> bool:
-        """Whether a message that was asked for at this time goes unrecorded, unless it is slow."""
-        gate = self.gate
-        if at < gate.until:
-            gate.seen += 1
-        elif gate.opens(at):
-            self._dark = None
-            return False
-        self._dark = at, loaded, task
-        if not gate.seen & COUNT_EVERY:
-            self.count(loaded)
-        return True
+        return self.opened is not None or self.dark is not None
 
     def begin(self, job: int, index: int, items: int, at: int, loaded: int) -> None:
         """Begin the record of a message that was asked for at `at` and there at `loaded`."""
-        reads = self.reads
-        times = (at, reads.begun, reads.header or loaded, reads.payload or loaded, loaded)
-        head = (job, index, items, self.gate.seen, *times)
+        head = (job, index, items, self.gate.seen, *self._arrival(at, loaded))
         recorder.pack_2(self._beat[0], self._beat[1] + 8 * OPENED, index, loaded)
         self._counters.start()
-        self._open = head, reads.size, now()
+        self.opened = head, self.reads.size, now()
+
+    def _arrival(self, at: int, loaded: int) -> "tuple[int, int, int, int, int]":
+        reads = self.reads
+        if not reads.header:
+            return at, at, loaded, loaded, loaded
+        return at, reads.begun, reads.header, reads.payload, loaded
 
     def end(self, ended: int) -> "tuple[Any, int] | None":
         """The work on a message has ended: write its record, before its result can be read.
 
         Returns where the record stands, for `complete`; None if there is none.
         """
-        if self._open is not None:
+        if self.opened is not None:
             costs = self._counters.stop()
-            (head, size, began), self._open = self._open, None
-        elif self._dark is not None:
-            (at, loaded, task), self._dark = self._dark, None
-            if ended - loaded < SLOW_NS:
+            (head, size, began), self.opened = self.opened, None
+        elif self.dark is not None:
+            (at, began, task), self.dark = self.dark, None
+            if ended - began < SLOW_NS:
                 return None
-            reads, costs = self.reads, (-1,) * 6
-            times = (at, reads.begun, reads.header or loaded, reads.payload or loaded, loaded)
-            head, size, began = (*describe(task), self.gate.seen, *times), reads.size, loaded
+            head, size, costs = (
+                (*describe(task), self.gate.seen, *self._arrival(at, began)),
+                0,
+                UNKNOWN,
+            )
         else:
             return None
         return recorder.put(recorder.TASK, *head, began, ended, now(), 0, 0, 0, 0, size, *costs)
@@ -144,6 +140,10 @@ class MessageWorker:
     def count(self, at: int) -> None:
         """Note how many messages there were so far."""
         recorder.pack_2(self._beat[0], self._beat[1] + 8, self.gate.seen, at)
+
+
+UNKNOWN = (-1,) * 6
+"""The counters of a message that was not counted."""
 
 
 def describe(task: "Any") -> "tuple[int, int, int]":
@@ -177,9 +177,7 @@ class ProcessWorker:
         self._get, self._put = plain(inqueue.get), plain(outqueue.put)
         self._messages = current = MessageWorker(Reads(inqueue._reader))
         self._writes = Writes(outqueue._writer)
-        self._lock = None
-        if outqueue._wlock is not None:
-            self._lock = outqueue._wlock = LockTimes(outqueue._wlock)
+        self._lock = LockTimes(outqueue)
         self._marks: tasks.Marks | None = None
         self._started = self._last_run = 0
         self._streams: Any = None
@@ -191,26 +189,50 @@ class ProcessWorker:
         inqueue, outqueue = self._queues
         return Stand(inqueue, get=self.get), Stand(outqueue, put=self.put)
 
+    def _listen(self, *, on: bool) -> None:
+        """In the dark, probes are off: what is left is a look at the clock or three a message."""
+        for probe in (self._messages.reads, self._writes, self._lock):
+            probe.switch(on=on)
+
     def get(self, *args: "Any", **options: "Any") -> "Any":
         """The queue's own `get`, timed."""
         at = now()
         messages = self._messages
-        messages.reads.header = 0
+        gate = messages.gate
+        is_dark = at < gate.until
+        if is_dark:
+            gate.seen += 1
+        else:
+            is_dark = not gate.opens(at)
+            self._listen(on=not is_dark)
+            messages.reads.header = 0
         try:
             task = self._get(*args, **options)
         except BaseException as error:
             hide(error)
             raise
         loaded = now()
-        try:
-            if task is None:
+        if task is None:
+            self._end_loop(at, loaded)
+        elif is_dark:
+            messages.dark = at, loaded, task
+            if not gate.seen & COUNT_EVERY:
                 messages.count(loaded)
-                recorder.reserve(recorder.LAST_GET, at, loaded)
-            elif not messages.is_dark(at, loaded, task):
-                return self._begin(at, loaded, task)
+        else:
+            task = self._try_begin(at, loaded, task)
+        return task
+
+    def _end_loop(self, at: int, loaded: int) -> None:
+        self._messages.gate.seen -= 1  # this was no message
+        self._messages.count(loaded)
+        recorder.reserve(recorder.LAST_GET, at, loaded)
+
+    def _try_begin(self, at: int, loaded: int, task: "Any") -> "Any":
+        try:
+            return self._begin(at, loaded, task)
         except Exception as error:  # this message goes unseen
             recorder.trouble("worker.get", error)
-        return task
+            return task
 
     def _begin(self, at: int, loaded: int, task: "Any") -> "Any":
         if self._streams is None:
@@ -231,17 +253,27 @@ class ProcessWorker:
     def put(self, result: "Any") -> None:
         """The queue's own `put`, timed."""
         ended = now()
-        where = self._end(ended)
-        began = now()
+        dark = self._messages.dark
+        if dark is not None and ended - dark[1] < SLOW_NS:
+            self._messages.dark = where = None
+        else:
+            where = self._end(ended)
+        began = now() if where else 0
         try:
             self._put(result)
         except BaseException as error:
             hide(error)
             raise
         if where is not None:
-            lock, writes = self._lock, self._writes
-            wanted, got = (lock.wanted, lock.got) if lock else (writes.begun, writes.begun)
-            self._messages.complete(where, ended, began, wanted, got, writes.size)
+            self._complete(where, ended, began)
+
+    def _complete(self, where: "tuple[Any, int]", ended: int, began: int) -> None:
+        wanted, got, size = self._lock.wanted, self._lock.got, self._writes.size
+        if not self._writes.is_on:
+            wanted, got, size = began, began, 0
+        elif not self._lock.is_on:
+            wanted = got = self._writes.begun
+        self._messages.complete(where, ended, began, wanted, got, size)
 
     def _end(self, ended: int) -> "tuple[Any, int] | None":
         try:
