@@ -28,6 +28,7 @@ INTERNAL = frozenset(
 _MESSAGE = (0, 0, None, (), None)
 """Stands for a message of the program, of which nothing is known, in the form of a pool's task."""
 
+_internal: "dict[str, bool]" = {}
 _meters: "dict[Any, Meter]" = {}
 
 
@@ -76,7 +77,7 @@ class Meter:
 
 
 def _meter(kind: str, operation: str, frame: "FrameType | None") -> Meter:
-    key = (kind, operation, get_ident(), frame and frame.f_code, frame and frame.f_lasti)
+    key = (kind, operation, get_ident(), frame and id(frame.f_code), frame and frame.f_lasti)
     found = _meters.get(key)
     if found is None:
         found = _meters[key] = Meter(kind, operation, frame)
@@ -84,7 +85,11 @@ def _meter(kind: str, operation: str, frame: "FrameType | None") -> Meter:
 
 
 def _is_internal(frame: "FrameType") -> bool:
-    return frame.f_globals.get("__name__", "").partition(".")[0] in INTERNAL
+    name = frame.f_globals.get("__name__", "")
+    found = _internal.get(name)
+    if found is None:
+        found = _internal[name] = name.partition(".")[0] in INTERNAL
+    return found
 
 
 def _own_worker(reads: Reads) -> "workers.MessageWorker | None":
@@ -134,7 +139,7 @@ def _begin(worker: "workers.MessageWorker", asked: int, loaded: int) -> None:
             worker.begin(0, gate.seen, 1, asked, loaded)
             return
         gate.seen += asked < gate.until
-        worker.dark = asked, loaded, _MESSAGE
+        worker.dark = loaded, _MESSAGE
         if not gate.seen & workers.COUNT_EVERY:
             worker.count(loaded)
     except Exception as error:  # this message goes unseen

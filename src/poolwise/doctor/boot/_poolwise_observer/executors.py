@@ -51,7 +51,7 @@ def _probe(executor: "Any", began: int, args: "Any", options: "Any") -> None:
     calls._poolwise_pool = results_queue._poolwise_pool = number
     sends = Sends(number, calls._writer)
     results = Results(number, results_queue._reader)
-    executor._poolwise_counts = lambda: (sends.gate.seen, results.gate.seen)
+    executor._poolwise_counts = lambda: (sends.count, results.count)
     results_queue._poolwise_results = results
     results_queue._reader.recv = _make_recv(plain(results_queue._reader.recv), results)
     calls._buffer = Buffer(calls._buffer)
@@ -86,7 +86,12 @@ class Buffer(deque):  # type: ignore[type-arg]
     def popleft(self) -> "Any":
         """As deque's; notes that a message was taken."""
         item = deque.popleft(self)
-        if hasattr(item, "work_id") and self.sends.take():
+        sends = self.sends
+        if not hasattr(item, "work_id"):
+            return item
+        if sends.skip:
+            sends.skip -= 1
+        elif sends.take():
             work = self.pending.get(item.work_id)
             self.taken = item, getattr(work, "poolwise_origin", UNKNOWN_ORIGIN)
         return item
@@ -109,7 +114,9 @@ def _make_recv(original: "Method", results: Results) -> "Method":
         except BaseException as error:
             hide(error)
             raise
-        if hasattr(result, "work_id"):
+        if results.skip:
+            results.skip -= 1
+        elif hasattr(result, "work_id"):
             results.came(0, result.work_id)
         return result
 
@@ -119,7 +126,7 @@ def _make_recv(original: "Method", results: Results) -> "Method":
 def _make_wait(original: "Method") -> "Method":
     def wait_result_broken_or_wakeup(self: "Any") -> "Any":
         results = getattr(self.result_queue, "_poolwise_results", None)
-        if results is not None:
+        if results is not None and not results.skip:
             results.begin()
         return original(self)
 

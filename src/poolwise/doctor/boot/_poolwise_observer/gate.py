@@ -18,9 +18,13 @@ PERIOD_NS = 1 << 25
 """33.5 ms: shorter would cut windows below the few messages they need, longer would leave runs of
 a second with too few windows."""
 
-BUDGET = 0.015
-"""Share of a thread's time that its records may take; what dark messages cost comes on top
+BUDGET = 0.003
+"""Share of a thread's time that its records may take: a message is recorded at three threads or
+more, and idle time counts here that is no CPU time. What dark messages cost comes on top
 (`benchmarks/doctor_cost.py`)."""
+
+SKIP = 7
+"""In the dark, a probe looks at the clock only with every eighth message."""
 
 SLOW_NS = 1_000_000
 """A dark message that took longer than this is recorded all the same: there is time to."""
@@ -60,6 +64,13 @@ class Gate:
         self._dark_at, self._seen_then = at, self.seen
         self.until = (at | _MASK) + 1
         return False
+
+    def stays_dark(self, at: int) -> bool:
+        """Whether the dark lasts; if so, this message is counted, and the next `SKIP`."""
+        if at >= self.until:
+            return False
+        self.seen += 1 + SKIP
+        return True
 
     def spend(self, cost_ns: int) -> None:
         """A record took this long: a moving average prices the next ones."""

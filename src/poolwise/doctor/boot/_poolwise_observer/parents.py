@@ -3,7 +3,7 @@
 from . import recorder, tasks
 from .calls import UNKNOWN_ORIGIN
 from .clocks import now, thread_cpu
-from .gate import Gate
+from .gate import SKIP, Gate
 from .seams import Reads, Writes
 
 TYPE_CHECKING = False
@@ -12,19 +12,29 @@ if TYPE_CHECKING:
 
     from .calls import Origin
 
-COUNT_EVERY = 15
-"""A mask: in the dark, messages are counted in the record once in 16."""
-
 
 class Sends:
-    """The thread that hands out work: when it took, pickled and wrote each message."""
+    """The thread that hands out work: when it took, pickled and wrote each message.
 
-    __slots__ = ("_beat", "_cpu", "_ended", "_pool", "_sampler", "_taken", "_writes", "gate")
+    `skip`: so many messages more go unrecorded; who hands out work counts them down.
+    """
+
+    __slots__ = (
+        "_beat",
+        "_cpu",
+        "_ended",
+        "_pool",
+        "_sampler",
+        "_taken",
+        "_writes",
+        "gate",
+        "skip",
+    )
 
     def __init__(self, pool: int, writer: "Any") -> None:
         self._pool = pool
         self._writes = Writes(writer)
-        self._taken = self._ended = self._cpu = 0
+        self._taken = self._ended = self._cpu = self.skip = 0
         self._sampler = tasks.Sampler()
         self._beat = recorder.reserve(recorder.BEAT, 0, 0, pool, recorder.SEND)
         self.gate = Gate()
@@ -32,10 +42,9 @@ class Sends:
     def take(self) -> bool:
         """Note that a message is taken, to be pickled next; tell if `sent` shall be called."""
         at, gate = now(), self.gate
-        if at < gate.until:
-            gate.seen += 1
-            if not gate.seen & COUNT_EVERY:
-                recorder.pack_2(self._beat[0], self._beat[1] + 8, gate.seen, at)
+        if gate.stays_dark(at):
+            self.skip = SKIP
+            recorder.pack_2(self._beat[0], self._beat[1] + 8, gate.seen - SKIP, at)
             return False
         is_open = gate.opens(at)
         self._writes.switch(on=is_open)
@@ -44,6 +53,11 @@ class Sends:
         else:
             self._ended = 0
         return is_open
+
+    @property
+    def count(self) -> int:
+        """Messages so far."""
+        return self.gate.seen - self.skip
 
     def sent(self, task: "Any", origin: "Origin" = UNKNOWN_ORIGIN) -> None:
         """The message has been written."""
@@ -70,14 +84,17 @@ class Sends:
 
 
 class Results:
-    """The thread that reads results: when each was there, read, unpickled and dealt with."""
+    """The thread that reads results: when each was there, read, unpickled and dealt with.
 
-    __slots__ = ("_beat", "_cpu", "_open", "_pool", "_reads", "_since", "gate")
+    `skip`: so many results more go unrecorded; who reads them counts them down.
+    """
+
+    __slots__ = ("_beat", "_cpu", "_open", "_pool", "_reads", "_since", "gate", "skip")
 
     def __init__(self, pool: int, reader: "Any") -> None:
         self._pool = pool
         self._reads = Reads(reader)
-        self._since = self._cpu = 0
+        self._since = self._cpu = self.skip = 0
         self._open: tuple[int, ...] | None = None
         self._beat = recorder.reserve(recorder.BEAT, 0, 0, pool, recorder.RESULT)
         self.gate = Gate()
@@ -85,9 +102,6 @@ class Results:
     def begin(self) -> None:
         """The thread is through with the last result, and waits for the next from now on."""
         at = now()
-        if at < self.gate.until and self._open is None:
-            self._since = 0
-            return
         if self._open is not None:
             head, self._open = self._open, None
             recorder.put(recorder.RESULT, *head, at, *[0] * 10)
@@ -95,22 +109,28 @@ class Results:
             at = now()
         self._since = at
         self._reads.header = 0
-        self._reads.switch(on=True)
-        self._cpu = thread_cpu()
+        if at >= self.gate.until:
+            self._reads.switch(on=True)
+            self._cpu = thread_cpu()
 
     def came(self, job: int, index: int) -> None:
         """A result has been read and unpickled."""
         at, gate = self._since, self.gate
-        if at and at >= gate.until and gate.opens(at):
+        if gate.stays_dark(at):
+            self.skip = SKIP
+            recorder.pack_2(self._beat[0], self._beat[1] + 8, gate.seen - SKIP, at)
+        elif gate.opens(at):
             loaded, reads = now(), self._reads
             times = (at, reads.header or at, reads.payload or at, loaded)
             facts = (reads.size, thread_cpu() - self._cpu, reads.begun)
             self._open = (self._pool, job, index, 0, gate.seen, *times, *facts)
-            return
-        gate.seen += not at or at < gate.until
-        self._reads.switch(on=False)
-        if not gate.seen & COUNT_EVERY:
-            recorder.pack_2(self._beat[0], self._beat[1] + 8, gate.seen, now())
+        else:
+            self._reads.switch(on=False)
+
+    @property
+    def count(self) -> int:
+        """Results so far."""
+        return self.gate.seen - self.skip
 
 
 _AROUND_NS = 2_000

@@ -93,12 +93,17 @@ def _probe_queues(pool: "Any") -> None:
     results = Results(number, getattr(pool._outqueue, "_reader", None))
     pool._quick_put = _make_put(plain(pool._quick_put), sends)
     pool._quick_get = _make_get(plain(pool._quick_get), results)
-    pool._poolwise_counts = lambda: (sends.gate.seen, results.gate.seen)
+    pool._poolwise_counts = lambda: (sends.count, results.count)
 
 
 def _make_put(original: "Method", sends: Sends) -> "Method":
     def put(task: "Any") -> None:
-        is_seen = task is not None and sends.take()
+        is_seen = False
+        if task is not None:
+            if sends.skip:
+                sends.skip -= 1
+            else:
+                is_seen = sends.take()
         try:
             original(task)
         except BaseException as error:
@@ -112,6 +117,9 @@ def _make_put(original: "Method", sends: Sends) -> "Method":
 
 def _make_get(original: "Method", results: Results) -> "Method":
     def get() -> "Any":
+        if results.skip:
+            results.skip -= 1
+            return original()
         results.begin()
         result = original()
         if result is not None:

@@ -30,6 +30,7 @@ NOT_THE_PROGRAM = frozenset(
 """Packages between the line that wants something done and the pool that does it."""
 
 _numbers: "dict[Any, int]" = {}
+_packages: "dict[str, str]" = {}
 _latest: "dict[int, int]" = {}
 _next_number = count(1).__next__
 _next_pool = count(1).__next__
@@ -52,8 +53,9 @@ def find(pool: int, api: str, function: "Any", input_type: "str | None" = None) 
     if frame is None and pool in _latest:
         return _latest[pool]
     function = inside_of(function)
-    code = getattr(function, "__code__", None) or type(function)
-    key = (pool, api, code, frame and frame.f_code, frame and frame.f_lasti)
+    # By identity: to hash a code object takes longer than all the rest, and it stays alive.
+    code = id(getattr(function, "__code__", type(function)))
+    key = (pool, code, id(frame.f_code), frame.f_lasti) if frame is not None else (pool, code)
     number = _numbers.get(key)
     if number is None:
         number = _numbers[key] = _next_number()
@@ -80,7 +82,10 @@ def _find_frame() -> "tuple[FrameType | None, str]":
     frame: FrameType | None = sys._getframe(2)
     api = ""
     while frame is not None:
-        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        name = frame.f_globals.get("__name__", "")
+        package = _packages.get(name)
+        if package is None:
+            package = _packages[name] = name.partition(".")[0]
         if package and package not in NOT_THE_PROGRAM:  # a manager's proxies are made by `exec`
             break
         if package != "_poolwise_observer":

@@ -120,7 +120,7 @@ class Sampler:
         """Look into a message that has been sent, if it is its turn; tell if it was."""
         function, item = first_call(task)
         inner = sites.unwrap(function)
-        key = getattr(inner, "__code__", None) or type(inner)
+        key = id(getattr(inner, "__code__", type(inner)))
         number = self._seen[key] = self._seen.get(key, -1) + 1
         if number & number - 1 or self._sampled_bytes.get(key, 0) > ENOUGH_BYTES:
             return False

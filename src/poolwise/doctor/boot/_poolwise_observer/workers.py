@@ -4,7 +4,7 @@ import sys
 
 from . import recorder, tasks
 from .clocks import Counters, now
-from .gate import SLOW_NS, Gate
+from .gate import SKIP, SLOW_NS, Gate
 from .seams import LockTimes, Reads, Stand, Writes, hide, plain, replace
 
 TYPE_CHECKING = False
@@ -71,7 +71,7 @@ def _make_worker(original: "Callable[..., Any]") -> "Callable[..., Any]":
 class MessageWorker:
     """Records the messages of one worker process: `begin` .. `end` .. `complete`.
 
-    `dark`: the message in work goes unrecorded unless it is slow: (asked at, loaded at, message).
+    `dark`: the message in work goes unrecorded unless it is slow: (loaded at, message).
     """
 
     __slots__ = ("_beat", "_counters", "dark", "gate", "opened", "reads")
@@ -80,7 +80,7 @@ class MessageWorker:
         self.reads = reads
         self.gate = Gate()
         self.opened: Any = None
-        self.dark: tuple[int, int, Any] | None = None
+        self.dark: tuple[int, Any] | None = None
         self._counters = Counters()
         self._beat = recorder.reserve(recorder.BEAT)
 
@@ -91,16 +91,13 @@ class MessageWorker:
 
     def begin(self, job: int, index: int, items: int, at: int, loaded: int) -> None:
         """Begin the record of a message that was asked for at `at` and there at `loaded`."""
-        head = (job, index, items, self.gate.seen, *self._arrival(at, loaded))
+        reads = self.reads
+        times = (at, at, loaded, loaded, loaded)
+        if reads.header:
+            times = (at, reads.begun, reads.header, reads.payload, loaded)
         recorder.pack_2(self._beat[0], self._beat[1] + 8 * OPENED, index, loaded)
         self._counters.start()
-        self.opened = head, self.reads.size, now()
-
-    def _arrival(self, at: int, loaded: int) -> "tuple[int, int, int, int, int]":
-        reads = self.reads
-        if not reads.header:
-            return at, at, loaded, loaded, loaded
-        return at, reads.begun, reads.header, reads.payload, loaded
+        self.opened = (job, index, items, self.gate.seen, *times), reads.size, now()
 
     def end(self, ended: int) -> "tuple[Any, int] | None":
         """The work on a message has ended: write its record, before its result can be read.
@@ -111,14 +108,10 @@ class MessageWorker:
             costs = self._counters.stop()
             (head, size, began), self.opened = self.opened, None
         elif self.dark is not None:
-            (at, began, task), self.dark = self.dark, None
+            (began, task), self.dark = self.dark, None
             if ended - began < SLOW_NS:
                 return None
-            head, size, costs = (
-                (*describe(task), self.gate.seen, *self._arrival(at, began)),
-                0,
-                UNKNOWN,
-            )
+            head, size, costs = (*describe(task), self.gate.seen, *(began,) * 5), 0, UNKNOWN
         else:
             return None
         return recorder.put(recorder.TASK, *head, began, ended, now(), 0, 0, 0, 0, size, *costs)
@@ -159,6 +152,8 @@ class ProcessWorker:
     """A pool's worker: `get` and `put` are what its loop calls in place of the queues' own."""
 
     __slots__ = (
+        "_dark_since",
+        "_dark_task",
         "_get",
         "_last_run",
         "_lock",
@@ -166,6 +161,7 @@ class ProcessWorker:
         "_messages",
         "_put",
         "_queues",
+        "_skip",
         "_started",
         "_streams",
         "_writes",
@@ -179,7 +175,8 @@ class ProcessWorker:
         self._writes = Writes(outqueue._writer)
         self._lock = LockTimes(outqueue)
         self._marks: tasks.Marks | None = None
-        self._started = self._last_run = 0
+        self._started = self._last_run = self._skip = self._dark_since = 0
+        self._dark_task: Any = None
         self._streams: Any = None
         if _life:
             recorder.pack_1(_life[0], _life[1] + 8 * READY, now())
@@ -196,36 +193,49 @@ class ProcessWorker:
 
     def get(self, *args: "Any", **options: "Any") -> "Any":
         """The queue's own `get`, timed."""
-        at = now()
-        messages = self._messages
-        gate = messages.gate
-        is_dark = at < gate.until
-        if is_dark:
-            gate.seen += 1
-        else:
-            is_dark = not gate.opens(at)
-            self._listen(on=not is_dark)
-            messages.reads.header = 0
+        if not self._skip:
+            return self._get_timed(args, options)
+        self._skip -= 1
         try:
             task = self._get(*args, **options)
         except BaseException as error:
             hide(error)
             raise
+        self._dark_task, self._dark_since = task, now()
+        if task is None:
+            self._end_loop(self._dark_since)
+        return task
+
+    def _get_timed(self, args: "Any", options: "Any") -> "Any":
+        at, gate = now(), self._messages.gate
+        self._messages.count(at)
+        is_dark = gate.stays_dark(at)
+        if is_dark:
+            self._skip = SKIP
+        else:
+            is_dark = not gate.opens(at)
+            self._listen(on=not is_dark)
+            self._messages.reads.header = 0
+        try:
+            task = self._get(*args, **options)
+        except BaseException as error:
+            hide(error)
+            hide(error)
+            raise
         loaded = now()
         if task is None:
-            self._end_loop(at, loaded)
+            self._end_loop(at)
         elif is_dark:
-            messages.dark = at, loaded, task
-            if not gate.seen & COUNT_EVERY:
-                messages.count(loaded)
+            self._dark_task, self._dark_since = task, loaded
         else:
             task = self._try_begin(at, loaded, task)
         return task
 
-    def _end_loop(self, at: int, loaded: int) -> None:
-        self._messages.gate.seen -= 1  # this was no message
-        self._messages.count(loaded)
-        recorder.reserve(recorder.LAST_GET, at, loaded)
+    def _end_loop(self, asked: int) -> None:
+        self._messages.gate.seen -= 1 + self._skip  # this was no message, and none will come
+        self._dark_since = self._skip = 0
+        self._messages.count(asked)
+        recorder.reserve(recorder.LAST_GET, asked, now())
 
     def _try_begin(self, at: int, loaded: int, task: "Any") -> "Any":
         try:
@@ -252,16 +262,27 @@ class ProcessWorker:
 
     def put(self, result: "Any") -> None:
         """The queue's own `put`, timed."""
-        ended = now()
-        dark = self._messages.dark
-        if dark is not None and ended - dark[1] < SLOW_NS:
-            self._messages.dark = where = None
-        else:
-            where = self._end(ended)
-        began = now() if where else 0
+        if not self._dark_since or now() - self._dark_since >= SLOW_NS:
+            self._put_timed(result)
+            return
+        self._dark_since = 0
         try:
             self._put(result)
         except BaseException as error:
+            hide(error)
+            raise
+
+    def _put_timed(self, result: "Any") -> None:
+        ended = now()
+        if self._dark_since:
+            self._messages.dark = self._dark_since, self._dark_task
+            self._dark_since = 0
+        where = self._end(ended)
+        began = now()
+        try:
+            self._put(result)
+        except BaseException as error:
+            hide(error)
             hide(error)
             raise
         if where is not None:
