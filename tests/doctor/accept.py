@@ -70,7 +70,7 @@ class Told:
 
 def list_cases(folder: Path = CASES, word: str = "") -> list[Case]:
     """The cases of a folder whose name has the word in it."""
-    found = [read_case(path) for path in sorted(folder.glob("*.py")) if word in path.name]
+    found = [read_case(path) for path in sorted(folder.glob("[!_]*.py")) if word in path.name]
     return [case for case in found if case is not None]
 
 
