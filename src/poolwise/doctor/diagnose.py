@@ -123,6 +123,9 @@ def _put_together(group: list[Finding]) -> Finding:
 def _is_worth_a_word(finding: Finding, seen: Evidence) -> bool:
     if _rule_of(finding).is_always_said:
         return True
+    is_cut_off = bool(seen.program.exit_status) and not seen.program.is_interrupted
+    if is_cut_off and finding.sample < FEW_MESSAGES:
+        return False  # a program that failed at its beginning says nothing of its speed
     return finding.seconds >= min(LEAST_S, LEAST_SHARE * seen.program.wall_s)
 
 

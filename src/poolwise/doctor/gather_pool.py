@@ -252,14 +252,18 @@ def _worker(run: Run, worker: WorkerRecords, states: dict[str, float]) -> Worker
 
 
 def _deaths(run: Run, pool: PoolRecords) -> list[Death]:
-    """Workers that ended badly although nobody had told them to."""
+    """Workers that ended badly, and not by what the program told them.
+
+    A broken executor sends its signal to all workers, those included that are dead already: what
+    one died of shows in its exit code.
+    """
     began = run.launch["began_ns"]
-    told = {event["child"]: event["t"] for event in reversed(run.of("signal"))}
+    told = {(event["child"], -event["number"]) for event in run.of("signal")}
     workers = {worker.pid: worker for worker in pool.workers}
     found = []
     for event in run.of("exit"):
         pid, code = event["child"], event["code"]
-        if pid in workers and code != 0 and told.get(pid, event["t"]) >= event["t"]:
+        if pid in workers and code != 0 and (pid, code) not in told:
             found.append(_death(workers[pid], code, event["t"], began))
     return found
 

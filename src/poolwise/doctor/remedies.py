@@ -144,7 +144,8 @@ def better_chunk(flow: Flow, pool: Pool, cost_s: float) -> int:
     """
     item_s = flow.work_s / max(1, flow.items)
     wanted = math.ceil(max(10 * cost_s, 2e-3) / max(item_s, 1e-8))
-    calls = flow.calls if isinstance(flow, Site) else 1
+    is_map = isinstance(flow, Site) and flow.calls < flow.items
+    calls = flow.calls if isinstance(flow, Site) and is_map else 1
     most = max(1, math.ceil(flow.items / max(1, calls) / (4 * max(1, pool.slots))))
     return _round(min(wanted, most))
 

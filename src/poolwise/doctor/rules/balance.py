@@ -51,6 +51,8 @@ def weigh(pool: Pool, seen: Evidence) -> Balance | None:
     share = measures.share_s(pool, "tail")
     if pool.slots < 2 or share < LEAST_TAIL_SHARE or tail_s < LEAST_TAIL_S:
         return None
+    if measures.inner_pools(pool, seen):
+        return None  # while one slot idles, the pools inside the others have more CPUs
     site = max(pool.sites, key=lambda each: each.last_s, default=None)
     if site is None or not site.series_s:
         return None

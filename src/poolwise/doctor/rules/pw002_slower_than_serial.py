@@ -13,6 +13,9 @@ CLEARLY = 0.9
 
 LEAST_S = 0.05
 
+MOST_QUEUED = 0.4
+"""Share of worker time without a CPU beyond which times in the pool say nothing about a loop."""
+
 
 class SlowerThanSerial(PoolRule):
     """A plain loop over the same input would be done sooner than the pool is.
@@ -64,6 +67,10 @@ class SlowerThanSerial(PoolRule):
         """Compare the pool with a loop."""
         if pool.is_threads or measures.inner_pools(pool, seen):
             return None
+        queued_s = measures.spent_s(pool, "run_queued")
+        if queued_s > MOST_QUEUED * pool.worker_seconds:
+            why = "tasks had no CPU most of the time, and a loop would have had none either"
+            return self.cannot_tell(pool.place, why)
         pool_s, loop_s = measures.undisturbed_s(pool), measures.plain_loop_s(pool)
         if pool_s < LEAST_S or loop_s > CLEARLY * pool_s:
             return None

@@ -11,6 +11,9 @@ from poolwise.report import figures
 LEAST_HELPERS = 0.25
 """CPU time of helper threads, as a share of the CPU time of the task's own thread."""
 
+LEAST_WORK = 0.05
+"""Share of the worker time on a CPU: of next to nothing, any helper is a large share."""
+
 TOO_MANY = 1.2
 """Workers x threads, as a multiple of the CPUs."""
 
@@ -70,13 +73,15 @@ class OversubscribedThreads(PoolRule):
 
     def judge(self, pool: Pool, seen: Evidence) -> Answer | None:
         """Compare threads with CPUs."""
-        if pool.is_threads:
+        if pool.is_threads or measures.inner_pools(pool, seen):
             return None
         threads = max((worker.threads or 1 for worker in pool.workers), default=1)
         cpu_s = measures.spent_s(pool, "run_cpu")
         helpers = pool.helper_cpu_s / max(cpu_s, 1e-9)
         wanted = pool.slots * threads
-        if helpers < LEAST_HELPERS or threads < 2 or wanted < TOO_MANY * seen.program.cpus:
+        if threads < 2 or wanted < TOO_MANY * seen.program.cpus:
+            return None
+        if helpers < LEAST_HELPERS or cpu_s < LEAST_WORK * pool.worker_seconds:
             return None
         queued_s = measures.spent_s(pool, "run_queued") / pool.slots
         text = "one thread in each worker: threadpoolctl.threadpool_limits(1) in the initializer"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from poolwise.doctor import measures
-from poolwise.doctor.features import Evidence
+from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import Rule
 from poolwise.report import figures
@@ -14,6 +14,13 @@ LEAST_SHARE = 0.5
 """Of the program's wall time."""
 
 LEAST_S = 0.25
+
+LEAST_BESIDE, CRITICAL = 0.25, 0.8
+"""Less than half outside the pools is enough, if the program is also busy while they work: its own
+thread is then what everything waits for, with this share of the wall time altogether."""
+
+LEAST_FAIR = 0.3
+"""Of a CPU, that one busy thread gets at least beside others (assumed)."""
 
 
 class SerialParent(Rule):
@@ -48,8 +55,10 @@ class SerialParent(Rule):
     ## What is measured
 
     Wall time without work in any pool, less the start of the interpreter and of the pools: over
-    half of the program's time, and over 0.25 s. The ceiling is wall / serial. At stake is what
-    would be won if the serial part ran on all CPUs: rarely all of it can.
+    half of the program's time, and over 0.25 s; or a quarter, if the program's own thread is busy
+    (handling results, say) while the pools work, so that it is busy all the time. Beside other
+    programs serial time is counted as what it would be without them. The ceiling is wall / serial.
+    At stake is what would be won if the serial part ran on all CPUs: rarely all of it can.
 
     ## What would prove it wrong
 
@@ -69,9 +78,12 @@ class SerialParent(Rule):
             return
         own = [pool for pool in pools if pool.pid == min(each.pid for each in pools)]
         having_s = sum(pool.creation_s + pool.teardown_s for pool in own)
-        serial_s = program.serial_s - having_s - (program.boot_s or 0.0)
+        stretched = fair_share(seen)
+        serial_s = (program.serial_s - having_s - (program.boot_s or 0.0)) * stretched
+        busy_s = self._busy_s(own) * stretched
         share = serial_s / program.wall_s
-        if share < LEAST_SHARE or serial_s < LEAST_S:
+        is_critical = share > LEAST_BESIDE and serial_s + busy_s > CRITICAL * program.wall_s
+        if serial_s < LEAST_S or not (share > LEAST_SHARE or is_critical):
             return
         ceiling = program.wall_s / serial_s
         spread_s = serial_s / max(1.0, program.cpus)
@@ -93,6 +105,25 @@ class SerialParent(Rule):
             ],
         )
 
+    def _busy_s(self, pools: list[Pool]) -> float:
+        """Wall time with work outstanding in which the program did something else than wait."""
+        known = [pool for pool in pools if pool.parent and not pool.is_threads]
+        return sum(
+            max(0.0, pool.active_s - pool.teardown_s - pool.parent.caller_wait_s)
+            for pool in known
+            if pool.parent and measures.share_s(pool, *measures.SUPPLY) < LEAST_SHARE
+        )
+
     def _work(self, seen: Evidence) -> list[Fact]:
         work_s = sum(pool.work_s for pool in measures.process_pools(seen))
         return [Fact("work_s", work_s, f"{figures.seconds(work_s)} of work in processes")]
+
+
+def fair_share(seen: Evidence) -> float:
+    """How much of a CPU one busy thread gets beside other programs: serial time is stretched by it.
+
+    Without this a program that waits in its pools looks serial on a busy machine, because only its
+    serial part (imports, mostly) takes longer there.
+    """
+    free = seen.program.cpus - (seen.program.other_cpus or 0.0)
+    return min(1.0, max(LEAST_FAIR, free))
