@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from poolwise.core.engine import Engine
-    from poolwise.core.ledger import Report
     from poolwise.options import ProgressKind
     from poolwise.report.live.board import Shown
+    from poolwise.report.pool import Report
 
 T = TypeVar("T")
 
@@ -265,7 +265,9 @@ class ProcessPoolExecutor(Executor):
 
     def report(self) -> Report:
         """The account of its workers and of this process; see :meth:`poolwise.Pool.report`."""
-        return self._engine.report()
+        from poolwise.report.pool import Report
+
+        return Report.of(self._engine.report())
 
     def __repr__(self) -> str:
         counts = self.statistics()

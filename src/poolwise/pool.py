@@ -51,9 +51,9 @@ if TYPE_CHECKING:
 
     from poolwise.core.engine import Engine
     from poolwise.core.job import Chunk, News
-    from poolwise.core.ledger import Report
     from poolwise.options import ProgressKind
     from poolwise.report.live.board import Shown
+    from poolwise.report.pool import Report
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -368,10 +368,12 @@ class Pool:
     def report(self) -> Report:
         """Where every second of every worker and of this process went, until now or until the end.
 
-        Plain data (:class:`poolwise.core.ledger.Report`): ``report().verdict()`` says in sentences
-        what matters, ``to_json()`` keeps it.
+        ``print(pool.report())`` says it in words and bars, a notebook shows it by itself, and
+        ``pool.report().save("run.html")`` writes a page (``.trace.json`` a trace, ``.json`` data).
         """
-        return self._engine.report()
+        from poolwise.report.pool import Report
+
+        return Report.of(self._engine.report())
 
     def __repr__(self) -> str:
         counts = self.statistics()

@@ -33,6 +33,7 @@ STATES: dict[str, tuple[str, Meaning]] = {
     "import": ("importing", "load"),
     "init": ("initializer", "init"),
     "exit": ("ending", "absent"),
+    "in_flight": ("with a worker that has not answered", "other"),
     "produce": ("reading the input", "input"),
     "decide": ("bookkeeping", "starved"),
     "user_code": ("the program's own code", "consumer"),
@@ -117,7 +118,8 @@ _FACTORS: dict[str, Meaning] = {
     "collection": "consumer",
     "transfer": "move_out",
     "serialisation": "pickle",
-    "cpu": "cpu_wait",
+    "CPU availability": "cpu_wait",
+    "unexplained": "other",
 }
 
 

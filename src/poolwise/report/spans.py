@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from poolwise.core.ledger import ChunkSpan, Distribution, Report
+    from poolwise.report.palette import Meaning
 
 _MOST_POINTS = 2_000
 """More points than pixels show nothing more."""
@@ -163,23 +164,22 @@ def _lines(report: Report) -> list[b.Line]:
     received = sorted((span.sent_s, span.bytes_in) for span in report.spans)
     return [
         _sum_up("to the workers", sent, "move_out"),
-        _sum_up("from the workers", received, "move_in"),
+        _sum_up("from the workers", received, "start"),
     ]
 
 
-def _sum_up(name: str, amounts: list[tuple[float, int]], meaning: str) -> b.Line:
+def _sum_up(name: str, amounts: list[tuple[float, int]], meaning: Meaning) -> b.Line:
     total, x, y = 0, [], []
     for at_s, size in amounts:
         total += size
         x.append(at_s)
         y.append(float(total))
     step = max(1, len(x) // _MOST_POINTS)
-    is_out = meaning == "move_out"
     return b.Line(
         name,
         [*x[:-1:step], *x[-1:]],
         [*y[:-1:step], *y[-1:]],
-        meaning="move_out" if is_out else "move_in",
+        meaning=meaning,
         is_stepped=True,
     )
 

@@ -36,7 +36,8 @@ def write_legend(block: b.Block) -> str:
     if not isinstance(block, b.Timeline):
         return ""
     present = sorted({span.state for span in block.spans})
-    return write_names([(block.states[at].name, block.states[at].meaning) for at in present])
+    names = write_names([(block.states[at].name, block.states[at].meaning) for at in present])
+    return f'{names}<p class="aside hint">Drag to look closer, double-click to see all.</p>'
 
 
 # -- parts of a whole
@@ -266,7 +267,7 @@ def _say_points(name: str, x: Sequence[float], y: Sequence[float], block: b.Curv
 def plot_timeline(block: b.Timeline) -> Plot:
     """Spans by lane, in columns; ``page.js`` paints them as cells, as many as there are pixels."""
     lanes = _order_by_lane(block)
-    row = max(7, min(24, 900 // max(1, len(lanes))))
+    row = max(7, min(30, 900 // max(1, len(lanes))))
     return {
         "kind": "timeline",
         "height": 60 + row * len(lanes),

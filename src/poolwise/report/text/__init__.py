@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from poolwise.report import blocks as b
@@ -15,6 +16,7 @@ from poolwise.report.text.charts import (
 )
 from poolwise.report.text.curves import lay_curve
 from poolwise.report.text.ink import print_lines, sheet_for, to_plain
+from poolwise.report.text.letters import letters_of
 from poolwise.report.text.lines import Line, Sheet, fit, indent
 from poolwise.report.text.words import lay_code, lay_table, lay_text, lay_verdict, title_line
 
@@ -46,6 +48,8 @@ def lay_document(document: b.Document, sheet: Sheet, *, is_full: bool = False) -
 
 def lay_blocks(blocks: Sequence[b.Block], sheet: Sheet) -> list[Line]:
     """The lines of each block, with an empty one between two blocks."""
+    if not sheet.letters:
+        sheet = replace(sheet, letters=letters_of(blocks))
     lines: list[Line] = []
     for block in blocks:
         lines += [[]] if lines else []

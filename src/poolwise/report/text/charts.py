@@ -41,7 +41,7 @@ _LEVELS = " ▁▂▃▄▅▆▇█"
 def lay_stacked_bar(block: StackedBar, sheet: Sheet) -> list[Line]:
     """One bar over the whole width, and below it a row of words for each part."""
     parts = [part for part in block.parts if part.value > 0]
-    letters = give_letters([part.name for part in parts])
+    letters = [sheet.letters[part.name] for part in parts]
     whole = block.whole
     lines = [title_line(block.title)] if block.title else []
     lines.append(_bar(parts, letters, whole, sheet.width, sheet))
@@ -60,18 +60,17 @@ def lay_stacked_bar(block: StackedBar, sheet: Sheet) -> list[Line]:
 def lay_bars(block: Bars, sheet: Sheet) -> list[Line]:
     """One row for each bar, all on one scale; what the colours mean comes last."""
     known = {part.name: part for bar in block.bars for part in bar.parts if part.value > 0}
-    letters = dict(zip(known, give_letters(list(known)), strict=True))
     most = max((bar.total for bar in block.bars), default=0.0)
     name_cells = min(_NAME_CELLS, max((count_cells(bar.label) for bar in block.bars), default=0))
     room = sheet.width - name_cells - _VALUE_CELLS - 2
     lines = [title_line(block.title)] if block.title else []
     for bar in block.bars:
         parts = [part for part in bar.parts if part.value > 0]
-        inked = _bar(parts, [letters[part.name] for part in parts], most, room, sheet)
+        inked = _bar(parts, [sheet.letters[part.name] for part in parts], most, room, sheet)
         rest = Piece(" " * (room - sum(count_cells(piece.words) for piece in inked)))
         total = pad(figures.write(bar.total, block.unit), _VALUE_CELLS, is_right=True)
         lines.append([Piece(pad(bar.label, name_cells) + " "), *inked, rest, Piece(" " + total)])
-    states = [(part.meaning, letters[name], name) for name, part in known.items()]
+    states = [(part.meaning, sheet.letters[name], name) for name, part in known.items()]
     return lines + _legend(states, sheet)
 
 
@@ -123,7 +122,7 @@ def lay_treemap(block: Treemap, sheet: Sheet) -> list[Line]:
 
 def lay_timeline(block: Timeline, sheet: Sheet) -> list[Line]:
     """One row of cells for each lane; many lanes are thinned out, which is said."""
-    letters = give_letters([state.name for state in block.states])
+    letters = [sheet.letters[state.name] for state in block.states]
     start_s, end_s = block.start_s, block.end_s
     shown = _thin(len(block.lanes), _MOST_LANES)
     name_cells = min(20, max((count_cells(block.lanes[at].name) for at in shown), default=0))
@@ -200,18 +199,6 @@ def _column(height: float, sheet: Sheet) -> str:
 
 
 # -- pieces of charts
-
-
-def give_letters(names: Sequence[str]) -> list[str]:
-    """A letter for each name, its own first free one: how parts are told apart without colour."""
-    taken: set[str] = set()
-    letters = []
-    for name in names:
-        own = [letter for letter in name.lower() + "abcdefghijklmnopqrstuvwxyz" if letter.isalnum()]
-        letter = next((each for each in own if each not in taken), "?")
-        taken.add(letter)
-        letters.append(letter)
-    return letters
 
 
 def _bar(

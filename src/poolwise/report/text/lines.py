@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 WIDE = {"W", "F"}
@@ -26,15 +26,17 @@ class Sheet:
 
     :param has_color: areas are told apart by colour, else by letters.
     :param has_symbols: blocks and lines of Unicode can be written, else ASCII stands for them.
+    :param letters: the letter of each part and state by name, the same all over a document.
     """
 
     width: int = 80
     has_color: bool = False
     has_symbols: bool = True
+    letters: Mapping[str, str] = field(default_factory=dict)
 
     def narrowed(self, by: int) -> Sheet:
         """The same, with a margin of ``by`` cells taken off."""
-        return Sheet(max(20, self.width - by), self.has_color, self.has_symbols)
+        return replace(self, width=max(20, self.width - by))
 
 
 def count_cells(words: str) -> int:
