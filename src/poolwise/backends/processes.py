@@ -55,14 +55,14 @@ class _Lane:
         process: BaseProcess,
         task_fd: int,
         result_fd: int,
-        ends: Ends,
+        open_ends: Callable[[], Ends],
     ) -> None:
         self.id = lane_id
         self.process = process
         self.task_fd = task_fd
         self.result_fd: int | None = result_fd
         self.writer = frames.FrameWriter(task_fd)
-        self.mail = Mail(self.writer, lambda: ends)
+        self.mail = Mail(self.writer, open_ends)
         self.reader = frames.FrameReader(result_fd)
         self.known: set[int] = set()
         self.watch_fd, self.watch_is_ours = death.open_watch(process)
@@ -236,7 +236,7 @@ class Processes:
             process.daemon = self._daemon
             with _sigint_blocked(), _quiet_about_threads():
                 process.start()
-            lane = _Lane(number, process, task_writer, result_reader, kept)
+            lane = _Lane(number, process, task_writer, result_reader, lambda: self._lend(kept))
         except BaseException:
             pipes.disown(task_writer)
             pipes.disown(result_reader)
@@ -252,6 +252,11 @@ class Processes:
         self._watch(result_reader, select.POLLIN, lambda _: self._read(lane))
         self._watch(lane.watch_fd, select.POLLIN, lambda _: self._bury(lane))
         return lane
+
+    def _lend(self, ends: Ends) -> Ends:
+        """Something large passes through a lane for the first time."""
+        self._memory.say_refusal()
+        return ends
 
     # -- sending
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING
@@ -38,6 +39,9 @@ _ROOM_BYTES = 32 << 20
 _ROOM_S = 0.5
 """Once the limits on memory have been asked, so much may be taken and so long it holds; what is
 left must be more than that. Found by no benchmark."""
+
+_TRIM_S = 5.0
+"""An arena in use shrinks this often by half of what it did not need; found by no benchmark."""
 
 _ends: weakref.WeakSet[_End] = weakref.WeakSet()
 
@@ -66,6 +70,12 @@ class _End:
 
     def close(self) -> None:
         """Let go of the memory; views that exist stay valid and keep what they show."""
+        self._let_go_of_memory()
+
+    def prepare_fork(self) -> None:
+        """See to it that what a forked process is going to look at stays as it is."""
+
+    def _let_go_of_memory(self) -> None:
         self.segment.close()
         mapping, self._mapping = self._mapping, None
         if mapping is not None:
@@ -80,14 +90,19 @@ class _End:
         return self._mapping
 
 
+def _prepare_fork() -> None:
+    for end in list(_ends):
+        end.prepare_fork()
+
+
 def _close_copies() -> None:
     for end in list(_ends):
-        end.close()
+        end._let_go_of_memory()  # noqa: SLF001 - its own module
     _ends.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_copies)
+    os.register_at_fork(before=_prepare_fork, after_in_child=_close_copies)
 
 
 class Arena(_End):
@@ -103,6 +118,7 @@ class Arena(_End):
         self._let_go: deque[int] = deque()
         self._room_bytes = 0
         self._room_until_s = 0.0
+        self._trim_at_s = time.monotonic() + _TRIM_S
         self.refusal: OutOfSharedMemory | None = None
         """Why the last block could not be had, where a limit was the reason."""
 
@@ -135,6 +151,8 @@ class Arena(_End):
         """Put down what is large enough: an offset or :data:`NOWHERE` for each part."""
         if self._let_go:
             self.take_back(_drained(self._let_go))
+        if time.monotonic() >= self._trim_at_s:
+            self._trim()
         return [
             NOWHERE if len(part) < LEAST_BLOCK_BYTES else self.put(memoryview(part))
             for part in parts
@@ -178,6 +196,15 @@ class Arena(_End):
         if end < offset + size:
             self.segment.allocate(end, offset + size - end)
 
+    def _trim(self) -> None:
+        """Let some of what was not needed lately go back to the system."""
+        self._trim_at_s = time.monotonic() + _TRIM_S
+        self._blocks.trim()
+        try:
+            self._hand_back_dropped()
+        except OutOfSharedMemory:
+            pass  # it cannot be mapped here, and so not be handed back
+
     def _check_room(self, size: int) -> None:
         """Ask the limits, which takes 0.5 ms, and then not again for some memory and some time."""
         now_s = time.monotonic()
@@ -192,6 +219,8 @@ class Arena(_End):
         import mmap
 
         dropped, self._blocks.dropped = self._blocks.dropped, []
+        if not dropped:
+            return
         remove = getattr(mmap, "MADV_REMOVE", None)
         if remove is not None:
             for start, end in dropped:
@@ -229,18 +258,49 @@ class Borrower(_End):
     def __init__(self, segment: Segment) -> None:
         super().__init__(segment)
         self.freed: deque[int] = deque()
+        self._viewed: dict[int, int] = {}
+        self._shares: weakref.WeakSet[Share] = weakref.WeakSet()
+
+    def close(self) -> None:
+        """The other end is gone. What is still looked at goes with its last view."""
+        if not self._viewed:
+            super().close()
 
     def view(self, offset: int, length: int) -> memoryview:
         """The block, for this process alone to read and to write until the last view is gone.
 
         :raises OutOfSharedMemory: there are no addresses left to map it at.
         """
-        freed = self.freed
-        return loan.lend(self._mapped(), offset, length, lambda: freed.append(offset))
+        mapping = self._mapped()
+        self._viewed[offset] = length
+        return loan.lend(mapping, offset, length, lambda: self._free(offset))
+
+    def _free(self, offset: int) -> None:
+        if self._viewed.pop(offset, None) is not None:
+            self.freed.append(offset)
 
     def share(self, offset: int, length: int) -> Share:
         """The block, for several of this process to look at, each as if alone."""
-        return Share(self, offset, length)
+        share = Share(self, offset, length)
+        self._shares.add(share)
+        return share
+
+    def prepare_fork(self) -> None:
+        """Make all views private; blocks that are looked at are never given back from now on.
+
+        A forked process may look at them for as long as it lives, and nobody hears when it ends.
+        """
+        if not self._viewed and not self._shares:
+            return
+        from poolwise.wire.forking import make_private
+
+        for offset in list(self._viewed):
+            length = self._viewed.pop(offset, None)
+            if length is not None:
+                size = block_size(length, GRAIN_BYTES)
+                make_private(self._mapped(), self.segment.fd, offset, size)
+        for share in self._shares:
+            share.is_pinned = True
 
     def take_freed(self) -> list[int]:
         """The blocks to be given back, each as often as it was sent."""
@@ -250,19 +310,21 @@ class Borrower(_End):
 class Share:
     """A block that many look at; each may write, and only he sees what he wrote.
 
-    It is freed when neither this nor any view of it is left.
+    It is freed when neither this nor any view of it is left, unless it is pinned.
     """
 
-    __slots__ = ("_borrower", "_idle", "_length", "_offset")
+    __slots__ = ("__weakref__", "_borrower", "_idle", "_length", "_offset", "is_pinned")
 
     def __init__(self, borrower: Borrower, offset: int, length: int) -> None:
         self._borrower = borrower
         self._offset = offset
         self._length = length
         self._idle: deque[Mapping] = deque()
+        self.is_pinned = False
 
     def __del__(self) -> None:
-        self._borrower.freed.append(self._offset)
+        if not self.is_pinned:
+            self._borrower.freed.append(self._offset)
 
     def view(self) -> memoryview:
         """The block as it was sent, for one to whom it shall belong alone.
@@ -279,6 +341,23 @@ class Share:
                 return mapping
         size = block_size(self._length, GRAIN_BYTES)
         return self._borrower.segment.map("c", self._offset, size)
+
+
+_said: set[str] = set()
+
+
+def warn_once(refusal: OutOfSharedMemory) -> None:
+    """Say, once in this process, that large data takes a slower way, and why."""
+    if _said:
+        return
+    _said.add(str(refusal))
+    message = f"large arguments and results go through pipes, which is slower: {refusal}"
+    try:
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    except RuntimeWarning:  # made an error by the program: not one that may strike in here
+        import logging
+
+        logging.getLogger("poolwise").warning(message)
 
 
 def _drained(queue: deque[int]) -> list[int]:
@@ -308,9 +387,14 @@ class PoolMemory:
     """
 
     def __init__(self) -> None:
-        self.refusal: OutOfSharedMemory | None = None
+        self._refusal: OutOfSharedMemory | None = None
         segment = self._create(_ARGUMENTS_SHARE)
         self._arena = None if segment is None else Arena(segment)
+
+    def say_refusal(self) -> None:
+        """Something large is to be moved: say it if there is no shared memory for it."""
+        if self._refusal is not None:
+            warn_once(self._refusal)
 
     def for_lane(self) -> tuple[tuple[Segment, ...], Ends]:
         """What is handed to a new worker (and closed here afterwards), and what is kept of it."""
@@ -320,7 +404,8 @@ class PoolMemory:
         borrower = Borrower(results)
         try:
             return (self._arena.segment.duplicate(), results.duplicate()), (self._arena, borrower)
-        except OSError:  # no descriptors are left
+        except OSError as error:
+            self._refusal = OutOfSharedMemory(f"no descriptor is left for it: {error.strerror}")
             borrower.close()
             return (), (None, None)
 
@@ -339,5 +424,5 @@ class PoolMemory:
         try:
             return Segment.create(default_limit_bytes(share), findable=False)
         except OutOfSharedMemory as refusal:
-            self.refusal = refusal
+            self._refusal = refusal
             return None

@@ -47,6 +47,8 @@ class Mail:
         places = [parcel.NOWHERE] * len(packed.parts)
         if self.arena is not None:
             places = self.arena.place(packed.parts)
+            if self.arena.refusal is not None:
+                self._say(self.arena)
         self.lent.update(place for place in places if place != parcel.NOWHERE)
         parts = parcel.seal(head, packed, places, all_repeated=False)
         self.writer.write(kind | codec.BIG, parts, before)
@@ -93,6 +95,13 @@ class Mail:
         self._return(list(self.lent.elements()))
         if self.borrower is not None:
             self.borrower.close()
+
+    def _say(self, arena: Arena) -> None:
+        from poolwise.wire.arena import warn_once
+
+        refusal, arena.refusal = arena.refusal, None
+        if refusal is not None:
+            warn_once(refusal)
 
     def _open_ends(self) -> None:
         if self.open_ends is not None:

@@ -7,6 +7,7 @@ fail but make the kernel kill a process. Sources: memfd_create(2), proc_pid_fd(5
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -118,11 +119,18 @@ class MemfdSegment(FdSegment):
 
 def _anonymous_file(name: str) -> int:
     if not hasattr(os, "memfd_create"):  # the interpreter was built for an older C library
-        return os.open("/dev/shm", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)  # noqa: S108 - no name
-    try:
-        return os.memfd_create(name, os.MFD_CLOEXEC | _NOEXEC_SEAL)
-    except OSError:
-        return os.memfd_create(name, os.MFD_CLOEXEC)
+        return _nameless_file()
+    for flags in (os.MFD_CLOEXEC | _NOEXEC_SEAL, os.MFD_CLOEXEC):
+        try:
+            return os.memfd_create(name, flags)
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                raise
+    return _nameless_file()  # a sandbox forbids the other kind
+
+
+def _nameless_file() -> int:
+    return os.open("/dev/shm", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)  # noqa: S108 - no name
 
 
 def _rooms() -> list[tuple[int, str]]:
