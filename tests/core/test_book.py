@@ -1,0 +1,190 @@
+"""The book is told what happens, and accounts for it: made-up readings, no processes."""
+
+from __future__ import annotations
+
+import pytest
+
+from poolwise.core import book as b
+from poolwise.core import contract as c
+from poolwise.core.job import MAP, Chunk, Function, Job, Listed
+from poolwise.core.ledger import WORKER_ENTRIES
+from poolwise.core.statement import make_report
+from poolwise.core.stopwatch import Stopwatch
+from poolwise.errors import Death
+from poolwise.options import TaskRules
+
+MS = 1_000_000
+STATES = ("wait", "receive", "unpickle", "run", "pickle", "send")
+
+
+def make_job(items=range(1000)):
+    return Job(Function(len), MAP, Listed(items), None, TaskRules(), lanes=1, prompt_ns=0)
+
+
+def ready(book, lane=1):
+    """A lane that became ready at once; when it did."""
+    book.lane_started(lane)
+    page = book.lanes[lane]
+    now_ns = page.born_ns
+    book.lane_ready(c.LaneReady(lane, f"worker-{lane}", 10 + lane, now_ns, now_ns, now_ns))
+    return now_ns
+
+
+def reading(at_ns, cpu_ns=0, queued_ns=0, wait_queued_ns=0, **spent_ns):
+    return (
+        at_ns,
+        *(spent_ns.get(state, 0) for state in STATES),
+        cpu_ns,
+        queued_ns,
+        wait_queued_ns,
+    )
+
+
+def answer(book, at_ns, job=None, lane=1, count=1, times=None, **spent):
+    chunk = Chunk(job or make_job(), 0, range(count))
+    chunk.job.page = chunk.job.page or book._page("len", None)
+    outcome = c.Outcome(0, list(range(count)), {}, nbytes=7, times=times)
+    outcome.reading = reading(at_ns, **spent)
+    book.chunk_done(lane, chunk, outcome)
+
+
+def account_of(book):
+    report = make_report(book, {}, version="0")
+    for lane in report.lanes:
+        assert sum(lane.account.values()) == pytest.approx(lane.life_s)
+    return report
+
+
+@pytest.mark.parametrize("state", [state for state in STATES if state not in {"wait", "run"}])
+def test_what_a_worker_says_stands_under_its_name(state):
+    book = b.Book(1)
+    began_ns = ready(book)
+    answer(book, began_ns + 50 * MS, **{state: 50 * MS})
+    report = account_of(book)
+    assert report.worker_account[state] == pytest.approx(0.05)
+    assert state in WORKER_ENTRIES
+
+
+def test_a_run_is_split_into_cpu_queued_and_blocked():
+    book = b.Book(1)
+    began_ns = ready(book)
+    answer(book, began_ns + 50 * MS, run=50 * MS, cpu_ns=30 * MS, queued_ns=5 * MS)
+    account = account_of(book).worker_account
+    assert account["run_cpu"] == pytest.approx(0.03)
+    assert account["run_queued"] == pytest.approx(0.005)
+    assert account["run_blocked"] == pytest.approx(0.015)
+
+
+def test_what_was_counted_too_much_is_put_right_by_the_next_answer():
+    book = b.Book(1)
+    began_ns = ready(book)
+    answer(book, began_ns + 40 * MS, run=40 * MS, cpu_ns=40 * MS)
+    answer(book, began_ns + 50 * MS, run=50 * MS, cpu_ns=1 * MS)
+    report = account_of(book)
+    assert report.worker_account["run_cpu"] == pytest.approx(0.001)
+    assert report.functions[0].cpu_s == pytest.approx(0.001)
+
+
+class Clock(b.ParentClock):
+    """A parent whose time is told by the test."""
+
+    __slots__ = ()
+
+    def past(self, *stretches):
+        """States and how long each took, one after the other, since the clock was made."""
+        for state, ms in stretches:
+            self.state = state
+            self._spend_long(self.at_ns + ms * MS, ms * MS)
+            self.at_ns += ms * MS
+
+
+@pytest.mark.parametrize(
+    ("state", "cause"),
+    [
+        (b.PICKLE, "parent_pickle"), (b.SEND, "parent_send"), (b.DECIDE, "parent_decide"),
+        (b.RECEIVE, "parent_receive"), (b.UNPICKLE, "parent_unpickle"),
+        (b.USER_CODE, "parent_user_code"), (b.WAIT, "hand_over"), (b.PRODUCE, "input_slow"),
+    ],
+)  # fmt: skip
+def test_waiting_is_blamed_on_what_the_parent_did(state, cause):
+    clock = Clock()
+    clock.lacks = b.NOTHING_LACKS
+    clock.past((b.WAIT, 10), (state, 30), (b.WAIT, 10))
+    caused = clock.caused(clock.began_ns + 10 * MS, clock.began_ns + 40 * MS)
+    assert dict(zip(b.CAUSES, caused, strict=True))[cause] == pytest.approx(30 * MS)
+    assert sum(caused) == pytest.approx(30 * MS)
+
+
+def test_where_nothing_is_left_to_do_the_parent_is_not_to_blame():
+    clock = Clock()
+    clock.lacks = b.TAIL
+    clock.past((b.UNPICKLE, 20))
+    caused = clock.caused(clock.began_ns, clock.began_ns + 20 * MS)
+    assert caused[b.TAIL] == 20 * MS
+
+
+def test_part_of_a_stretch_is_blamed_in_part():
+    clock = Clock()
+    clock.lacks = b.NOTHING_LACKS
+    clock.past((b.PICKLE, 20), (b.SEND, 20))
+    caused = clock.caused(clock.began_ns + 15 * MS, clock.began_ns + 25 * MS)
+    assert caused[b.PICKLE] == caused[b.SEND] == pytest.approx(5 * MS)
+
+
+def test_a_worker_that_had_a_message_and_no_cpu_did_not_wait_for_the_parent():
+    book = b.Book(1)
+    began_ns = ready(book)
+    answer(book, began_ns + 30 * MS, wait=30 * MS, wait_queued_ns=30 * MS)
+    assert account_of(book).idle["cpu_not_granted"] == pytest.approx(0.03)
+
+
+def test_clocks_that_cannot_be_compared_are_not_compared():
+    book = b.Book(1)
+    book.lane_started(1)
+    book.lane_ready(c.LaneReady(1, "elsewhere", 11, 5, 5, 5))
+    report = make_report(book, {}, version="0")
+    assert not report.is_one_clock
+    assert "cannot be compared" in report.notes[0]
+
+
+def test_the_slowest_tasks_are_kept_with_their_places():
+    book = b.Book(1)
+    began_ns = ready(book)
+    histogram = {b.step_of(1000): 99, b.step_of(9 * MS): 1}
+    times = (41, 9 * MS, began_ns + 9 * MS, histogram)
+    answer(book, began_ns + 10 * MS, count=100, times=times, run=10 * MS)
+    report = account_of(book)
+    assert report.slowest[0].item == 41
+    assert report.slowest[0].run_s == pytest.approx(0.009)
+    assert report.task_times.count == 100
+
+
+def test_memory_does_not_grow_with_the_life_of_a_pool():
+    book = b.Book(1)
+    for lane in range(1, 300):
+        began_ns = ready(book, lane)
+        for n in range(1, 21):
+            answer(book, began_ns + n, lane=lane, run=n, cpu_ns=n)
+        book.lane_ended(c.LaneDied(lane, Death(None, 0)))
+    report = make_report(book, {}, version="0")
+    assert len(book.ended_lanes) <= b._ENDED_LANES
+    assert len(book.spans) <= b._NEWEST_CHUNKS
+    assert sum(lane.lanes for lane in report.lanes) == 299
+    assert report.items == 299 * 20
+    assert report.spans_left_out == 299 * 20 - len(report.spans)
+
+
+def test_history_is_bounded():
+    clock = Clock()
+    clock.past(*[(b.PICKLE, 1), (b.WAIT, 1)] * 2 * b._HISTORY)
+    assert len(clock.moments) == len(clock.vectors) <= 2 * b._HISTORY
+    assert len(clock.stretches) <= b._HISTORY
+
+
+def test_a_stopwatch_is_in_one_state_at_a_time():
+    watch = Stopwatch(3)
+    begun_ns = watch.at_ns
+    for state in (1, 2, 0, 1):
+        watch.to(state)
+    assert sum(watch.totals) == watch.at_ns - begun_ns
+    assert sum(watch.totals_at(watch.at_ns + 5)) == watch.at_ns + 5 - begun_ns
