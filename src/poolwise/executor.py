@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from poolwise.core.engine import Engine
+    from poolwise.core.live import LiveEvent
     from poolwise.options import ProgressKind
     from poolwise.report.live.board import Shown
     from poolwise.report.pool import Report
@@ -85,6 +86,8 @@ class ProcessPoolExecutor(Executor):
         worker. Functions (classes, partials) are called in the worker and give the value.
     :param ledger: how much :meth:`report` shall know: ``"chunks"``, ``"items"`` (every item timed
         by itself) or ``"off"``.
+    :param on_event: is called, in some thread of this process, with what happens: progress of
+        calls, workers that begin and end, tasks that are stuck (:mod:`poolwise.core.live`).
     :raises ValueError: a number is out of range, or there is no such start method or back end.
     :raises TypeError: the initializer is not callable, or a number is not one.
     """
@@ -104,6 +107,7 @@ class ProcessPoolExecutor(Executor):
         progress: bool | Literal["text"] = False,
         state: Mapping[str, Any] | None = None,
         ledger: LedgerLevel = "chunks",
+        on_event: Callable[[LiveEvent], object] | None = None,
     ) -> None:
         self._max_workers = _checked_workers(max_workers)
         _check_max_tasks(max_tasks_per_child)
@@ -120,7 +124,7 @@ class ProcessPoolExecutor(Executor):
             tasks_per_lane=max_tasks_per_child,
             process_name="Process",
             state=state,
-            insight=Insight(ledger),
+            insight=Insight(ledger, on_event),
             as_cause=_as_cause,
         )
         self._calls = Submitted()

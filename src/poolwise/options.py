@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from poolwise.record import record
@@ -89,10 +90,12 @@ class Insight:
     """How much of a pool's inner life is kept and told.
 
     :param ledger: one of :data:`LEDGER_LEVELS`.
+    :param on_event: is called with what happens (:mod:`poolwise.core.live`).
     :raises ValueError: there is no such level.
     """
 
     ledger: LedgerLevel = "chunks"
+    on_event: Callable[[Any], object] | None = None
 
     def __post_init__(self) -> None:
         if self.ledger not in LEDGER_LEVELS:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from poolwise.core.engine import Engine
     from poolwise.core.job import Chunk, News
+    from poolwise.core.live import LiveEvent
     from poolwise.options import ProgressKind
     from poolwise.report.live.board import Shown
     from poolwise.report.pool import Report
@@ -91,6 +92,8 @@ class Pool:
         worker. Functions (classes, partials) are called in the worker and give the value.
     :param ledger: how much :meth:`report` shall know: ``"chunks"``, ``"items"`` (every item timed
         by itself) or ``"off"``.
+    :param on_event: is called, in some thread of this process, with what happens: progress of
+        calls, workers that begin and end, tasks that are stuck (:mod:`poolwise.core.live`).
     :raises ValueError: a number is out of range, or there is no such start method or back end.
     :raises TypeError: the initializer is not callable.
     """
@@ -112,6 +115,7 @@ class Pool:
         progress: bool | Literal["text"] = False,
         state: Mapping[str, Any] | None = None,
         ledger: LedgerLevel = "chunks",
+        on_event: Callable[[LiveEvent], object] | None = None,
     ) -> None:
         self._processes = _checked_processes(processes)
         _check_max_tasks(maxtasksperchild)
@@ -125,7 +129,7 @@ class Pool:
             tuple(initargs),
             tasks_per_lane=maxtasksperchild,
             state=state,
-            insight=Insight(ledger),
+            insight=Insight(ledger, on_event),
             as_cause=_as_cause,
         )
         self._backend_name = backend

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from poolwise.core.book import Book
 from poolwise.core.engine import Engine
+from poolwise.core.listener import Listener
 from poolwise.core.state import State
 from poolwise.errors import RemoteTraceback
 from poolwise.options import DEFAULT_INSIGHT, Insight
@@ -46,16 +47,17 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
     if state:
         initializer = preload = _preload(state, initializer, is_process=name == "processes")
     level = insight.ledger
+    listener = Listener(insight.on_event)
     book = Book(1 if name == "serial" else lanes, level=level, backend=name, limits=_read_limits)
     if name == "serial":
         from poolwise.backends.threads import Serial
 
-        known = State(1, tasks_per_lane=tasks_per_lane, book=book)
+        known = State(1, tasks_per_lane=tasks_per_lane, book=book, listener=listener)
         return Engine(Serial(initializer, initargs, level=level), known, runs_here=True)
     if name == "threads":
         from poolwise.backends.threads import Threads
 
-        known = State(lanes, tasks_per_lane=tasks_per_lane, book=book)
+        known = State(lanes, tasks_per_lane=tasks_per_lane, book=book, listener=listener)
         return Engine(Threads(initializer, initargs, level=level), known)
     if name != "processes":
         message = f"unknown backend {name!r}: choose 'processes', 'threads' or 'serial'"
@@ -69,7 +71,9 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
     is_fork = context.get_start_method() == "fork"
     if state and not is_fork:
         preload.pack()
-    known = State(lanes, tasks_per_lane=tasks_per_lane, starts_at_once=is_fork, book=book)
+    known = State(
+        lanes, tasks_per_lane=tasks_per_lane, starts_at_once=is_fork, book=book, listener=listener
+    )
     backend = Processes(
         context, initializer, initargs, name=process_name, level=level, as_cause=as_cause
     )

@@ -402,7 +402,10 @@ class Book:
             return
         self.failed += len(outcome.errors)
         if outcome.values or outcome.times:
-            self._pile.append(Note(self.lanes[lane], self._page_of(chunk), chunk, outcome))
+            page = self.page_of(chunk)
+            if chunk.job.page is None:
+                page.jobs += len(outcome.values)
+            self._pile.append(Note(self.lanes[lane], page, chunk, outcome))
             if len(self._pile) >= _PILE:
                 self.write_up()
 
@@ -431,12 +434,12 @@ class Book:
             page.ended_ns = self.ended_ns
             self.ended_lanes.append(self.lanes.pop(page.lane))
 
-    def _page_of(self, chunk: Chunk) -> FunctionPage:
+    def page_of(self, chunk: Chunk) -> FunctionPage:
+        """The page of the function that a chunk is for."""
         page: FunctionPage | None = chunk.job.page
         if page is None:  # single calls bring their own function
             call = chunk.items[0].call
             page = self._page("a call" if call is None else name_of(call[0]), None)
-            page.jobs += len(chunk.items)
         return page
 
     def _page(self, function: str, site: str | None) -> FunctionPage:

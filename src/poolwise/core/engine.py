@@ -54,6 +54,10 @@ def _end_all() -> None:
             engine.end_with_interpreter()
 
 
+_PATIENCE_S = 1.0
+"""After so long without news it is asked whether a task is stuck."""
+
+
 class Engine:
     """Runs jobs on the lanes of one back end.
 
@@ -277,6 +281,8 @@ class Engine:
         finally:
             self._clock.leave()
             self._driver = None
+        if state.listener.said:
+            self._news.extend([state.listener.tell] * len(state.listener.said))
         if self._news:
             self._helper.arm(at_once=True)
         for waiter in self._standby:
@@ -290,11 +296,15 @@ class Engine:
             if look_ns is not None:  # wait no longer than until the state wants to be asked
                 look_s = max(0.0, (look_ns - time.perf_counter_ns()) / 1e9)
                 timeout_s = look_s if timeout_s is None else min(timeout_s, look_s)
+            if timeout_s is None or timeout_s > _PATIENCE_S:
+                timeout_s = _PATIENCE_S
             self._clock.is_awaited = self._callers > 0
             self._book.write_up()
             self._is_asleep = True
         events = self._inbox.wait(0 if posted else timeout_s)
         self._is_asleep = False
+        if not events and timeout_s == _PATIENCE_S:
+            self.state.listener.look_for_stuck(self.state, self._book)
         while posted:
             events.append(posted.popleft())
         return events

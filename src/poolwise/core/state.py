@@ -17,6 +17,7 @@ from poolwise.core.book import CONSUMER_SLOW, INPUT_SLOW, NO_JOB, NOTHING_LACKS,
 
 if TYPE_CHECKING:
     from poolwise.core.job import Chunk, Job
+from poolwise.core.listener import Listener
 
 _START_TRIES = 3
 """Workers that die in a row before they are ready; then waiting jobs fail instead of a storm of
@@ -61,6 +62,7 @@ class State:
     :param tasks_per_lane: a lane is replaced after that many tasks (None: never).
     :param starts_at_once: when one lane is needed, start all (forking later would be unsafe).
     :param book: is told what happens, and keeps the account (None: nobody wants one).
+    :param listener: is told what happens, for whoever looks on.
     """
 
     def __init__(
@@ -70,9 +72,11 @@ class State:
         tasks_per_lane: int | None = None,
         starts_at_once: bool = True,
         book: Book | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self.most_lanes = most_lanes
         self.book = book or NoBook()
+        self.listener = listener or Listener()
         self.lanes: dict[int, Lane] = {}
         self.jobs: deque[Job] = deque()
         self.is_closing = False
@@ -162,6 +166,7 @@ class State:
         lane = self.lanes[event.lane]
         lane.is_ready = True
         self.book.lane_ready(event)
+        self.listener.lane_ready(event)
         self.start_failure = None
         self._failed_starts = 0
         self._note_if_idle(lane)
@@ -174,6 +179,7 @@ class State:
         lane = self.lanes.pop(event.lane)
         self._idle.pop(lane.id, None)
         self.book.lane_ended(event)
+        self.listener.lane_ended(event, was_told_to=lane.is_stopping)
         if not lane.is_stopping:
             self.counts["deaths"] += 1
         chunks = list(lane.chunks)
@@ -275,6 +281,7 @@ class State:
         job = event.job
         self.jobs.append(job)
         self.book.job_posted(job)
+        self.listener.job_posted(job, self)
         self._has_limits = self._has_limits or job.rules.task_timeout_s is not None
         self._end_if_done(job)
 

@@ -1,0 +1,44 @@
+"""A job that somebody listens to."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from poolwise.core.tally import Tally
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Sequence
+
+    from poolwise.core.job import Chunk, Job, News
+    from poolwise.core.live import LiveEvent
+    from poolwise.core.state import State
+
+_PERIOD_NS = 100_000_000
+"""A call's progress is told this often at most."""
+
+
+class Heard(Tally):
+    """A tally that says how far its job is: when it begins, now and then, and when it is over."""
+
+    def __init__(self, job: Job, state: State, said: deque[LiveEvent]) -> None:
+        super().__init__(job, state)
+        self._said = said
+        self._told_ns = 0
+        said.append(self.look())
+
+    def deliver(
+        self, chunk: Chunk, first: int, values: Sequence[Any], errors: dict[int, BaseException]
+    ) -> News:
+        news = super().deliver(chunk, first, values, errors)
+        now_ns = time.perf_counter_ns()
+        if now_ns - self._told_ns > _PERIOD_NS:
+            self._told_ns = now_ns
+            self._said.append(self.look())
+        return news
+
+    def end(self, error: BaseException | None) -> News:
+        news = super().end(error)
+        self._said.append(self.look())
+        return news
