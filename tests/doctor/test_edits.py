@@ -22,7 +22,7 @@ def put(tmp_path, text: str) -> Place:
 def only_line(change: Change | None) -> str:
     assert change is not None
     [line] = change.after
-    ast.parse(f"{line}\n  pass" if line.endswith(":") else line)
+    ast.parse(f"{line}\n  pass" if line.endswith(":") else line.strip())
     return line
 
 
@@ -99,20 +99,29 @@ def test_bound_argument_of_a_partial_is_wrapped(tmp_path):
     assert only_line(change) == "p.map(partial(look, poolwise.share(dict(TABLE))), xs)"
 
 
-def test_remedy_carries_the_edit(tmp_path):
-    place = put(tmp_path, "p.map(partial(look, TABLE), xs, chunksize=1)\n")
-    seen = run(
-        pool(
-            {"run_cpu": 0.1, "pickle_args": 0.5, "transport": 0.2, "unpickle_args": 0.5},
-            call={
-                "place": place,
-                "bytes_out": 72e6,
-                "leaves": [leaf("partial.args[0]", 6e5, parameter="table")],
-            },
-        )
+def test_remedies_carry_their_edits(tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(
+        "def look(table, x):\n"
+        "    return table[x]\n"
+        "\n"
+        "with Pool(2) as p:\n"
+        "    p.map(partial(look, TABLE), xs, chunksize=1)\n"
     )
-    remedy = diagnose(seen).findings[0].remedies[0]
-    assert remedy.kind == "share"
-    assert only_line(remedy.change) == (
-        "p.map(partial(look, poolwise.share(TABLE)), xs, chunksize=1)"
+    heavy = leaf("partial.args[0]", 6e5, parameter="table")
+    call = {
+        "place": Place(str(path), 5),
+        "function_place": Place(str(path), 1),
+        "bytes_out": 72e6,
+        "leaves": [heavy],
+    }
+    account = {"run_cpu": 0.1, "pickle_args": 0.5, "transport": 0.2, "unpickle_args": 0.5}
+    seen = run(pool(account, call=call, place=Place(str(path), 4)))
+    ours, shared, _ = diagnose(seen).findings[0].remedies
+    assert (ours.kind, shared.kind) == ("poolwise", "share")
+    assert only_line(ours.changes[0]) == "with poolwise.Pool(2) as p:"
+    wrapped, opened = shared.changes
+    assert only_line(wrapped) == (
+        "    p.map(partial(look, poolwise.share(TABLE)), xs, chunksize=1)"
     )
+    assert opened.after == ["    table = table.get()", "    return table[x]"]

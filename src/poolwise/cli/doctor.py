@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from poolwise.cli.program import find_complaint, interpreter_flags, split_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from poolwise.doctor.diagnose import Diagnosis
     from poolwise.doctor.features import Evidence
-    from poolwise.report.blocks import Document
+    from poolwise.doctor.store import Run
 
 _USAGE = "poolwise doctor [OPTIONS] (SCRIPT | -m MODULE | -c CODE | -) [ARGS...]"
 
@@ -44,22 +47,40 @@ def main(argv: list[str]) -> int:
     if complaint:
         sys.stderr.write(complaint)
         return 2
-    from poolwise.doctor import observe, replay
-    from poolwise.doctor.diagnose import diagnose
     from poolwise.doctor.store import UnreadableError
 
     try:
-        if options.records:
-            seen = replay(options.records)
-        else:
-            command = [sys.executable, *interpreter_flags(), *program]
-            seen = observe(command, options.keep)
-        diagnosis = diagnose(seen)
-        _report(options, seen, diagnosis)
+        with _records(options, program) as run:
+            seen, diagnosis = _look(run)
+            _report(options, run, seen, diagnosis)
     except (OSError, UnreadableError, ImportError) as error:
         sys.stderr.write(f"poolwise doctor: {error}\n")
         return 2
     return _exit_code(options, seen, diagnosis)
+
+
+@contextmanager
+def _records(options: argparse.Namespace, program: list[str]) -> Iterator[Run]:
+    """The records of the program's run, or of the earlier one that --from names."""
+    from poolwise.doctor.launch import launch
+    from poolwise.doctor.store import read
+
+    if options.records:
+        yield read(options.records)
+        return
+    with TemporaryDirectory(prefix="poolwise-doctor-") as folder:
+        directory = options.keep or folder
+        os.makedirs(directory, exist_ok=True)
+        launch([sys.executable, *interpreter_flags(), *program], directory)
+        yield read(directory)
+
+
+def _look(run: Run) -> tuple[Evidence, Diagnosis]:
+    from poolwise.doctor.diagnose import diagnose
+    from poolwise.doctor.gather import gather
+
+    seen = gather(run)
+    return seen, diagnose(seen)
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
@@ -110,18 +131,21 @@ def _find_complaint(options: argparse.Namespace, program: list[str]) -> str | No
     return None
 
 
-def _report(options: argparse.Namespace, seen: Evidence, diagnosis: Diagnosis) -> None:
+def _report(options: argparse.Namespace, run: Run, seen: Evidence, diagnosis: Diagnosis) -> None:
+    from poolwise.doctor import timeline
     from poolwise.doctor.present import make_document
     from poolwise.report import html, text
 
-    document = make_document(seen, diagnosis)
-    writers: list[tuple[str | None, Callable[[Document], str]]] = [
-        (options.html, html.render),
-        (options.json, lambda document: json.dumps(document.record, indent=1) + "\n"),
+    timelines = timeline.draw_pools(run) if options.html else {}
+    document = make_document(seen, diagnosis, timelines)
+    writers: list[tuple[str | None, Callable[[], str]]] = [
+        (options.html, lambda: html.render(document)),
+        (options.json, lambda: json.dumps(document.record, indent=1) + "\n"),
+        (options.trace, lambda: timeline.render_trace(run)),
     ]
     for path, write in writers:
         if path:
-            _write(path, write(document))
+            _write(path, write())
     if options.json != "-":
         stream = sys.stdout if options.records else sys.stderr
         text.show(document, stream, is_full=options.full)

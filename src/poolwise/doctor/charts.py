@@ -16,13 +16,13 @@ _MOST_WORKERS = 32
 _CHAIN: dict[str, Meaning] = {
     "start-up": "start",
     "supply": "starved",
-    "load balance": "tail",
+    "balance": "tail",
     "collection": "consumer",
     "transfer": "move_out",
     "serialisation": "pickle",
     "doctor": "other",
-    "CPU availability": "cpu_wait",
-    "blocked": "blocked",
+    "cpu availability": "cpu_wait",
+    "blocking": "blocked",
 }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from poolwise.doctor.findings import Change
-from poolwise.doctor.source import find_call, read_lines, text_of
+from poolwise.doctor.source import find_call, find_function, read_lines, text_of
 
 if TYPE_CHECKING:
     from poolwise.doctor.features import Place
@@ -70,6 +70,24 @@ def wrap_argument(
         return None
     wrapped = f"{wrapper}({text_of(place.file, node)})"
     return _apply(place.file, [_span_of(place.file, node, wrapped)], imports)
+
+
+def insert_first(function: Place | None, statement: str, parameter: str) -> Change | None:
+    """Let a function begin with a statement about one of its parameters."""
+    node = find_function(function)
+    if function is None or node is None or isinstance(node, ast.Lambda):
+        return None
+    known = {each.arg for each in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]}
+    has_words = ast.get_docstring(node) is not None
+    lines = read_lines(function.file)
+    if parameter not in known or lines is None or len(node.body) <= has_words:
+        return None
+    first = node.body[has_words]
+    line = lines[first.lineno - 1]
+    if first.lineno == node.lineno:
+        return None  # the body stands behind the colon
+    indent = line[: len(line) - len(line.lstrip())]
+    return Change(function.file, first.lineno, [line], [f"{indent}{statement}", line])
 
 
 def _step_into(node: ast.expr | None, step: int | str) -> ast.expr | None:

@@ -66,15 +66,16 @@ class Prediction:
 class Remedy:
     """One thing to do about a finding.
 
-    `value` belongs to `kind`: the chunk size, the number of workers or threads. `measured_s` is
-    what an experiment found in place of the prediction.
+    `value` belongs to `kind`: the chunk size, the number of workers or threads. `changes` are the
+    edits it takes, where they could be derived. `measured_s` is what an experiment found in place
+    of the prediction.
     """
 
     kind: RemedyKind
     words: str
-    value: int | None = None
-    change: Change | None = None
     prediction: Prediction | None = None
+    value: int | None = None
+    changes: list[Change] = field(default_factory=list)
     measured_s: float | None = None
 
 

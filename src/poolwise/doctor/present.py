@@ -128,9 +128,9 @@ def _list_remedies(finding: Finding) -> Iterator[b.Block]:
     has_predictions = any(row[1] for row in rows)
     columns = [b.Column("what to do"), b.Column("then" if has_predictions else "")]
     yield b.Table(columns, rows)
-    change = next((remedy.change for remedy in shown if remedy.change), None)
-    if change is not None:
-        yield b.Code(change.diff, language="diff")
+    changes = next((remedy.changes for remedy in shown if remedy.changes), [])
+    if changes:
+        yield b.Code("\n".join(change.diff for change in changes), language="diff")
 
 
 def say_prediction(remedy: Remedy) -> str:
@@ -191,8 +191,9 @@ def _finding_in_full(finding: Finding) -> Iterator[b.Block]:
     remedies = [[remedy.words, say_prediction(remedy)] for remedy in finding.remedies]
     yield b.Table([b.Column("what to do"), b.Column("then")], remedies)
     for remedy in finding.remedies:
-        if remedy.change is not None:
-            yield b.Code(remedy.change.diff, title=remedy.words, language="diff")
+        if remedy.changes:
+            source = "\n".join(change.diff for change in remedy.changes)
+            yield b.Code(source, title=remedy.words, language="diff")
     yield b.Text(f"It would be wrong if: {finding.falsified_by}", is_aside=True)
 
 

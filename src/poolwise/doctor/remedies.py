@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from poolwise.doctor import edits, words
-from poolwise.doctor.features import Evidence, Leaf, Place, Pool, Site
+from poolwise.doctor.features import Evidence, Leaf, Pool, Site
 from poolwise.doctor.findings import Change, Prediction, Remedy
 from poolwise.doctor.measures import Flow
 
@@ -68,19 +68,19 @@ def set_chunksize(flow: Flow, chunk: int, prediction: Prediction | None) -> Reme
     place = flow.place if isinstance(flow, Site) else None
     if api in _MAPS:
         change = edits.set_argument(place, api, "chunksize", str(chunk))
-        return Remedy("chunksize", f"chunksize={chunk}", chunk, change, prediction)
+        return Remedy("chunksize", f"chunksize={chunk}", prediction, chunk, _known(change))
     if api in {"joblib", "Parallel"}:
         text = 'leave batch_size at "auto", which joblib adapts while it runs'
         change = edits.set_argument(place, "Parallel", "batch_size", '"auto"')
-        return Remedy("chunksize", text, chunk, change, prediction)
+        return Remedy("chunksize", text, prediction, chunk, _known(change))
     text = f"let one task do {words.count(chunk, 'item')}: map(..., chunksize={chunk}), or a loop "
-    return Remedy("chunksize", text + "inside the task", chunk, None, prediction)
+    return Remedy("chunksize", text + "inside the task", prediction, chunk)
 
 
 def use_plain_loop(flow: Flow, pool: Pool, seen: Evidence, then_s: float) -> Remedy:
     """No pool at all."""
     prediction = predict(flow, pool, seen, then_s)
-    return Remedy("serial", "a plain for-loop in the parent", None, None, prediction)
+    return Remedy("serial", "a plain for-loop in the parent", prediction)
 
 
 def use_threads(pool: Pool, count: int, prediction: Prediction | None) -> Remedy:
@@ -90,7 +90,7 @@ def use_threads(pool: Pool, count: int, prediction: Prediction | None) -> Remedy
         old, new, keyword, line = _THREADS[pool.kind]
         change = edits.swap_call(pool.place, old, new, [line], **{keyword: str(count)})
     text = f"{count} threads in place of {words.count(pool.slots, 'process')}"
-    return Remedy("threads", text, count, change, prediction)
+    return Remedy("threads", text, prediction, count, _known(change))
 
 
 def set_workers(pool: Pool, count: int, prediction: Prediction | None, why: str = "") -> Remedy:
@@ -99,7 +99,7 @@ def set_workers(pool: Pool, count: int, prediction: Prediction | None, why: str 
     keyword = "max_workers" if call.endswith("Executor") else "processes"
     change = edits.set_argument(pool.place, call, keyword, str(count))
     text = f"{words.count(count, 'worker')} in place of {pool.slots}{why}"
-    return Remedy("workers", text, count, change, prediction)
+    return Remedy("workers", text, prediction, count, _known(change))
 
 
 def use_poolwise(pool: Pool, what_it_does: str) -> list[Remedy]:
@@ -108,24 +108,39 @@ def use_poolwise(pool: Pool, what_it_does: str) -> list[Remedy]:
         return []
     old, new = _STANDARD[pool.kind]
     change = edits.swap_call(pool.place, old, new, ["import poolwise"])
-    return [Remedy("poolwise", f"{new}, {what_it_does}", None, change)]
+    return [Remedy("poolwise", f"{new}, {what_it_does}", changes=_known(change))]
 
 
-def share(flow: Flow, place: Place | None, leaf: Leaf, prediction: Prediction | None) -> Remedy:
-    """Put a repeated argument down once, where every worker sees it."""
+def share(flow: Flow, leaf: Leaf, prediction: Prediction | None) -> Remedy:
+    """Put a repeated argument down once, where every worker sees it.
+
+    Arrays stay arrays; of anything else the function gets a handle and asks it for the object.
+    """
     title = leaf.parameter or leaf.name
-    text = f"poolwise.share({title}): put down once, seen by every worker"
-    change = None
-    if isinstance(flow, Site) and leaf.name.startswith(_PARTIAL_ARGUMENT):
-        number = int(leaf.name[len(_PARTIAL_ARGUMENT) :].rstrip("]"))
-        path = (0, number + 1)
-        change = edits.wrap_argument(place, flow.api, path, "poolwise.share", ["import poolwise"])
-    elif isinstance(flow, Site) and leaf.name.startswith("partial."):
-        path_by_name = (0, leaf.name.removeprefix("partial."))
-        change = edits.wrap_argument(
-            place, flow.api, path_by_name, "poolwise.share", ["import poolwise"]
+    is_array = leaf.type == "ndarray"
+    text = f"poolwise.share({title}): put down once" + ("" if is_array else ", .get() in the task")
+    changes: list[Change] = []
+    if isinstance(flow, Site) and leaf.name.startswith("partial."):
+        wrapped = edits.wrap_argument(
+            flow.place, flow.api, _path_in_partial(leaf), "poolwise.share", ["import poolwise"]
         )
-    return Remedy("share", text, None, change, prediction)
+        changes = _known(wrapped)
+        if changes and not is_array:
+            name = leaf.parameter or ""
+            opened = edits.insert_first(flow.function_place, f"{name} = {name}.get()", name)
+            changes = [*changes, opened] if opened else []
+    return Remedy("share", text, prediction, changes=changes)
+
+
+def _path_in_partial(leaf: Leaf) -> tuple[int | str, ...]:
+    """Where a bound argument stands: in the call of partial that is the map's first argument."""
+    if leaf.name.startswith(_PARTIAL_ARGUMENT):
+        return 0, int(leaf.name[len(_PARTIAL_ARGUMENT) :].rstrip("]")) + 1
+    return 0, leaf.name.removeprefix("partial.")
+
+
+def _known(change: Change | None) -> list[Change]:
+    return [change] if change else []
 
 
 def initialise_once(leaf: Leaf) -> Remedy:

@@ -97,11 +97,11 @@ class PayloadArgs(SiteRule):
         now_s = remedies.call_wall_s(flow, pool)
         lighter = remedies.predict(flow, pool, seen, max(0.0, now_s - cost_s / pool.slots), 0.5)
         what = "send where the data lies (a path, a row number) and let the worker read it"
-        found = [Remedy("code", what, None, None, lighter)]
+        found = [Remedy("code", what, lighter)]
         leaf = max(flow.leaves, key=lambda each: each.size_bytes, default=None)
         if leaf is None or leaf.type in _SHARED_TYPES:
             text = "poolwise.share(...): one copy in shared memory, of which tasks get a name"
-            found.append(Remedy("share", text, None, None, lighter))
+            found.append(Remedy("share", text, lighter))
         count = round(measures.cpus_for(pool, seen))
         found.append(remedies.use_threads(pool, count, None))
         if flow.work_s < now_s:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from poolwise.doctor import measures, remedies, words
 from poolwise.doctor.features import Evidence, Leaf, Place, Pool
-from poolwise.doctor.findings import Answer, Fact
+from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.measures import ARGUMENTS, Flow
 from poolwise.doctor.rules.rule import SiteRule
 from poolwise.report import figures
@@ -41,7 +41,10 @@ class RepeatedPayload(SiteRule):
     ## Use instead
 
     ```python
-    pool.map(partial(price, poolwise.share(catalogue)), orders)  # put down once, seen by all
+    poolwise.Pool().map(partial(price, catalogue), orders)  # sends what is bound once
+
+    pool.map(partial(price, poolwise.share(catalogue)), orders)  # or put down once for all:
+    # price() then begins with catalogue = catalogue.get(); a shared array needs not even that
 
     def keep(catalogue):                                         # or by hand:
         global CATALOGUE
@@ -94,9 +97,9 @@ class RepeatedPayload(SiteRule):
             f"{words.count(flow.messages, 'message')}",
             self._facts(flow, leaf, bytes_share),
             [
-                remedies.share(flow, where, leaf, once),
+                *self._ours(pool, leaf),
+                remedies.share(flow, leaf, once),
                 remedies.initialise_once(leaf),
-                *remedies.use_poolwise(pool, "which sends the function and what it binds once"),
             ],
         )
 
@@ -107,6 +110,12 @@ class RepeatedPayload(SiteRule):
             measures.share_s(flow, *ARGUMENTS) > LEAST_SHARE
             or pickle_s > LEAST_PICKLING * pool.active_s
         )
+
+    def _ours(self, pool: Pool, leaf: Leaf) -> list[Remedy]:
+        """Our pool sends a function with what it binds once to a worker; arguments it does not."""
+        if not leaf.name.startswith(("partial", "self")):
+            return []
+        return remedies.use_poolwise(pool, "which sends what a function binds once")
 
     def _facts(self, flow: Flow, leaf: Leaf, bytes_share: float) -> list[Fact]:
         again_bytes = leaf.size_bytes * max(0, flow.messages - 1)

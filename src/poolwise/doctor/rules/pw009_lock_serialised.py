@@ -105,7 +105,7 @@ class LockSerialised(PoolRule):
                 Fact("at_once", at_once, f"{at_once:.2f} workers get on at a time"),
                 Fact("samples", pool.samples, words.count(pool.samples, "sample")),
             ],
-            [Remedy("code", text, None, None, prediction)],
+            [Remedy("code", text, prediction)],
         )
 
     def _unseen(self, pool: Pool, blocked_s: float) -> Answer | None:

@@ -63,8 +63,8 @@ class ImbalanceItem(PoolRule):
         gain = (sooner if is_cured else balance.at_best_s) / balance.as_was_s
         now_s = remedies.call_wall_s(balance.site, pool)
         prediction = remedies.predict(balance.site, pool, seen, now_s * (1 - gain))
-        first = Remedy("order", "start the longest items first, one by one", None, None, prediction)
-        split = Remedy("code", "split the longest item into several", None, None, None)
+        first = Remedy("order", "start the longest items first, one by one", prediction)
+        split = Remedy("code", "split the longest item into several")
         at = balance.site.item_times.index_of_max if balance.site.item_times else None
         which = f"item {at:,}" if at is not None else "one item"
         longest = figures.seconds(balance.longest_s)

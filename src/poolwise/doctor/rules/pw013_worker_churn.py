@@ -89,5 +89,5 @@ class WorkerChurn(PoolRule):
                 Fact("work_per_message_s", work_s, f"{figures.seconds(work_s)} of work a task"),
                 Fact("share", share, f"{figures.share(share)} of all worker time"),
             ],
-            [Remedy("keep", text, int(tasks))],
+            [Remedy("keep", text, value=int(tasks))],
         )

@@ -99,7 +99,7 @@ class SlowProducer(SiteRule):
                     f"{figures.seconds(measures.per_item(flow, flow.work_s))} to work on it",
                 ),
             ],
-            [Remedy("code", text, None, None, prediction)],
+            [Remedy("code", text, prediction)],
         )
 
 

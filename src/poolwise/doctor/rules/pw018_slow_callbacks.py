@@ -89,5 +89,5 @@ class SlowCallbacks(PoolRule):
                     f"{figures.seconds(measures.per_message(pool, pool.work_s))} of work a result",
                 ),
             ],
-            [Remedy("code", text, None, None, prediction)],
+            [Remedy("code", text, prediction)],
         )

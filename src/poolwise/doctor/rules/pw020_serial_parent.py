@@ -15,9 +15,9 @@ LEAST_SHARE = 0.5
 
 LEAST_S = 0.25
 
-LEAST_BESIDE, CRITICAL = 0.25, 0.8
-"""Less than half outside the pools is enough, if the program is also busy while they work: its own
-thread is then what everything waits for, with this share of the wall time altogether."""
+LEAST_BUSY, CRITICAL = 0.5, 0.8
+"""Less than half outside the pools is enough, if the program is busy half of the time while they
+work: its own thread is then what everything waits for, with this share of the wall altogether."""
 
 LEAST_FAIR = 0.3
 """Of a CPU, that one busy thread gets at least beside others (assumed)."""
@@ -55,9 +55,10 @@ class SerialParent(Rule):
     ## What is measured
 
     Wall time without work in any pool, less the start of the interpreter and of the pools: over
-    half of the program's time, and over 0.25 s; or a quarter, if the program's own thread is busy
-    (handling results, say) while the pools work, so that it is busy all the time. Beside other
-    programs serial time is counted as what it would be without them. The ceiling is wall / serial.
+    half of the program's time, and over 0.25 s; or less, if the program's own thread does not wait
+    while the pools work either (it handles results, say), so that it is busy four fifths of the
+    time. Beside other programs serial time is counted as what it would be without them. The
+    ceiling is wall / serial.
     At stake is what would be won if the serial part ran on all CPUs: rarely all of it can.
 
     ## What would prove it wrong
@@ -78,12 +79,11 @@ class SerialParent(Rule):
             return
         own = [pool for pool in pools if pool.pid == min(each.pid for each in pools)]
         having_s = sum(pool.creation_s + pool.teardown_s for pool in own)
-        stretched = fair_share(seen)
-        serial_s = (program.serial_s - having_s - (program.boot_s or 0.0)) * stretched
-        busy_s = self._busy_s(own) * stretched
+        outside_s = program.serial_s - having_s - (program.boot_s or 0.0)
+        serial_s = outside_s * fair_share(seen)
         share = serial_s / program.wall_s
-        is_critical = share > LEAST_BESIDE and serial_s + busy_s > CRITICAL * program.wall_s
-        if serial_s < LEAST_S or not (share > LEAST_SHARE or is_critical):
+        is_mostly_serial = serial_s > LEAST_S and share > LEAST_SHARE
+        if not (is_mostly_serial or self._is_critical(seen, own, outside_s)):
             return
         ceiling = program.wall_s / serial_s
         spread_s = serial_s / max(1.0, program.cpus)
@@ -105,14 +105,19 @@ class SerialParent(Rule):
             ],
         )
 
-    def _busy_s(self, pools: list[Pool]) -> float:
-        """Wall time with work outstanding in which the program did something else than wait."""
-        known = [pool for pool in pools if pool.parent and not pool.is_threads]
-        return sum(
-            max(0.0, pool.active_s - pool.teardown_s - pool.parent.caller_wait_s)
-            for pool in known
-            if pool.parent and measures.share_s(pool, *measures.SUPPLY) < LEAST_SHARE
-        )
+    def _is_critical(self, seen: Evidence, pools: list[Pool], outside_s: float) -> bool:
+        """Whether the program's own thread is busy all the time, also while the pools work."""
+        known = [
+            pool
+            for pool in pools
+            if not pool.is_threads and measures.share_s(pool, *measures.SUPPLY) < LEAST_SHARE
+        ]
+        active_s = sum(pool.active_s for pool in known)
+        waiting_s = sum(pool.parent.caller_wait_s for pool in known if pool.parent)
+        busy_s = active_s - waiting_s - sum(pool.teardown_s for pool in known)
+        is_busy = busy_s > LEAST_BUSY * active_s
+        at_all_s = outside_s + max(0.0, busy_s)
+        return is_busy and outside_s > LEAST_S and at_all_s > CRITICAL * seen.program.wall_s
 
     def _work(self, seen: Evidence) -> list[Fact]:
         work_s = sum(pool.work_s for pool in measures.process_pools(seen))

@@ -87,5 +87,5 @@ class EagerInput(SiteRule):
                 Fact("listing_s", listing_s, f"{figures.seconds(listing_s)} to collect them"),
                 Fact("share", share, f"{figures.share(share)} of the call"),
             ],
-            [Remedy("code", text, None, None, prediction)],
+            [Remedy("code", text, prediction)],
         )

@@ -97,5 +97,5 @@ class VectoriseInstead(SiteRule):
                 Fact("loop_line", loop, f"the loop begins at line {loop}"),
                 Fact("called_from", str(where or ""), f"called from {where}"),
             ],
-            [Remedy("code", "numpy over the whole range, or numba", None, None, prediction)],
+            [Remedy("code", "numpy over the whole range, or numba", prediction)],
         )
