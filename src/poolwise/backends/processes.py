@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 _GRACE_S = 0.15
 """Workers that are ended get SIGTERM first, and SIGKILL when they have not left after this."""
 
+_HELD_CHUNKS = 4
+"""Of so many chunks sent last it is known where in the pipe they end; a lane holds two at most."""
+
+_NOT_SENT = float("inf")
+
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
@@ -45,7 +50,7 @@ class _Lane:
     """What this process holds of one worker."""
 
     __slots__ = (
-        "awaits_again", "held", "id", "known", "launched_ns", "mail", "process", "reader",
+        "awaits_again", "ends", "held", "id", "known", "launched_ns", "mail", "process", "reader",
         "reading", "result_fd", "task_fd", "watch_fd", "watch_is_ours", "writer",
     )  # fmt: skip
 
@@ -70,6 +75,15 @@ class _Lane:
         self.held: deque[frames.Frame] = deque()
         self.launched_ns = time.perf_counter_ns()
         self.reading: codec.Reading | None = None
+        self.ends: deque[tuple[int, float]] = deque(maxlen=_HELD_CHUNKS)
+
+    def find_unread(self) -> frozenset[int]:
+        """Of a worker that has ended: the chunks it had not taken in, so did not die of."""
+        unread_bytes = pipes.count_unread(self.task_fd)
+        if unread_bytes is None:
+            return frozenset()
+        read_bytes = self.writer.written_bytes - unread_bytes
+        return frozenset(chunk_id for chunk_id, end in self.ends if end > read_bytes)
 
 
 class Processes:
@@ -144,8 +158,11 @@ class Processes:
         try:
             if chunk is None:
                 held.writer.write(codec.GIVE_BACK, ())
-            elif self._send_function(held, chunk):
-                self._send_items(held, chunk)
+            else:
+                held.ends.append((chunk.id, _NOT_SENT))
+                if self._send_function(held, chunk):
+                    self._send_items(held, chunk)
+                held.ends[-1] = chunk.id, held.writer.written_bytes + held.writer.pending_bytes
         except BrokenPipeError:
             return  # it has died: the event is on its way
         finally:
@@ -192,7 +209,8 @@ class Processes:
             self._clock.rest()
         for fd, mask in self._waiter.wait(timeout_s):
             self._clock.to(RECEIVE)
-            self._on_ready[fd](mask)
+            if (act := self._on_ready.get(fd)) is not None:  # else one before it ended its lane
+                act(mask)
         self._clock.to(DECIDE)
         events, self._events = self._events, []
         return events
@@ -442,8 +460,9 @@ class Processes:
             self._go_on(lane, lane.awaits_again)
         lane.process.join()
         death = errors.Death(lane.process.pid, lane.process.exitcode)
+        unread = lane.find_unread()
         self._discard(lane)
-        self._events.append(c.LaneDied(lane.id, death, failure, lane.reading))
+        self._events.append(c.LaneDied(lane.id, death, failure, lane.reading, unread))
 
     def _discard(self, lane: _Lane) -> None:
         del self._lanes[lane.id]

@@ -66,12 +66,14 @@ class LaneDied:
 
     :param failure: what its initializer raised, if that was the end of it.
     :param reading: its clock when it left, if it was told to.
+    :param unread: chunks (by number) that it had not taken in when it ended.
     """
 
     lane: int
     death: Death
     failure: BaseException | None = None
     reading: tuple[int, ...] | None = None
+    unread: frozenset[int] = frozenset()
 
 
 @record

@@ -89,6 +89,7 @@ class State:
         self._has_limits = False
         self._lane_ids = 0
         self._failed_starts = 0
+        self._deaths_unread = 0
         self._commands: list[c.Command] = []
         self._now_ns = 0
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -185,7 +186,10 @@ class State:
         chunks = list(lane.chunks)
         for chunk in reversed(chunks[1:]):
             self._put_back(chunk, chunk.done)
-        if chunks:
+        if chunks and chunks[0].id in event.unread and self._deaths_unread < _START_TRIES:
+            self._deaths_unread += 1  # they are bounded: something may end workers on sight
+            self._put_back(chunks[0], chunks[0].done)
+        elif chunks:
             self._put_back_running(chunks[0], lane, event.death)
         if lane.is_ready or lane.is_stopping:
             return  # a new one is started when work waits for it
@@ -212,6 +216,7 @@ class State:
         if chunk is None:  # its job was ended meanwhile
             return
         lane.since_ns = self._now_ns
+        self._deaths_unread = 0
         self.book.chunk_done(event.lane, chunk, outcome)
         if outcome.returned:
             self._take_shares(chunk, outcome.returned)
@@ -397,8 +402,9 @@ class State:
 
     def _end_job(self, job: Job, error: BaseException | None) -> None:
         job.drop()
-        self.jobs.remove(job)
-        self._commands.append(c.EndJob(job, error))
+        if job in self.jobs:  # else it has ended: several of its chunks bring the same bad news
+            self.jobs.remove(job)
+            self._commands.append(c.EndJob(job, error))
 
     # -- assigning
 

@@ -95,15 +95,17 @@ class FrameReader:
 class FrameWriter:
     """Writes frames to a file descriptor and keeps what a full pipe does not take.
 
-    On a blocking descriptor nothing is ever kept. ``pending_bytes`` says how much waits.
+    On a blocking descriptor nothing is ever kept. ``pending_bytes`` says how much waits, and
+    ``written_bytes`` how much the pipe has taken since it was made.
     """
 
-    __slots__ = ("_fd", "_pending", "pending_bytes")
+    __slots__ = ("_fd", "_pending", "pending_bytes", "written_bytes")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._pending: deque[memoryview] = deque()
         self.pending_bytes = 0
+        self.written_bytes = 0
 
     def write(self, kind: int, parts: Sequence[bytes | memoryview], before: bytes = b"") -> int:
         """Send one frame made of ``parts``; returns its length in bytes, head included.
@@ -117,6 +119,7 @@ class FrameWriter:
         if not self._pending and length < _BIG_BYTES:
             whole = b"".join((head, *parts))
             done = self._try_write(whole)
+            self.written_bytes += done
             if done < size:
                 self._keep([memoryview(whole)[done:]])
             return size
@@ -153,6 +156,7 @@ class FrameWriter:
 
     def _drop(self, done: int) -> None:
         self.pending_bytes -= done
+        self.written_bytes += done
         while done:
             first = self._pending[0]
             if len(first) > done:

@@ -72,6 +72,16 @@ def open_two() -> tuple[tuple[int, int], tuple[int, int]]:
         raise
 
 
+def count_unread(fd: int) -> int | None:
+    """How many bytes in a pipe nobody has read, asked at its write end; None if nobody knows."""
+    if sys.platform != "linux":
+        return None
+    import fcntl
+    import termios
+
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 class WorkerEnds:
     """What a worker needs to talk with its parent, on its way into it by any start method.
 

@@ -1,0 +1,70 @@
+"""The interpreter's own tests of its pools pass with our doors in place of the standard ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = {"pool": "test._test_multiprocessing", "executor": "test.test_concurrent_futures"}
+
+LEFT_OUT = {
+    # Ours goes on after a death, and tests/doors/test_executor.py holds it to that.
+    "*.test_killed_child": "the standard executor is of no use after a worker's death",
+    # Ours replaces workers with fork too, likewise.
+    "ProcessPoolFork[!s]*.test_max_tasks_per_child": "the standard executor refuses it with fork",
+    # These look into the standard executor, or change what is in it.
+    "*.test_shutdown_deadlock_pickle": "_executor_manager_thread",
+    "*.test_del_shutdown": "_executor_manager_thread, _call_queue",
+    "*.test_shutdown_no_wait": "_executor_manager_thread, _call_queue",
+    "*.test_python_finalization_error": "which of its threads is the second to start",
+}
+"""Tests that cannot hold for ours, with the reason."""
+
+LIMIT_S = 240
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(LIMIT_S + 30)
+@pytest.mark.parametrize("doors", ["doors", "installed"])
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("suite", ["pool", "executor"])
+def test_interpreters_own_tests_pass(suite, method, doors):
+    if find_spec("test") is None or find_spec(MODULES[suite]) is None:
+        pytest.skip(f"this Python was installed without {MODULES[suite]}")
+    ended = run_suite(suite, method, doors)
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    *failed, summary = ended.stdout.splitlines()
+    assert not failed, "\n".join(failed)
+    ran, word, *_ = summary.split()
+    assert word == "run"
+    assert int(ran) > 30
+
+
+def run_suite(suite: str, method: str, doors: str) -> subprocess.CompletedProcess[str]:
+    """Run a suite in a session of its own, which ends with it."""
+    command = [sys.executable, "-m", "tests.doors.interpreters_suite"]
+    started = subprocess.Popen(
+        [*command, suite, method, doors, *LEFT_OUT],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        out, err = started.communicate(timeout=LIMIT_S)
+    finally:
+        try:
+            os.killpg(started.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        started.wait()
+    return subprocess.CompletedProcess(command, started.returncode, out, err)
