@@ -37,6 +37,19 @@ def test_bar_sums_to_all_worker_seconds(report):
     assert sum(part.value for part in bar.parts) == pytest.approx(report.worker_seconds)
 
 
+def test_entries_sum_to_all_worker_seconds(report):
+    *rows, whole = account.list_entries(report).rows
+    assert sum(row[1] for row in rows) == pytest.approx(whole[1])
+    assert all(row[3] for row in rows)
+
+
+def test_small_entries_are_one_but_named(report):
+    other = account.split_worker_time(report).parts[-1]
+    assert other.name == "all else"
+    assert other.value == pytest.approx(0.02 + 0.02 + 0.02)
+    assert other.note == "pickling, sending, nothing left to do"
+
+
 def test_waiting_is_shown_by_its_cause(report):
     parts = {part.name: part for part in account.split_worker_time(report).parts}
     assert parts["waiting for the parent"].value == pytest.approx(0.3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from poolwise.core.ledger import IDLE_CAUSES, WORKER_ENTRIES
 from poolwise.report import blocks as b
 from poolwise.report import figures
 
@@ -43,6 +44,9 @@ STATES: dict[str, tuple[str, Meaning]] = {
 }
 """State -> its name and its colour, in the order of the bars; worker, idle causes and parent."""
 
+_SMALL = 0.005
+"""Entries below this part of all are shown as one; the page has a table of all."""
+
 _ACCEPTABLE, _POOR = 0.8, 0.5
 """Parallel efficiency from 0.8 on is acceptable (POP centre of excellence, co-design.pop-coe.eu);
 the lower bound is ours: more is lost than used."""
@@ -71,13 +75,31 @@ def say_verdict(report: Report) -> b.Verdict:
 def split_worker_time(report: Report) -> b.StackedBar:
     """All worker-seconds by what they went into; waiting by its cause."""
     notes = _note_parent_causes(report.idle)
+    states = [state for state in _merge(report.worker_account, report.idle) if state[1]]
+    small = [state for state in states if abs(state[1]) < _SMALL * report.worker_seconds]
     parts = [
         b.Part(name_of(state), value_s, meaning_of(state), notes.get(state, ""))
-        for state, value_s in _merge(report.worker_account, report.idle)
+        for state, value_s in states
+        if (state, value_s) not in small
     ]
+    if small:
+        names = ", ".join(name_of(state) for state, _ in small)
+        parts.append(b.Part("all else", sum(value_s for _, value_s in small), "other", names))
     worker = "worker" if report.workers == 1 else "workers"
     title = f"{report.workers} {worker}, {figures.seconds(report.worker_seconds)} of their time"
     return b.StackedBar(parts, title, "s", report.worker_seconds)
+
+
+def list_entries(report: Report) -> b.Table:
+    """Every entry and every cause of waiting, with what it means."""
+    said = {**WORKER_ENTRIES, **IDLE_CAUSES, "parent": "items wait, but the parent is busy"}
+    rows: list[list[b.Cell]] = [
+        [name_of(state), value_s, value_s / max(report.worker_seconds, 1e-9), said.get(state, "")]
+        for state, value_s in _merge(report.worker_account, report.idle)
+    ]
+    rows.append(["all", report.worker_seconds, 1.0, "the lives of all workers"])
+    columns = [b.Column("entry"), b.Column("time", "s"), b.Column("of all", "share"), b.Column("")]
+    return b.Table(columns, rows, "The account of the workers", [len(rows) - 1])
 
 
 def split_parent_time(report: Report) -> b.StackedBar:

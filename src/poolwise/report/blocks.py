@@ -141,6 +141,17 @@ class Bars:
     title: str = ""
     unit: Unit = "s"
 
+    @property
+    def longest(self) -> float:
+        """The total of the longest bar, which sets the scale."""
+        return max((bar.total for bar in self.bars), default=0.0)
+
+    def key(self) -> list[Part]:
+        """One part of each name that can be seen in some bar: what must be explained."""
+        least = self.longest / 250
+        seen = [part for bar in self.bars for part in bar.parts if part.value > least]
+        return list({part.name: part for part in seen}.values())
+
 
 @dataclass(frozen=True)
 class Waterfall:

@@ -40,7 +40,7 @@ PALETTE: dict[Meaning, Ink] = {
     "load": Ink("#86bdec", "#94caf8"),  # it imports
     "init": Ink("#1f66a8", "#3f86cc"),  # it runs the user's initializer
     "tail": Ink("#9aa5b1", "#8592a3"),  # nothing is left for this worker
-    "absent": Ink("#e3e7ec", "#2c333d"),  # there is no worker here
+    "absent": Ink("#dfe4ea", "#3d4652"),  # there is no worker here
     "other": Ink("#5f6b7a", "#b9c2cf"),  # everything else, the unexplained included
 }
 

@@ -128,4 +128,5 @@ def _list_details(report: ledger.Report) -> list[Block]:
         blocks.append(spans.draw_bytes(report))
     if report.functions:
         blocks.append(account.list_functions(report))
-    return [*blocks, account.split_parent_time(report), account.list_laws(report)]
+    blocks += [account.list_entries(report), account.split_parent_time(report)]
+    return [*blocks, account.list_laws(report)]

@@ -77,14 +77,13 @@ def write_stacked_bar(block: StackedBar) -> str:
 
 def write_bars(block: Bars) -> str:
     """A row for each bar, all on one scale, and what the colours mean."""
-    most = max((bar.total for bar in block.bars), default=0.0)
-    known = {part.name: part for bar in block.bars for part in bar.parts if part.value > 0}
+    most = block.longest
     rows = "".join(
         f"<span>{escape(bar.label)}</span>{_bar(bar.parts, most, block)}"
         f'<span class="number">{figures.write(bar.total, block.unit)}</span>'
         for bar in block.bars
     )
-    legend = write_legend([(part.name, part.meaning) for part in known.values()])
+    legend = write_legend([(part.name, part.meaning) for part in block.key()])
     return _figure(block.title, f'<div class="rows">{rows}</div>{legend}')
 
 

@@ -59,8 +59,7 @@ def lay_stacked_bar(block: StackedBar, sheet: Sheet) -> list[Line]:
 
 def lay_bars(block: Bars, sheet: Sheet) -> list[Line]:
     """One row for each bar, all on one scale; what the colours mean comes last."""
-    known = {part.name: part for bar in block.bars for part in bar.parts if part.value > 0}
-    most = max((bar.total for bar in block.bars), default=0.0)
+    most = block.longest
     name_cells = min(_NAME_CELLS, max((count_cells(bar.label) for bar in block.bars), default=0))
     room = sheet.width - name_cells - _VALUE_CELLS - 2
     lines = [title_line(block.title)] if block.title else []
@@ -70,7 +69,7 @@ def lay_bars(block: Bars, sheet: Sheet) -> list[Line]:
         rest = Piece(" " * (room - sum(count_cells(piece.words) for piece in inked)))
         total = pad(figures.write(bar.total, block.unit), _VALUE_CELLS, is_right=True)
         lines.append([Piece(pad(bar.label, name_cells) + " "), *inked, rest, Piece(" " + total)])
-    states = [(part.meaning, sheet.letters[name], name) for name, part in known.items()]
+    states = [(part.meaning, sheet.letters[part.name], part.name) for part in block.key()]
     return lines + _legend(states, sheet)
 
 
