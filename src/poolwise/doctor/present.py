@@ -28,10 +28,12 @@ def make_document(
 
     :param timelines: pool id -> who did what when, where the records are at hand.
     """
-    details: list[b.Block] = [
-        b.Section(_title_of(finding), list(_finding_in_full(finding)))
-        for finding in diagnosis.findings
-    ]
+    details: list[b.Block] = []
+    if diagnosis.findings:
+        details += list(_edits(diagnosis.findings[0]))
+    for finding in diagnosis.findings[1:]:
+        title = f"{finding.code} {finding.name}"
+        details.append(b.Section(title, list(_finding_in_full(finding))))
     for pool in seen.pools:
         timeline = (timelines or {}).get(pool.id)
         details.append(b.Section(name_of(pool), list(draw_pool(pool, timeline))))
@@ -176,11 +178,17 @@ def _small_print(seen: Evidence, diagnosis: Diagnosis, pool: Pool | None) -> Ite
         if note.name != "busy-machine":
             yield f"Note: {note.words}."
     for unknown in diagnosis.unknown:
+        if unknown.at_stake_s <= 0:
+            continue
         yield f"{unknown.code} {unknown.name} could not be told: {unknown.why}."
 
 
-def _title_of(finding: Finding) -> str:
-    return f"{finding.code} {finding.name}"
+def _edits(finding: Finding) -> Iterator[b.Block]:
+    """The edits of a finding's remedies, each under what it does."""
+    for remedy in finding.remedies:
+        if remedy.changes:
+            source = "\n".join(change.diff for change in remedy.changes)
+            yield b.Code(source, title=remedy.words, language="diff")
 
 
 def _finding_in_full(finding: Finding) -> Iterator[b.Block]:
@@ -190,10 +198,7 @@ def _finding_in_full(finding: Finding) -> Iterator[b.Block]:
     yield b.Table([b.Column("evidence")], rows)
     remedies = [[remedy.words, say_prediction(remedy)] for remedy in finding.remedies]
     yield b.Table([b.Column("what to do"), b.Column("then")], remedies)
-    for remedy in finding.remedies:
-        if remedy.changes:
-            source = "\n".join(change.diff for change in remedy.changes)
-            yield b.Code(source, title=remedy.words, language="diff")
+    yield from _edits(finding)
     yield b.Text(f"It would be wrong if: {finding.falsified_by}", is_aside=True)
 
 

@@ -106,7 +106,8 @@ def _gather_one(
     total_items = count_items(calls, messages)
     sent = messages.sent([send.size for send in messages.sends])
     series = sums.shorten([time / 1e9 for time in items.times])
-    began, ended = run.launch["began_ns"], messages.tasks[-1].sent if messages.tasks else 0
+    began = run.launch["began_ns"]
+    ended = max((task.sent for task in messages.tasks), default=0)  # worker by worker, not by time
     asked = next((call.asked for call in calls if call.asked >= 0), None)
     listings = [call.listing for call in calls if call.listing >= 0]
     first = min([call.began for call in calls] + [send.taken for send in messages.sends], default=0)

@@ -1,0 +1,150 @@
+"""`poolwise doctor`: the program's own output and exit code, the report, what it writes."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from poolwise.doctor import findings
+from poolwise.doctor.diagnose import Diagnosis, diagnose
+from poolwise.doctor.features import Evidence, from_plain
+from poolwise.doctor.record import to_record
+from tests.doctor.test_rules import SICK
+from tests.doors.programs import Ended, run_python, write
+from tests.house.tree import ROOT
+
+TINY = """
+    from multiprocessing import get_context
+
+    def tiny(x):
+        return x
+
+    if __name__ == "__main__":
+        with get_context("fork").Pool(2) as pool:
+            print(sum(pool.map(tiny, range(20_000), chunksize=1)))
+    """
+
+
+FILES = {"json": "a.json", "html": "a.html", "trace": "a.trace"}
+
+
+def doctor(*words: str | Path, **around) -> Ended:
+    return run_python("-m", "poolwise", "doctor", *words, **around)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> tuple[Path, Ended]:
+    """A program of tasks that are too small, looked at once with everything written."""
+    folder = tmp_path_factory.mktemp("tiny")
+    script = write(folder / "script.py", TINY)
+    files = [
+        "--json",
+        folder / "a.json",
+        "--html",
+        folder / "a.html",
+        "--trace",
+        folder / "a.trace",
+    ]
+    ended = doctor(*files, "--keep", folder / "records", "--fail-on", "PW001", script)
+    return folder, ended
+
+
+def test_output_is_the_program_s_and_the_report_stands_beside(tiny):
+    _, ended = tiny
+    assert ended.out == f"{sum(range(20_000))}\n"
+    assert "PW001" in ended.err
+    assert re.search(r"script\.py:\d+", ended.err)
+    assert re.search(r"9\d\.\d %|100\.\d %", ended.err)
+
+
+def test_one_screen_is_enough(tiny):
+    assert len(tiny[1].err.splitlines()) <= 40
+
+
+def test_fail_on_a_finding_that_was_made(tiny):
+    assert tiny[1].code == 1
+
+
+def test_json_holds_diagnosis_and_evidence(tiny):
+    record = json.loads((tiny[0] / "a.json").read_text())
+    assert record["verdict"] == record["findings"][0]["name"] == "tasks-too-small"
+    assert record["answers"]["PW001"] == "yes"
+    seen = from_plain(Evidence, record["evidence"])
+    assert seen.pools[0].messages == pytest.approx(20_000, rel=0.01)
+    assert diagnose(seen).verdict == "tasks-too-small"
+
+
+def test_page_and_trace_are_written(tiny):
+    page = (tiny[0] / "a.html").read_text()
+    assert "tasks-too-small" in page
+    assert "Who did what when" in page or "The first" in page
+    events = json.loads((tiny[0] / "a.trace").read_text())["traceEvents"]
+    assert {"X", "M", "s", "f"} <= {event["ph"] for event in events}
+
+
+def test_records_give_the_same_verdict_again(tiny):
+    ended = doctor("--from", tiny[0] / "records", "--fail-on", "tasks-too-small")
+    assert ended.code == 1
+    assert "PW001" in ended.out
+    assert ended.err == ""
+
+
+def test_json_to_stdout_is_all_there_is(tiny):
+    ended = doctor("--json", "-", "--from", tiny[0] / "records")
+    assert json.loads(ended.out)["verdict"] == "tasks-too-small"
+
+
+def test_exit_code_is_the_program_s(tmp_path):
+    script = write(tmp_path / "script.py", "import sys; sys.exit(3)")
+    ended = doctor("--fail-on", "any", script)
+    assert ended.code == 3
+    assert "CANNOT-TELL" in ended.err
+
+
+def test_a_signal_becomes_what_a_shell_makes_of_it(tmp_path):
+    script = write(tmp_path / "script.py", "import os; os.kill(os.getpid(), 9)")
+    assert doctor(script).code == 128 + signal.SIGKILL
+
+
+def test_stdin_and_arguments_reach_the_program(tmp_path):
+    script = write(tmp_path / "script.py", "import sys; print(sys.argv[1:], sys.stdin.read())")
+    assert doctor(script, "--json", "x", stdin="hello").out == "['--json', 'x'] hello\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "no program was given"),
+        (["missing.py"], "No such file"),
+        (["--fail-on", "PW999", "x.py"], "there is no finding 'PW999'"),
+        (["--nonsense", "x.py"], "--nonsense"),
+        (["--from", "nowhere"], "holds no observed run"),
+        (["--from", "nowhere", "script.py"], "runs nothing"),
+    ],
+)
+def test_command_lines_that_make_no_sense(words, said, tmp_path):
+    ended = doctor(*words, cwd=tmp_path)
+    assert ended.code == 2
+    assert said in ended.err
+
+
+def test_docs_name_every_field():
+    text = (ROOT / "docs" / "doctor-json.md").read_text()
+    told = set(re.findall(r"`(\w+)`", text))
+    record = to_record(SICK["repeated-payload"], diagnose(SICK["repeated-payload"]))
+    finding = record["findings"][0]
+    remedy = next(each for each in finding["remedies"] if each["prediction"])
+    fields = {*record, *finding, *remedy, *remedy["prediction"], *finding["where"]}
+    fields |= set(findings.Change.__dataclass_fields__)
+    fields |= set(findings.CannotTell.__dataclass_fields__)
+    assert fields - told == set()
+
+
+def test_a_diagnosis_goes_through_json():
+    diagnosis = diagnose(SICK["repeated-payload"])
+    record = json.loads(json.dumps(to_record(SICK["repeated-payload"], diagnosis)))
+    assert from_plain(Diagnosis, record) == diagnosis
