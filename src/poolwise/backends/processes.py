@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from poolwise import errors
 from poolwise.core import contract as c
 from poolwise.core.book import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE, ParentClock
-from poolwise.wire import codec, death, failures, frames, packing, pipes, waiting
+from poolwise.wire import codec, death, failures, frames, keeping, packing, pipes, waiting
 from poolwise.wire.arena import Deposit, Ends, PoolMemory
 from poolwise.wire.mail import Mail
 from poolwise.wire.parcel import size_of
@@ -155,6 +155,7 @@ class Processes:
 
     def send(self, lane: int, chunk: Chunk | None) -> None:
         held = self._lanes[lane]
+        keeping.of_thread.is_on = True  # the core has the chunk until it is answered for
         try:
             if chunk is None:
                 held.writer.write(codec.GIVE_BACK, ())
@@ -166,6 +167,7 @@ class Processes:
         except BrokenPipeError:
             return  # it has died: the event is on its way
         finally:
+            keeping.of_thread.is_on = False
             self._clock.to(DECIDE)
         if held.writer.pending_bytes:
             self._watch(held.task_fd, select.POLLOUT, lambda _: self._write_more(held))

@@ -4,7 +4,8 @@ A handle names memory by who holds it, so the holder must not let go before the 
 Often it would: in ``pool.apply_async(f, (poolwise.share(a),))`` nobody keeps the array once it is
 pickled, nor does a worker keep a shared array that it returned. Therefore every handle carries a
 ticket, and who opens it signs for it in the memory itself. A holder that is dropped while tickets
-are out lingers until all are signed for. This needs no message of any pool, so it works in all.
+are out lingers until all are signed for. This needs no message of any pool, so it works in all;
+ours keep every task until it is answered for, so what they send needs no ticket.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import time
 import weakref
 from collections import deque
 from multiprocessing import util
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from poolwise.wire import keeping
 from poolwise.wire.memory import Segment
 
 if TYPE_CHECKING:
@@ -40,8 +42,8 @@ ModeName = Literal["read-only", "copy-on-write", "read-write"]
 
 MODES: dict[str, Mode] = {"read-only": "r", "copy-on-write": "c", "read-write": "rw"}
 
-Handle = tuple[object, ...]
-"""The address of a segment and a ticket: plain values that pickle small."""
+Handle = tuple[Any, ...]
+"""The address of a segment, and a ticket if its sender may drop what it sent; pickles small."""
 
 _held: weakref.WeakValueDictionary[object, Held] = weakref.WeakValueDictionary()
 """What this process holds, by the segment's identity: however many handles come, one descriptor."""
@@ -122,7 +124,8 @@ class Held:
 
         :raises SharedMemoryGone: it was closed.
         """
-        return *self.segment.address(), self._tickets.issue()
+        is_kept = keeping.of_thread.is_on
+        return *self.segment.address(), None if is_kept else self._tickets.issue()
 
     @property
     def has_tickets_out(self) -> bool:
@@ -140,7 +143,8 @@ def receive(handle: Handle) -> Held:
     held = _held.get(address[0])
     if held is None or held.segment.is_closed:
         held = Held(Segment.open(tuple(address)))
-    held.segment.sign(ticket.to_bytes(8, sys.byteorder))  # type: ignore[attr-defined]
+    if ticket is not None:
+        held.segment.sign(ticket.to_bytes(8, sys.byteorder))
     return held
 
 
