@@ -420,6 +420,17 @@ def test_a_function_that_workers_cannot_find_travels_with_its_code():
     assert errors_of(commands) == {0: error}
 
 
+def test_what_was_answered_in_vain_goes_again_singly_and_once():
+    desk, why = Desk(1), errors.ResultNotLoadable("its memory is gone")
+    (chunk,) = desk.post(make_job("ab", lanes=1, unit=2))
+    assert sent(desk.tell(c.ChunkLost(1, chunk.id, why))) == [], "the lane has died"
+    desk.tell(c.LaneDied(1, errors.Death(7, -9)))
+    (again,) = sent(desk.tell(c.LaneReady(2)))
+    assert list(again.items) == ["a"]
+    assert errors_of(desk.tell(c.ChunkLost(2, again.id, why))) == {0: why}
+    assert desk.state.counts["deaths"] == 2
+
+
 def test_an_item_that_cannot_be_rebuilt_fails_with_the_reason():
     desk, why = Desk(1), ValueError("no such file")
     (chunk,) = desk.post(make_job("a", lanes=1))

@@ -251,6 +251,45 @@ def share_it(size):
     return poolwise.share(np.ones(size))
 
 
+def share_or_die(number):
+    if number in {50, 120}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return poolwise.share(np.full(9, number))
+
+
+def test_a_worker_that_dies_takes_no_results_of_others_with_it():
+    with poolwise.Pool(2) as pool:
+        results = [pool.apply_async(share_or_die, (number,)) for number in range(200)]
+        for number, result in enumerate(results):
+            if number in {50, 120}:
+                with pytest.raises(poolwise.WorkerDied):
+                    result.get()
+            else:
+                assert result.get()[0] == number
+
+
+def return_closed():
+    with poolwise.share(np.ones(9)) as array:
+        pickled = pickle.dumps(array)
+    return Closed(pickled)
+
+
+class Closed:
+    """Pickles as a handle whose memory is gone."""
+
+    def __init__(self, pickled):
+        self.pickled = pickled
+
+    def __reduce__(self):
+        return pickle.loads, (self.pickled,)
+
+
+def test_a_result_that_its_living_worker_closed_is_an_error():
+    pool = poolwise.Pool(1)
+    with pool, pytest.raises(poolwise.PoolwiseError, match="Keep a shared object"):
+        pool.apply(return_closed)
+
+
 def test_results_die_with_their_last_view_not_with_the_pool():
     with poolwise.Pool(2) as pool:
         results = pool.map(share_it, [3, 4, 5])

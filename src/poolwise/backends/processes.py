@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 _GRACE_S = 0.15
 """Workers that are ended get SIGTERM first, and SIGKILL when they have not left after this."""
 
+_ENDING_S = 0.05
+"""A worker whose shared memory is gone, yet not seen to end in this time, has closed it itself."""
+
 _HELD_CHUNKS = 4
 """Of so many chunks sent last it is known where in the pipe they end; a lane holds two at most."""
 
@@ -413,12 +416,29 @@ class Processes:
             else:
                 values, failed, outcome.times = codec.loads_values(payload, is_apart=head.is_apart)
         except (Exception, SystemExit) as error:
-            self._hear_unreadable(lane, head, outcome, error)
+            if not self._is_lost(lane, head, error):
+                self._hear_unreadable(lane, head, outcome, error)
             return
         outcome.errors = {at: failures.decode(failed[at], self._as_cause) for at in failed}
         outcome.values = _load_each(values, outcome.errors) if head.is_apart else values
+        if any(self._is_lost(lane, head, one.__cause__) for one in outcome.errors.values()):
+            return
         outcome.load_ns = self._clock.to(RECEIVE) - begun_ns
         self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
+
+    def _is_lost(self, lane: _Lane, head: codec.AnswerHead, error: BaseException | None) -> bool:
+        """Does an answer speak of memory that went with its worker? Then say so.
+
+        A process that ends closes its files some moments before it can be seen to have ended.
+        """
+        if not isinstance(error, errors.SharedMemoryGone):
+            return False
+        poll = select.poll()
+        poll.register(lane.watch_fd, select.POLLIN)
+        if poll.poll(_ENDING_S * 1000.0):
+            self._events.append(c.ChunkLost(lane.id, head.chunk_id, _not_loadable(error)))
+            return True
+        return False
 
     def _hear_unreadable(
         self, lane: _Lane, head: codec.AnswerHead, outcome: c.Outcome, error: BaseException

@@ -106,6 +106,15 @@ class ChunkUnread:
 
 
 @record
+class ChunkLost:
+    """A lane has died, and part of what it answered went with it: nobody can read it any more."""
+
+    lane: int
+    chunk_id: int
+    error: BaseException
+
+
+@record
 class JobPosted:
     """Somebody wants a job done."""
 
@@ -145,6 +154,7 @@ Event = (
     | ChunkDone
     | ChunkRefused
     | ChunkUnread
+    | ChunkLost
     | JobPosted
     | InputEnded
     | JobDropped

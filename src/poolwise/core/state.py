@@ -98,6 +98,7 @@ class State:
             c.ChunkDone: self._chunk_done,
             c.ChunkRefused: self._chunk_refused,
             c.ChunkUnread: self._chunk_unread,
+            c.ChunkLost: self._chunk_lost,
             c.JobPosted: self._job_posted,
             c.InputEnded: self._input_ended,
             c.JobDropped: self._job_dropped,
@@ -258,6 +259,21 @@ class State:
             )
         else:
             self._split_or_fail(chunk, _not_loadable(event.error, chunk))
+
+    def _chunk_lost(self, event: c.ChunkLost) -> None:
+        """Its items go again, singly: one of them may be what kills lanes. But once only."""
+        lane = self.lanes[event.lane]
+        if not lane.is_stopping:
+            lane.is_stopping = True  # it has died: that will be told next
+            self.counts["deaths"] += 1
+        chunk = self._withdraw(event.lane, event.chunk_id)
+        if chunk is None:
+            return
+        self._idle.pop(lane.id, None)
+        if chunk.is_alone:
+            self._deliver(chunk, chunk.done, [None], {0: event.error})
+        else:
+            self._put_back(chunk, chunk.done, is_alone=True)
 
     def _withdraw(self, lane_id: int, chunk_id: int) -> Chunk | None:
         lane = self.lanes[lane_id]
