@@ -176,9 +176,10 @@ class _Ledger:
 
     def _after(self, end: int) -> States:
         """From a worker's last message on: others are still handed work, still work, are read."""
-        waits = self._timeline.split(end, min(self._last_sent, self._pool.ended))
-        tail = max(0, self._last_end - max(end, self._last_sent))
-        drain = max(0, self._pool.ended - max(end, self._last_end))
+        handed_out = max(end, min(self._last_sent, self._pool.ended))
+        worked_off = max(handed_out, self._last_end)
+        waits = self._timeline.split(end, handed_out)
+        tail, drain = worked_off - handed_out, self._pool.ended - worked_off
         return {**waits, "tail": tail, "drain": drain}
 
     def _messages(self, worker: WorkerRecords) -> States:
@@ -210,9 +211,11 @@ class _Ledger:
         """Share out the time of messages that were not recorded, after those that were."""
         known = {key: amount for key, amount in like.items() if key[1] != "observer"}
         whole = sum(known.values())
+        if not whole:
+            return {"loop": float(gap)}
         found: States = defaultdict(float)
         for (site, state), amount in known.items():
-            part = gap * amount / whole if whole else 0.0
+            part = gap * amount / whole
             found[state] += part
             add(self._sites[site], {state: part})
         return found
@@ -299,8 +302,7 @@ def dispatcher(pool: PoolRecords) -> Timeline:
     before: Send | None = None
     for send in pool.sends:
         if before is None:
-            free = send.free or send.taken
-            segments.append((pool.began, free, {"starved": 1.0}))
+            free = pool.began
         elif send.number - before.number > 1:
             free = send.free or send.taken
             segments.append((before.sent, free, mix))

@@ -30,6 +30,9 @@ DARK_S = 1.5e-6
 TICKS_PER_S = 100
 """The kernel's unit of CPU time in /proc, the same on all Linux that Python runs on."""
 
+A_WHILE_NS = 250_000_000
+"""A process that ends before this may have had no time to show itself."""
+
 START_S = 0.003
 """What attaching to a fresh interpreter costs (same benchmark)."""
 
@@ -130,11 +133,14 @@ def _native_threads(processes: dict[str, Any]) -> dict[str, int]:
 
 
 def _count_unseen(run: Run, processes: dict[str, Any]) -> int:
-    """Pythons of the program that the observer did not reach."""
+    """Pythons of the program that lived a while and that the observer did not reach."""
     attached = {event["pid"] for events in run.events.values() for event in events} | {*run.births}
-    pythons = {int(pid) for pid, seen in processes.items() if seen["is_python"]}
-    started = {event["child"] for event in run.of("start")}
-    return len((pythons | started) - attached)
+    pythons = {
+        int(pid)
+        for pid, seen in processes.items()
+        if seen["is_python"] and seen["last_ns"] - seen["first_ns"] > A_WHILE_NS
+    }
+    return len(pythons - attached)
 
 
 def gather_observer(run: Run, pools: list[Pool]) -> ObserverCost:

@@ -2,14 +2,14 @@
 
 import os
 import sys
-import time
 
 
-def _attach(directory: str, started_ns: int) -> None:
+def _attach(directory: str) -> None:
+    loaded = set(sys.modules)
     try:
         import _poolwise_observer  # type: ignore[import-not-found]
 
-        _poolwise_observer.attach(directory, started_ns)
+        _poolwise_observer.attach(directory, loaded)
     except Exception as error:
         sys.stderr.write(f"poolwise doctor: could not attach to this process: {error!r}\n")
 
@@ -18,14 +18,12 @@ def _make_way() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
     sys.path_importer_cache.pop(here, None)
-    ours = sys.modules.pop("sitecustomize")
-    try:
-        import sitecustomize  # type: ignore[import-not-found] # noqa: F401
-    except ImportError:
-        sys.modules["sitecustomize"] = ours  # `site` looks it up once more after the import
 
 
 if __name__ == "sitecustomize":
     if os.environ.get("POOLWISE_DOCTOR"):
-        _attach(os.environ["POOLWISE_DOCTOR"], time.perf_counter_ns())
+        _attach(os.environ["POOLWISE_DOCTOR"])
     _make_way()
+    # The user's own, if there is one; if not, `site` expects this very ImportError.
+    del sys.modules["sitecustomize"]
+    import sitecustomize  # type: ignore[import-not-found] # noqa: F401

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TARGETS = {
     "multiprocessing.process": "processes",
+    "multiprocessing.spawn": "processes",
     "multiprocessing.popen_fork": "processes",
     "multiprocessing.popen_forkserver": "processes",
     "multiprocessing.pool": "pools",
@@ -25,14 +26,21 @@ TARGETS = {
     "multiprocessing.managers": "channels",
     "concurrent.futures.process": "executors",
     "concurrent.futures.thread": "threads",
+    "loky.backend.spawn": "processes",
     "loky.process_executor": "executors",
+    "joblib.externals.loky.backend.spawn": "processes",
     "joblib.externals.loky.process_executor": "executors",
 }
 """Module of the program -> ours that attaches to it (its function `attach`)."""
 
 
-def attach(directory: str, started_ns: int) -> None:
-    """Record what this interpreter does to `directory`. Called before the program's first line."""
+def attach(directory: str, loaded: "set[str]") -> None:
+    """Record what this interpreter does to `directory`. Called before the program's first line.
+
+    `loaded`: the modules that were there before us. What we loaded for ourselves goes out of
+    `sys.modules` again; a program that wants it loads it again.
+    """
+    started_ns = recorder.now()
     recorder.use(directory)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=recorder.forget_parent)
@@ -42,6 +50,9 @@ def attach(directory: str, started_ns: int) -> None:
             _probe(sys.modules[name])
     version = ".".join(map(str, sys.version_info[:3]))
     recorder.event("interpreter", started=started_ns, parent=os.getppid(), python=version)
+    for name in set(sys.modules) - loaded:
+        if name.partition(".")[0] != __name__:
+            del sys.modules[name]
 
 
 def _probe(module: "ModuleType") -> None:

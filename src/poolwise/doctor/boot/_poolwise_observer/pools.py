@@ -1,6 +1,7 @@
 """Probes of `multiprocessing.Pool` (and `ThreadPool`): its making, its calls, its two threads."""
 
 from _thread import _local
+from itertools import chain
 
 from . import recorder, sites, workers
 from .calls import count_threads, first_argument
@@ -169,15 +170,15 @@ def _make_map(original: "Method") -> "Method":
     ) -> "Any":
         began, kind = now(), type(iterable).__name__
         has_length = hasattr(iterable, "__len__")
+        end = _End()
+        if not has_length:
+            iterable = chain(iterable, end)
         try:
-            if not has_length and self._state == _RUN:
-                iterable = list(iterable)
-            listed = now()
             result = original(self, func, iterable, mapper, chunksize, callback, error_callback)
         except BaseException as error:
             hide(error)
             raise
-        call = began, -1 if has_length else listed - began, len(iterable)
+        call = began, -1 if has_length else end.at - began, len(result._value)
         size = getattr(result, "_chunksize", 0)
         attempt("Pool.map", lambda: _note_call(self, "map", func, kind, call, chunksize, size))
         return result
@@ -185,7 +186,17 @@ def _make_map(original: "Method") -> "Method":
     return _map_async
 
 
-_RUN = "RUN"  # multiprocessing.pool.RUN: a pool in any other state refuses before it lists
+class _End:
+    """An empty iterator that stands behind the input: when it is asked, the input has ended."""
+
+    at = 0
+
+    def __iter__(self) -> "_End":
+        return self
+
+    def __next__(self) -> "Any":
+        self.at = now()
+        raise StopIteration
 
 
 def _make_imap(original: "Method") -> "Method":

@@ -1,5 +1,7 @@
 """Processes of multiprocessing: who started whom, when, and how each one ended."""
 
+import os
+
 from . import recorder, sites, workers
 from .clocks import now
 from .seams import hide, replace
@@ -12,13 +14,52 @@ if TYPE_CHECKING:
 
 def attach(module: "Any") -> None:
     """Probe `multiprocessing.process`, or one of the modules that make the processes."""
-    if hasattr(module, "BaseProcess"):
+    if hasattr(module, "get_preparation_data"):
+        replace(module, "get_preparation_data", _make_preparation)
+    elif hasattr(module, "BaseProcess"):
         replace(module.BaseProcess, "start", _make_start)
         replace(module.BaseProcess, "_bootstrap", _make_bootstrap)
     else:
         for name, make in (("poll", _make_poll), ("_send_signal", _make_signal)):
             if name in vars(module.Popen):
                 replace(module.Popen, name, make)
+
+
+class Stowaway:
+    """Travels in what a fresh child is told first, and attaches the observer when unpickled.
+
+    For children that the environment does not bring it to: a program may have cleaned that. It is
+    unpickled before the child's path is set, so it is no class that would have to be found.
+    """
+
+    def __reduce__(self) -> "tuple[Any, tuple[str, dict[str, Any]]]":
+        home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        facts = {"home": home, "directory": recorder.directory()}
+        return exec, (_ATTACH, facts)
+
+
+_ATTACH = """
+import sys
+if "_poolwise_observer" not in sys.modules:
+    loaded = set(sys.modules)
+    sys.path.insert(0, home)
+    try:
+        import _poolwise_observer
+        _poolwise_observer.attach(directory, loaded)
+    except Exception:
+        pass
+    finally:
+        sys.path.remove(home)
+"""
+
+
+def _make_preparation(original: "Callable[..., Any]") -> "Callable[..., Any]":
+    def get_preparation_data(*args: "Any", **options: "Any") -> "Any":
+        data = original(*args, **options)
+        data["poolwise"] = Stowaway()
+        return data
+
+    return get_preparation_data
 
 
 def _make_start(original: "Callable[..., Any]") -> "Callable[..., Any]":

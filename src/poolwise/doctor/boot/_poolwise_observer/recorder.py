@@ -7,7 +7,9 @@ record. No file descriptor is kept where Python allows it (3.13), and never one 
 after its number could have been given to somebody else.
 """
 
+import mmap
 import os
+import sys
 import time
 from _struct import Struct
 from itertools import count
@@ -48,6 +50,11 @@ def use(directory: str) -> None:
     """Write records to this directory (an absolute path) from now on."""
     global _directory  # noqa: PLW0603 - one recorder a process
     _directory = directory
+
+
+def directory() -> str:
+    """Where records go."""
+    return _directory
 
 
 def forget_parent() -> None:
@@ -128,9 +135,6 @@ def _locate(index: int) -> "tuple[int, int, Any]":
 
 
 def _map(offset: int, size: int) -> "Any":
-    import mmap
-    import sys
-
     if size >= SLOT_BYTES * FIRST_SLOTS << SEGMENTS:
         message = "enough was recorded"
         raise ValueError(message)

@@ -193,10 +193,10 @@ class ProcessWorker:
 
     def get(self, *args: "Any", **options: "Any") -> "Any":
         """The queue's own `get`, timed."""
-        if not self._skip:
-            return self._get_timed(args, options)
-        self._skip -= 1
         try:
+            if not self._skip:
+                return self._get_timed(args, options)
+            self._skip -= 1
             task = self._get(*args, **options)
         except BaseException as error:
             hide(error)
@@ -219,7 +219,6 @@ class ProcessWorker:
         try:
             task = self._get(*args, **options)
         except BaseException as error:
-            hide(error)
             hide(error)
             raise
         loaded = now()
@@ -262,12 +261,12 @@ class ProcessWorker:
 
     def put(self, result: "Any") -> None:
         """The queue's own `put`, timed."""
-        if not self._dark_since or now() - self._dark_since >= SLOW_NS:
-            self._put_timed(result)
-            return
-        self._dark_since = 0
         try:
-            self._put(result)
+            if self._dark_since and now() - self._dark_since < SLOW_NS:
+                self._dark_since = 0
+                self._put(result)
+            else:
+                self._put_timed(result)
         except BaseException as error:
             hide(error)
             raise
@@ -282,7 +281,6 @@ class ProcessWorker:
         try:
             self._put(result)
         except BaseException as error:
-            hide(error)
             hide(error)
             raise
         if where is not None:

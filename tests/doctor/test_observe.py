@@ -1,0 +1,312 @@
+"""What is seen of programs that use each library, in each way to start workers."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.doctor.programs import observe_source
+
+FUNCTION = """
+def work(number):
+    return number + 1
+
+"""
+
+POOL, EXECUTOR = "multiprocessing.Pool", "ProcessPoolExecutor"
+
+POOLS = {
+    "map": (POOL, "pool.map(work, range(40))", 8, 40),
+    "starmap": (POOL, "pool.starmap(work, [(n,) for n in range(40)], 10)", 4, 40),
+    "imap": (POOL, "list(pool.imap(work, iter(range(9))))", 9, 9),
+    "imap in chunks": (POOL, "list(pool.imap_unordered(work, range(20), 5))", 4, 20),
+    "apply": (POOL, "[pool.apply(work, (n,)) for n in range(5)]", 5, 5),
+    "ThreadPool": ("ThreadPool", "pool.map(work, range(16), 4)", 4, 16),
+    "executor map": (EXECUTOR, "list(pool.map(work, range(12)))", 12, 12),
+    "executor chunks": (EXECUTOR, "list(pool.map(work, range(12), chunksize=3))", 4, 12),
+    "submit": (EXECUTOR, "[f.result() for f in [pool.submit(work, n) for n in range(7)]]", 7, 7),
+    "threads": ("ThreadPoolExecutor", "list(pool.map(work, range(11)))", 11, 11),
+}
+
+MAKERS = {
+    POOL: "multiprocessing.Pool(2)",
+    "ThreadPool": "multiprocessing.pool.ThreadPool(2)",
+    EXECUTOR: "ProcessPoolExecutor(2)",
+    "ThreadPoolExecutor": "ThreadPoolExecutor(2)",
+}
+
+
+def write(pool: str, call: str, start_method: str = "fork") -> str:
+    return f"""
+import multiprocessing, multiprocessing.pool
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+{FUNCTION}
+if __name__ == "__main__":
+    multiprocessing.set_start_method({start_method!r})
+    with {pool} as pool:
+        {call}
+"""
+
+
+@pytest.mark.parametrize("case", POOLS)
+def test_pool_is_seen_whole(case, tmp_path):
+    kind, call, messages, items = POOLS[case]
+    evidence = observe_source(tmp_path, write(MAKERS[kind], call))
+    assert evidence.is_attached
+    assert evidence.troubles == []
+    (pool,) = evidence.pools
+    assert (pool.kind, pool.slots) == (kind, 2)
+    assert (pool.messages, pool.items, pool.recorded) == (messages, items, messages)
+    assert pool.identity == pytest.approx(1, abs=0.005)
+    assert sum(pool.account.values()) == pytest.approx(2 * pool.region_s)
+    (site,) = pool.sites
+    assert site.function == "__main__.work"
+    assert site.place.line == 12
+    assert evidence.cpu.identity == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("maker", ["multiprocessing.Pool(2)", "ProcessPoolExecutor(2)"])
+def test_start_methods(start_method, maker, tmp_path):
+    evidence = observe_source(
+        tmp_path, write(maker, "list(pool.map(work, range(9)))", start_method)
+    )
+    (pool,) = evidence.pools
+    assert (pool.method, evidence.troubles) == (start_method, [])
+    assert pool.identity == pytest.approx(1, abs=0.005)
+    assert pool.items == 9
+    assert pool.recorded == pool.messages
+    assert evidence.program.unseen_processes == 0
+    fresh = [worker for worker in pool.workers if worker.messages]
+    assert fresh
+    if start_method == "spawn":
+        assert pool.startup.interpreter_s > 0
+
+
+def test_joblib(tmp_path):
+    pytest.importorskip("joblib")
+    evidence = observe_source(
+        tmp_path,
+        f"""
+from joblib import Parallel, delayed
+{FUNCTION}
+if __name__ == "__main__":
+    Parallel(n_jobs=2, batch_size=5)(delayed(work)(n) for n in range(40))
+""",
+    )
+    (pool,) = evidence.pools
+    assert (pool.kind, pool.items, pool.recorded) == ("loky", 40, pool.messages)
+    assert pool.identity == pytest.approx(1, abs=0.005)
+    assert {site.function for site in pool.sites} == {"__main__.work"}
+    assert {site.place.line for site in pool.sites} == {9}
+
+
+BY_HAND = """
+from multiprocessing import {imports}
+
+def serve(requests, answers):
+    for number in iter(requests.{take}, None):
+        answers.{give}(number * 2)
+
+if __name__ == "__main__":
+    {make}
+    workers = [Process(target=serve, args=(theirs, back)) for theirs, back in ends]
+    for worker in workers:
+        worker.start()
+    for ours in fronts:
+        for number in range(20):
+            ours.{give}(number)
+        ours.{give}(None)
+    print(sum(answer.{take}() for answer in backs for _ in range(20)))
+    for worker in workers:
+        worker.join()
+"""
+
+MADE_BY_HAND = {
+    "Queue": BY_HAND.format(
+        imports="Process, Queue",
+        take="get",
+        give="put",
+        make="pairs = [(Queue(), Queue()) for _ in range(2)]; ends = pairs;"
+        " fronts, backs = zip(*pairs)",
+    ),
+    "SimpleQueue": BY_HAND.format(
+        imports="Process, SimpleQueue",
+        take="get",
+        give="put",
+        make="pairs = [(SimpleQueue(), SimpleQueue()) for _ in range(2)]; ends = pairs;"
+        " fronts, backs = zip(*pairs)",
+    ),
+    "Pipe": BY_HAND.format(
+        imports="Process, Pipe",
+        take="recv",
+        give="send",
+        make="pairs = [Pipe() for _ in range(2)]; ends = [(b, b) for _, b in pairs];"
+        " fronts = backs = [a for a, _ in pairs]",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MADE_BY_HAND)
+def test_pools_made_by_hand(kind, tmp_path):
+    evidence = observe_source(tmp_path, MADE_BY_HAND[kind])
+    assert evidence.troubles == []
+    (pool,) = evidence.pools
+    assert (pool.kind, pool.slots, pool.messages, pool.recorded) == ("hand-made", 2, 40, 40)
+    assert pool.sites[0].function == "__main__.serve"
+    assert pool.identity == pytest.approx(1, abs=0.005)
+    counts = {}
+    for channel in evidence.channels:
+        assert channel.kind == kind
+        counts[channel.operation] = counts.get(channel.operation, 0) + channel.calls
+    assert sorted(counts.values()) == [82, 82]
+    assert all(channel.place.line for channel in evidence.channels)
+
+
+def test_calls_through_a_managers_proxies(tmp_path):
+    evidence = observe_source(
+        tmp_path,
+        """
+from multiprocessing import Manager, Pool
+
+def add(box):
+    box.append(1)
+
+if __name__ == "__main__":
+    with Manager() as manager, Pool(2) as pool:
+        box = manager.list()
+        pool.map(add, [box] * 30)
+        print(len(box))
+""",
+    )
+    calls = {(proxy.type, proxy.method): proxy for proxy in evidence.proxies}
+    appends = calls["list", "append"]
+    assert (appends.calls, appends.place.line) == (30, 5)
+    assert 0 < appends.inside_tasks_s == pytest.approx(appends.wait_s)
+    assert calls["list", "__len__"].inside_tasks_s == 0
+
+
+def test_a_nested_pool_belongs_to_its_worker(tmp_path):
+    evidence = observe_source(
+        tmp_path,
+        f"""
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import Pool
+{FUNCTION}
+def outer(number):
+    with Pool(2) as pool:
+        return sum(pool.map(work, range(6)))
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(2) as executor:
+        list(executor.map(outer, range(3)))
+""",
+    )
+    outer, *inner = evidence.pools
+    assert (outer.kind, len(inner)) == ("ProcessPoolExecutor", 3)
+    assert {pool.pid for pool in inner} <= {worker.pid for worker in outer.workers}
+    assert all(pool.identity == pytest.approx(1, abs=0.005) for pool in evidence.pools)
+
+
+def test_the_weight_of_each_argument(tmp_path):
+    evidence = observe_source(
+        tmp_path,
+        """
+from functools import partial
+from multiprocessing import Pool
+
+def price(table, order):
+    return len(table) + len(order)
+
+if __name__ == "__main__":
+    with Pool(2) as pool:
+        table = {n: str(n) for n in range(5000)}
+        pool.map(partial(price, table), [bytes([n]) * 900 for n in range(16)], chunksize=1)
+""",
+    )
+    table, order = evidence.pools[0].leaves
+    assert (table.name, table.parameter, table.type) == ("partial.args[0]", "table", "dict")
+    assert table.is_repeated
+    assert table.share_of_bytes_out > 0.9
+    assert (order.name, order.type, order.is_the_item) == ("arg", "bytes", True)
+    assert order.distinct == order.sampled > 3
+    assert evidence.pools[0].bytes_out > 16 * table.size_bytes
+
+
+def test_a_killed_worker_loses_nothing_recorded(tmp_path):
+    evidence = observe_source(
+        tmp_path,
+        """
+import os, signal, sys
+from concurrent.futures import ProcessPoolExecutor
+
+def work(number):
+    if number == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1) as executor:
+        futures = [executor.submit(work, number) for number in range(9)]
+        print(sum(1 for future in futures if future.exception()))
+""",
+    )
+    (pool,) = evidence.pools
+    assert pool.recorded == 5
+    (death,) = pool.deaths
+    assert (death.exit_code, death.message_index) == (-9, 5)
+    assert death.running_s > 0
+    assert pool.identity == pytest.approx(1, abs=0.005)
+
+
+def test_workers_that_are_told_to_end_are_no_deaths(tmp_path):
+    evidence = observe_source(
+        tmp_path, write("multiprocessing.Pool(2)", "pool.map(work, range(9))")
+    )
+    assert evidence.pools[0].deaths == []
+
+
+def test_forked_workers_that_draw_the_same_numbers(tmp_path):
+    pytest.importorskip("numpy")
+    evidence = observe_source(
+        tmp_path,
+        """
+import time
+from multiprocessing import Pool
+import numpy as np
+
+def draw(_):
+    time.sleep(0.05)
+    return np.random.random()
+
+if __name__ == "__main__":
+    np.random.seed(1)
+    with Pool(2) as pool:
+        pool.map(draw, range(4), chunksize=1)
+""",
+    )
+    streams = {stream.name: stream for stream in evidence.pools[0].random_streams}
+    assert (streams["numpy.random"].distinct_starts, streams["numpy.random"].used) == (1, True)
+    assert streams["random"].used is False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what threads wait for")
+def test_blocked_time_has_a_cause(tmp_path):
+    call = "pool.map(time.sleep, [0.3] * 2, chunksize=1)"
+    evidence = observe_source(tmp_path, "import time" + write("multiprocessing.Pool(2)", call))
+    if not evidence.program.can_see_causes:
+        pytest.skip("this system hides the kernel's wait channels")
+    (pool,) = evidence.pools
+    assert max(pool.blocked_by, key=pool.blocked_by.get) == "sleep"
+    assert pool.account["run_blocked"] == pytest.approx(sum(pool.blocked_by.values()))
+    assert pool.account["run_blocked"] > 0.5
+
+
+def test_item_times_keep_the_order_of_the_input(tmp_path):
+    call = "pool.map(time.sleep, [0.001] * 19 + [0.2], chunksize=5)"
+    evidence = observe_source(tmp_path, "import time" + write("multiprocessing.Pool(2)", call))
+    (site,) = evidence.pools[0].sites
+    assert site.item_times.index_of_max == 19
+    assert site.series_s.index(max(site.series_s)) == 19
+    assert site.series_step == 1
