@@ -75,7 +75,7 @@ def test_a_pool_that_loses_to_a_loop_is_told_so():
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (0, "0 s"), (3e-9, "3.0 ns"), (1.5e-5, "15 us"), (0.0123, "12 ms"), (5.94, "5.9 s"),
+        (0, "0 s"), (3e-9, "3.0 ns"), (1.5e-5, "15 µs"), (0.0123, "12 ms"), (5.94, "5.9 s"),
         (99, "99 s"), (125, "2 min 5 s"), (12_000, "3 h 20 min"),
     ],
 )  # fmt: skip

@@ -15,7 +15,7 @@ from poolwise.report import figures
         (0, "0 s"), (8.3e-7, "830 ns"), (4.5e-9, "4.50 ns"), (1.14e-5, "11.4 µs"),
         (0.0123, "12.3 ms"), (0.9999, "1.00 s"), (4.93, "4.93 s"), (99.94, "99.9 s"),
         (99.97, "1 min 40 s"),
-        (125, "2 min 05 s"), (3599.6, "1 h 00 min"), (7384, "2 h 03 min"), (-0.5, "-500 ms"),
+        (125, "2 min 5 s"), (3599.6, "1 h 0 min"), (7384, "2 h 3 min"), (-0.5, "-500 ms"),
     ],
 )  # fmt: skip
 def test_seconds(value, words):
@@ -24,7 +24,13 @@ def test_seconds(value, words):
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0, "0 B"), (512, "512 B"), (80_200, "80.2 KB"), (288e6, "288 MB"), (999_900, "1.00 MB")],
+    [
+        (0, "0 bytes"),
+        (512, "512 bytes"),
+        (80_200, "80.2 kB"),
+        (288e6, "288 MB"),
+        (999_900, "1.00 MB"),
+    ],
 )
 def test_size(value, words):
     assert figures.size(value) == words

@@ -1,36 +1,56 @@
-"""Numbers as people say them: two or three digits, and a unit they know."""
+"""Numbers as people say them: a few digits, and a unit they know."""
 
 from __future__ import annotations
 
+_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+_NEARLY = 0.9995
+"""What three digits round up to one counts as one."""
 
-def say_seconds(seconds: float) -> str:
-    """``"5.9 s"``, ``"12 ms"``, ``"3.1 us"``, ``"2 min 5 s"``, ``"3 h 20 min"``."""
-    if abs(seconds) >= 3600:  # noqa: PLR2004 - an hour
-        hours, minutes = divmod(round(seconds / 60), 60)
-        return f"{hours} h {minutes} min"
-    if abs(seconds) >= 100:  # noqa: PLR2004 - three digits are enough
-        minutes, rest = divmod(round(seconds), 60)
+
+def say_seconds(seconds: float, digits: int = 2) -> str:
+    """``"5.9 s"``, ``"12 ms"``, ``"3.1 µs"``, ``"2 min 5 s"``, ``"3 h 20 min"``."""
+    if seconds < 0:
+        return "-" + say_seconds(-seconds, digits)
+    if seconds >= 100 * _NEARLY:
+        return _say_minutes(round(seconds))
+    for size, unit in _TIMES:
+        if seconds >= size * _NEARLY:
+            return f"{say_digits(seconds / size, digits)} {unit}"
+    return f"{say_digits(seconds * 1e9, digits)} ns" if seconds else "0 s"
+
+
+def _say_minutes(seconds: int) -> str:
+    minutes, rest = divmod(seconds, 60)
+    if minutes < 60:  # noqa: PLR2004 - of an hour
         return f"{minutes} min {rest} s"
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if abs(seconds) >= size:
-            return f"{_digits(seconds / size)} {unit}"
-    return f"{_digits(seconds * 1e9)} ns" if seconds else "0 s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min"
 
 
-def say_bytes(size_bytes: float) -> str:
+def say_bytes(size_bytes: float, digits: int = 2) -> str:
     """``"288 MB"``, in powers of 1000."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size_bytes >= size:
-            return f"{_digits(size_bytes / size)} {unit}"
+    if size_bytes < 0:
+        return "-" + say_bytes(-size_bytes, digits)
+    for size, unit in _SIZES:
+        if size_bytes >= size * _NEARLY:
+            return f"{say_digits(size_bytes / size, digits)} {unit}"
     return f"{round(size_bytes)} bytes"
 
 
 def say_share(share: float) -> str:
-    """``"74 %"``, ``"0.3 %"``, ``"0 %"``."""
-    percent = 100 * share
-    return f"{percent:.0f} %" if percent >= 9.5 or not percent else f"{percent:.1f} %"  # noqa: PLR2004
+    """``"74 %"``, ``"4.2 %"``, ``"<0.1 %"``, ``"0 %"``."""
+    percent = share * 100
+    if percent and abs(percent) < 0.1:  # noqa: PLR2004 - what one decimal can say
+        return "<0.1 %"
+    decimals = 1 if percent and abs(percent) < 9.95 else 0  # noqa: PLR2004 - rounds to 10
+    return f"{percent:.{decimals}f} %"
 
 
-def _digits(number: float) -> str:
-    """Two digits at least: 5.9, 12, 288."""
-    return f"{number:.1f}" if abs(number) < 9.95 else f"{number:.0f}"  # noqa: PLR2004 - rounds to 10
+def say_digits(number: float, digits: int) -> str:
+    """So many digits, or all that stand before the point: with two, 5.9, 12, 288, 1,234."""
+    for decimals in range(digits - 1, 0, -1):
+        said = f"{number:.{decimals}f}"
+        if len(said.lstrip("-").partition(".")[0]) + decimals <= digits:
+            return said
+    return f"{number:,.0f}"

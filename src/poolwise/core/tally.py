@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from poolwise.core.book import name_of
 from poolwise.core.live import LaneNow, Progress
 
 if TYPE_CHECKING:
     from poolwise.core.job import Chunk, Job, News, Sink
     from poolwise.core.state import Lane, State
 
-
-_numbers = count(1)
 
 CALLS = "calls"
 """What calls that were submitted one by one are called together: their functions may differ."""
@@ -31,7 +29,6 @@ class Tally:
     """
 
     def __init__(self, job: Job, state: State) -> None:
-        self._number = next(_numbers)
         self._job = job
         self._sink: Sink = job.sink
         self._state = state
@@ -61,15 +58,15 @@ class Tally:
         now_ns = time.perf_counter_ns()
         until_ns = self._last_ns if self._done == items else now_ns
         return Progress(
-            job=self._number,
+            job=job.number,
             function=CALLS if job.has_calls else name_of(job.function.call),
-            site=None,
+            site=job.site,
             items=items,
             done=self._done,
             failed=self._failed,
             elapsed_s=(until_ns - self._began_ns) / 1e9,
             item_s=None if job.sizer.item_ns is None else job.sizer.item_ns / 1e9,
-            lanes=tuple(_look_at(lane, now_ns) for lane in list(self._state.lanes.values())),
+            lanes=tuple(self._look_at(lane, now_ns) for lane in list(self._state.lanes.values())),
             is_over=self._is_over,
             error=None if self._error is None else repr(self._error),
         )
@@ -81,22 +78,15 @@ class Tally:
             left = 0
         return None if left is None else max(self._done, self._job.handed_out + left)
 
-
-def name_of(call: Any) -> str:
-    """What people call a function."""
-    while not hasattr(call, "__qualname__") and hasattr(call, "func"):
-        call = call.func  # functools.partial
-    name: str = getattr(call, "__qualname__", type(call).__name__)
-    return name.rpartition("<locals>.")[2]
-
-
-def _look_at(lane: Lane, now_ns: int) -> LaneNow:
-    try:
-        chunk = lane.chunks[0]
-    except IndexError:
-        return LaneNow(lane.id, None, None, None, 0.0)
-    running_s = max(0, now_ns - lane.since_ns) / 1e9
-    if chunk.job.has_calls:
-        return LaneNow(lane.id, None, CALLS, None, running_s)
-    name = name_of(chunk.job.function.call)
-    return LaneNow(lane.id, None, name, chunk.start + chunk.done, running_s)
+    def _look_at(self, lane: Lane, now_ns: int) -> LaneNow:
+        page = self._state.book.lanes.get(lane.id)
+        pid = None if page is None else page.pid
+        try:
+            chunk = lane.chunks[0]
+        except IndexError:
+            return LaneNow(lane.id, pid, None, None, 0.0)
+        running_s = max(0, now_ns - lane.since_ns) / 1e9
+        if chunk.job.has_calls:
+            return LaneNow(lane.id, pid, CALLS, None, running_s)
+        name = name_of(chunk.job.function.call)
+        return LaneNow(lane.id, pid, name, chunk.start + chunk.done, running_s)

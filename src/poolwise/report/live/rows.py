@@ -74,7 +74,7 @@ class Watched:
         left = None if items is None else self._estimator.time_left(items, now.elapsed_s)
         return Row(
             key=self.key,
-            name=now.function,
+            name=_short(now),
             share=None if not items else now.done / items,
             count=_say_count(now),
             rate=say_rate(self._estimator.rate(now.elapsed_s)),
@@ -106,7 +106,12 @@ class Watched:
         else:
             said = [f"stopped at {_say_count(now)} after {took}"]
         failed = f"{now.failed:,} failed" if now.failed else ""
-        return f"{now.function}: " + ", ".join(words for words in [*said, failed] if words)
+        return f"{_short(now)}: " + ", ".join(words for words in [*said, failed] if words)
+
+
+def _short(now: Progress) -> str:
+    """The function's name without where it was defined."""
+    return now.function.rpartition("<locals>.")[2]
 
 
 def _say_count(now: Progress) -> str:
