@@ -17,6 +17,7 @@ from poolwise.doctor import words
 from poolwise.doctor.features import Evidence
 from poolwise.doctor.findings import CannotTell, Confidence, Finding, Note
 from poolwise.doctor.notes import BUSY_CPUS, take_notes
+from poolwise.doctor.predict import foretell
 from poolwise.doctor.rules import RULES
 from poolwise.doctor.rules.rule import Rule
 from poolwise.report import figures
@@ -96,7 +97,8 @@ def _settle(found: list[Finding], seen: Evidence) -> list[Finding]:
     worthy = [each for each in merged if _is_worth_a_word(each, seen)]
     causes = _explain(worthy)
     trusted = [dataclasses.replace(each, confidence=_trust(seen, each)) for each in causes]
-    return sorted(trusted, key=lambda each: (_RANK[each.kind], -each.seconds))
+    foretold = foretell(trusted, seen)
+    return sorted(foretold, key=lambda each: (_RANK[each.kind], -each.seconds))
 
 
 def _merge(found: Iterable[Finding]) -> list[Finding]:

@@ -106,8 +106,7 @@ def _gather_one(
     total_items = count_items(calls, messages)
     sent = messages.sent([send.size for send in messages.sends])
     series = sums.shorten([time / 1e9 for time in items.times])
-    began = run.launch["began_ns"]
-    ended = max((task.sent for task in messages.tasks), default=0)  # worker by worker, not by time
+    began, ended = run.launch["began_ns"], _end_of(pool, messages)
     asked = next((call.asked for call in calls if call.asked >= 0), None)
     listings = [call.listing for call in calls if call.listing >= 0]
     first = min([call.began for call in calls] + [send.taken for send in messages.sends], default=0)
@@ -140,6 +139,12 @@ def _gather_one(
         series_step=total_items / len(series) if series else 1.0,
         is_partial=facts.get("is_partial"),
     )
+
+
+def _end_of(pool: PoolRecords, messages: Messages) -> int:
+    """When the last result of these messages was sent; a pool's only call ends with its work."""
+    ended = max((task.sent for task in messages.tasks), default=0)  # worker by worker
+    return max(ended, pool.ended) if len(pool.sites) == 1 else ended
 
 
 def _is_single(facts: dict[str, Any]) -> bool:

@@ -1,0 +1,129 @@
+"""Predictions from a run made by hand: what they come from, and how wide their bands are."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from poolwise.doctor import predict
+from poolwise.doctor.features import StepCosts
+from poolwise.doctor.findings import Finding, Prediction, Remedy
+from tests.doctor import made_up
+
+COSTS = StepCosts(
+    dispatch_s=(20e-6, 0.0),
+    fetch_s=(10e-6, 0.0),
+    reply_s=(10e-6, 0.0),
+    collect_s=(20e-6, 0.0),
+    item_bytes_out=80.0,
+    item_bytes_in=20.0,
+    message_bytes=80.0,
+    send_bytes_per_s=None,
+    reply_bytes_per_s=None,
+)
+
+
+def finding(pool, *remedies: Remedy) -> Finding:
+    where = pool.sites[0].place
+    return Finding("PW001", "x", "slow", where, pool.id, 1.0, "", [], list(remedies), "", 100)
+
+
+def tiny(**more):
+    """10,000 items of 2 us, one a message, 0.5 s."""
+    account = {"run_cpu": 0.02, "dispatch": 0.98}
+    return made_up.pool(account, messages=10_000, costs=COSTS, **more)
+
+
+def computing(**more):
+    """200 items of 10 ms on two of two CPUs, five a message."""
+    account = {"run_cpu": 2.0, "loop": 0.01}
+    return made_up.pool(account, messages=40, items=200, costs=COSTS, **more)
+
+
+def model_of(pool, **facts):
+    model = predict.calibrate(pool.sites[0], pool, made_up.run(pool, **facts))
+    assert model is not None
+    return model
+
+
+@pytest.mark.parametrize("make", [tiny, computing])
+def test_asked_for_what_was_it_says_what_was(make) -> None:
+    model = model_of(make())
+    assert model.pool_s() == pytest.approx(model.now_s, rel=0.03)
+
+
+def test_what_the_probes_did_not_see_is_the_parents_cost_of_a_message() -> None:
+    model = model_of(tiny())
+    assert model.costs.dispatch_s[0] == pytest.approx(30e-6, rel=0.1)
+    assert model.pool_s(chunk=100) < model.now_s / 10
+
+
+def test_computing_is_bound_by_cpus_and_waiting_by_workers() -> None:
+    pool = computing()
+    assert model_of(pool).pool_s(workers=8) == pytest.approx(1.0, rel=0.05)
+    assert model_of(pool, cpus=4.0).pool_s(workers=4) == pytest.approx(0.5, rel=0.05)
+    waiting = made_up.pool({"run_blocked": 2.0}, messages=40, items=200, costs=COSTS)
+    assert model_of(waiting).pool_s(workers=8) == pytest.approx(0.25, rel=0.05)
+
+
+def test_a_plain_loop_and_threads_under_one_gil_take_all_the_cpu_time() -> None:
+    model = model_of(computing())
+    assert model.serial_s() == pytest.approx(2.0, rel=0.01)
+    assert model.threads_s(8) == pytest.approx(2.0, rel=0.02)
+
+
+def test_bands_are_wide_where_predictions_are_off() -> None:
+    work, small = model_of(computing()).width(), model_of(tiny()).width()
+    heavy_costs = dataclasses.replace(COSTS, item_bytes_out=1e6)
+    heavy = made_up.pool({"run_cpu": 0.2}, messages=20, costs=heavy_costs)
+    assert work < small < model_of(heavy).width()
+    assert model_of(computing(), other_cpus=0.6).width() > work
+
+
+def test_other_load_explains_what_waited_for_a_cpu() -> None:
+    pool = made_up.pool({"run_cpu": 2.0, "run_queued": 2.0}, messages=40, items=200, costs=COSTS)
+    model = model_of(pool, other_cpus=0.9)
+    assert model.other_cpus > 1.5
+    assert model.pool_s() == pytest.approx(model.now_s, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"kind": "ThreadPool"},
+        {"costs": None},
+        {"max_outstanding": 1},
+        {"call": {"calls": 5}},
+    ],
+)
+def test_no_model_for_what_it_does_not_describe(more) -> None:
+    pool = made_up.pool({"run_cpu": 2.0}, messages=40, **{"costs": COSTS, **more})
+    assert predict.calibrate(pool.sites[0], pool, made_up.run(pool)) is None
+
+
+def test_remedies_get_their_numbers_from_the_model() -> None:
+    pool = tiny()
+    estimate = Prediction("call", 1.0, 0.9, 0.1, 2.0)
+    given = finding(
+        pool,
+        Remedy("chunksize", "", 100, None, estimate),
+        Remedy("workers", "", 1),
+        Remedy("serial", "", None, None, estimate),
+        Remedy("threads", "", 4),
+        Remedy("share", "", None, None, estimate),
+    )
+    (told,) = predict.foretell([given], made_up.run(pool))
+    *ours, share = (remedy.prediction for remedy in told.remedies)
+    assert share == estimate
+    for prediction in ours:
+        assert prediction.now_s == pytest.approx(0.5, rel=0.01)
+        assert prediction.low_s < prediction.then_s < prediction.high_s
+    assert ours[0].then_s < ours[1].then_s
+
+
+def test_several_pools_in_one_finding_keep_the_rules_estimate() -> None:
+    pool = tiny()
+    estimate = Prediction("pool", 1.0, 0.9, 0.1, 2.0)
+    given = dataclasses.replace(finding(pool, Remedy("workers", "", 4, None, estimate)), pools=3)
+    assert predict.foretell([given], made_up.run(pool)) == [given]
