@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from poolwise.core.engine import Engine
     from poolwise.core.live import LiveEvent
-    from poolwise.options import ProgressKind
+    from poolwise.options import OutputMode, ProgressKind
     from poolwise.report.live.board import Shown
     from poolwise.report.pool import Report
 
@@ -88,6 +88,9 @@ class ProcessPoolExecutor(Executor):
         by itself) or ``"off"``.
     :param on_event: is called, in some thread of this process, with what happens: progress of
         calls, workers that begin and end, tasks that are stuck (:mod:`poolwise.core.live`).
+    :param worker_output: ``"on"`` brings what worker processes log, warn of and print to this
+        process's handlers and streams, each warning once and lines whole; ``"captured"`` does so
+        with the printed lines told to ``on_event`` alone, with their task; ``"off"`` leaves it.
     :raises ValueError: a number is out of range, or there is no such start method or back end.
     :raises TypeError: the initializer is not callable, or a number is not one.
     """
@@ -108,6 +111,7 @@ class ProcessPoolExecutor(Executor):
         state: Mapping[str, Any] | None = None,
         ledger: LedgerLevel = "chunks",
         on_event: Callable[[LiveEvent], object] | None = None,
+        worker_output: OutputMode = "off",
     ) -> None:
         self._max_workers = _checked_workers(max_workers)
         _check_max_tasks(max_tasks_per_child)
@@ -124,7 +128,7 @@ class ProcessPoolExecutor(Executor):
             tasks_per_lane=max_tasks_per_child,
             process_name="Process",
             state=state,
-            insight=Insight(ledger, on_event),
+            insight=Insight(ledger, on_event, worker_output),
             as_cause=_as_cause,
         )
         self._calls = Submitted()

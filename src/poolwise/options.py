@@ -79,6 +79,12 @@ def take_progress(rules: dict[str, Any], default: ProgressKind | None) -> Progre
     return checked_progress(rules.pop("progress")) if "progress" in rules else default
 
 
+OutputMode = Literal["off", "on", "captured"]
+OUTPUT_MODES = ("off", "on", "captured")
+"""What becomes of what worker processes print, log and warn of: they do so themselves; the parent
+does, with its own handlers, each warning once and lines whole; or the same, but printed lines are
+only told to the listener, with the task that printed them."""
+
 LedgerLevel = Literal["off", "chunks", "items"]
 LEDGER_LEVELS = ("off", "chunks", "items")
 """How much a pool's account knows: nothing of its workers; where their time went, chunk by chunk,
@@ -91,16 +97,22 @@ class Insight:
 
     :param ledger: one of :data:`LEDGER_LEVELS`.
     :param on_event: is called with what happens (:mod:`poolwise.core.live`).
+    :param output: one of :data:`OUTPUT_MODES`.
     :raises ValueError: there is no such level.
     """
 
     ledger: LedgerLevel = "chunks"
     on_event: Callable[[Any], object] | None = None
+    output: OutputMode = "off"
 
     def __post_init__(self) -> None:
         if self.ledger not in LEDGER_LEVELS:
             levels = ", ".join(map(repr, LEDGER_LEVELS))
             message = f"ledger must be one of {levels}, not {self.ledger!r}"
+            raise ValueError(message)
+        if self.output not in OUTPUT_MODES:
+            modes = ", ".join(map(repr, OUTPUT_MODES))
+            message = f"worker_output must be one of {modes}, not {self.output!r}"
             raise ValueError(message)
 
 

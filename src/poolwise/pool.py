@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from poolwise.core.engine import Engine
     from poolwise.core.job import Chunk, News
     from poolwise.core.live import LiveEvent
-    from poolwise.options import ProgressKind
+    from poolwise.options import OutputMode, ProgressKind
     from poolwise.report.live.board import Shown
     from poolwise.report.pool import Report
 
@@ -94,6 +94,9 @@ class Pool:
         by itself) or ``"off"``.
     :param on_event: is called, in some thread of this process, with what happens: progress of
         calls, workers that begin and end, tasks that are stuck (:mod:`poolwise.core.live`).
+    :param worker_output: ``"on"`` brings what worker processes log, warn of and print to this
+        process's handlers and streams, each warning once and lines whole; ``"captured"`` does so
+        with the printed lines told to ``on_event`` alone, with their task; ``"off"`` leaves it.
     :raises ValueError: a number is out of range, or there is no such start method or back end.
     :raises TypeError: the initializer is not callable.
     """
@@ -116,6 +119,7 @@ class Pool:
         state: Mapping[str, Any] | None = None,
         ledger: LedgerLevel = "chunks",
         on_event: Callable[[LiveEvent], object] | None = None,
+        worker_output: OutputMode = "off",
     ) -> None:
         self._processes = _checked_processes(processes)
         _check_max_tasks(maxtasksperchild)
@@ -129,7 +133,7 @@ class Pool:
             tuple(initargs),
             tasks_per_lane=maxtasksperchild,
             state=state,
-            insight=Insight(ledger, on_event),
+            insight=Insight(ledger, on_event, worker_output),
             as_cause=_as_cause,
         )
         self._backend_name = backend

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from multiprocessing.context import BaseContext
 
+    from poolwise.core.echo import Echo
+    from poolwise.options import OutputMode
     from poolwise.shared.preload import Preload
 
 BackendName = Literal["processes", "threads", "serial"]
@@ -47,7 +49,8 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
     if state:
         initializer = preload = _preload(state, initializer, is_process=name == "processes")
     level = insight.ledger
-    listener = Listener(insight.on_event)
+    echo, log_levels = _make_echo(insight.output)
+    listener = Listener(insight.on_event, echo)
     book = Book(1 if name == "serial" else lanes, level=level, backend=name, limits=_read_limits)
     if name == "serial":
         from poolwise.backends.threads import Serial
@@ -75,9 +78,24 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
         lanes, tasks_per_lane=tasks_per_lane, starts_at_once=is_fork, book=book, listener=listener
     )
     backend = Processes(
-        context, initializer, initargs, name=process_name, level=level, as_cause=as_cause
+        context,
+        initializer,
+        initargs,
+        name=process_name,
+        level=level,
+        log_levels=log_levels,
+        as_cause=as_cause,
     )
     return Engine(backend, known)
+
+
+def _make_echo(mode: OutputMode) -> tuple[Echo | None, dict[str, int] | None]:
+    """What says again what workers say, and the levels that their loggers shall have."""
+    if mode == "off":
+        return None, None
+    from poolwise.core.echo import Echo, levels_of_loggers
+
+    return Echo(prints=mode == "on"), levels_of_loggers()
 
 
 def _read_limits() -> tuple[int, int | None]:

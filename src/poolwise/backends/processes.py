@@ -15,7 +15,7 @@ import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +96,7 @@ class Processes:
     :param name: processes are named ``ForkPoolWorker-1`` and so on, with this for ``PoolWorker``.
     :param daemon: as of ``multiprocessing.Process``; daemons may not have children.
     :param level: how much the ledger wants to know (``options.LEDGER_LEVELS``).
+    :param log_levels: workers send what they print, log and warn of (see ``worker.main.serve``).
     :param as_cause: makes the ``__cause__`` of a task's error of its traceback in the worker.
     """
 
@@ -108,6 +109,7 @@ class Processes:
         name: str = "PoolWorker",
         daemon: bool = False,
         level: str = "chunks",
+        log_levels: Mapping[str, int] | None = None,
         as_cause: Callable[[str], BaseException] = errors.RemoteTraceback,
     ) -> None:
         self.context = context
@@ -118,6 +120,7 @@ class Processes:
         self._name = name
         self._daemon = daemon
         self._level = level
+        self._log_levels = log_levels
         self._is_forking = context.get_start_method() == "fork"
         self._as_cause = as_cause
         self._lanes: dict[int, _Lane] = {}
@@ -253,7 +256,8 @@ class Processes:
             handed, kept = self._memory.for_lane()
             ends = pipes.WorkerEnds(task_reader, result_writer, self._life_reader, handed)
             process = self.context.Process(  # type: ignore[attr-defined]
-                target=serve, args=(ends, self._initializer, self._initargs, self._level)
+                target=serve,
+                args=(ends, self._initializer, self._initargs, self._level, self._log_levels),
             )
             process.name = process.name.replace("Process", self._name)
             process.daemon = self._daemon
@@ -383,14 +387,21 @@ class Processes:
             lane.mail.take_back(payload)
         elif kind == codec.APART:
             self._hear_apart(lane, payload)
-        elif kind == codec.READY:
-            self._hear_ready(lane, codec.Hello._make(codec.loads(payload)))
-        elif kind == codec.ENDING:
-            lane.reading = codec.Reading.unpack(payload)
         elif kind == codec.UNREAD:
             chunk_id, is_function, failure = codec.loads(payload)
             error = failures.decode(failure, self._as_cause)
             self._events.append(c.ChunkUnread(lane.id, chunk_id, error, is_function))
+        else:
+            self._hear_of_lane(lane, kind, payload)
+
+    def _hear_of_lane(self, lane: _Lane, kind: int, payload: memoryview) -> None:
+        """What is not about a chunk: how the worker began, what it says, how it ends."""
+        if kind == codec.READY:
+            self._hear_ready(lane, codec.Hello._make(codec.loads(payload)))
+        elif kind == codec.OUTPUT:
+            self._events.append(c.LaneSpoke(lane.id, *codec.loads(payload)))
+        elif kind == codec.ENDING:
+            lane.reading = codec.Reading.unpack(payload)
         else:
             failure = failures.decode(codec.loads(payload), self._as_cause)
             self._bury(lane, failure)
@@ -549,5 +560,6 @@ def _quiet_about_threads() -> Iterator[None]:
         yield
         return
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        # The child inherits this filter: it must not silence anything of the program's own.
+        warnings.filterwarnings("ignore", ".* is multi-threaded, use of fork", DeprecationWarning)
         yield

@@ -115,6 +115,20 @@ class ChunkLost:
 
 
 @record
+class LaneSpoke:
+    """Something was printed, logged or warned of in a lane.
+
+    :param chunk_id: the chunk that ran (0: none), ``done`` how many of its items were through.
+    """
+
+    lane: int
+    kind: str
+    what: Any
+    chunk_id: int = 0
+    done: int = 0
+
+
+@record
 class JobPosted:
     """Somebody wants a job done."""
 
@@ -151,6 +165,7 @@ class PoolClosed:
 Event = (
     LaneReady
     | LaneDied
+    | LaneSpoke
     | ChunkDone
     | ChunkRefused
     | ChunkUnread

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Sequence
 
+    from poolwise.core.echo import Spoken
     from poolwise.core.job import Chunk, Job, News
     from poolwise.core.live import LiveEvent
     from poolwise.core.state import State
@@ -22,7 +23,7 @@ _PERIOD_NS = 100_000_000
 class Heard(Tally):
     """A tally that says how far its job is: when it begins, now and then, and when it is over."""
 
-    def __init__(self, job: Job, state: State, said: deque[LiveEvent]) -> None:
+    def __init__(self, job: Job, state: State, said: deque[LiveEvent | Spoken]) -> None:
         super().__init__(job, state)
         self._said = said
         self._told_ns = 0

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from poolwise.core import contract as c
     from poolwise.core.book import Book
-    from poolwise.core.job import Job
-    from poolwise.core.live import LiveEvent, TaskStuck
+    from poolwise.core.echo import Echo, Spoken
+    from poolwise.core.job import Chunk, Job
+    from poolwise.core.live import LiveEvent, TaskOutput, TaskStuck
     from poolwise.core.state import Lane, State
 
 STUCK_LEAST_NS = 5_000_000_000
@@ -32,26 +33,31 @@ class Listener:
     """What is to be told, in order; the engine tells it once the state is nobody's business.
 
     :param on_event: is told everything (None: only what is stuck is said, as a warning).
+    :param echo: says what workers print, log and warn of (None: they do so themselves).
     """
 
-    def __init__(self, on_event: Callable[[LiveEvent], object] | None = None) -> None:
+    def __init__(
+        self,
+        on_event: Callable[[LiveEvent], object] | None = None,
+        echo: Echo | None = None,
+    ) -> None:
         self._on_event = on_event
-        self.said: deque[LiveEvent] = deque()
+        self._echo = echo
+        self.said: deque[LiveEvent | Spoken] = deque()
         self._stuck: dict[int, tuple[int, int]] = {}
 
-    @property
-    def is_there(self) -> bool:
-        """Somebody listens."""
-        return self._on_event is not None
+    def _say(self, spoken: Spoken) -> TaskOutput | None:
+        return None if self._echo is None else self._echo.say(spoken)
 
     def tell(self) -> None:
         """Tell what is next: a warning for what is stuck, and everything to the listener."""
         from poolwise.core.live import TaskStuck
 
-        event = self.said.popleft()
+        said = self.said.popleft()
+        event = self._say(said) if isinstance(said, tuple) else said
         if isinstance(event, TaskStuck):
             _warn(event)
-        if self._on_event is not None:
+        if self._on_event is not None and event is not None:
             self._on_event(event)
 
     def job_posted(self, job: Job, state: State) -> None:
@@ -76,6 +82,17 @@ class Listener:
 
             how = event.death.how
             self.said.append(LaneEnded(event.lane, event.death.pid, how, was_told_to))
+
+    def lane_spoke(self, event: c.LaneSpoke, chunk: Chunk | None, book: Book) -> None:
+        """Something was said in a lane while it ran (or did not run) a chunk."""
+        from poolwise.core.echo import Spoken
+
+        function = item = None
+        if chunk is not None:
+            function = book.page_of(chunk).function
+            item = chunk.start + min(event.done, len(chunk.items) - 1)
+        pid = book.lanes[event.lane].pid
+        self.said.append(Spoken(event.kind, event.what, event.lane, pid, function, item))
 
     def look_for_stuck(self, state: State, book: Book) -> None:
         """Say of each task that runs far too long that it does, once."""

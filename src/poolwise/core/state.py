@@ -95,6 +95,7 @@ class State:
         self._handlers: dict[type, Callable[[Any], None]] = {
             c.LaneReady: self._lane_ready,
             c.LaneDied: self._lane_died,
+            c.LaneSpoke: self._lane_spoke,
             c.ChunkDone: self._chunk_done,
             c.ChunkRefused: self._chunk_refused,
             c.ChunkUnread: self._chunk_unread,
@@ -208,6 +209,11 @@ class State:
                 self._fail_waiting_calls(job, error)
             else:
                 self._end_job(job, error)
+
+    def _lane_spoke(self, event: c.LaneSpoke) -> None:
+        held = self.lanes[event.lane].chunks
+        chunk = next((chunk for chunk in held if chunk.id == event.chunk_id), None)
+        self.listener.lane_spoke(event, chunk, self.book)
 
     # -- events of chunks
 

@@ -15,6 +15,7 @@ APART          the values of an earlier answer, each a pickle of its own
 UNREAD         a chunk (or its function) could not be rebuilt in the worker
 FAILED_START   the initializer raised
 FREED          blocks of the parent's arena, likewise
+OUTPUT         something that was printed, logged or warned of
 ENDING         the last words of a worker that was told to stop: its clock
 =============  ==================================================================
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from poolwise.wire.failures import Failure
 
 FUNCTION, CHUNK, GIVE_BACK, AGAIN, STOP, FREED = range(1, 7)
-READY, ANSWER, APART, UNREAD, FAILED_START, _, ENDING = range(1, 8)
+READY, ANSWER, APART, UNREAD, FAILED_START, _, ENDING, OUTPUT = range(1, 9)
 BIG = 0x80
 
 MAP, STARMAP, CALLS = range(3)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import select
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from poolwise.wire import codec, failures, frames, lifeline, packing, parcel, pipes, waiting
@@ -21,6 +22,7 @@ from poolwise.worker.watch import Watch
 if TYPE_CHECKING:
     from poolwise.wire.arena import Ends
     from poolwise.wire.memory import Segment
+    from poolwise.worker.output import Relay
 
 _KEPT_ANSWER_BYTES = 1 << 20
 """An answer up to this size is kept until the next two, in case the parent cannot read it."""
@@ -35,17 +37,24 @@ def serve(
     initializer: Callable[..., object] | None,
     initargs: tuple[Any, ...],
     level: str = "chunks",
+    log_levels: Mapping[str, int] | None = None,
 ) -> None:
     """Be a worker: the target of the process that a lane starts.
 
     :param level: how much the ledger wants to know, one of :data:`poolwise.options.LEDGER_LEVELS`.
+    :param log_levels: what is printed, logged and warned of goes to the parent, whose loggers have
+        these levels (None: it goes where it always went).
     """
     served_ns = time.perf_counter_ns()
     task_fd, result_fd, life_fd = ends.take()
     signal.signal(signal.SIGINT, _leave_to_parent)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     lifeline.die_with(life_fd)
+    if not faulthandler.is_enabled():
+        faulthandler.enable(2)  # a crash in C code says where it was
     worker = Worker(task_fd, result_fd, ends.memory, level)
+    if log_levels is not None:
+        worker.relay_output(log_levels)
     if worker.start(initializer, initargs, served_ns):
         worker.work()
 
@@ -87,6 +96,29 @@ class Worker:
         self._clock = StoppedClock() if level == "off" else WorkerClock()
         self._one_by_one = level == "items"
         self._main_ident = threading.get_ident()
+        self._running: ChunkRun | None = None
+        self._relay: Relay | None = None
+
+    def relay_output(self, log_levels: Mapping[str, int]) -> None:
+        """Send what is said in this process to the parent."""
+        from poolwise.worker.output import Relay
+
+        self._relay = Relay(self._send_output, self._position)
+        self._relay.install(log_levels)
+
+    def _position(self) -> tuple[int, int]:
+        """The chunk that runs (0: none), and how many of its items are done."""
+        run = self._running
+        return (0, 0) if run is None else (run.chunk_id, run.done)
+
+    def _send_output(self, queue: deque[bytes]) -> None:
+        """Write what waits in the queue, unless somebody is writing: then it waits on."""
+        while queue and self._writing.acquire(blocking=False):
+            try:
+                while queue:
+                    self._writer.write(codec.OUTPUT, (queue.popleft(),))
+            finally:
+                self._writing.release()
 
     def start(
         self,
@@ -227,11 +259,13 @@ class Worker:
             self._clock,
             one_by_one=self._one_by_one,
         )
+        self._running = run
         if len(items) > 1:
             self._watch.guard(run)
         del items
         run.run()
         self._watch.release()
+        self._running = None
 
     def _function(self, function_id: int) -> Callable[..., Any]:
         function = self._functions[function_id]
@@ -272,6 +306,8 @@ class Worker:
         head = codec.AnswerHead(chunk_id, first, len(values), run_ns, returned, last)
         head, packed = self._pack_answer(head, values, errors, times)
         is_main = threading.get_ident() == self._main_ident
+        if self._relay is not None and is_main and last:
+            self._relay.end_of_chunk()
         with self._writing:
             reading = self._clock.read() if is_main else self._clock.read_beside()
             self._mail.send(codec.ANSWER, head.pack() + reading.pack(), packed)

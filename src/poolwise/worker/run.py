@@ -112,6 +112,11 @@ class ChunkRun:
         self.flush()
         self._clock.begin_run()
 
+    @property
+    def done(self) -> int:
+        """How many items are through."""
+        return len(self._out)
+
     def _run_some(self, step: int) -> None:
         out = self._out
         goal = len(out) + step

@@ -1,0 +1,132 @@
+"""What workers log, warn of and print reaches the user: once, whole, with its task."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import warnings
+
+import pytest
+
+import poolwise
+from poolwise.core.live import TaskOutput
+
+WORDS = "a line that is long enough to be torn apart when two write at once"
+
+
+def say(x):
+    sys.stdout.write(WORDS)
+    sys.stdout.write(f" {x}\n")
+    sys.stderr.write(f"to stderr {x}\n")
+
+
+def say_without_end(x):
+    sys.stdout.write(f"open {x}")
+
+
+def log(x):
+    logging.getLogger("their.library").info("item %d", x, extra={"thing": object()})
+
+
+def log_error(x):
+    try:
+        {}[x]
+    except KeyError:
+        logging.getLogger("their.library").exception("it failed")
+
+
+def warn(_):
+    warnings.warn("old ways", DeprecationWarning, stacklevel=1)
+    warnings.warn("mind the gap", UserWarning, stacklevel=1)
+
+
+class Collect(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
+
+
+@pytest.fixture
+def collected():
+    """The records that reach a handler of the root logger, which listens from INFO on."""
+    handler, level = Collect(), logging.root.level
+    logging.root.addHandler(handler)
+    logging.root.setLevel(logging.INFO)
+    yield handler.records
+    logging.root.removeHandler(handler)
+    logging.root.setLevel(level)
+
+
+def run(function, items, *, method="fork", **options):
+    """In two workers; all is said when the pool has ended."""
+    with poolwise.Pool(2, context=method, **{"worker_output": "on", **options}) as pool:
+        pool.map(function, items, 1)
+        pool.close()
+        pool.join()
+
+
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_records_reach_the_handlers_once_with_the_workers_name(collected, method):
+    run(log, range(20), method=method)
+    records = [record for record in collected if record.name == "their.library"]
+    assert sorted(record.getMessage() for record in records) == sorted(
+        f"item {x}" for x in range(20)
+    )
+    assert all("PoolWorker-" in record.processName for record in records)
+
+
+def test_tracebacks_travel_as_text(collected):
+    run(log_error, [7])
+    (record,) = collected
+    assert "KeyError: 7" in logging.Formatter().format(record)
+
+
+def test_warnings_are_shown_once():
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        run(warn, range(12))
+    assert sorted(str(warning.message) for warning in shown) == ["mind the gap", "old ways"]
+    assert {warning.category for warning in shown} == {DeprecationWarning, UserWarning}
+    assert all(warning.filename == __file__ for warning in shown)
+
+
+def test_lines_stay_whole(monkeypatch):
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    run(say, range(100))
+    assert sorted(out.getvalue().splitlines()) == sorted(f"{WORDS} {x}" for x in range(100))
+    assert sorted(err.getvalue().splitlines()) == sorted(f"to stderr {x}" for x in range(100))
+
+
+def test_a_line_without_end_leaves_with_its_task(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    run(say_without_end, range(3))
+    assert sorted(out.getvalue().splitlines()) == ["open 0", "open 1", "open 2"]
+
+
+def test_captured_lines_are_told_with_their_task_and_not_printed(monkeypatch):
+    heard, out = [], io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    run(say, range(30), worker_output="captured", on_event=heard.append)
+    told = [event for event in heard if isinstance(event, TaskOutput) and event.stream == "stdout"]
+    assert {(event.item, event.text) for event in told} == {
+        (x, f"{WORDS} {x}\n") for x in range(30)
+    }
+    assert {event.function for event in told} == {"say"}
+    assert out.getvalue() == ""
+
+
+def test_off_leaves_workers_alone(collected):
+    run(log, range(3), worker_output="off")
+    assert collected == []
+
+
+def test_no_such_mode():
+    with pytest.raises(ValueError, match="worker_output must be one of 'off', 'on', 'captured'"):
+        poolwise.Pool(1, worker_output="loud")
