@@ -15,7 +15,14 @@ HEAVY = {
     "asyncio", "cloudpickle", "concurrent.futures.process", "ctypes", "logging",
     "multiprocessing.managers", "multiprocessing.pool", "numpy", "pandas", "rich", "ssl",
 }  # fmt: skip
-WORKER_MODULES = [name for name in map(name_of, list_sources()) if part_of(name) == "worker"]
+ASKED_FOR = {"poolwise.worker.output"}
+"""Loaded by workers whose user wants what they log: the logging module is then no burden."""
+
+WORKER_MODULES = [
+    name
+    for name in map(name_of, list_sources())
+    if part_of(name) == "worker" and name not in ASKED_FOR
+]
 
 MODULES_WE_MAY_ADD = 25
 """Above what a worker spawned by multiprocessing.Pool loads, on the same interpreter."""

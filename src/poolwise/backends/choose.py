@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from poolwise.core.book import Book
@@ -50,33 +51,24 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
         initializer = preload = _preload(state, initializer, is_process=name == "processes")
     level = insight.ledger
     echo, log_levels = _make_echo(insight.output)
-    listener = Listener(insight.on_event, echo)
-    book = Book(1 if name == "serial" else lanes, level=level, backend=name, limits=_read_limits)
+    make_state = partial(_make_state, name, tasks_per_lane, insight, echo)
     if name == "serial":
         from poolwise.backends.threads import Serial
 
-        known = State(1, tasks_per_lane=tasks_per_lane, book=book, listener=listener)
-        return Engine(Serial(initializer, initargs, level=level), known, runs_here=True)
+        return Engine(Serial(initializer, initargs, level=level), make_state(1), runs_here=True)
     if name == "threads":
         from poolwise.backends.threads import Threads
 
-        known = State(lanes, tasks_per_lane=tasks_per_lane, book=book, listener=listener)
-        return Engine(Threads(initializer, initargs, level=level), known)
+        return Engine(Threads(initializer, initargs, level=level), make_state(lanes))
     if name != "processes":
         message = f"unknown backend {name!r}: choose 'processes', 'threads' or 'serial'"
         raise ValueError(message)
-    import multiprocessing
-
-    from poolwise.backends.processes import Processes
-
-    if context is None or isinstance(context, str):
-        context = multiprocessing.get_context(context)
+    context = _context(context)
     is_fork = context.get_start_method() == "fork"
     if state and not is_fork:
         preload.pack()
-    known = State(
-        lanes, tasks_per_lane=tasks_per_lane, starts_at_once=is_fork, book=book, listener=listener
-    )
+    from poolwise.backends.processes import Processes
+
     backend = Processes(
         context,
         initializer,
@@ -86,7 +78,34 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
         log_levels=log_levels,
         as_cause=as_cause,
     )
-    return Engine(backend, known)
+    return Engine(backend, make_state(lanes, starts_at_once=is_fork))
+
+
+def _context(context: BaseContext | str | None) -> BaseContext:
+    """A multiprocessing context, by itself, by its start method, or the program's own."""
+    if context is not None and not isinstance(context, str):
+        return context
+    import multiprocessing
+
+    return multiprocessing.get_context(context)
+
+
+def _make_state(  # noqa: PLR0913 - what decides, keeps the account and tells
+    name: str,
+    tasks_per_lane: int | None,
+    insight: Insight,
+    echo: Echo | None,
+    lanes: int,
+    *,
+    starts_at_once: bool = True,
+) -> State:
+    return State(
+        lanes,
+        tasks_per_lane=tasks_per_lane,
+        starts_at_once=starts_at_once,
+        book=Book(lanes, level=insight.ledger, backend=name, limits=_read_limits),
+        listener=Listener(insight.on_event, echo),
+    )
 
 
 def _make_echo(mode: OutputMode) -> tuple[Echo | None, dict[str, int] | None]:
