@@ -16,6 +16,7 @@ _COMMANDS = {
     "run": ("poolwise.cli.run", "run a program, unchanged, on poolwise's pools"),
     "report": ("poolwise.cli.report", "show a pool's saved report again: text, page, trace"),
     "doctor": ("poolwise.cli.doctor", "say why a program's pools are slow, and what to do"),
+    "checklist": ("poolwise.cli.checklist", "nine points about a program's pool, from one run"),
     "explain": ("poolwise.cli.explain", "explain a finding of the doctor"),
 }
 
