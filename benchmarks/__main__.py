@@ -29,6 +29,13 @@ CLAIMS = (
     "worker_modules",
     "journey",
     "progress",
+    "array_argument",
+    "array_result",
+    "repeated_payload",
+    "json_lines",
+    "shared_sums",
+    "peak_memory",
+    "small_payloads",
 )
 _QUICK_ROUNDS = 3
 
