@@ -29,7 +29,7 @@ from poolwise.core.job import (
     feed,
     no_call,
 )
-from poolwise.core.rows import as_sequence
+from poolwise.core.rows import as_sequence, find_common
 from poolwise.core.sinks import Raised, Stream
 from poolwise.options import (
     Insight,
@@ -448,6 +448,8 @@ class Pool:
         clock.end_producing()
         if rest is None:
             result = self._start_map(func, Listed(listed), mode, chunksize, rules)
+            if result.job is not None:  # the caller waits, so nobody changes its items
+                result.job.common = find_common(listed)
         else:
             source = Fed()
             source.items.extend(listed)

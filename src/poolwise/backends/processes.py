@@ -25,7 +25,7 @@ from poolwise.core.book import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE, ParentCl
 from poolwise.wire import codec, death, failures, frames, keeping, packing, pipes, waiting
 from poolwise.wire.arena import Deposit, Ends, PoolMemory
 from poolwise.wire.mail import Mail
-from poolwise.wire.parcel import size_of
+from poolwise.wire.parcel import Parcel, size_of
 from poolwise.worker.main import serve
 
 if TYPE_CHECKING:
@@ -340,9 +340,12 @@ class Processes:
         except Exception as error:
             self._events.append(c.ChunkRefused(lane.id, chunk.id, error))
             return
-        chunk.sent_bytes = size_of(packed)
+        placed: dict[int, Deposit] = {}
+        if job.common and isinstance(packed, Parcel):
+            placed = self._memory.find_deposits(packed, job.common, job.deposits)
+        chunk.sent_bytes = size_of(packed) - sum(d.parcel.nbytes for d in placed.values())
         chunk.pickle_ns = clock.to(SEND) - begun_ns
-        lane.mail.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed)
+        lane.mail.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed, placed)
 
     def _write_more(self, lane: _Lane) -> None:
         self._clock.to(SEND)

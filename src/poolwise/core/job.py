@@ -259,6 +259,9 @@ class Job:
     :param mode: how ``function`` is applied to an item.
     :param prompt_ns: how long a finished value may wait in the worker for its siblings.
     :param unit: the scheduling unit, an explicit chunksize (None: a chunk counts as one task).
+
+    ``common`` are objects, by their ``id``, that many items hold and that nobody changes before
+    the job is over; what became of them in ``deposits`` is the back end's to fill.
     """
 
     def __init__(  # noqa: PLR0913 - what a call is made of
@@ -285,6 +288,8 @@ class Job:
         self.unit = unit
         self.lanes = lanes
         self.sizer = ChunkSizer(lanes, unit=unit or 1)
+        self.common: dict[int, Any] = {}
+        self.deposits: dict[int, Any] = {}
         self.open_items = 0
         self.is_over = False
         self._again: deque[Chunk] = deque()

@@ -14,6 +14,13 @@ _SLICED = frozenset({list, tuple, range, str, bytes})
 """Built-in types whose slices have the items that the whole has there."""
 
 
+_FEW = 3
+"""In fewer items nothing is worth looking for."""
+
+_MOST_PARTS = 32
+"""Arguments of one call that are looked at."""
+
+
 def as_sequence(items: Iterable[Any]) -> Sequence[Any]:
     """The items as something that slices: itself where it does, else a list of them."""
     kind = type(items)
@@ -33,6 +40,22 @@ def _is_plain_array(items: Any) -> bool:
     """Subclasses may have their own idea of an item."""
     numpy = sys.modules["numpy"]
     return type(items) in {numpy.ndarray, numpy.memmap} and bool(items.ndim)
+
+
+def find_common(items: Sequence[Any]) -> dict[int, Any]:
+    """Arrays that the first of the items holds and the last one too, by their ``id``.
+
+    Those that every item holds are among them, and to find them takes no longer for many items.
+    """
+    if type(items) not in {list, tuple} or len(items) < _FEW:
+        return {}
+    first = {id(part): part for part in _parts(items[0])}
+    return {id(part): part for part in _parts(items[-1]) if id(part) in first}
+
+
+def _parts(item: Any) -> list[Any]:
+    parts = item if isinstance(item, (tuple, list)) else (item,)
+    return [part for part in parts[:_MOST_PARTS] if type(part).__name__ == "ndarray"]
 
 
 class Rows(Sequence[Any]):

@@ -16,7 +16,7 @@ import time
 import warnings
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from poolwise.errors import OutOfSharedMemory
 from poolwise.wire import loan
@@ -27,6 +27,7 @@ from poolwise.wire.parcel import LEAST_BLOCK_BYTES, NOWHERE, Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Mapping as Mapping_
 
     from poolwise.wire.mapping import Mapping
     from poolwise.wire.parcel import Part
@@ -343,6 +344,15 @@ class Share:
         return self._borrower.segment.map("c", self._offset, size)
 
 
+def _shown_of(buffer: Part, common: Mapping_[int, Any]) -> int | None:
+    """The ``id`` of the array whose whole memory this is, if it is a common one."""
+    owner = buffer.obj if isinstance(buffer, memoryview) else None
+    for array in (owner, getattr(owner, "base", None)):  # Fortran's order is seen through a view
+        if id(array) in common and common[id(array)].nbytes == len(buffer):
+            return id(array)
+    return None
+
+
 _said: set[str] = set()
 
 
@@ -414,6 +424,25 @@ class PoolMemory:
         if self._arena is None:
             return Deposit(parcel, [NOWHERE] * len(parcel.parts), deque())
         return self._arena.deposit(parcel)
+
+    def find_deposits(
+        self, parcel: Parcel, common: Mapping_[int, Any], deposits: dict[int, Deposit]
+    ) -> dict[int, Deposit]:
+        """Those of a parcel's buffers, by position, that show something common, put down once.
+
+        :param common: what stays as it is, by ``id``.
+        :param deposits: what was put down for it, by the same; more may be added.
+        """
+        found: dict[int, Deposit] = {}
+        for at, buffer in enumerate(parcel.buffers):
+            key = _shown_of(buffer, common)
+            if key is None or self._arena is None:
+                continue
+            if key not in deposits:
+                deposits[key] = self._arena.deposit(Parcel([], [buffer]))
+            if deposits[key].places != [NOWHERE]:
+                found[at] = deposits[key]
+        return found
 
     def close(self) -> None:
         """Let go of the arena for arguments; workers that live keep what they have."""

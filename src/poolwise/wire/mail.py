@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from poolwise.wire import codec, frames, packing, parcel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from poolwise.wire.arena import Arena, Borrower, Deposit, Ends
 
@@ -32,9 +32,16 @@ class Mail:
         self.lent: Counter[int] = Counter()
         self.packer = packing.Packer()
 
-    def send(self, kind: int, head: bytes, packed: parcel.Packed) -> None:
+    def send(
+        self,
+        kind: int,
+        head: bytes,
+        packed: parcel.Packed,
+        placed: Mapping[int, Deposit] | None = None,
+    ) -> None:
         """Send a message; blocks that nobody here looks at any more are given back with it.
 
+        :param placed: buffers, by position, that are put down already.
         :raises BrokenPipeError: nobody reads any more.
         """
         before = b""
@@ -46,12 +53,26 @@ class Mail:
         self._open_ends()
         places = [parcel.NOWHERE] * len(packed.parts)
         if self.arena is not None:
-            places = self.arena.place(packed.parts)
-            if self.arena.refusal is not None:
-                self._say(self.arena)
+            places = self._place(self.arena, packed, placed or {})
         self.lent.update(place for place in places if place != parcel.NOWHERE)
         parts = parcel.seal(head, packed, places, all_repeated=False)
         self.writer.write(kind | codec.BIG, parts, before)
+
+    def _place(
+        self, arena: Arena, packed: parcel.Parcel, placed: Mapping[int, Deposit]
+    ) -> list[int]:
+        first = len(packed.pieces)
+        parts = packed.parts
+        for at, deposit in placed.items():
+            parts[first + at] = b""  # too short to be put down
+            arena.hold(deposit.places)
+        places = arena.place(parts)
+        for at, deposit in placed.items():
+            (places[first + at],) = deposit.places
+        packed.repeated |= placed.keys()
+        if arena.refusal is not None:
+            self._say(arena)
+        return places
 
     def send_deposit(self, kind: int, head: bytes, deposit: Deposit) -> None:
         """Send what is put down already, for several tasks of the other end.
