@@ -217,7 +217,11 @@ class ProcessPoolExecutor(Executor):
             self._calls.end()
             engine.close()
         if wait and not self._is_killed:
-            engine.join()
+            try:
+                engine.join()
+            except KeyboardInterrupt:
+                self._kill("the program was interrupted before this task had ended")
+                raise
 
     def terminate_workers(self) -> None:
         """End all workers at once (SIGTERM, then SIGKILL); unfinished futures fail.

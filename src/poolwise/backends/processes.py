@@ -140,6 +140,10 @@ class Processes:
     # -- the five verbs
 
     def open(self, clock: ParentClock) -> Processes:
+        # At the interpreter's end it joins all children. It must be registered before the engine
+        # is, whose turn then comes first: it ends them.
+        import multiprocessing.util  # noqa: F401
+
         self._clock = clock
         self._memory = PoolMemory()
         self._life_reader, life_writer = os.pipe()
@@ -261,6 +265,8 @@ class Processes:
             )
             process.name = process.name.replace("Process", self._name)
             process.daemon = self._daemon
+            if not self._is_forking:
+                _start_tracker()
             with _sigint_blocked(), _quiet_about_threads():
                 process.start()
             lane = _Lane(number, process, task_writer, result_reader, lambda: self._lend(kept))
@@ -543,6 +549,13 @@ def _wait_for_ends(lanes: list[_Lane], timeout_s: float) -> None:
         for fd, _ in poll.poll(left_s * 1000.0):
             poll.unregister(fd)
             left.discard(fd)
+
+
+def _start_tracker() -> None:
+    """Start the resource tracker that fresh processes share: in doing so it unblocks SIGINT."""
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()
 
 
 @contextmanager

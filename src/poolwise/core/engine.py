@@ -47,8 +47,8 @@ _IDLE_LOOKS = 5
 _living: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
-@atexit.register
 def _end_all() -> None:
+    """At the interpreter's end; the latest registered is the first to be called."""
     for engine in list(_living):
         if engine.pid == os.getpid():
             engine.end_with_interpreter()
@@ -87,6 +87,8 @@ class Engine:
         self._drain: weakref.WeakMethod[Callable[[], object]] | None = None
         _living.add(self)
         self._inbox = backend.open(self._clock)
+        atexit.unregister(_end_all)
+        atexit.register(_end_all)
         self._shield = Shield(self._inbox.wake, is_needed=not runs_here)
         self._acts: dict[type, Callable[[Any], None]] = {
             c.StartLane: lambda command: backend.start_lane(command.lane),
@@ -434,9 +436,12 @@ class Engine:
         self._drain = weakref.WeakMethod(drain)
 
     def end_with_interpreter(self) -> None:
-        """The interpreter ends and nobody has closed this engine."""
+        """The interpreter ends and nobody has closed this engine.
+
+        If Ctrl-C ended the program, what is under way is not waited for.
+        """
         drain = self._drain() if self._drain is not None else None
-        if drain is not None and self._error is None:
+        if drain is not None and self._error is None and not _is_interrupted():
             drain()
         self.terminate(errors.PoolTerminated("the interpreter ended before this task had"))
 
@@ -454,6 +459,12 @@ class Engine:
                 "it and cannot use its workers. Make a pool of your own in the child."
             )
             raise errors.UsedAfterFork(message)
+
+
+def _is_interrupted() -> bool:
+    """A KeyboardInterrupt that nobody caught ends the program."""
+    ended_by = getattr(sys, "last_type", None)
+    return ended_by is not None and issubclass(ended_by, KeyboardInterrupt)
 
 
 def _tell(news: Callable[[], object]) -> None:
