@@ -59,3 +59,10 @@ def count_causes(samples: list[Sample], spans: list[Span]) -> Counter[str]:
         if index >= 0 and sample.at <= spans[index][1]:
             found[classify(sample)] += 1
     return found
+
+
+def share_out(seen: Counter[str], blocked_s: float) -> dict[str, float]:
+    """Blocked seconds by cause, in the proportion of the samples that saw a blocked task."""
+    blocked = {cause: count for cause, count in seen.items() if cause not in {"run", "hidden"}}
+    whole = sum(blocked.values())
+    return {cause: blocked_s * count / whole for cause, count in blocked.items()}

@@ -16,6 +16,7 @@ from poolwise.doctor.features import (
     Program,
 )
 from poolwise.doctor.gather_channels import gather_channels, gather_proxies
+from poolwise.doctor.gather_ledger import gather_own_pools
 from poolwise.doctor.pools import PoolRecords, assemble
 
 if TYPE_CHECKING:
@@ -41,8 +42,11 @@ def gather(run: Run) -> Evidence:
     """Everything that a run shows."""
     records = assemble(run)
     pools = [gather_pool.gather_pool(run, pool, account(pool)) for pool in records]
+    own = gather_own_pools(run)
+    pools += own
+    pools.sort(key=lambda pool: pool.created_s)
     observer = gather_observer(run, pools)
-    program = gather_program(run, records)
+    program = gather_program(run, records, own)
     return Evidence(
         is_attached=any(event["pid"] == run.launch.get("root") for event in run.of("interpreter")),
         program=program,
@@ -64,12 +68,12 @@ def end_ns(run: Run) -> int:
     return max(times, default=int(run.launch["began_ns"]))
 
 
-def gather_program(run: Run, records: list[PoolRecords]) -> Program:
+def gather_program(run: Run, records: list[PoolRecords], own: list[Pool]) -> Program:
     """The run as a whole."""
     launch = run.launch
     wall_s = (end_ns(run) - launch["began_ns"]) / 1e9
     busy = sums.unite(span for pool in records for span in gather_pool.outstanding(pool))
-    parallel_s = sums.length(busy) / 1e9
+    parallel_s = sums.length(busy) / 1e9 + math.fsum(pool.active_s for pool in own)
     root = [event for event in run.of("interpreter") if event["pid"] == launch.get("root")]
     throttled = launch.get("throttled")
     processes = launch.get("processes", {})
@@ -78,7 +82,7 @@ def gather_program(run: Run, records: list[PoolRecords]) -> Program:
         exit_status=launch.get("status"),
         wall_s=wall_s,
         boot_s=(root[0]["t"] - launch["began_ns"]) / 1e9 if root else None,
-        parallel_s=parallel_s,
+        parallel_s=min(wall_s, parallel_s),
         serial_s=max(0.0, wall_s - parallel_s),
         cpu_s=program_cpu_s(run),
         python=root[0]["python"] if root else None,

@@ -133,7 +133,7 @@ def _blocking(run: Run, pool: PoolRecords, found: PoolAccount) -> dict[str, Any]
     """What tasks were blocked on."""
     seen = _causes(run, pool)
     return {
-        "blocked_by": _blocked_by(seen, found.states["run_blocked"] / 1e9),
+        "blocked_by": causes.share_out(seen, found.states["run_blocked"] / 1e9),
         "samples": sum(seen.values()),
     }
 
@@ -361,13 +361,6 @@ def _causes(run: Run, pool: PoolRecords) -> Counter[str]:
         samples = run.samples.get(pid, {}).get(worker.pid, [])
         found.update(causes.count_causes(samples, [(t.began, t.ended) for t in worker.tasks]))
     return found
-
-
-def _blocked_by(seen: Counter[str], blocked_s: float) -> dict[str, float]:
-    """Blocked seconds by cause, in the proportion of the samples that saw a blocked task."""
-    blocked = {cause: count for cause, count in seen.items() if cause not in {"run", "hidden"}}
-    whole = sum(blocked.values())
-    return {cause: blocked_s * count / whole for cause, count in blocked.items()}
 
 
 def _helpers_s(pool: PoolRecords, messages: sites.Messages) -> float:

@@ -28,6 +28,7 @@ TARGETS = {
     "concurrent.futures.thread": "threads",
     "loky.backend.spawn": "processes",
     "loky.process_executor": "executors",
+    "poolwise.core.engine": "ours",
     "joblib.externals.loky.backend.spawn": "processes",
     "joblib.externals.loky.process_executor": "executors",
 }
