@@ -251,6 +251,20 @@ def share_it(size):
     return poolwise.share(np.ones(size))
 
 
+_kept = []
+
+
+def pickle_in_vain():
+    _kept.append(poolwise.share(np.ones(9)))
+    return len(pickle.dumps(_kept[0]))
+
+
+def test_a_worker_of_ours_does_not_wait_for_what_was_never_sent(monkeypatch):
+    monkeypatch.setattr(holding, "LEAVE_S", 600.0)
+    with poolwise.ProcessPoolExecutor(1, "fork") as executor:
+        assert executor.submit(pickle_in_vain).result() < 200
+
+
 def share_or_die(number):
     if number in {50, 120}:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -122,7 +122,7 @@ FEW_FILES_IN_A_WORKER = """
         results = [pool.apply_async(keep, (array,)) for array in arrays]
         try:
             [result.get() for result in results]
-        except poolwise.PoolwiseError as error:
+        except Exception as error:
             while error:
                 print(" ".join(str(error).split()))
                 error = error.__cause__

@@ -31,9 +31,9 @@ LINGER_S = 120.0
 this after its owner was dropped. Our pools keep what they send until it is answered for; in the
 pipe of others, some hundred tasks may wait that nobody keeps. Found by no benchmark."""
 
-LEAVE_S = 1.0
-"""A worker of some other pool that ends waits so long for what it returned to be opened. (Ours are
-asked to end when all they returned has been.) Found by no benchmark."""
+LEAVE_S = 10.0
+"""A worker of some other pool that ends waits so long for what it returned to be opened: long,
+since ``multiprocessing.Pool`` hangs when a result cannot be. Found by no benchmark."""
 
 _PAUSES_S = (0.005, 0.25)
 """How often a lingering holder looks whether it may let go: first, and at last."""
@@ -208,13 +208,15 @@ def _leave_late() -> None:
 
 def _wait_before_leaving() -> None:
     until_s, pause_s = time.monotonic() + LEAVE_S, _PAUSES_S[0]
-    while (_lingering or _has_tickets_out()) and time.monotonic() < until_s:
+    while _has_tickets_out() and time.monotonic() < until_s:
         time.sleep(pause_s)
         _release_signed()
 
 
 def _has_tickets_out() -> bool:
-    return any(held.has_tickets_out for held in list(_held.values()))
+    if keeping.has_delivered_all:
+        return False
+    return bool(_lingering) or any(held.has_tickets_out for held in list(_held.values()))
 
 
 def _forget_lingering() -> None:

@@ -1,7 +1,7 @@
-"""Whether what is pickled at the moment is kept by its sender until it has been received.
+"""What a pool can promise about shared memory on its way; ``shared/holding.py`` asks.
 
-A pool keeps its tasks until they are answered, so what they hold cannot go before it arrives; other
-senders drop what they sent (see ``shared/holding.py``, which asks).
+A pool keeps its tasks until they are answered, so what they hold cannot go before it arrives, and
+it asks a worker to end when all that the worker returned has arrived. Other pools do neither.
 """
 
 from __future__ import annotations
@@ -14,4 +14,7 @@ class _OfThread(threading.local):
 
 
 of_thread = _OfThread()
-"""Set ``is_on`` around pickling."""
+"""Set ``is_on`` around pickling: the sender keeps it until it has been received."""
+
+has_delivered_all = False
+"""This process ends, and nothing that it sent is still on its way."""

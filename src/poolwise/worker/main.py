@@ -12,7 +12,17 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from poolwise.wire import codec, failures, frames, lifeline, packing, parcel, pipes, waiting
+from poolwise.wire import (
+    codec,
+    failures,
+    frames,
+    keeping,
+    lifeline,
+    packing,
+    parcel,
+    pipes,
+    waiting,
+)
 from poolwise.wire.mail import Mail
 from poolwise.wire.parcel import Opened
 from poolwise.worker.clock import PICKLE, RECEIVE, UNPICKLE, WAIT, StoppedClock, WorkerClock
@@ -57,6 +67,7 @@ def serve(
         worker.relay_output(log_levels)
     if worker.start(initializer, initargs, served_ns):
         worker.work()
+        keeping.has_delivered_all = True
 
 
 def _leave_to_parent(signum: int, frame: object) -> None:
