@@ -28,6 +28,7 @@ CLAIMS = (
     "import_time",
     "worker_modules",
     "journey",
+    "ledger",
     "progress",
     "array_argument",
     "array_result",

@@ -26,32 +26,56 @@ _OFF_CPU_NS = 50_000
 """And after a run that was off its CPU for longer than this."""
 
 
+_COUNTED_NS = 50_000
+"""Steps shorter than this are counted together: each count costs 1 us."""
+
+
 class TaskTimes:
-    """The times of the steps of one chunk: a histogram, and the slowest single item."""
+    """The times of the steps of one chunk: a histogram, and the slowest single item.
+
+    :param is_exact: count even the shortest step by itself.
+    """
 
     __slots__ = (
-        "_histogram", "_slowest_at", "_slowest_end_ns", "_slowest_ns", "has_parts",
-        "steps",
+        "_histogram", "_least_ns", "_short_items", "_short_ns", "_slowest_at", "_slowest_end_ns",
+        "_slowest_ns", "has_parts", "steps",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_exact: bool = False) -> None:
         self.steps = 0
         self.has_parts = False
+        self._least_ns = 0 if is_exact else _COUNTED_NS
         self._histogram: dict[int, int] = {}
+        self._short_ns = self._short_items = 0
         self._slowest_at = self._slowest_ns = self._slowest_end_ns = 0
 
     def add(self, spent_ns: int, first: int, count: int, end_ns: int) -> None:
         """``count`` items, from position ``first`` in the chunk, have taken ``spent_ns``."""
         self.steps += 1
-        step = step_of(spent_ns / count)
-        self._histogram[step] = self._histogram.get(step, 0) + count
+        if spent_ns < self._least_ns:
+            self._short_ns += spent_ns
+            self._short_items += count
+            if self._short_ns >= self._least_ns:
+                self._count_short()
+            return
+        self._count(spent_ns, count)
         if count == 1 and spent_ns > self._slowest_ns:
             self._slowest_at, self._slowest_ns, self._slowest_end_ns = first, spent_ns, end_ns
+
+    def _count(self, spent_ns: int, count: int) -> None:
+        step = step_of(spent_ns / count)
+        self._histogram[step] = self._histogram.get(step, 0) + count
+
+    def _count_short(self) -> None:
+        self._count(self._short_ns, self._short_items)
+        self._short_ns = self._short_items = 0
 
     def plain(self) -> Times | None:
         """As they travel; nothing where the answer's own time says it all."""
         if self.steps == 1 and not self.has_parts:
             return None
+        if self._short_items:
+            self._count_short()
         return self._slowest_at, self._slowest_ns, self._slowest_end_ns, self._histogram
 
 

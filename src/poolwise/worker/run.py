@@ -79,7 +79,7 @@ class ChunkRun:
         self._clock = clock
         self._describe = describe
         self._most_steps = 1 if one_by_one else sys.maxsize
-        self._times = clock.times_of_chunk()
+        self._times = clock.times_of_chunk(is_exact=one_by_one)
         self._out: list[Any] = []
         self._errors: dict[int, Any] = {}
         self._sent = 0
