@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import pickle
 import signal
 import sys
+import threading
 import time
 import weakref
+from concurrent.futures import as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
@@ -143,3 +146,109 @@ def test_executor_that_is_let_go_finishes_what_it_was_given():
     for process in processes.values():
         process.join(20)
         assert process.exitcode is not None
+
+
+# --- with the rest of the standard library ------------------------------------------------------
+
+
+def test_asyncio_runs_calls_in_it(executor):
+    async def main():
+        loop = asyncio.get_running_loop()
+        wrapped = asyncio.wrap_future(executor.submit(pow, 2, 5))
+        ran = [loop.run_in_executor(executor, abs, -at) for at in range(20)]
+        return await asyncio.gather(wrapped, *ran)
+
+    assert asyncio.run(main()) == [32, *range(20)]
+
+
+def test_asyncio_passes_errors_on(executor):
+    async def main():
+        await asyncio.get_running_loop().run_in_executor(executor, fail)
+
+    with pytest.raises(RuntimeError, match="no luck"):
+        asyncio.run(main())
+
+
+def test_wait_and_as_completed_from_several_threads(executor):
+    shared = [executor.submit(abs, -at) for at in range(50)]
+    got = []
+
+    def gather():
+        futures = [executor.submit(abs, -at) for at in range(50)]
+        done, left = wait(futures + shared, timeout=20)
+        found = sorted(future.result() for future in as_completed(futures, timeout=20))
+        got.append((len(done), len(left), found))
+
+    threads = [threading.Thread(target=gather) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert got == [(100, 0, list(range(50)))] * 4
+
+
+def test_callback_that_raises_and_one_that_submits(executor, caplog):
+    later = []
+    future = executor.submit(pid_after, 0.05)
+    future.add_done_callback(lambda _: 1 / 0)
+    future.add_done_callback(lambda _: later.append(executor.submit(abs, -3)))
+    future.result(20)
+    until = time.monotonic() + 20
+    while not later and time.monotonic() < until:
+        time.sleep(0.001)
+    assert later[0].result(20) == 3
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_two_tasks_never_receive_the_same_list(executor):
+    shared = []
+    futures = [executor.submit(append_to, shared, at) for at in range(50)]
+    assert [future.result(20) for future in futures] == [[at] for at in range(50)]
+    assert shared == []
+
+
+def append_to(values, value):
+    values.append(value)
+    return values
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "match", "options"),
+    [
+        (ValueError, "max_workers must be greater than 0", {"max_workers": 0}),
+        (ValueError, "max_workers must be greater than 0", {"max_workers": -1}),
+        (TypeError, "initializer must be a callable", {"initializer": 3}),
+        (ValueError, "cannot find context for 'spoon'", {"mp_context": "spoon"}),
+        (TypeError, "must be an integer", {"max_tasks_per_child": "3"}),
+        (ValueError, "must be >= 1", {"max_tasks_per_child": 0}),
+        (ValueError, "unknown backend 'gpus'", {"backend": "gpus"}),
+        (ValueError, "task_timeout must be a positive number", {"task_timeout": 0}),
+        (ValueError, "retries must be 0 or more", {"retries": -1}),
+    ],
+)
+def test_bad_options_are_refused_where_they_are_given(error, match, options):
+    with pytest.raises(error, match=match):
+        poolwise.ProcessPoolExecutor(**options)
+
+
+@pytest.mark.parametrize(
+    ("error", "match", "options"),
+    [
+        (ValueError, "chunksize must be >= 1", {"chunksize": 0}),
+        (ValueError, "buffersize must be None or > 0", {"buffersize": 0}),
+        (TypeError, "buffersize must be an integer", {"buffersize": 1.5}),
+        (TypeError, "unknown argument 'retry'", {"retry": 1}),
+    ],
+)
+def test_bad_options_of_a_map_are_refused_at_the_call(executor, error, match, options):
+    with pytest.raises(error, match=match):
+        executor.map(abs, [1], **options)
+
+
+def test_what_cannot_be_called_fails_its_own_task(executor):
+    with pytest.raises(TypeError, match="not callable"):
+        executor.submit(3, 4).result(20)
+    assert executor.submit(abs, -1).result(20) == 1

@@ -145,10 +145,9 @@ class Processes:
         import multiprocessing.util  # noqa: F401
 
         self._clock = clock
+        (self._life_reader, life_writer), (wake_reader, wake_writer) = pipes.open_two(os.pipe)
         self._memory = PoolMemory()
-        self._life_reader, life_writer = os.pipe()
         self._life_writer = pipes.own(life_writer)
-        wake_reader, wake_writer = os.pipe()
         self._wake_reader, self._wake_writer = pipes.own(wake_reader), pipes.own(wake_writer)
         os.set_blocking(wake_reader, False)
         os.set_blocking(wake_writer, False)

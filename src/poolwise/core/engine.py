@@ -563,6 +563,7 @@ class _Helper:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
+            self._thread = None
 
     def _run(self) -> None:
         engine, idle = self._engine, 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,14 +59,16 @@ def open_pipe() -> tuple[int, int]:
     return reader, writer
 
 
-def open_two() -> tuple[tuple[int, int], tuple[int, int]]:
-    """The two pipes of a lane, or none of them.
+def open_two(
+    make: Callable[[], tuple[int, int]] = open_pipe,
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Two pipes, or none.
 
     :raises OSError: there are no more descriptors to be had.
     """
-    first = open_pipe()
+    first = make()
     try:
-        return first, open_pipe()
+        return first, make()
     except OSError:
         for fd in first:
             os.close(fd)

@@ -1,0 +1,235 @@
+"""A pool in surroundings that are short of something: descriptors, folders, standard streams."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+import poolwise
+from tests.doors.programs import run_python, write
+from tests.faults import breakers
+
+LIMIT_S = 20
+
+
+def doubles(pool):
+    return pool.map(breakers.double, range(20)) == [2 * at for at in range(20)]
+
+
+# --- forks --------------------------------------------------------------------------------------
+
+
+def in_child(act):
+    """What a child forked here says of ``act()``."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            said = repr(act())
+        except BaseException as error:
+            said = type(error).__name__
+        os.write(writer, said.encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        said = told.read()
+    assert os.waitpid(child, 0)[1] == 0
+    return said
+
+
+def test_pool_in_a_forked_child_says_whose_it_is():
+    with poolwise.Pool(2, context="fork") as pool:
+        assert doubles(pool)
+        assert in_child(lambda: pool.map(abs, [1])) == "UsedAfterFork"
+        assert in_child(lambda: pool.apply(abs, (1,))) == "UsedAfterFork"
+        assert in_child(lambda: pool.apply_async(abs, (1,)).get()) == "UsedAfterFork"
+        assert doubles(pool)
+
+
+def test_forked_child_may_make_its_own_pool():
+    def make():
+        with poolwise.Pool(1, context="fork") as own:
+            return own.map(abs, [-1])
+
+    with poolwise.Pool(2, context="fork") as pool:
+        assert in_child(make) == "[1]"
+        assert doubles(pool)
+
+
+def test_forked_child_does_not_keep_workers_alive_or_end_them():
+    pool = poolwise.Pool(2, context="fork")
+    stay, go = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(go)
+        os.read(stay, 1)
+        os._exit(0)
+    assert doubles(pool)
+    pool.terminate()
+    pool.join()
+    os.close(go)
+    os.waitpid(child, 0)
+    os.close(stay)
+
+
+def nested(number):
+    with poolwise.Pool(2, context="fork") as inner:
+        return sum(inner.map(breakers.double, range(number)))
+
+
+def test_pools_in_workers():
+    with poolwise.Pool(2, context="fork") as pool:
+        assert pool.map(nested, [1, 2, 3]) == [0, 2, 6]
+
+
+def test_lock_held_by_a_thread_at_the_fork():
+    lock = threading.Lock()
+    with lock, poolwise.Pool(2, context="fork") as pool:
+        assert doubles(pool)
+
+
+# --- resources ----------------------------------------------------------------------------------
+
+
+def count_descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_without_descriptors_the_pool_is_refused():
+    before = count_descriptors()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    refused = []
+    for room in range(1, 40, 2):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before + room, hard))
+        try:
+            poolwise.Pool(4, context="fork").terminate()
+        except OSError as error:
+            refused.append(error.errno)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if room < 8:  # beyond, multiprocessing leaks a pipe whenever its second one is refused
+            gc.collect()
+            assert count_descriptors() <= before
+    assert refused
+    assert set(refused) == {errno.EMFILE}
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_standard_streams_closed(tmp_path, stream, method):
+    source = f"""
+    import os, sys
+    if __name__ == "__main__":
+        os.close({["stdin", "stdout", "stderr"].index(stream)})
+        sys.{stream} = None
+        import poolwise
+        with poolwise.Pool(2, context={method!r}) as pool:
+            assert pool.map(abs, range(-9, 0)) == list(range(9, 0, -1))
+        os._exit(5)
+    """
+    assert run_python(write(tmp_path / "program.py", source)).code == 5
+
+
+def test_working_folder_deleted(tmp_path):
+    source = """
+    import os, tempfile
+    folder = tempfile.mkdtemp()
+    os.chdir(folder)
+    os.rmdir(folder)
+    import poolwise
+    with poolwise.Pool(2, context="fork") as pool:
+        print(pool.map(abs, [-1, -2]))
+    """
+    ended = run_python(write(tmp_path / "program.py", source))
+    assert (ended.out, ended.err) == ("[1, 2]\n", "")
+
+
+def test_one_worker():
+    with poolwise.Pool(1, context="fork") as pool:
+        assert doubles(pool)
+        assert list(pool.imap(breakers.double, iter(range(9)))) == list(range(0, 18, 2))
+
+
+# --- readers that stop --------------------------------------------------------------------------
+
+
+def counting(taken):
+    number = 0
+    while True:
+        taken.append(number)
+        yield number
+        number += 1
+
+
+@pytest.mark.parametrize("leave", ["break", "close", "forget"])
+def test_endless_input_stops_with_its_reader(leave):
+    taken = []
+    with poolwise.Pool(2, context="fork") as pool:
+        results = pool.imap(abs, counting(taken))
+        assert [next(results) for _ in range(5)] == list(range(5))
+        if leave == "close":
+            results.close()
+        del results
+        gc.collect()
+        assert doubles(pool)
+        settle(taken)
+        pool.close()
+        pool.join()
+
+
+def settle(taken):
+    """Wait until an input is read no further."""
+    until = time.monotonic() + LIMIT_S
+    while True:
+        before = len(taken)
+        time.sleep(0.05)
+        if len(taken) == before:
+            return
+        assert time.monotonic() < until, "the input is read on and on"
+
+
+@pytest.mark.parametrize("buffersize", [None, 7])
+def test_input_waits_for_its_reader(buffersize):
+    taken = []
+    with poolwise.Pool(2, context="fork") as pool:
+        results = pool.imap(abs, counting(taken), buffersize=buffersize)
+        assert [next(results) for _ in range(5)] == list(range(5))
+        settle(taken)
+        if buffersize is not None:
+            assert len(taken) <= 5 + buffersize + 1
+        assert [next(results) for _ in range(50)] == list(range(5, 55))
+
+
+def test_a_pool_for_many_threads():
+    got = []
+    with poolwise.Pool(2, context="fork") as pool:
+
+        def use(number):
+            one = pool.apply_async(abs, (-number,)).get(LIMIT_S)
+            got.append((one, sum(pool.map(abs, range(number))), list(pool.imap(abs, [number]))))
+
+        threads = [threading.Thread(target=use, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(LIMIT_S)
+    assert sorted(got) == [(at, sum(range(at)), [at]) for at in range(16)]
+
+
+def test_standard_processes_beside_the_pool():
+    with poolwise.Pool(2, context="fork") as pool:
+        process = get_context("fork").Process(target=abs, args=(1,))
+        process.start()
+        process.join()
+        assert doubles(pool)
+        assert subprocess.run([sys.executable, "-c", ""], check=True).returncode == 0
