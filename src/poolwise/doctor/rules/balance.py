@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import median
 
 from poolwise.doctor import measures
 from poolwise.doctor.features import Evidence, Pool, Site
@@ -19,6 +20,10 @@ LEAST_TAIL_SHARE = 0.1
 LEAST_TAIL_S = 0.02
 """Per worker. Shorter tails are the noise of any end."""
 
+OUTSTANDING = 3.0
+"""Times the median from which on an item is a long one: equal items differ by up to twice when
+other programs take their CPU."""
+
 
 @dataclass(frozen=True)
 class Balance:
@@ -27,6 +32,7 @@ class Balance:
     site: Site | None
     tail_s: float
     tail_share: float
+    usual_s: float
     longest_s: float
     as_was_s: float
     one_by_one_s: float
@@ -37,7 +43,8 @@ class Balance:
     def is_one_item(self) -> bool:
         """Whether even single items, in this order, would leave most of the tail."""
         gained_s = self.as_was_s - self.one_by_one_s
-        return self.longest_s > 0.2 * self.ideal_s and gained_s < 0.5 * self.at_best_s
+        is_long = self.longest_s > max(0.2 * self.ideal_s, OUTSTANDING * self.usual_s)
+        return is_long and gained_s < 0.5 * self.at_best_s
 
     @property
     def at_best_s(self) -> float:
@@ -64,6 +71,7 @@ def weigh(pool: Pool, seen: Evidence) -> Balance | None:
         site=site,
         tail_s=tail_s,
         tail_share=share,
+        usual_s=median(costs_s),
         longest_s=longest_s,
         as_was_s=makespan_s(costs_s, workers, chunk),
         one_by_one_s=makespan_s(costs_s, workers, 1),

@@ -12,6 +12,10 @@ from poolwise.report import figures
 LEAST_SHARE = 0.08
 """Of the usable time. A healthy program that sends a megabyte for every 60 ms of work is at 3 %."""
 
+LEAST_CALM_SHARE = 0.05
+"""The same share, as the calmest quarter of the messages has it: beside other programs, reading
+and unpickling include waiting for a CPU."""
+
 LEAST_ITEM_BYTES = 4096
 """Smaller items are heavy together because they are many, and then no way of carrying them helps:
 that is PW002."""
@@ -74,7 +78,7 @@ class PayloadArgs(SiteRule):
         share = cost_s / measures.usable_s(flow)
         if message_bytes < measures.BIG_MESSAGE_BYTES or share < LEAST_SHARE:
             return None
-        if item_bytes < LEAST_ITEM_BYTES:
+        if item_bytes < LEAST_ITEM_BYTES or is_cheap_when_calm(flow, pool):
             return None
         per_message_s = measures.per_message(flow, cost_s)
         work_s = measures.per_message(flow, flow.work_s)
@@ -117,3 +121,13 @@ def heaviest(flow: Flow) -> list[Fact]:
     title = leaf.parameter or leaf.name
     text = f"{title} is a {leaf.type} of {figures.size(leaf.size_bytes)}"
     return [Fact("heaviest", leaf.name, text)]
+
+
+def is_cheap_when_calm(flow: Flow, pool: Pool) -> bool:
+    """Whether bringing arguments over costs little in the calmest quarter of the messages."""
+    if pool.costs is None:
+        return False
+    items = flow.items / max(1, flow.messages)
+    steps = (pool.costs.dispatch_s, pool.costs.fetch_s)
+    calm_s = sum(fixed_s + slope_s * items for fixed_s, slope_s in steps) * flow.messages
+    return calm_s < LEAST_CALM_SHARE * (calm_s + flow.work_s)

@@ -15,6 +15,9 @@ MOSTLY = 0.7
 LEAST_WORK_SHARE = 0.3
 """The function must be what fills the workers' time; else waiting in it is not what costs."""
 
+LEAST_OF_ALL = 0.1
+"""Share of all worker-seconds in the function."""
+
 SATURATED = 0.8
 """Share of the CPUs that the program uses (child programs included) beyond which more tasks at
 once cannot help."""
@@ -105,6 +108,8 @@ def waits_for_the_world(flow: Flow, pool: Pool, seen: Evidence) -> bool:
     """
     if flow.work_s < LEAST_WORK_SHARE * measures.usable_s(flow):
         return False
+    if pool.work_s < LEAST_OF_ALL * pool.worker_seconds:
+        return False  # starting workers, or waiting for a CPU, is what takes the time
     if measures.inner_pools(pool, seen):
         return False
     used = seen.program.cpu_s / max(seen.program.wall_s, 1e-9) / max(seen.program.cpus, 1.0)

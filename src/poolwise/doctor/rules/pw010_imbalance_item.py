@@ -42,7 +42,7 @@ class ImbalanceItem(PoolRule):
     The idle tail: over 10 % of the usable worker time and 20 ms per worker. Then the measured item
     times are handed out again on paper: one by one in the same order, and longest first. Yes, if
     smaller chunks alone would not gain half of what could be gained, and the longest item is at
-    least a fifth of the ideal time.
+    least a fifth of the ideal time and three times the median.
 
     ## What would prove it wrong
 

@@ -73,7 +73,7 @@ class SlowStartup(Rule):
     explains = frozenset(
         {
             "not-worth-a-pool", "slower-than-serial", "imbalance-chunks", "imbalance-item",
-            "oversubscribed-processes", "tasks-too-small", "unbalanced-start-method",
+            "oversubscribed-processes", "unbalanced-start-method",
         }
     )  # fmt: skip
 

@@ -81,7 +81,8 @@ class SerialParent(Rule):
         having_s = sum(pool.creation_s + pool.teardown_s for pool in own)
         outside_s = program.serial_s - having_s - (program.boot_s or 0.0)
         serial_s = outside_s * fair_share(seen)
-        share = serial_s / program.wall_s
+        parallel_s = program.parallel_s * self._undisturbed(pools)
+        share = serial_s / (serial_s + parallel_s + having_s * fair_share(seen))
         is_mostly_serial = serial_s > LEAST_S and share > LEAST_SHARE
         if not (is_mostly_serial or self._is_critical(seen, own, outside_s)):
             return
@@ -105,12 +106,20 @@ class SerialParent(Rule):
             ],
         )
 
+    def _undisturbed(self, pools: list[Pool]) -> float:
+        """Share of the time in pools that would have passed with a CPU for every task."""
+        active_s = sum(pool.active_s for pool in pools)
+        calm_s = sum(min(pool.active_s, measures.undisturbed_s(pool)) for pool in pools)
+        return calm_s / active_s if active_s else 1.0
+
     def _is_critical(self, seen: Evidence, pools: list[Pool], outside_s: float) -> bool:
         """Whether the program's own thread is busy all the time, also while the pools work."""
         known = [
             pool
             for pool in pools
-            if not pool.is_threads and measures.share_s(pool, *measures.SUPPLY) < LEAST_SHARE
+            if pool.parent is not None
+            and not pool.is_threads
+            and measures.share_s(pool, *measures.SUPPLY) < LEAST_SHARE
         ]
         active_s = sum(pool.active_s for pool in known)
         waiting_s = sum(pool.parent.caller_wait_s for pool in known if pool.parent)
