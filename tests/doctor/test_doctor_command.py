@@ -98,6 +98,27 @@ def test_json_to_stdout_is_all_there_is(tiny):
     assert json.loads(ended.out)["verdict"] == "tasks-too-small"
 
 
+def test_there_is_work_as_long_as_tasks_run(tmp_path):
+    """Handing out 800 tasks in a burst leaves most of the sending unrecorded."""
+    script = write(
+        tmp_path / "script.py",
+        """
+        import time
+        from multiprocessing import get_context
+
+        if __name__ == "__main__":
+            with get_context("fork").Pool(2) as pool:
+                results = [pool.apply_async(time.sleep, (0.002,)) for _ in range(800)]
+                for result in results:
+                    result.get()
+        """,
+    )
+    doctor("--json", tmp_path / "a.json", script)
+    [pool] = json.loads((tmp_path / "a.json").read_text())["evidence"]["pools"]
+    idle_s = sum(pool["account"][state] for state in ("startup", "starved", "drain")) / 2
+    assert pool["active_s"] >= 0.9 * (pool["region_s"] - idle_s)
+
+
 def test_exit_code_is_the_program_s(tmp_path):
     script = write(tmp_path / "script.py", "import sys; sys.exit(3)")
     ended = doctor("--fail-on", "any", script)

@@ -177,6 +177,8 @@ def outstanding(pool: PoolRecords) -> list[Span]:
         if send.number - before.number > 1:  # what was between them was not recorded
             found.append((before.taken, send.taken))
     for worker in pool.workers:
+        # Tasks are recorded also where their sending was not, because too much was sent at once.
+        found += [(task.header, task.sent) for task in worker.tasks]
         for task, after in zip(worker.tasks, worker.tasks[1:], strict=False):
             if after.number - task.number > 1:
                 found.append((task.get, after.sent))

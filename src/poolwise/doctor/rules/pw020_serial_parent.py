@@ -81,7 +81,7 @@ class SerialParent(Rule):
         having_s = sum(pool.creation_s + pool.teardown_s for pool in own)
         outside_s = program.serial_s - having_s - (program.boot_s or 0.0)
         serial_s = outside_s * fair_share(seen)
-        parallel_s = program.parallel_s * self._undisturbed(pools)
+        parallel_s = program.parallel_s * self._calm_share(pools, seen)
         share = serial_s / (serial_s + parallel_s + having_s * fair_share(seen))
         is_mostly_serial = serial_s > LEAST_S and share > LEAST_SHARE
         if not (is_mostly_serial or self._is_critical(seen, own, outside_s)):
@@ -106,11 +106,14 @@ class SerialParent(Rule):
             ],
         )
 
-    def _undisturbed(self, pools: list[Pool]) -> float:
+    def _calm_share(self, pools: list[Pool], seen: Evidence) -> float:
         """Share of the time in pools that would have passed with a CPU for every task."""
         active_s = sum(pool.active_s for pool in pools)
-        calm_s = sum(min(pool.active_s, measures.undisturbed_s(pool)) for pool in pools)
-        return calm_s / active_s if active_s else 1.0
+        calm_s = sum(
+            max(measures.undisturbed_s(pool), measures.parallel_work_s(pool, seen))
+            for pool in pools
+        )
+        return min(1.0, calm_s / active_s) if active_s else 1.0
 
     def _is_critical(self, seen: Evidence, pools: list[Pool], outside_s: float) -> bool:
         """Whether the program's own thread is busy all the time, also while the pools work."""
