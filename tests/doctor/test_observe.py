@@ -200,6 +200,58 @@ def test_pools_made_by_hand(kind, tmp_path):
     assert all(channel.place.line for channel in evidence.channels)
 
 
+def test_threads_of_asyncio(tmp_path):
+    evidence = observe_source(
+        tmp_path,
+        """
+import asyncio
+
+def work(number):
+    return number + 1
+
+async def main():
+    return await asyncio.gather(*[asyncio.to_thread(work, number) for number in range(6)])
+
+if __name__ == "__main__":
+    print(asyncio.run(main()))
+""",
+    )
+    (pool,) = evidence.pools
+    assert (pool.kind, pool.items) == ("ThreadPoolExecutor", 6)
+    assert [(site.function, site.place.line) for site in pool.sites] == [("__main__.work", 11)]
+
+
+def test_a_process_class_with_a_run_of_its_own(tmp_path):
+    evidence = observe_source(
+        tmp_path,
+        """
+from multiprocessing import Process, SimpleQueue
+
+class Server(Process):
+    def __init__(self, queue):
+        super().__init__()
+        self.queue = queue
+
+    def run(self):
+        while self.queue.get() is not None:
+            pass
+
+if __name__ == "__main__":
+    queue = SimpleQueue()
+    servers = [Server(queue) for _ in range(2)]
+    for server in servers:
+        server.start()
+    for message in [*range(10), None, None]:
+        queue.put(message)
+    for server in servers:
+        server.join()
+""",
+    )
+    (pool,) = evidence.pools
+    assert (pool.kind, pool.messages) == ("hand-made", 10)
+    assert pool.sites[0].function == "__main__.Server"
+
+
 def test_calls_through_a_managers_proxies(tmp_path):
     evidence = observe_source(
         tmp_path,

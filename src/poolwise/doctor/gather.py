@@ -22,10 +22,10 @@ from poolwise.doctor.pools import PoolRecords, assemble
 if TYPE_CHECKING:
     from poolwise.doctor.store import Run
 
-RECORD_S = 15e-6
+RECORD_S = 20e-6
 """CPU-seconds of one full record over all processes (`benchmarks/doctor_cost.py`)."""
 
-DARK_S = 1.5e-6
+DARK_S = 1e-6
 """CPU-seconds of one message that the probes let pass, over all processes (same benchmark)."""
 
 TICKS_PER_S = 100

@@ -26,6 +26,9 @@ more, and idle time counts here that is no CPU time. What dark messages cost com
 SKIP = 7
 """In the dark, a probe looks at the clock only with every eighth message."""
 
+LEAST = SKIP + 5
+"""A window is as long as so many messages take: who looks late still records a few."""
+
 SLOW_NS = 1_000_000
 """A dark message that took longer than this is recorded all the same: there is time to."""
 
@@ -59,7 +62,8 @@ class Gate:
         self._last = at
         self.seen += 1
         share = BUDGET * self._interval / self.cost
-        if self.seen <= FULL or share >= 1.0 or at & _MASK < share * PERIOD_NS:
+        window = max(share * PERIOD_NS, LEAST * self._interval)
+        if self.seen <= FULL or share >= 1.0 or at & _MASK < window:
             return True
         self._dark_at, self._seen_then = at, self.seen
         self.until = (at | _MASK) + 1

@@ -86,9 +86,10 @@ def _pool_of(process: "Any") -> int:
     return getattr(arguments[0], "_poolwise_pool", 0) if arguments else 0
 
 
-def _target_of(process: "Any") -> "str | None":
-    target = getattr(process, "_target", None)
-    return target and str(sites.describe_function(target)["function"])
+def _target_of(process: "Any") -> str:
+    """What the process shall run; the class of one that has a `run` of its own."""
+    target = getattr(process, "_target", None) or type(process)
+    return str(sites.describe_function(target)["function"])
 
 
 def _make_bootstrap(original: "Callable[..., Any]") -> "Callable[..., Any]":

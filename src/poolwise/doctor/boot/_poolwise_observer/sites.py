@@ -99,7 +99,9 @@ def _locate(frame: "FrameType") -> "tuple[str, int, str]":
 
 
 def inside_of(function: "Any") -> "Any":
-    """The function in a batch of calls, as joblib makes them."""
+    """The function in a batch of calls, as joblib makes them, or in a context, as asyncio does."""
+    if getattr(getattr(function, "func", None), "__qualname__", "") == "Context.run":
+        return function.args[0] if function.args else function
     items = getattr(function, "items", None)
     return items[0][0] if isinstance(items, list) and items else function
 
