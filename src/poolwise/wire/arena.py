@@ -50,12 +50,19 @@ _ends: weakref.WeakSet[_End] = weakref.WeakSet()
 def default_limit_bytes(share: int) -> int:
     """One ``share``-th of this machine's memory: how far an arena may grow.
 
+    Where addresses are limited (``ulimit -v``), a part of those that leaves most to the program.
     Control groups are not asked here but each time memory is taken.
     """
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // share
+        memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Windows takes all of it at once
         return 64 << 20
+    import resource
+
+    addresses, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if addresses != resource.RLIM_INFINITY:
+        memory_bytes = min(memory_bytes, addresses // 4)
+    return memory_bytes // share // GRAIN_BYTES * GRAIN_BYTES
 
 
 class _End:

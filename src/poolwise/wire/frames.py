@@ -124,7 +124,8 @@ class FrameWriter:
                 self._keep([memoryview(whole)[done:]])
             return size
         self._keep([memoryview(head), *(memoryview(part).cast("B") for part in parts)])
-        self.flush()
+        if not self.flush():
+            self._own_pending()
         return size
 
     def flush(self) -> bool:
@@ -153,6 +154,13 @@ class FrameWriter:
         self.pending_bytes += sum(map(len, parts))
         if os.get_blocking(self._fd):
             self.flush()
+
+    def _own_pending(self) -> None:
+        """Copy what waits and can be changed: its owner was told that it is sent."""
+        self._pending = deque(
+            part if isinstance(part.obj, bytes) else memoryview(bytes(part))
+            for part in self._pending
+        )
 
     def _drop(self, done: int) -> None:
         self.pending_bytes -= done
