@@ -30,6 +30,7 @@ CLAIMS = (
     "journey",
     "ledger",
     "progress",
+    "payload_threshold",
     "array_argument",
     "array_result",
     "repeated_payload",
