@@ -7,6 +7,7 @@ the comparison, so that the tests hold beside any load.
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from pathlib import Path
 
@@ -110,6 +111,18 @@ def slow_items(count):
         yield 0.0
 
 
+def _slowly(buffer):
+    time.sleep(0.005)
+    return len(buffer)
+
+
+class SlowAndLarge:
+    """Travels beside the pickle, and is loaded when its turn comes."""
+
+    def __reduce_ex__(self, protocol):
+        return _slowly, (pickle.PickleBuffer(bytes(1 << 20)),)
+
+
 # -- the tests
 
 
@@ -121,6 +134,15 @@ def test_slow_pickling_of_arguments():
 
 def test_slow_unpickling_of_arguments():
     report = run(give_back, [SlowToUnpickle() for _ in range(80)])
+    assert largest(report) == "unpickle"
+
+
+def test_slow_unpickling_of_arguments_one_by_one():
+    with poolwise.Pool(WORKERS, context="fork") as pool:
+        pool.map(give_back, [SlowAndLarge() for _ in range(40)], 4)
+        report = pool.report()
+    assert_closes(report)
+    assert report.worker_account["unpickle"] > 0.15
     assert largest(report) == "unpickle"
 
 

@@ -73,7 +73,8 @@ class ChunkRun:
         self.chunk_id = chunk_id
         self.prompt_ns = prompt_ns
         self._items = items
-        todo = map(codec.load_item, items) if mode & codec.PACKED else items
+        self._loading_ns = 0
+        todo = map(self._load, items) if mode & codec.PACKED else items
         self._applied = _APPLY[mode & ~codec.PACKED](function, todo)
         self._answer = answer
         self._clock = clock
@@ -104,11 +105,24 @@ class ChunkRun:
                 now_ns = clock()
             mark_ns = now_ns
             step = min(step * 2, most) if spent_ns < _STEP_NS else max(1, step // 2)
-        self._clock.end_run()
+        self._end_run()
         self.flush(last=True)
 
-    def _flush_between(self) -> None:
+    def _load(self, packed: list[Any]) -> Any:
+        """One packed item, when its turn comes: unpickling, in the midst of the run."""
+        begun_ns = time.perf_counter_ns()
+        item = codec.load_item(packed)
+        self._loading_ns += time.perf_counter_ns() - begun_ns
+        return item
+
+    def _end_run(self) -> None:
         self._clock.end_run()
+        if self._loading_ns:
+            self._clock.shift_to_unpickling(self._loading_ns)
+            self._loading_ns = 0
+
+    def _flush_between(self) -> None:
+        self._end_run()
         self.flush()
         self._clock.begin_run()
 
