@@ -24,10 +24,14 @@ more, and idle time counts here that is no CPU time. What dark messages cost com
 (`benchmarks/doctor_cost.py`)."""
 
 SKIP = 7
-"""In the dark, a probe looks at the clock only with every eighth message."""
+"""In the dark, a probe looks at the clock only with every eighth message at most."""
 
-LEAST = SKIP + 5
-"""A window is as long as so many messages take: who looks late still records a few."""
+SKIP_NS = 400_000
+"""It looks away no longer than this: messages that come slower than every 50 us are not skipped."""
+
+LEAST = 5
+"""A window is as long as so many messages take, and those skipped before: who looks late still
+records a few."""
 
 SLOW_NS = 1_000_000
 """A dark message that took longer than this is recorded all the same: there is time to."""
@@ -41,7 +45,7 @@ _MASK = PERIOD_NS - 1
 class Gate:
     """One probe's budget. `until` > 0: dark until that time. `seen`: messages so far."""
 
-    __slots__ = ("_dark_at", "_interval", "_last", "_seen_then", "cost", "seen", "until")
+    __slots__ = ("_dark_at", "_interval", "_last", "_seen_then", "cost", "seen", "skip", "until")
 
     def __init__(self) -> None:
         self.until = 0
@@ -51,6 +55,7 @@ class Gate:
         self._last = 0
         self._dark_at = 0
         self._seen_then = 0
+        self.skip = 0
 
     def opens(self, at: int) -> bool:
         """Whether a message that comes at this time (not before `until`) is to be recorded."""
@@ -62,7 +67,8 @@ class Gate:
         self._last = at
         self.seen += 1
         share = BUDGET * self._interval / self.cost
-        window = max(share * PERIOD_NS, LEAST * self._interval)
+        self.skip = min(SKIP, max(0, int(SKIP_NS / max(1.0, self._interval)) - 1))
+        window = max(share * PERIOD_NS, (self.skip + LEAST) * self._interval)
         if self.seen <= FULL or share >= 1.0 or at & _MASK < window:
             return True
         self._dark_at, self._seen_then = at, self.seen
@@ -70,10 +76,10 @@ class Gate:
         return False
 
     def stays_dark(self, at: int) -> bool:
-        """Whether the dark lasts; if so, this message is counted, and the next `SKIP`."""
+        """Whether the dark lasts; if so, this message is counted, and the next `skip`."""
         if at >= self.until:
             return False
-        self.seen += 1 + SKIP
+        self.seen += 1 + self.skip
         return True
 
     def spend(self, cost_ns: int) -> None:

@@ -3,7 +3,7 @@
 from . import recorder, tasks
 from .calls import UNKNOWN_ORIGIN
 from .clocks import now, thread_cpu
-from .gate import SKIP, Gate
+from .gate import Gate
 from .seams import Reads, Writes
 
 TYPE_CHECKING = False
@@ -43,8 +43,8 @@ class Sends:
         """Note that a message is taken, to be pickled next; tell if `sent` shall be called."""
         at, gate = now(), self.gate
         if gate.stays_dark(at):
-            self.skip = SKIP
-            recorder.pack_2(self._beat[0], self._beat[1] + 8, gate.seen - SKIP, at)
+            self.skip = gate.skip
+            recorder.pack_2(self._beat[0], self._beat[1] + 8, gate.seen - gate.skip, at)
             return False
         is_open = gate.opens(at)
         self._writes.switch(on=is_open)
@@ -117,8 +117,8 @@ class Results:
         """A result has been read and unpickled."""
         at, gate = self._since, self.gate
         if gate.stays_dark(at):
-            self.skip = SKIP
-            recorder.pack_2(self._beat[0], self._beat[1] + 8, gate.seen - SKIP, at)
+            self.skip = gate.skip
+            recorder.pack_2(self._beat[0], self._beat[1] + 8, gate.seen - gate.skip, at)
         elif gate.opens(at):
             loaded, reads = now(), self._reads
             times = (at, reads.header or at, reads.payload or at, loaded)

@@ -4,7 +4,7 @@ import sys
 
 from . import recorder, tasks
 from .clocks import Counters, now
-from .gate import SKIP, SLOW_NS, Gate
+from .gate import SLOW_NS, Gate
 from .seams import LockTimes, Reads, Stand, Writes, hide, plain, replace
 
 TYPE_CHECKING = False
@@ -211,7 +211,7 @@ class ProcessWorker:
         self._messages.count(at)
         is_dark = gate.stays_dark(at)
         if is_dark:
-            self._skip = SKIP
+            self._skip = gate.skip
         else:
             is_dark = not gate.opens(at)
             self._listen(on=not is_dark)
