@@ -151,25 +151,25 @@ def test_a_share_is_freed_once_when_it_and_all_looks_are_gone(ends):
 
 def test_a_deposit_keeps_its_blocks_until_the_last_holder_gives_them_back(ends):
     arena, _ = ends
-    deposit = arena.deposit(Parcel([b"p"], [memoryview(bytes(40_000))]))
+    deposit = arena.deposit(Parcel([b"p"], [memoryview(bytes(100_000))]))
     (offset,) = [place for place in deposit.places if place != NOWHERE]
     arena.hold([offset, offset])
     del deposit
     arena.place([])
-    assert arena.lent_bytes >= 40_000
+    assert arena.lent_bytes >= 100_000
     arena.take_back([offset])
-    assert arena.lent_bytes >= 40_000
+    assert arena.lent_bytes >= 100_000
     arena.take_back([offset])
     assert arena.lent_bytes == 0
 
 
 def test_a_deposit_without_room_is_a_copy():
     arena, borrower = open_both(PAGE)
-    data = bytearray(b"a" * 40_000)
+    data = bytearray(b"a" * 100_000)
     deposit = arena.deposit(Parcel([b"p"], [memoryview(data)]))
-    data[:] = b"b" * 40_000
+    data[:] = b"b" * 100_000
     assert deposit.places == [NOWHERE, NOWHERE]
-    assert bytes(deposit.parcel.buffers[0]) == b"a" * 40_000
+    assert bytes(deposit.parcel.buffers[0]) == b"a" * 100_000
     arena.close()
     borrower.close()
 

@@ -131,7 +131,7 @@ def test_a_broken_pickle_in_pieces_is_an_error():
 
 
 def test_buffers_in_a_frame_are_aligned_and_each_its_own():
-    arrays = [np.arange(9_001, dtype="u4"), np.arange(9_001, dtype="u4")]
+    arrays = [np.arange(20_001, dtype="u4"), np.arange(20_001, dtype="u4")]
     first, second = travel(Packer().pack(arrays))
     assert (first.ctypes.data - second.ctypes.data) % 64 == 0
     first[:] = 0

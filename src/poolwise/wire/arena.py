@@ -23,7 +23,9 @@ from poolwise.wire import loan
 from poolwise.wire.blocks import Blocks, block_size
 from poolwise.wire.mapping import GRAIN_BYTES, forget_changes
 from poolwise.wire.memory import Segment
-from poolwise.wire.parcel import LEAST_BLOCK_BYTES, NOWHERE, Parcel
+from poolwise.wire.parcel import LEAST_BLOCK_BYTES as LEAST_BLOCK_BYTES  # noqa: PLC0414 - set by benchmarks
+from poolwise.wire.parcel import NOWHERE, Parcel
+from poolwise.wire.settings import setting_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +52,8 @@ _ends: weakref.WeakSet[_End] = weakref.WeakSet()
 def default_limit_bytes(share: int) -> int:
     """One ``share``-th of this machine's memory: how far an arena may grow.
 
-    Where addresses are limited (``ulimit -v``), a part of those that leaves most to the program.
+    ``POOLWISE_SHARED_BYTES`` in the environment stands for the machine's memory if it is set. Where
+    addresses are limited (``ulimit -v``), a part of those that leaves most to the program.
     Control groups are not asked here but each time memory is taken.
     """
     try:
@@ -60,6 +63,7 @@ def default_limit_bytes(share: int) -> int:
     import resource
 
     addresses, _ = resource.getrlimit(resource.RLIMIT_AS)
+    memory_bytes = setting_bytes("POOLWISE_SHARED_BYTES", memory_bytes)
     if addresses != resource.RLIM_INFINITY:
         memory_bytes = min(memory_bytes, addresses // 4)
     return memory_bytes // share // GRAIN_BYTES * GRAIN_BYTES

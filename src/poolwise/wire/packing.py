@@ -14,12 +14,12 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from poolwise.wire.parcel import Packed, Parcel, Part
+from poolwise.wire.parcel import LEAST_BLOCK_BYTES, Packed, Parcel, Part
 
 PROTOCOL = 5
 
-LEAST_BUFFER_BYTES = 32 * 1024
-"""A smaller buffer stays in the pickle (``benchmarks/payload_threshold``)."""
+LEAST_BUFFER_BYTES = LEAST_BLOCK_BYTES
+"""A smaller buffer stays in the pickle."""
 
 LEAST_PIECE_BYTES = 96 * 1024
 """A shorter string is copied into the pickle. The pickler itself hands over nothing below 64 KiB,

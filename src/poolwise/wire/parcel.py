@@ -14,14 +14,17 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from poolwise.wire.settings import setting_bytes
+
 if TYPE_CHECKING:
     from poolwise.wire.arena import Borrower
 
 NOWHERE = -1
 """Stands for the offset of a block that could not be had."""
 
-LEAST_BLOCK_BYTES = 32 * 1024
-"""What is shorter travels in the frame."""
+LEAST_BLOCK_BYTES = setting_bytes("POOLWISE_SHARE_FROM_BYTES", 64 * 1024)
+"""What is shorter travels in the frame (``benchmarks/payload_threshold``; ``poolwise bench`` finds
+this machine's own)."""
 
 _ALIGN = 64
 """Where buffers begin in a frame: some libraries want the width of a vector register."""

@@ -1,0 +1,1 @@
+"""Finds by trial what suits a machine and a program."""
