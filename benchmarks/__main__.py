@@ -29,7 +29,6 @@ CLAIMS = (
     "worker_modules",
     "journey",
     "ledger",
-    "progress",
     "payload_threshold",
     "array_argument",
     "array_result",

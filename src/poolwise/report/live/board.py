@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from poolwise.core.live import Progress
     from poolwise.options import ProgressKind
 
-_PERIOD_S = 0.2
-"""Five looks a second are enough for the eye; a call that ends before the first shows no bar."""
+_PERIOD_S = 0.25
+"""Four looks a second are enough for the eye; a call that ends before the first shows no bar."""
 
 _SHARE = 0.01
 """And none so soon after the last that looking would take more than this part of a CPU; a row in a
-terminal takes 1.4 ms to draw (``benchmarks/progress``)."""
+terminal takes 1.4 ms to draw (what all of it costs: ``benchmarks/progress.py``)."""
 
 
 class Shown:

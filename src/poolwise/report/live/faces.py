@@ -118,7 +118,9 @@ class Terminal:
 
     def leave(self, key: int, line: str) -> None:
         task = self._tasks.pop(key, None)
-        if task is not None:
+        if not self._tasks:
+            self.close()  # erases the last row; the next draw opens again
+        elif task is not None:
             self._bars.remove_task(task)
             self._bars.refresh()
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
