@@ -107,11 +107,11 @@ def test_remedies_get_their_numbers_from_the_model() -> None:
     estimate = Prediction("call", 1.0, 0.9, 0.1, 2.0)
     given = finding(
         pool,
-        Remedy("chunksize", "", 100, None, estimate),
-        Remedy("workers", "", 1),
-        Remedy("serial", "", None, None, estimate),
-        Remedy("threads", "", 4),
-        Remedy("share", "", None, None, estimate),
+        Remedy("chunksize", "", estimate, 100),
+        Remedy("workers", "", value=1),
+        Remedy("serial", "", estimate),
+        Remedy("threads", "", value=4),
+        Remedy("share", "", estimate),
     )
     (told,) = predict.foretell([given], made_up.run(pool))
     *ours, share = (remedy.prediction for remedy in told.remedies)
@@ -125,5 +125,5 @@ def test_remedies_get_their_numbers_from_the_model() -> None:
 def test_several_pools_in_one_finding_keep_the_rules_estimate() -> None:
     pool = tiny()
     estimate = Prediction("pool", 1.0, 0.9, 0.1, 2.0)
-    given = dataclasses.replace(finding(pool, Remedy("workers", "", 4, None, estimate)), pools=3)
+    given = dataclasses.replace(finding(pool, Remedy("workers", "", estimate, 4)), pools=3)
     assert predict.foretell([given], made_up.run(pool)) == [given]

@@ -33,7 +33,7 @@ poolwise explain CODE says more of a finding. Records hold times, sizes and hash
 program sent to its workers, never the contents.
 """
 
-_VALUED = ("--json", "--html", "--trace", "--from", "--keep", "--fail-on")
+_VALUED = ("--json", "--html", "--trace", "--from", "--keep", "--fail-on", "--verify-seconds")
 
 FOUND = 1
 """Exit code of a program that ended well and has what --fail-on names."""
@@ -71,7 +71,8 @@ def _records(options: argparse.Namespace, program: list[str]) -> Iterator[Run]:
     with TemporaryDirectory(prefix="poolwise-doctor-") as folder:
         directory = options.keep or folder
         os.makedirs(directory, exist_ok=True)
-        launch([sys.executable, *interpreter_flags(), *program], directory)
+        verify_s = options.verify_seconds if options.verify else 0.0
+        launch([sys.executable, *interpreter_flags(), *program], directory, verify_s)
         yield read(directory)
 
 
@@ -98,6 +99,14 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--trace", metavar="FILE", help="write a trace for ui.perfetto.dev")
     parser.add_argument("--keep", metavar="DIR", help="keep the records there")
     parser.add_argument(
+        "--verify", action="store_true",
+        help="try the remedies on the program's own function, which runs again for that",
+    )  # fmt: skip
+    parser.add_argument(
+        "--verify-seconds", metavar="S", type=_seconds, default=4.0,
+        help="how long experiments on one call may take (4)",
+    )  # fmt: skip
+    parser.add_argument(
         "--from", metavar="DIR", dest="records", help="no program: the records that --keep left"
     )
     parser.add_argument(
@@ -105,6 +114,20 @@ def _parse(words: list[str]) -> argparse.Namespace:
         help="exit with 1 if one of these is found (codes or names; any: whatever is found)",
     )  # fmt: skip
     return parser.parse_args(words)
+
+
+def _seconds(word: str) -> float:
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < _LONGEST_S:
+        message = f"a number of seconds above 0, not {word!r}"
+        raise argparse.ArgumentTypeError(message)
+    return seconds
+
+
+_LONGEST_S = 86_400
 
 
 def _codes(words: str) -> list[str]:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from poolwise.doctor.features import Evidence
 
 
-def observe(command: Sequence[str], directory: str | None = None) -> Evidence:
+def observe(
+    command: Sequence[str], directory: str | None = None, verify_s: float = 0.0
+) -> Evidence:
     """Run a program under observation, to its end, and return what was seen.
 
     The program has our standard input, output and error, and gets the signals that we get.
@@ -21,6 +23,8 @@ def observe(command: Sequence[str], directory: str | None = None) -> Evidence:
 
     :param command: the whole command line: `[sys.executable, "script.py", "argument"]`.
     :param directory: where the records are kept; None: in a temporary folder that is removed.
+    :param verify_s: seconds of experiments after each of the program's calls, in which the
+        program's functions run again; 0: none.
     :raises OSError: the command cannot be started.
     """
     from tempfile import TemporaryDirectory
@@ -28,10 +32,10 @@ def observe(command: Sequence[str], directory: str | None = None) -> Evidence:
     from poolwise.doctor.launch import launch
 
     if directory is not None:
-        launch(command, directory)
+        launch(command, directory, verify_s)
         return replay(directory)
     with TemporaryDirectory(prefix="poolwise-doctor-") as folder:
-        launch(command, folder)
+        launch(command, folder, verify_s)
         return replay(folder)
 
 

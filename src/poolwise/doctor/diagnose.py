@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from poolwise.doctor import words
+from poolwise.doctor.confirm import confirm
 from poolwise.doctor.features import Evidence
 from poolwise.doctor.findings import CannotTell, Confidence, Finding, Note
 from poolwise.doctor.notes import BUSY_CPUS, take_notes
@@ -97,7 +98,7 @@ def _settle(found: list[Finding], seen: Evidence) -> list[Finding]:
     worthy = [each for each in merged if _is_worth_a_word(each, seen)]
     causes = _explain(worthy)
     trusted = [dataclasses.replace(each, confidence=_trust(seen, each)) for each in causes]
-    foretold = foretell(trusted, seen)
+    foretold = confirm(foretell(trusted, seen), seen)
     return sorted(foretold, key=lambda each: (_RANK[each.kind], -each.seconds))
 
 

@@ -403,6 +403,40 @@ class ObserverCost:
 
 
 @dataclass(frozen=True)
+class Experiment:
+    """A call's own function, tried in another way; `kind` and `value` are those of remedies.
+
+    `seconds` is the least of `rounds` tries on the trial's sample, `ratio` that by the least that
+    the call as it was ("as-is") took on the same sample in turns with it.
+    """
+
+    kind: str
+    value: int | None
+    seconds: float
+    ratio: float
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The experiments of `--verify` on one call, in a snapshot of the program right after it.
+
+    `items` of `of_items` were the sample; `skipped` names what there was no time for, or what
+    failed, and why; `failure` why there is nothing at all.
+    """
+
+    place: Place | None
+    pool: int
+    api: str
+    items: int
+    of_items: int
+    spent_s: float
+    experiments: list[Experiment]
+    skipped: list[str]
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything that was seen. `is_attached` False: no process of the program was reached."""
 
@@ -414,6 +448,7 @@ class Evidence:
     cpu: CpuAccount | None
     observer: ObserverCost
     troubles: list[str] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
     schema: int = SCHEMA
 
 

@@ -6,14 +6,16 @@ import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from poolwise.doctor import causes, gather_pool, sums
+from poolwise.doctor import causes, gather_pool, sites, sums
 from poolwise.doctor.account import account
 from poolwise.doctor.features import (
     CpuAccount,
     Evidence,
+    Experiment,
     ObserverCost,
     Pool,
     Program,
+    Trial,
 )
 from poolwise.doctor.gather_channels import gather_channels, gather_proxies
 from poolwise.doctor.gather_ledger import gather_own_pools
@@ -56,6 +58,22 @@ def gather(run: Run) -> Evidence:
         cpu=gather_cpu(run, program, pools, observer),
         observer=observer,
         troubles=[f"{event['where']}: {event['error']}" for event in run.of("trouble")],
+        trials=[gather_trial(event) for event in run.of("verify")],
+    )
+
+
+def gather_trial(event: dict[str, Any]) -> Trial:
+    """What the experiments on one call came to."""
+    return Trial(
+        place=sites.place(event["place"]),
+        pool=event["pool"],
+        api=event["api"],
+        items=event.get("items", 0),
+        of_items=event.get("of_items", 0),
+        spent_s=(event["ended"] - event["began"]) / 1e9,
+        experiments=[Experiment(**each) for each in event.get("experiments", [])],
+        skipped=event.get("skipped", []),
+        failure=event.get("failure"),
     )
 
 

@@ -30,6 +30,11 @@ BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot")
 
 VARIABLE = "POOLWISE_DOCTOR"
 
+VERIFY_VARIABLE = "POOLWISE_DOCTOR_VERIFY"
+
+_HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+"""Where a program that does not know poolwise finds it."""
+
 FORMAT = 1
 """Version of `run.json` and of the directory around it."""
 
@@ -46,17 +51,18 @@ THREAD_VARIABLES = (
 FORWARDED = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT")
 
 
-def launch(command: Sequence[str], directory: str) -> int:
+def launch(command: Sequence[str], directory: str, verify_s: float = 0.0) -> int:
     """Run a command under observation until it ends.
 
     :param command: the whole command line, `[python, script, args...]`.
     :param directory: an empty folder for the records, which are there even if we are killed.
+    :param verify_s: seconds of experiments after each of the program's calls; 0: none.
     :returns: the program's exit code; negative: the signal that ended it.
     :raises OSError: the command cannot be started.
     """
     _compile_observer()
     before = _Before(directory, list(command))
-    process = subprocess.Popen(command, env=_environment(directory))  # noqa: S603 - the user's own
+    process = subprocess.Popen(command, env=_environment(directory, verify_s))  # noqa: S603 - the user's own
     with _PassedOn(process.pid) as passed_on:
         before.write(process.pid)
         status, usage, sampler = _sample_until_end(process.pid, directory)
@@ -103,10 +109,14 @@ def _compile_observer() -> None:
                     return
 
 
-def _environment(directory: str) -> dict[str, str]:
+def _environment(directory: str, verify_s: float) -> dict[str, str]:
     users = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([BOOT, users] if users else [BOOT])
-    return {**os.environ, "PYTHONPATH": path, VARIABLE: os.path.abspath(directory)}
+    added = {"PYTHONPATH": path, VARIABLE: os.path.abspath(directory)}
+    if verify_s > 0:
+        facts = {"parent": os.getpid(), "seconds": verify_s, "path": _HOME}
+        added[VERIFY_VARIABLE] = json.dumps(facts)
+    return {**os.environ, **added}
 
 
 def _command_of(pid: int) -> list[str]:

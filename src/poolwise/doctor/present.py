@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from poolwise.doctor import words
 from poolwise.doctor.charts import draw_pool
+from poolwise.doctor.curves import draw_predictions, say_trial
 from poolwise.doctor.diagnose import Diagnosis
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Finding, Prediction, Remedy
@@ -36,7 +37,8 @@ def make_document(
         details.append(b.Section(title, list(_finding_in_full(finding))))
     for pool in seen.pools:
         timeline = (timelines or {}).get(pool.id)
-        details.append(b.Section(name_of(pool), list(draw_pool(pool, timeline))))
+        curves = draw_predictions(pool, seen)
+        details.append(b.Section(name_of(pool), [*draw_pool(pool, timeline), *curves]))
     details.append(b.Section("The run", [_facts_of_the_run(seen)]))
     return b.Document(
         "poolwise doctor: " + " ".join(seen.program.command[-2:]),
@@ -140,7 +142,8 @@ def say_prediction(remedy: Remedy) -> str:
     prediction = remedy.prediction
     now = f", now {figures.seconds(prediction.now_s)}" if prediction else ""
     if remedy.measured_s is not None:
-        return f"{figures.seconds(remedy.measured_s)} measured{now}"
+        told = f", {_band(prediction)} predicted" if prediction else ""
+        return f"{figures.seconds(remedy.measured_s)} measured{told}{now}"
     return f"{_band(prediction)}{now}" if prediction else ""
 
 
@@ -174,6 +177,7 @@ def _small_print(seen: Evidence, diagnosis: Diagnosis, pool: Pool | None) -> Ite
     if seen.program.other_cpus is not None:
         used = f"; other programs used {seen.program.other_cpus:.2f} of {seen.program.cpus:g} CPUs"
     yield f"{balance}the doctor itself took {cost} of the CPU time{used}.".replace("%", " %", 1)
+    yield from map(say_trial, seen.trials)
     for note in diagnosis.notes:
         if note.name != "busy-machine":
             yield f"Note: {note.words}."

@@ -21,6 +21,7 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from poolwise.doctor.boot._poolwise_observer import recorder
+from poolwise.doctor.pauses import cut_out
 
 _SLOT = Struct("24q")
 
@@ -250,7 +251,7 @@ def read(directory: str) -> Run:
         if name.endswith(".rec"):
             _read_slots(run, os.path.join(directory, name), int(name.partition("-")[0]))
     run.samples = _read_samples(os.path.join(directory, "samples.txt"))
-    return run
+    return cut_out(run)
 
 
 def _read_launch(directory: str, names: list[str]) -> dict[str, Any]:

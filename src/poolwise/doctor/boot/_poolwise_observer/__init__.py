@@ -34,6 +34,9 @@ TARGETS = {
 }
 """Module of the program -> ours that attaches to it (its function `attach`)."""
 
+IS_VERIFYING = "POOLWISE_DOCTOR_VERIFY" in os.environ
+"""Whether experiments shall follow the program's calls."""
+
 
 def attach(directory: str, loaded: "set[str]") -> None:
     """Record what this interpreter does to `directory`. Called before the program's first line.
@@ -62,6 +65,10 @@ def _probe(module: "ModuleType") -> None:
         ours.attach(module)
 
     attempt(module.__name__, attach_to)
+    if IS_VERIFYING:
+        from . import verify
+
+        attempt("verify", lambda: verify.attach(module))
 
 
 class Finder:

@@ -40,6 +40,11 @@ def watch_calls(module: "Any", executor: "Any") -> None:
     replace(executor, "shutdown", _make_shutdown)
 
 
+def is_inside_map() -> bool:
+    """Whether this thread's submissions are those of an executor's `map`."""
+    return _here.call != 0
+
+
 def count_threads() -> int:
     """Threads of this process that Python knows."""
     threading = sys.modules.get("threading")

@@ -1,0 +1,117 @@
+"""What a call would take by chunk size and by workers: predicted with a band, measured as dots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from poolwise.doctor.features import Evidence, Experiment, Pool, Site, Trial
+from poolwise.doctor.predict import Model, calibrate
+from poolwise.report import blocks as b
+from poolwise.report import figures
+
+_MOST_POINTS = 18
+
+_NAMES = {
+    "as-is": "as it was",
+    "serial": "a plain loop",
+    "chunksize": "chunksize={}",
+    "workers": "{} workers",
+    "threads": "{} threads",
+    "share": "repeated argument put down once",
+    "poolwise": "poolwise.Pool",
+    "pickle": "packing and unpacking alone",
+}
+
+
+def draw_predictions(pool: Pool, seen: Evidence) -> Iterator[b.Block]:
+    """The curves of each call that there is a model of, and all that experiments found."""
+    for site in pool.sites:
+        model = calibrate(site, pool, seen)
+        trial = next((each for each in seen.trials if each.place == site.place), None)
+        if model is not None:
+            yield from _draw_curves(site, model, trial)
+        if trial is not None and trial.experiments:
+            yield list_experiments(site, trial)
+
+
+def list_experiments(site: Site, trial: Trial) -> b.Table:
+    """Everything that was tried on one call."""
+    now_s = site.last_s - site.first_s
+    columns = [b.Column("tried"), b.Column("on the sample", "s"), b.Column("for the whole", "s"),
+               b.Column("of what it was", "share"), b.Column("times", "count")]  # fmt: skip
+    rows: list[list[b.Cell]] = [
+        [name_of(each), each.seconds, each.ratio * now_s, each.ratio, each.rounds]
+        for each in sorted(trial.experiments, key=lambda each: each.ratio)
+    ]
+    return b.Table(columns, rows, f"Measured at {site.place}, on {_sample(trial)}")
+
+
+def name_of(experiment: Experiment) -> str:
+    """What was tried, in words."""
+    return _NAMES.get(experiment.kind, experiment.kind).format(experiment.value)
+
+
+def say_trial(trial: Trial) -> str:
+    """That the function ran again, how often, and what there was no time for."""
+    if trial.failure is not None:
+        return f"Experiments at {trial.place} failed: {trial.failure}."
+    count = len(trial.experiments)
+    told = (
+        f"Measured in a snapshot of the program right after {trial.place}, in "
+        f"{figures.seconds(trial.spent_s)} that are not counted above: {count} ways, on "
+        f"{_sample(trial)}. The function ran again for that."
+    )
+    return f"{told} Not tried: {', '.join(trial.skipped)}." if trial.skipped else told
+
+
+def _sample(trial: Trial) -> str:
+    if trial.items >= trial.of_items:
+        return f"all {figures.count(trial.items)} items"
+    return f"{figures.count(trial.items)} of {figures.count(trial.of_items)} items"
+
+
+def _draw_curves(site: Site, model: Model, trial: Trial | None) -> Iterator[b.Block]:
+    share = max(1, -(-model.load.items // model.workers))
+    if share > 1:
+        sizes = _ladder(share, model.chunk)
+        line = _line(sizes, lambda size: model.pool_s(chunk=size), model.width)
+        yield _curve(f"{site.place}: by chunk size", "items a message", line, model.chunk,
+                     model, _dots(trial, "chunksize", model))  # fmt: skip
+    counts = _ladder(max(4 * model.workers, 2 * model.cpus), model.workers)
+    line = _line(counts, lambda count: model.pool_s(workers=count), lambda _: model.width())
+    yield _curve(f"{site.place}: by workers", "workers", line, model.workers,
+                 model, _dots(trial, "workers", model))  # fmt: skip
+
+
+def _ladder(most: int, known: int) -> list[int]:
+    """1, 2, 4, ... up to the most, and the value there is."""
+    steps = {1 << power for power in range(most.bit_length()) if 1 << power <= most}
+    ladder = sorted(steps | {most, known})
+    return ladder[: _MOST_POINTS - 1] + ladder[_MOST_POINTS - 1 :][-1:]
+
+
+def _line(
+    values: Sequence[int], ask: Callable[[int], float], width: Callable[[int], float]
+) -> b.Line:
+    times = [ask(value) for value in values]
+    widths = [width(value) for value in values]
+    low = [each * (1 - wide) for each, wide in zip(times, widths, strict=True)]
+    high = [each * (1 + wide) for each, wide in zip(times, widths, strict=True)]
+    return b.Line("predicted", [float(value) for value in values], times, low, high)
+
+
+def _curve(  # noqa: PLR0913 - what a curve shows
+    title: str, name: str, line: b.Line, now: int, model: Model, dots: list[b.Dots]
+) -> b.Curve:
+    x, y = b.Axis(name, "count", is_log=True), b.Axis("seconds", "s", is_log=True)
+    return b.Curve(x, y, [line], title, dots, (float(now), model.now_s))
+
+
+def _dots(trial: Trial | None, kind: str, model: Model) -> list[b.Dots]:
+    """What was measured, in seconds of the whole call."""
+    found = [each for each in trial.experiments if each.kind == kind] if trial else []
+    if not found:
+        return []
+    found = sorted(found, key=lambda each: each.value or 0)
+    x = [float(each.value or 0) for each in found]
+    return [b.Dots("measured", x, [each.ratio * model.now_s for each in found])]
