@@ -37,6 +37,7 @@ CLAIMS = (
     "shared_sums",
     "peak_memory",
     "small_payloads",
+    "killed_workers",
 )
 _QUICK_ROUNDS = 3
 
