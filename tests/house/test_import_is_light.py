@@ -53,6 +53,11 @@ def test_front_door_loads_nothing_else():
     assert [name for name in loaded if name.startswith(("poolwise.", "multiprocessing"))] == []
 
 
+def test_the_pool_does_without_what_is_slow_to_import():
+    loaded = list_modules("from poolwise import Pool")
+    assert not loaded & {"dataclasses", "inspect", "logging", "ctypes", "numpy", "rich"}
+
+
 @pytest.mark.parametrize("module", WORKER_MODULES)
 def test_worker_is_light(module):
     loaded = list_modules(f"import {module}")
