@@ -43,7 +43,8 @@ def reading(at_ns, cpu_ns=0, queued_ns=0, wait_queued_ns=0, **spent_ns):
 def answer(book, at_ns, job=None, lane=1, count=1, times=None, **spent):
     chunk = Chunk(job or make_job(), 0, range(count))
     chunk.job.page = chunk.job.page or book._page("len", None)
-    outcome = c.Outcome(0, list(range(count)), {}, nbytes=7, times=times)
+    run_ns = spent.get("run", 0)
+    outcome = c.Outcome(0, list(range(count)), {}, nbytes=7, times=times, run_ns=run_ns)
     outcome.reading = reading(at_ns, **spent)
     book.chunk_done(lane, chunk, outcome)
 
@@ -164,7 +165,7 @@ def test_memory_does_not_grow_with_the_life_of_a_pool():
     for lane in range(1, 300):
         began_ns = ready(book, lane)
         for n in range(1, 21):
-            answer(book, began_ns + n, lane=lane, run=n, cpu_ns=n)
+            answer(book, began_ns + n * MS, lane=lane, run=n * MS, cpu_ns=n)
         book.lane_ended(c.LaneDied(lane, Death(None, 0)))
     report = make_report(book, {}, version="0")
     assert len(book.ended_lanes) <= b._ENDED_LANES
@@ -172,6 +173,19 @@ def test_memory_does_not_grow_with_the_life_of_a_pool():
     assert sum(lane.lanes for lane in report.lanes) == 299
     assert report.items == 299 * 20
     assert report.spans_left_out == 299 * 20 - len(report.spans)
+
+
+def test_short_answers_in_a_row_share_a_span_and_lose_nothing():
+    book = b.Book(1)
+    began_ns = ready(book)
+    for n in range(1, 11):
+        answer(book, began_ns + n * 20_000, run=n * 10_000, pickle=n * 5_000, cpu_ns=n * 10_000)
+    report = account_of(book)
+    (span,) = report.spans
+    assert (span.items, report.items, report.chunks, report.bytes_in) == (10, 10, 10, 70)
+    assert report.worker_account["run_cpu"] == pytest.approx(100e-6)
+    assert report.worker_account["pickle"] == pytest.approx(50e-6)
+    assert report.task_times.count == 10
 
 
 def test_history_is_bounded():

@@ -63,6 +63,16 @@ _ENDED_LANES = 64
 _PILE = 512
 """Notes on the pile before it is worked off whether the parent has time or not."""
 
+_FEW = 16
+_SELDOM_NS = 50_000_000
+"""A pile this small and this young is left alone when the parent waits: the next answer may be some
+20 us away, which is also what working off one note takes (``benchmarks/apply_one``)."""
+
+_SHORT_NS = 200_000
+_MOST_IN_NOTE = 64
+"""Answers in a row of one lane that ran shorter than this share a note: its clock is cumulative, so
+only the last of them has to be read. What a report can no longer tell apart is below a pixel."""
+
 
 class ParentClock(Stopwatch):
     """Where the parent's time goes, and which cause would keep a worker waiting meanwhile.
@@ -199,7 +209,7 @@ class LanePage:
     __slots__ = (
         "born_ns", "busy_since_ns", "bytes_in", "bytes_out", "chunks", "ended_ns", "idle",
         "items", "lane", "last_span", "launched_ns", "name", "pid", "reading", "ready_ns",
-        "served_ns", "told_ns",
+        "served_ns", "short_note", "told_ns",
     )  # fmt: skip
 
     def __init__(self, lane: int, born_ns: int) -> None:
@@ -211,6 +221,7 @@ class LanePage:
         self.told_ns = self.ended_ns = self.busy_since_ns = 0
         self.reading: tuple[int, ...] | None = None
         self.last_span: list[Any] | None = None
+        self.short_note: Note | None = None
         self.idle = [0.0] * len(CAUSES)
         self.items = self.chunks = self.bytes_out = self.bytes_in = 0
 
@@ -286,24 +297,35 @@ class FunctionPage:
 
 
 class Note:
-    """One answer, as it lies on the pile."""
+    """One answer, or several short ones in a row, as they lie on the pile."""
 
     __slots__ = (
-        "bytes_in", "bytes_out", "count", "first", "is_last", "job", "lane", "load_ns",
-        "page", "pickle_ns", "reading", "run_ns", "times",
+        "bytes_in", "bytes_out", "chunks", "count", "first", "job", "lane", "load_ns",
+        "page", "parts", "pickle_ns", "reading", "run_ns", "times",
     )  # fmt: skip
 
     def __init__(
         self, lane: LanePage, page: FunctionPage, chunk: Chunk, outcome: c.Outcome
     ) -> None:
         self.lane, self.page, self.job = lane, page, chunk.job.number
-        self.first, self.count = chunk.start + outcome.first, len(outcome.values)
-        self.is_last, self.times, self.run_ns = outcome.is_last, outcome.times, outcome.run_ns
+        self.first, self.times = chunk.start + outcome.first, outcome.times
+        self.count = self.chunks = self.bytes_in = self.bytes_out = 0
+        self.load_ns = self.pickle_ns = self.run_ns = 0
+        self.parts: list[tuple[int, int]] = []
+        self.add(chunk, outcome)
+
+    def add(self, chunk: Chunk, outcome: c.Outcome) -> None:
+        """Take an answer in."""
+        self.count += len(outcome.values)
+        self.chunks += outcome.is_last
+        self.run_ns += outcome.run_ns
         self.reading = outcome.reading
-        self.bytes_in, self.load_ns = outcome.nbytes, outcome.load_ns
-        is_new = not chunk.done  # a chunk that answers in parts was sent once
-        self.bytes_out = chunk.sent_bytes + chunk.function_bytes if is_new else 0
-        self.pickle_ns = chunk.pickle_ns if is_new else 0
+        self.bytes_in += outcome.nbytes
+        self.load_ns += outcome.load_ns
+        if not chunk.done:  # a chunk that answers in parts was sent once
+            self.bytes_out += chunk.sent_bytes + chunk.function_bytes
+            self.pickle_ns += chunk.pickle_ns
+        self.parts.append((len(outcome.values), outcome.run_ns))
 
 
 class EarlyLanes:
@@ -354,6 +376,7 @@ class Book:
         self.began_at = time.time()
         self.throttled_before_ns: int | None = None
         self._has_looked = level == "off"
+        self._written_ns = 0
         self.ended_ns = 0
         self.lanes: dict[int, LanePage] = {}
         self.ended_lanes: deque[LanePage] = deque()
@@ -405,9 +428,19 @@ class Book:
             page = self.page_of(chunk)
             if chunk.job.page is None:
                 page.jobs += len(outcome.values)
-            self._pile.append(Note(self.lanes[lane], page, chunk, outcome))
+            self._note(self.lanes[lane], page, chunk, outcome)
+
+    def _note(self, lane: LanePage, page: FunctionPage, chunk: Chunk, outcome: c.Outcome) -> None:
+        is_short = outcome.is_last and outcome.run_ns < _SHORT_NS and outcome.times is None
+        note = lane.short_note
+        if is_short and note is not None and note.page is page:
+            note.add(chunk, outcome)
+        else:
+            note = Note(lane, page, chunk, outcome)
+            self._pile.append(note)
             if len(self._pile) >= _PILE:
                 self.write_up()
+        lane.short_note = note if is_short and len(note.parts) < _MOST_IN_NOTE else None
 
     def job_posted(self, job: Job) -> None:
         """Somebody wants a job done."""
@@ -450,15 +483,23 @@ class Book:
 
     # -- working off the pile
 
+    def write_up_if_due(self) -> None:
+        """Work off the pile if it is large or old; for when the parent would only wait."""
+        pile, old_ns = self._pile, self.clock.at_ns - self._written_ns
+        if len(pile) > _FEW or (pile and old_ns > _SELDOM_NS):
+            self.write_up()
+
     def write_up(self) -> None:
-        """Work off the pile; for moments in which the parent would only wait."""
+        """Work off the pile."""
         if not self._has_looked:  # not when the pool is made: it takes 0.5 ms
             self._has_looked = True
             self.throttled_before_ns = self.limits()[1]
         if self._pile:
             self.clock.to(self.clock.state)  # causes are known up to now
+            self._written_ns = self.clock.at_ns
             pile, self._pile = self._pile, []
             for note in pile:
+                note.lane.short_note = None
                 self._enter(note)
 
     def _enter(self, note: Note) -> None:
@@ -471,9 +512,8 @@ class Book:
         page.bytes_in += note.bytes_in
         page.pickle_ns += note.pickle_ns
         page.unpickle_ns += note.load_ns
-        if note.is_last:
-            lane.chunks += 1
-            page.chunks += 1
+        lane.chunks += note.chunks
+        page.chunks += note.chunks
         if note.reading is not None:
             self._enter_spent(note, note.reading)
         self._enter_times(note)
@@ -522,8 +562,10 @@ class Book:
         page.worker_pickle_ns += pickle_ns
         page.cpu_ns += cpu_ns  # less than nothing where the last answer counted all as on CPU
         page.queued_ns += queued_ns
-        note.run_ns = run_ns
-        _add_point(page.fit, note.count, receive_ns + unpickle_ns + run_ns + pickle_ns)
+        if len(note.parts) == 1:
+            note.parts = [(note.count, run_ns)]
+        spent_ns = receive_ns + unpickle_ns + run_ns + pickle_ns
+        _add_points(page.fit, len(note.parts), note.count, spent_ns)
         cpu_ns = min(max(0, cpu_ns), run_ns)
         ended_ns = pickled_ns - pickle_ns
         begun_ns = ended_ns - run_ns
@@ -545,12 +587,13 @@ class Book:
                 page.histogram[step] = page.histogram.get(step, 0) + count
             if ns:
                 self._enter_slow(note, note.first + at, ns, end_ns)
-        elif note.is_last and note.count:
-            step = step_of(note.run_ns / note.count)
-            page.histogram[step] = page.histogram.get(step, 0) + note.count
+        elif note.chunks and note.count:
+            for count, run_ns in note.parts:
+                step = step_of(run_ns / count)
+                page.histogram[step] = page.histogram.get(step, 0) + count
             if note.count == 1:
                 end_ns = note.reading[0] if note.reading else perf_counter_ns()
-                self._enter_slow(note, note.first, note.run_ns, end_ns)
+                self._enter_slow(note, note.first, note.parts[0][1], end_ns)
 
     def _enter_slow(self, note: Note, item: int, ns: int, end_ns: int) -> None:
         from heapq import heappush, heappushpop  # as for bisect
@@ -587,13 +630,16 @@ class NoBook(Book):
         pass
 
 
-def _add_point(sums: list[float], x: float, y: float) -> None:
-    """Sums for a straight line by least squares: n, x, y, xx, xy."""
-    sums[0] += 1
+def _add_points(sums: list[float], count: int, x: float, y: float) -> None:
+    """Sums for a straight line by least squares: n, x, y, xx, xy.
+
+    :param count: how many points; ``x`` and ``y`` are their sums, as if they were all alike.
+    """
+    sums[0] += count
     sums[1] += x
     sums[2] += y
-    sums[3] += x * x
-    sums[4] += x * y
+    sums[3] += x * x / count
+    sums[4] += x * y / count
 
 
 def name_of(call: Any) -> str:

@@ -301,7 +301,7 @@ class Engine:
             if timeout_s is None or timeout_s > _PATIENCE_S:
                 timeout_s = _PATIENCE_S
             self._clock.is_awaited = self._callers > 0
-            self._book.write_up()
+            self._book.write_up_if_due()
             self._is_asleep = True
         events = self._inbox.wait(0 if posted else timeout_s)
         self._is_asleep = False
