@@ -128,13 +128,19 @@ def _list_facts(finding: Finding) -> b.Text:
 
 def _list_remedies(finding: Finding) -> Iterator[b.Block]:
     shown = finding.remedies[:_MOST_REMEDIES]
-    rows = [[remedy.words, say_prediction(remedy)] for remedy in shown]
-    has_predictions = any(row[1] for row in rows)
-    columns = [b.Column("what to do"), b.Column("then" if has_predictions else "")]
-    yield b.Table(columns, rows)
+    yield _number(shown)
     changes = next((remedy.changes for remedy in shown if remedy.changes), [])
     if changes:
         yield b.Code("\n".join(change.diff for change in changes), language="diff")
+
+
+def _number(remedies: list[Remedy]) -> b.Text:
+    """What to do, the best first: words wrap, which cells of a table do not."""
+    lines = [
+        f"{number}. {remedy.words}{say_prediction(remedy)}"
+        for number, remedy in enumerate(remedies, 1)
+    ]
+    return b.Text("\n\n".join(["What to do:", *lines]))
 
 
 def say_prediction(remedy: Remedy) -> str:
@@ -143,8 +149,8 @@ def say_prediction(remedy: Remedy) -> str:
     now = f", now {figures.seconds(prediction.now_s)}" if prediction else ""
     if remedy.measured_s is not None:
         told = f", {_band(prediction)} predicted" if prediction else ""
-        return f"{figures.seconds(remedy.measured_s)} measured{told}{now}"
-    return f"{_band(prediction)}{now}" if prediction else ""
+        return f" -> {figures.seconds(remedy.measured_s)} measured{told}{now}"
+    return f" -> {_band(prediction)}{now}" if prediction else ""
 
 
 def _band(prediction: Prediction) -> str:
@@ -200,8 +206,7 @@ def _finding_in_full(finding: Finding) -> Iterator[b.Block]:
     yield b.Verdict(finding.verdict, tone, finding.code, str(finding.where or ""))
     rows: list[list[b.Cell]] = [[fact.words] for fact in finding.facts]
     yield b.Table([b.Column("evidence")], rows)
-    remedies = [[remedy.words, say_prediction(remedy)] for remedy in finding.remedies]
-    yield b.Table([b.Column("what to do"), b.Column("then")], remedies)
+    yield _number(finding.remedies)
     yield from _edits(finding)
     yield b.Text(f"It would be wrong if: {finding.falsified_by}", is_aside=True)
 
