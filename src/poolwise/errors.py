@@ -139,6 +139,23 @@ class Death:
             return "the task called os._exit() or a library it uses ended the process"
         return _LIKELY_CAUSE.get(-code if code else 0, "another process sent it that signal")
 
+    @property
+    def why_early(self) -> str:
+        """The likely cause, if the worker had no task yet.
+
+        Python ends with 1 after an exception, here one of the imports: multiprocessing itself
+        raises it when the main module starts processes while a new one imports it.
+        """
+        if self.exitcode == 1:
+            return (
+                "its traceback is on stderr. Under spawn and forkserver a worker imports the main "
+                "module first: what starts processes there belongs under "
+                "`if __name__ == '__main__':`"
+            )
+        if self.exitcode is not None and self.exitcode >= 0:
+            return "something it imports or the initializer ended the process"
+        return self.why
+
 
 _LIKELY_CAUSE = {
     9: "the system ran out of memory (look for 'Out of memory' in dmesg), a container's memory "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -140,6 +142,18 @@ def test_before_it_is_ready(tmp_path):
     with pool, pytest.raises(poolwise.InitializerFailed, match="before they are ready"):
         pool.map_async(breakers.double, range(4)).get(LIMIT_S)
     assert len(list(tmp_path.iterdir())) < 12  # no storm
+
+
+def test_a_main_module_without_a_guard_is_told_of_it(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import poolwise\npoolwise.Pool(1, context='spawn').map(abs, [1])\n")
+    ended = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    said = ended.stderr.strip().splitlines()[-1]
+    assert "InitializerFailed" in said
+    assert "if __name__ == '__main__':" in said
+    assert "os._exit" not in said  # no task ran
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -610,8 +610,8 @@ def _initializer_failed(event: c.LaneDied) -> errors.PoolwiseError:
     else:
         message = (
             f"workers end before they are ready: the last, {event.death.pid}, {event.death.how}. "
-            f"Likely cause: {event.death.why}. Look at the initializer, and at what importing "
-            "the main module does."
+            f"Likely cause: {event.death.why_early}. Look at the initializer, and at what "
+            "importing the main module does."
         )
     error: errors.PoolwiseError = errors.InitializerFailed(message)
     error.__cause__ = event.failure
