@@ -163,11 +163,15 @@ def pause(began: int, ended: int) -> dict:
 
 def test_the_time_of_experiments_is_cut_out() -> None:
     call = store.Call(1, 1, 0, 1, 50, 90, 1, 1, 1, -1)
+    stacks = ['process 7:"python";work (/srv/a.py:1) 5', 'process 8:"python";work (/srv/a.py:1) 5']
     later = call._replace(began=450, ended=700)
-    run = pauses.cut_out(run_of(pause(100, 400), pause(500, 600), calls={1: [call, later]}))
+    run = pauses.cut_out(
+        run_of(pause(100, 400), pause(500, 600), calls={1: [call, later]}, stacks=stacks)
+    )
     assert run.launch["ended_ns"] == 600
     assert run.launch["cpu_s"] == 1.0
     assert list(run.launch["processes"]) == ["7"]
+    assert run.stacks == stacks[:1]
     assert run.calls[1] == [call, later._replace(began=150, ended=300)]
 
 

@@ -15,6 +15,7 @@ from poolwise.cli.program import find_complaint, interpreter_flags, split_option
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from poolwise.doctor.compare import Comparison
     from poolwise.doctor.diagnose import Diagnosis
     from poolwise.doctor.features import Evidence
     from poolwise.doctor.store import Run
@@ -33,7 +34,16 @@ poolwise explain CODE says more of a finding. Records hold times, sizes and hash
 program sent to its workers, never the contents.
 """
 
-_VALUED = ("--json", "--html", "--trace", "--from", "--keep", "--fail-on", "--verify-seconds")
+_VALUED = (
+    "--json",
+    "--html",
+    "--trace",
+    "--from",
+    "--keep",
+    "--fail-on",
+    "--verify-seconds",
+    "--compare-rounds",
+)
 
 FOUND = 1
 """Exit code of a program that ended well and has what --fail-on names."""
@@ -52,7 +62,8 @@ def main(argv: list[str]) -> int:
     try:
         with _records(options, program) as run:
             seen, diagnosis = _look(run)
-            _report(options, run, seen, diagnosis)
+            comparison = _compare(program, options.compare_rounds) if options.compare else None
+            _report(options, run, seen, diagnosis, comparison)
     except (OSError, UnreadableError, ImportError) as error:
         sys.stderr.write(f"poolwise doctor: {error}\n")
         return 2
@@ -72,7 +83,8 @@ def _records(options: argparse.Namespace, program: list[str]) -> Iterator[Run]:
         directory = options.keep or folder
         os.makedirs(directory, exist_ok=True)
         verify_s = options.verify_seconds if options.verify else 0.0
-        launch([sys.executable, *interpreter_flags(), *program], directory, verify_s)
+        command = [sys.executable, *interpreter_flags(), *program]
+        launch(command, directory, verify_s=verify_s, is_profiled=options.profile)
         yield read(directory)
 
 
@@ -82,6 +94,15 @@ def _look(run: Run) -> tuple[Evidence, Diagnosis]:
 
     seen = gather(run)
     return seen, diagnose(seen)
+
+
+def _compare(program: list[str], rounds: int) -> Comparison:
+    """The program as it is and under `poolwise run`, in turns."""
+    from poolwise.doctor.compare import compare
+
+    flags = interpreter_flags()
+    ours = [sys.executable, *flags, "-m", "poolwise", "run", *program]
+    return compare([sys.executable, *flags, *program], ours, rounds)
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
@@ -107,6 +128,17 @@ def _parse(words: list[str]) -> argparse.Namespace:
         help="how long experiments on one call may take (4)",
     )  # fmt: skip
     parser.add_argument(
+        "--compare", action="store_true",
+        help="run the program again, as it is and under poolwise run in turns, and compare",
+    )  # fmt: skip
+    parser.add_argument(
+        "--compare-rounds", metavar="N", type=_rounds, default=3, help="how often each runs (3)"
+    )
+    parser.add_argument(
+        "--profile", action="store_true",
+        help="show the hot lines inside tasks (py-spy if installed, else cProfile, which slows)",
+    )  # fmt: skip
+    parser.add_argument(
         "--from", metavar="DIR", dest="records", help="no program: the records that --keep left"
     )
     parser.add_argument(
@@ -130,6 +162,13 @@ def _seconds(word: str) -> float:
 _LONGEST_S = 86_400
 
 
+def _rounds(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        message = f"the number of rounds is 1 or more, not {word!r}"
+        raise argparse.ArgumentTypeError(message)
+    return int(word)
+
+
 def _codes(words: str) -> list[str]:
     """Codes of the rules that are named, separated by commas."""
     from poolwise.doctor.rules import RULES, find_rule
@@ -149,18 +188,24 @@ def _codes(words: str) -> list[str]:
 def _find_complaint(options: argparse.Namespace, program: list[str]) -> str | None:
     if not options.records:
         return find_complaint("doctor", _USAGE, program)
-    if program or options.keep:
+    if program or options.keep or options.compare:
         return f"usage: {_USAGE}\npoolwise doctor: --from DIR looks at records, and runs nothing\n"
     return None
 
 
-def _report(options: argparse.Namespace, run: Run, seen: Evidence, diagnosis: Diagnosis) -> None:
+def _report(
+    options: argparse.Namespace,
+    run: Run,
+    seen: Evidence,
+    diagnosis: Diagnosis,
+    comparison: Comparison | None,
+) -> None:
     from poolwise.doctor import timeline
     from poolwise.doctor.present import make_document
     from poolwise.report import html, text
 
     timelines = timeline.draw_pools(run) if options.html else {}
-    document = make_document(seen, diagnosis, timelines)
+    document = make_document(seen, diagnosis, timelines, comparison)
     writers: list[tuple[str | None, Callable[[], str]]] = [
         (options.html, lambda: html.render(document)),
         (options.json, lambda: json.dumps(document.record, indent=1) + "\n"),

@@ -32,10 +32,10 @@ def observe(
     from poolwise.doctor.launch import launch
 
     if directory is not None:
-        launch(command, directory, verify_s)
+        launch(command, directory, verify_s=verify_s)
         return replay(directory)
     with TemporaryDirectory(prefix="poolwise-doctor-") as folder:
-        launch(command, folder, verify_s)
+        launch(command, folder, verify_s=verify_s)
         return replay(folder)
 
 

@@ -437,6 +437,30 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class HotLine:
+    """A line of the program and its share of the time inside tasks.
+
+    Where only functions are known it is the line of the definition. `through`: what it called most
+    of code that is not the program's own, whose time is counted here.
+    """
+
+    file: str
+    line: int
+    function: str
+    share: float
+    through: str | None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where tasks spent their time, hottest first: `seconds` in all, as far as `tool` saw them."""
+
+    tool: str
+    seconds: float
+    lines: list[HotLine]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything that was seen. `is_attached` False: no process of the program was reached."""
 
@@ -449,6 +473,7 @@ class Evidence:
     observer: ObserverCost
     troubles: list[str] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
+    profile: Profile | None = None
     schema: int = SCHEMA
 
 

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from poolwise.doctor import causes, gather_pool, sites, sums
+from poolwise.doctor import causes, gather_pool, hot, pyspy, sites, sums
 from poolwise.doctor.account import account
 from poolwise.doctor.features import (
     CpuAccount,
@@ -59,6 +59,7 @@ def gather(run: Run) -> Evidence:
         observer=observer,
         troubles=[f"{event['where']}: {event['error']}" for event in run.of("trouble")],
         trials=[gather_trial(event) for event in run.of("verify")],
+        profile=hot.from_stacks(run.stacks, pyspy.RATE) or hot.from_counts(run.of("profile")),
     )
 
 

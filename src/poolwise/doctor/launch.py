@@ -19,7 +19,9 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from poolwise.doctor import pyspy
 from poolwise.doctor.sampler import Sampler, read_machine_s
+from poolwise.doctor.store import STACKS
 from poolwise.wire import cgroups
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot")
 VARIABLE = "POOLWISE_DOCTOR"
 
 VERIFY_VARIABLE = "POOLWISE_DOCTOR_VERIFY"
+
+PROFILE_VARIABLE = "POOLWISE_DOCTOR_PROFILE"
 
 _HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 """Where a program that does not know poolwise finds it."""
@@ -51,22 +55,36 @@ THREAD_VARIABLES = (
 FORWARDED = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT")
 
 
-def launch(command: Sequence[str], directory: str, verify_s: float = 0.0) -> int:
+def launch(
+    command: Sequence[str],
+    directory: str,
+    *,
+    verify_s: float = 0.0,
+    is_profiled: bool = False,
+) -> int:
     """Run a command under observation until it ends.
 
     :param command: the whole command line, `[python, script, args...]`.
     :param directory: an empty folder for the records, which are there even if we are killed.
     :param verify_s: seconds of experiments after each of the program's calls; 0: none.
+    :param is_profiled: whether to look for the hot lines inside tasks: with py-spy from outside if
+        it is there and may; else with cProfile in each worker.
     :returns: the program's exit code; negative: the signal that ended it.
     :raises OSError: the command cannot be started.
     """
     _compile_observer()
     before = _Before(directory, list(command))
-    process = subprocess.Popen(command, env=_environment(directory, verify_s))  # noqa: S603 - the user's own
+    profiler = _find_profiler() if is_profiled else None
+    environment = _environment(directory, verify_s, is_counted=is_profiled and profiler is None)
+    process = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own
+    if profiler is not None:
+        watcher = pyspy.Watcher(profiler, process.pid, os.path.join(directory, STACKS))
     with _PassedOn(process.pid) as passed_on:
         before.write(process.pid)
         status, usage, sampler = _sample_until_end(process.pid, directory)
     process.returncode = os.waitstatus_to_exitcode(status)
+    if profiler is not None:
+        watcher.stop()
     before.finish(sampler, usage, process.returncode, is_interrupted=passed_on.is_interrupted)
     return process.returncode
 
@@ -109,13 +127,20 @@ def _compile_observer() -> None:
                     return
 
 
-def _environment(directory: str, verify_s: float) -> dict[str, str]:
+def _find_profiler() -> str | None:
+    """py-spy, unless the user wants the other (POOLWISE_PROFILER=cProfile)."""
+    return None if os.environ.get("POOLWISE_PROFILER") == "cProfile" else pyspy.find()
+
+
+def _environment(directory: str, verify_s: float, *, is_counted: bool) -> dict[str, str]:
     users = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([BOOT, users] if users else [BOOT])
     added = {"PYTHONPATH": path, VARIABLE: os.path.abspath(directory)}
     if verify_s > 0:
         facts = {"parent": os.getpid(), "seconds": verify_s, "path": _HOME}
         added[VERIFY_VARIABLE] = json.dumps(facts)
+    if is_counted:
+        added[PROFILE_VARIABLE] = "1"
     return {**os.environ, **added}
 
 

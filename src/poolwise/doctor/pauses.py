@@ -7,6 +7,7 @@ what came after comes earlier by as much. Pure.
 from __future__ import annotations
 
 import dataclasses
+import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,9 @@ _TIMES = {
     "thread_tasks": ("get", "began", "ended", "submitted"),
 }  # fmt: skip
 """Which fields of a record are points in time. Zero means that there is none."""
+
+_PID = re.compile(r"process (\d+):")
+"""How py-spy names the processes of a stack."""
 
 _EVENT_TIMES = ("t", "began", "ended", "started")
 
@@ -49,6 +53,7 @@ def cut_out(run: Run) -> Run:
         beats=[_move(beat, ("at", "opened_at"), clock) for beat in run.beats],
         lives={pid: _move(life, ("booted", "ready"), clock) for pid, life in run.lives.items()},
         last_gets={pid: _move_pair(pair, clock) for pid, pair in run.last_gets.items()},
+        stacks=[stack for stack in run.stacks if not pids & set(map(int, _PID.findall(stack)))],
         samples={
             pid: {thread: _move_samples(seen, clock) for thread, seen in threads.items()}
             for pid, threads in run.samples.items()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from poolwise.doctor import words
+from poolwise.doctor import compare, words
 from poolwise.doctor.charts import draw_pool
 from poolwise.doctor.curves import draw_predictions, say_trial
 from poolwise.doctor.diagnose import Diagnosis
-from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor.features import Evidence, Pool, Profile
 from poolwise.doctor.findings import Finding, Prediction, Remedy
 from poolwise.doctor.record import to_record
 from poolwise.doctor.states import in_groups
@@ -23,12 +23,17 @@ _MOST_OTHERS = 5
 
 
 def make_document(
-    seen: Evidence, diagnosis: Diagnosis, timelines: dict[int, b.Timeline] | None = None
+    seen: Evidence,
+    diagnosis: Diagnosis,
+    timelines: dict[int, b.Timeline] | None = None,
+    comparison: compare.Comparison | None = None,
 ) -> b.Document:
     """The report of a run.
 
     :param timelines: pool id -> who did what when, where the records are at hand.
+    :param comparison: the program as it is and under `poolwise run`, if both were tried.
     """
+    compared = [compare.draw(comparison)] if comparison else []
     details: list[b.Block] = []
     if diagnosis.findings:
         details += list(_edits(diagnosis.findings[0]))
@@ -42,9 +47,9 @@ def make_document(
     details.append(b.Section("The run", [_facts_of_the_run(seen)]))
     return b.Document(
         "poolwise doctor: " + " ".join(seen.program.command[-2:]),
-        list(_summary(seen, diagnosis)),
+        [*_summary(seen, diagnosis), *compared],
         details,
-        to_record(seen, diagnosis),
+        to_record(seen, diagnosis, comparison),
     )
 
 
@@ -63,6 +68,8 @@ def _summary(seen: Evidence, diagnosis: Diagnosis) -> Iterator[b.Block]:
     if first is not None:
         yield _list_facts(first)
         yield from _list_remedies(first)
+    if seen.profile is not None:
+        yield list_hot_lines(seen.profile)
     if len(diagnosis.findings) > 1:
         yield _list_others(diagnosis.findings[1:])
     yield b.Text("\n\n".join(_small_print(seen, diagnosis, pool)), is_aside=True)
@@ -209,6 +216,22 @@ def _finding_in_full(finding: Finding) -> Iterator[b.Block]:
     yield _number(finding.remedies)
     yield from _edits(finding)
     yield b.Text(f"It would be wrong if: {finding.falsified_by}", is_aside=True)
+
+
+_MOST_HOT = 6
+
+
+def list_hot_lines(profile: Profile) -> b.Table:
+    """Where the program's own functions spend their time: the next thing to look at."""
+    rows: list[list[b.Cell]] = [
+        [line.share, f"{line.file.rpartition('/')[2]}:{line.line}", line.function,
+         f"in {line.through}" if line.through else ""]
+        for line in profile.lines[:_MOST_HOT]
+    ]  # fmt: skip
+    seconds = figures.seconds(profile.seconds)
+    title = f"Hot {'lines' if profile.tool == 'py-spy' else 'functions'} inside tasks"
+    columns = [b.Column("of the time", "share"), b.Column(""), b.Column(""), b.Column("")]
+    return b.Table(columns, rows, f"{title} ({profile.tool}, {seconds})")
 
 
 def _facts_of_the_run(seen: Evidence) -> b.Table:

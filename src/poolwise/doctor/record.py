@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from poolwise.doctor.compare import Comparison
 from poolwise.doctor.diagnose import Diagnosis, answers_by_rule
 from poolwise.doctor.features import Evidence, to_plain
 
 
-def to_record(seen: Evidence, diagnosis: Diagnosis) -> dict[str, Any]:
+def to_record(
+    seen: Evidence, diagnosis: Diagnosis, comparison: Comparison | None = None
+) -> dict[str, Any]:
     """Diagnosis and evidence as dicts, lists, numbers and strings."""
     return {
         **to_plain(diagnosis),
         "answers": answers_by_rule(diagnosis),
+        "comparison": to_plain(comparison) if comparison else None,
         "evidence": to_plain(seen),
     }

@@ -2,6 +2,7 @@
 
     run.json       the launcher's view: command, times, exit code, load, processes
     samples.txt    states and wait channels of threads, as the launcher saw them
+    stacks.txt     with --profile: stacks that py-spy saw
     PID-T.rec      slots of 24 integers that the probes of one process wrote
     PID-T.ev       its rare events, one Python literal a line
 
@@ -233,6 +234,7 @@ class Run:
     sampling_ns: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     births: dict[int, int] = field(default_factory=dict)
     samples: dict[int, dict[int, list[Sample]]] = field(default_factory=dict)
+    stacks: list[str] = field(default_factory=list)
     slots: int = 0
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -251,6 +253,7 @@ def read(directory: str) -> Run:
         if name.endswith(".rec"):
             _read_slots(run, os.path.join(directory, name), int(name.partition("-")[0]))
     run.samples = _read_samples(os.path.join(directory, "samples.txt"))
+    run.stacks = _read_stacks(os.path.join(directory, STACKS))
     return cut_out(run)
 
 
@@ -344,6 +347,17 @@ _TAKE = {
     recorder.COST: _take_cost,
     recorder.HEADER: _take_header,
 }
+
+
+STACKS = "stacks.txt"
+"""Where a profiler beside the program leaves collapsed stacks, one a line."""
+
+
+def _read_stacks(path: str) -> list[str]:
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read().splitlines()
 
 
 def _read_samples(path: str) -> dict[int, dict[int, list[Sample]]]:

@@ -34,6 +34,9 @@ TARGETS = {
 }
 """Module of the program -> ours that attaches to it (its function `attach`)."""
 
+IS_PROFILING = "POOLWISE_DOCTOR_PROFILE" in os.environ
+"""Whether workers shall count where their tasks spend their time."""
+
 IS_VERIFYING = "POOLWISE_DOCTOR_VERIFY" in os.environ
 """Whether experiments shall follow the program's calls."""
 
@@ -49,6 +52,10 @@ def attach(directory: str, loaded: "set[str]") -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=recorder.forget_parent)
     sys.meta_path.insert(0, Finder)
+    if IS_PROFILING:
+        from . import profile
+
+        attempt("profile", profile.attach)
     for name in TARGETS:
         if name in sys.modules:
             _probe(sys.modules[name])
