@@ -78,7 +78,7 @@ class TasksTooSmall(SiteRule):
             "slower-than-serial", "not-worth-a-pool", "payload-args", "payload-results",
             "imbalance-item", "imbalance-chunks", "slow-producer", "slow-callbacks",
             "oversubscribed-processes", "gil-bound-threads", "serial-submission", "io-bound",
-            "mixed-cpu-io",
+            "mixed-cpu-io", "startup",
         }
     )  # fmt: skip
 

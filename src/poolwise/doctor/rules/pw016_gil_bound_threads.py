@@ -23,6 +23,9 @@ LEAST_DEMAND, MOST_DEMAND = 0.7, 1.6
 LEAST_IDLE = 0.4
 """CPUs that must lie idle, although tasks wait, before a lock that was not seen is suspected."""
 
+ALONE = 1.2
+"""Threads in a task at a time, on average, although tasks wait for the others as well."""
+
 LEAST_RUNNING = 0.5
 """Share of the usable thread time inside the function: else threads wait for tasks."""
 
@@ -60,7 +63,8 @@ class GilBoundThreads(PoolRule):
     At least two threads have a task or tasks wait in the queue, the function is on a CPU rather
     than waiting for I/O, and all threads together use at most 1.2 CPUs. Then, where the kernel's
     view is available: time in locks inside tasks is at least 15 % of their CPU time. Short tasks
-    take turns between tasks instead: threads want about one CPU, and others lie idle.
+    take turns between tasks instead: threads want about one CPU, and others lie idle, or only one
+    thread at a time has a task although more wait in the queue.
 
     ## What would prove it wrong
 
@@ -90,11 +94,11 @@ class GilBoundThreads(PoolRule):
     def _unseen(
         self, pool: Pool, seen: Evidence, gain_s: float, lock: float | None
     ) -> Answer | None:
-        """Short tasks take turns between tasks, not inside: then idle CPUs give them away."""
+        """Short tasks take turns between tasks: idle CPUs or threads without a task tell it."""
         idle = seen.program.cpus - (seen.program.other_cpus or 0.0) - pool.cores_used
         if not LEAST_DEMAND <= pool.demand_cpus <= MOST_DEMAND:
             return None
-        if idle >= LEAST_IDLE:
+        if idle >= LEAST_IDLE or (is_backlogged(pool) and pool.mean_running < ALONE):
             return self._found(pool, 0.0, gain_s)
         if lock is None:
             why = (
