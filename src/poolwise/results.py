@@ -1,0 +1,258 @@
+"""What the calls of a :class:`poolwise.Pool` return, and where their values end."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from poolwise.core.contract import JobDropped
+from poolwise.core.job import Fed
+from poolwise.core.sinks import Raised
+
+if TYPE_CHECKING:
+    from poolwise.core.engine import Engine
+    from poolwise.core.job import Chunk, Job, News
+    from poolwise.core.sinks import Stream
+    from poolwise.report.live.board import Shown
+
+T = TypeVar("T")
+
+
+class AsyncResult(Generic[T]):
+    """What :meth:`Pool.apply_async` returns: as ``multiprocessing.pool.AsyncResult``."""
+
+    def __init__(
+        self,
+        pool: object,
+        engine: Engine,
+        callback: Callable[[T], object] | None,
+        error_callback: Callable[[BaseException], object] | None,
+        call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None = None,
+    ) -> None:
+        self._pool = pool  # it lives while somebody may ask for its results
+        self._engine = engine
+        self._callback = callback
+        self._error_callback = error_callback
+        self.call = call
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._is_ready = False
+
+    def begin(self) -> bool:
+        """The call is about to be sent."""
+        return True
+
+    def ready(self) -> bool:
+        """The value (or exception) is there."""
+        return self._is_ready
+
+    def successful(self) -> bool:
+        """The call raised no exception.
+
+        :raises ValueError: it is not ready.
+        """
+        if not self._is_ready:
+            message = f"{self!r} not ready"
+            raise ValueError(message)
+        return self._error is None
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until it is ready, for ``timeout`` seconds at most."""
+        if not self._is_ready:
+            self._engine.wait(self.ready, timeout)
+
+    def get(self, timeout: float | None = None) -> T:
+        """The value, when it is there.
+
+        :raises multiprocessing.TimeoutError: it was not there within ``timeout`` seconds.
+        :raises Exception: what the call raised.
+        """
+        self.wait(timeout)
+        if not self._is_ready:
+            raise multiprocessing.TimeoutError
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]
+
+    def settle(self, value: T | None, error: BaseException | None) -> News:
+        """Take the value; a callback is news, to be told before the result is ready."""
+        self.call = None
+        callback: Callable[[Any], object] | None = (
+            self._callback if error is None else self._error_callback
+        )
+        if callback is None:
+            self._finish(value, error)
+            return ()
+        return (partial(self._call_back, callback, value, error),)
+
+    def _call_back(
+        self, callback: Callable[[Any], object], value: T | None, error: BaseException | None
+    ) -> None:
+        try:
+            callback(value if error is None else error)
+        finally:
+            self._finish(value, error)
+
+    def _finish(self, value: T | None, error: BaseException | None) -> None:
+        self._value, self._error = value, error
+        self._callback = self._error_callback = None
+        self._is_ready = True
+
+
+ApplyResult = AsyncResult
+
+
+class MapResult(AsyncResult[list[T]]):
+    """What :meth:`Pool.map_async` returns, and where the values of its job end.
+
+    Of several errors the first by position counts.
+
+    :param size: the number of values, if it is known.
+    """
+
+    job: Job | None = None
+    shown: Shown | None = None
+
+    def __init__(
+        self,
+        pool: object,
+        engine: Engine,
+        callback: Callable[[list[T]], object] | None,
+        error_callback: Callable[[BaseException], object] | None,
+        size: int | None,
+    ) -> None:
+        super().__init__(pool, engine, callback, error_callback)
+        self._values: list[Any] = [None] * (size or 0)
+        self._first_error: tuple[int, BaseException] | None = None
+
+    def deliver(
+        self, chunk: Chunk, first: int, values: Sequence[Any], errors: dict[int, BaseException]
+    ) -> News:
+        """Put values in their places."""
+        start = chunk.start + first
+        end = start + len(values)
+        if end > len(self._values):
+            self._values.extend([None] * (end - len(self._values)))
+        self._values[start:end] = values
+        if errors:
+            at = min(errors)
+            if self._first_error is None or start + at < self._first_error[0]:
+                self._first_error = (start + at, errors[at])
+        return ()
+
+    def end(self, error: BaseException | None) -> News:
+        """All is there, or nothing more will come because of ``error``."""
+        if error is None and self._first_error is not None:
+            error = self._first_error[1]
+        self.job = None  # the job has us: what it was given goes now, not when cycles are sought
+        return self.settle(self._values, error)
+
+    def room(self, job: Job) -> None:
+        """Any number of items may be handed out: all values are kept."""
+
+    def drop(self) -> None:
+        """Nobody wants the values any more: begin nothing more of it."""
+        job = self.job
+        if job is not None and not self._engine.is_closed:
+            self._engine.post(JobDropped(job))
+
+
+class CallSink:
+    """The sink of the job whose items are :class:`AsyncResult`."""
+
+    def deliver(
+        self, chunk: Chunk, first: int, values: Sequence[Any], errors: dict[int, BaseException]
+    ) -> News:
+        """Give each its value."""
+        news: list[Callable[[], object]] = []
+        for at, value in enumerate(values):
+            news.extend(chunk.items[first + at].settle(value, errors.get(at)))
+        return news
+
+    def end(self, error: BaseException | None) -> News:
+        """Nobody waits for the end of all calls."""
+        return ()
+
+    def room(self, job: Job) -> None:
+        """Any number of calls may be handed out."""
+
+
+class ResultIterator(Iterator[T]):
+    """What the imaps return: as ``multiprocessing.pool.IMapIterator``, and it can be closed.
+
+    Dropped half-read (``break``), it stops the input and what has not begun. Dropped before it
+    was ever read, everything runs all the same: programs do that for the side effects.
+    """
+
+    def __init__(self, pool: object, engine: Engine, job: Job, stream: Stream[T]) -> None:
+        self._pool = pool  # it lives while somebody may ask for its results
+        self._engine = engine
+        self._job = job
+        self._stream = stream
+        self._is_begun = False
+
+    def __iter__(self) -> ResultIterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        return self.next()
+
+    def next(self, timeout: float | None = None) -> T:
+        """The next value.
+
+        :raises multiprocessing.TimeoutError: it was not there within ``timeout`` seconds.
+        :raises StopIteration: there are no more.
+        :raises Exception: what this item raised; later items can still be read.
+        """
+        stream = self._stream
+        if not stream.ready:
+            self._wait_for_news(timeout)
+        try:
+            value = stream.ready.popleft()
+        except IndexError:
+            raise StopIteration from None
+        stream.count_read += 1
+        if stream.count_read >= stream.tell_at:
+            self._tell_of_room()
+        if type(value) is Raised:
+            raise value.error
+        return value  # type: ignore[return-value]
+
+    def _wait_for_news(self, timeout: float | None) -> None:
+        self._is_begun = True
+        if not self._engine.wait(self._stream.has_news, timeout):
+            raise multiprocessing.TimeoutError
+
+    def _tell_of_room(self) -> None:
+        self._stream.told()
+        if isinstance(self._job.source, Fed):
+            self._job.source.ring()
+        self._engine.nudge_if_idle()
+
+    def lift(self) -> None:
+        """Somebody waits for the end of everything: read on, whether results are read or not."""
+        self._stream.lift()
+        self._tell_of_room()
+
+    def close(self) -> None:
+        """Stop: the input is read no further, and what has not begun is not run."""
+        if not self._stream.is_over:
+            _end_source(self._job)
+            self._engine.post_later(JobDropped(self._job))
+            self._stream.is_over = True
+
+    def __del__(self) -> None:
+        if self._stream.is_over:
+            return
+        if self._is_begun:
+            self.close()
+        else:
+            self._stream.ignore()
+
+
+def _end_source(job: Job) -> None:
+    if isinstance(job.source, Fed):
+        job.source.end()
+        job.source.items.clear()
