@@ -248,7 +248,7 @@ class ProcessPoolExecutor(Executor):
 
     def __del__(self) -> None:
         engine = getattr(self, "_engine", None)
-        if engine is not None and not engine.is_closed and os.getpid() == engine.pid:
+        if engine is not None and os.getpid() == engine.pid:
             self._calls.end()
             engine.abandon()
 

@@ -339,15 +339,17 @@ class Pool:
 
     def __del__(self) -> None:
         engine = getattr(self, "_engine", None)
-        if engine is not None and self._state == "RUN" and os.getpid() == engine.pid:
+        if engine is None or os.getpid() != engine.pid:
+            return
+        if self._state == "RUN":
             warnings.warn(
                 f"unclosed running multiprocessing pool {self!r}",
                 ResourceWarning,
                 source=self,
                 stacklevel=2,
             )
-            self._calls.source.end()  # type: ignore[attr-defined]
-            engine.abandon()
+        self._calls.source.end()  # type: ignore[attr-defined]
+        engine.abandon()
 
     def __reduce__(self) -> Any:
         message = "pool objects cannot be passed between processes or pickled"

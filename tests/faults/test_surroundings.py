@@ -233,3 +233,24 @@ def test_standard_processes_beside_the_pool():
         process.join()
         assert doubles(pool)
         assert subprocess.run([sys.executable, "-c", ""], check=True).returncode == 0
+
+
+@pytest.mark.parametrize("make", [poolwise.Pool, poolwise.ProcessPoolExecutor])
+def test_closed_and_let_go_it_gives_everything_back(make):
+    gc.collect()
+
+    def held():
+        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+    before = held()
+    pool = make(2)
+    list(pool.map(breakers.double, range(10)))
+    if make is poolwise.Pool:
+        pool.close()
+    else:
+        pool.shutdown(wait=False)
+    del pool
+    until = time.monotonic() + LIMIT_S
+    while held() != before:
+        assert time.monotonic() < until
+        time.sleep(0.01)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
@@ -225,9 +226,35 @@ def test_ended_by_the_program(method):
     executor = poolwise.ProcessPoolExecutor(2, "fork")
     futures = [executor.submit(time.sleep, 60) for _ in range(4)]
     getattr(executor, method)()
+    assert not wait(futures, LIMIT_S).not_done
     for future in futures:
         with pytest.raises((errors.PoolTerminated, BrokenProcessPool)):
             future.result(LIMIT_S)
     with pytest.raises(RuntimeError):
         executor.submit(breakers.double, 1)
     executor.shutdown()
+
+
+@pytest.mark.parametrize("is_handed_out", [False, True])
+def test_calls_of_a_terminated_pool_are_over(is_handed_out):
+    told = []
+    with poolwise.Pool(1, context="fork", retry_on=(Exception,), retries=9) as pool:
+        results = [pool.apply_async(time.sleep, (60,), error_callback=told.append) for _ in "abc"]
+        if is_handed_out:
+            results[0].wait(0.01)
+    assert all(result.ready() for result in results)
+    assert [type(error) for error in told] == [errors.PoolTerminated] * 3
+    for result in results:
+        result.wait()
+        with pytest.raises(errors.PoolTerminated):
+            result.get()
+
+
+def test_terminated_pool_is_joined_whatever_was_being_read():
+    pool = poolwise.Pool(2, context="fork")
+    read = pool.imap(breakers.double, range(100_000))
+    assert next(read) == 0
+    pool.terminate()
+    pool.join()
+    with pytest.raises(errors.PoolTerminated):
+        list(read)

@@ -117,17 +117,23 @@ class Engine:
             self.wake()
 
     def hint(self) -> None:
-        """A call was submitted. Look at once if a lane is idle, else now and then."""
+        """A call was submitted. Look at once if a lane is idle, else now and then.
+
+        :raises PoolTerminated: the pool was ended in this moment, which knew nothing of the call.
+        """
         self._hints += 1
-        if self.state.wants_work or not self._hints % _HINTS_PER_LOOK:
+        if self.state.wants_work or not self._hints % _HINTS_PER_LOOK or self._error is not None:
             self._check_owner()
             self.nudge()
         else:
             self._helper.arm()
 
     def nudge_if_idle(self) -> None:
-        """There may be more to do: look at once if a lane has nothing to do."""
-        if self.state.wants_work:
+        """There may be more to do: look at once if a lane has nothing to do.
+
+        Never raises: where nothing more is done, there is nothing to be told of.
+        """
+        if self.state.wants_work and self._error is None:
             self.nudge()
 
     def nudge(self) -> None:
@@ -195,7 +201,7 @@ class Engine:
 
     def give_back_if_over(self) -> bool:
         """Nothing lives any more: close the back end. For the helper, when the door is gone."""
-        if self._posted or self.state.lanes:
+        if self._error is None and (self._posted or self.state.lanes):
             return False
         with self._drive:
             self._backend.close()
@@ -287,7 +293,7 @@ class Engine:
             self._news.extend([state.listener.tell] * len(state.listener.said))
         if self._news:
             self._helper.arm(at_once=True)
-        for waiter in self._standby:
+        for waiter in list(self._standby):  # others come and go meanwhile
             if waiter.is_done():
                 waiter.wake()
 
@@ -332,9 +338,17 @@ class Engine:
         said.__cause__ = error
         self._error = said
         self.is_closed = True
-        for command in self.state.fail_all(said):
-            self._acts[type(command)](command)
+        self._fail_all(said)
         self._backend.close()
+        self._helper.arm(at_once=True)  # it tells those who wait in other ways
+
+    def _fail_all(self, error: BaseException) -> None:
+        """Tell everybody, also whose job was posted and has not been looked at."""
+        while self._posted:
+            event = self._posted.popleft()
+            if isinstance(event, c.JobPosted):
+                self.state.apply(event, time.perf_counter_ns())
+        self._carry_out(self.state.fail_all(error))
 
     # -- telling
 
@@ -381,7 +395,7 @@ class Engine:
             self._book.all_told()
             if self._error is None:
                 self._error = error
-                self._carry_out(self.state.fail_all(error))
+                self._fail_all(error)
             self.state.lanes.clear()
             self._backend.close()
             self._book.end()
@@ -447,10 +461,12 @@ class Engine:
 
     def abandon(self) -> None:
         """The pool's door is gone: finish what was begun, then end. Never waits."""
-        if not self.is_closed and os.getpid() == self.pid:
+        if os.getpid() != self.pid or self._helper.is_stopping:
+            return
+        if not self.is_closed:
             self.is_closed = True
             self._posted.append(c.PoolClosed())
-            self._helper.end_alone()
+        self._helper.end_alone()
 
     def _check_owner(self) -> None:
         if os.getpid() != self.pid:
@@ -530,7 +546,7 @@ class _Helper:
         self._thread: threading.Thread | None = None
         self._is_awake = False
         self._is_wanted = False
-        self._is_stopping = False
+        self.is_stopping = False
         self._is_last = False
         self.is_driving = False
 
@@ -543,7 +559,7 @@ class _Helper:
         if self.is_driving or (self._is_awake and not at_once):
             return
         self._is_wanted = self._is_wanted or at_once
-        if self._thread is None and not self._is_stopping:
+        if self._thread is None and not self.is_stopping:
             self._thread = threading.Thread(target=self._run, name="poolwise-helper", daemon=True)
             self._thread.start()
         self._bell.set()
@@ -557,7 +573,7 @@ class _Helper:
 
     def stop(self) -> None:
         """End the thread; it will not start again."""
-        self._is_stopping = True
+        self.is_stopping = True
         self._bell.set()
         self._engine.wake()
         thread = self._thread
@@ -567,7 +583,7 @@ class _Helper:
 
     def _run(self) -> None:
         engine, idle = self._engine, 0
-        while not self._is_stopping:
+        while not self.is_stopping:
             self._is_awake = idle < _IDLE_LOOKS
             if not self._is_awake and not engine.is_busy:
                 self._bell.wait()
@@ -585,6 +601,6 @@ class _Helper:
     def _drive_on(self) -> bool:
         """Drive until nothing is left to do or a caller wants to."""
         engine, did_anything = self._engine, False
-        while engine.is_busy and not self._is_stopping and engine.step_as_helper(self):
+        while engine.is_busy and not self.is_stopping and engine.step_as_helper(self):
             did_anything = True
         return did_anything

@@ -152,12 +152,23 @@ class State:
         return min(times, default=None)
 
     def fail_all(self, error: BaseException) -> list[c.Command]:
-        """End every job with ``error``: nobody will work on them."""
+        """End every job with ``error``, and every call: nobody will work on them."""
         for lane in self.lanes.values():
+            for chunk in lane.chunks:
+                self._fail_call(chunk, error)
             lane.chunks.clear()
         for job in list(self.jobs):
+            while job.has_calls and (waiting := job.take(None)) is not None:
+                self._fail_call(waiting, error)
             self._end_job(job, error)
         return self._said()
+
+    def _fail_call(self, chunk: Chunk, error: BaseException) -> None:
+        """Tell whoever waits for these calls; the values of other jobs end with their job."""
+        if chunk.job.has_calls:
+            values: list[Any] = [None] * chunk.rest
+            errors = dict.fromkeys(range(chunk.rest), error)
+            self._commands.append(c.Deliver(chunk, chunk.done, values, errors))
 
     def _said(self) -> list[c.Command]:
         commands, self._commands = self._commands, []
