@@ -136,3 +136,19 @@ def test_buffers_in_a_frame_are_aligned_and_each_its_own():
     assert (first.ctypes.data - second.ctypes.data) % 64 == 0
     first[:] = 0
     assert second[5] == 5
+
+
+def test_small_arrays_in_a_row_stay_in_the_pickle_and_a_large_one_among_them_does_not():
+    packer, small, large = Packer(), np.arange(12.0), np.arange(100_000.0)
+    for value in [small] * 20 + [large, small, large]:
+        packed = packer.pack([value])
+        assert isinstance(packed, bytes) == (value is small)
+        (got,) = travel(packed)
+        assert (got == value).all()
+        assert got.flags.writeable
+
+
+def test_many_short_strings_do_not_make_a_long_one():
+    strings = [bytes(10_000)] * 50
+    assert isinstance(Packer().pack([bytes(10_000) for _ in strings], None, 50), bytes)
+    assert not isinstance(Packer().pack([bytes(200_000)] * 2, None, 2), bytes)

@@ -110,7 +110,7 @@ def pack_items(packer: packing.Packer, head: ChunkHead, mode: int, items: Sequen
     is_listed = type(items) in _LISTS
     lone = (items[0] if len(items) == 1 else None) if is_listed else items
     sent = _compact(items) if is_listed and len(items) >= _FEW else items
-    packed = packer.pack((*head, mode, sent), lone)
+    packed = packer.pack((*head, mode, sent), lone, len(items))
     if is_listed and sent is items and len(items) > 1 and _has_buffers(packed):
         return _pack_each(packer, head, mode, items, dumps)
     return packed
@@ -120,7 +120,7 @@ def pack_calls(packer: packing.Packer, head: ChunkHead, calls: Sequence[Call]) -
     """A CHUNK of calls: one pickle for all where nothing mutable is in it, else one each."""
     if len(calls) == 1 or all(map(_is_plain, calls)):
         try:
-            return packer.pack((*head, CALLS, calls), _lone_argument(calls))
+            return packer.pack((*head, CALLS, calls), _lone_argument(calls), len(calls))
         except Exception:  # noqa: S110 - said below, call by call
             pass
     return _pack_each(packer, head, CALLS, calls, dumps_call)
@@ -333,8 +333,9 @@ def pack_answer(
 ) -> Packed:
     """What follows the head of an ANSWER whose values share one pickle."""
     if len(values) < _FEW:
-        return packer.pack((values, failures, times), values[0] if len(values) == 1 else None)
-    return packer.pack((_compact(values), failures, times))
+        lone = values[0] if len(values) == 1 else None
+        return packer.pack((values, failures, times), lone, len(values) or 1)
+    return packer.pack((_compact(values), failures, times), None, len(values))
 
 
 def pack_apart(

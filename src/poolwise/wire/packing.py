@@ -17,6 +17,7 @@ from typing import Any
 from poolwise.wire.parcel import LEAST_BLOCK_BYTES, Packed, Parcel, Part
 
 PROTOCOL = 5
+_OLDER_PROTOCOL = 4
 
 LEAST_BUFFER_BYTES = LEAST_BLOCK_BYTES
 """A smaller buffer stays in the pickle."""
@@ -28,6 +29,11 @@ and frames of about that size."""
 _LOOK_OUT = 16
 """After a long pickle, so many are made in pieces in case they are long as well."""
 
+_SMALL_IN_A_ROW = 8
+"""After so many pickles with small arrays only, the older protocol is used, which asks nobody what
+to do with a buffer: half the cost of an array of 100 bytes (``benchmarks/small_payloads``). Fewer
+would make inputs in which small and large take turns pickle the large ones twice."""
+
 _STRINGS = frozenset({bytes, bytearray, str})
 
 
@@ -38,13 +44,19 @@ class ReadOnlyArray(Exception):
 class Aside(list[memoryview]):
     """Collects the large buffers of a pickle, as its ``buffer_callback``."""
 
-    __slots__ = ()
+    __slots__ = ("has_met",)
+    has_met: bool
+    """A buffer was offered, large or not."""
+
+    def __init__(self) -> None:
+        self.has_met = False
 
     def __call__(self, buffer: pickle.PickleBuffer) -> bool:
         """True leaves the buffer in the pickle.
 
         :raises ReadOnlyArray: pickle anew with :meth:`keep` and the reducers of ``arrays.py``.
         """
+        self.has_met = True
         try:
             raw = buffer.raw()
         except BufferError:
@@ -138,27 +150,36 @@ class Packer:
     or where the value is itself a long string.
     """
 
-    __slots__ = ("_long_ones_left",)
+    __slots__ = ("_long_ones_left", "_small_in_a_row")
 
     def __init__(self) -> None:
         self._long_ones_left = 0
+        self._small_in_a_row = 0
 
-    def pack(self, value: Any, lone: Any = None) -> Packed:
+    def pack(self, value: Any, lone: Any = None, count: int = 1) -> Packed:
         """The value as one string of bytes if it is small, else as a parcel.
 
         :param lone: the one thing that the value is about, if there is but one.
+        :param count: how many things it is about; many short ones do not make a long one.
         :raises Exception: it cannot be pickled.
         """
         if self._long_ones_left or _asks_for_pieces(lone):
-            return self._pack_in_pieces(value)
+            return self._pack_in_pieces(value, count)
+        if self._small_in_a_row >= _SMALL_IN_A_ROW:
+            small = _pack_small(value, count)
+            if small is not None:
+                return small
+            self._small_in_a_row = 0
         aside = Aside()
         try:
             pickled = pickle.dumps(value, PROTOCOL, buffer_callback=aside)
         except Exception:
             pickled = dumps(value, aside)
-        if aside or len(pickled) >= LEAST_PIECE_BYTES:
-            self._look_out(len(pickled))
+        if aside or len(pickled) >= LEAST_PIECE_BYTES * count:
+            self._small_in_a_row = 0
+            self._look_out(len(pickled), count)
             return Parcel([pickled], aside)
+        self._small_in_a_row += aside.has_met
         return pickled
 
     def pack_function(self, function: Callable[..., Any], *, by_value: bool) -> Packed:
@@ -169,10 +190,12 @@ class Packer:
         aside = Aside()
         pickled = dumps_function(function, aside, by_value=by_value)
         if len(pickled) >= LEAST_PIECE_BYTES and not by_value:
-            return self._pack_in_pieces(function, pickled)
+            return self._pack_in_pieces(function, pickled=pickled)
         return Parcel([pickled], aside) if aside else pickled
 
-    def _pack_in_pieces(self, value: Any, pickled: bytes | None = None) -> Packed:
+    def _pack_in_pieces(
+        self, value: Any, count: int = 1, *, pickled: bytes | None = None
+    ) -> Packed:
         aside, sheaf = Aside(), _Sheaf()
         try:
             _dump(value, sheaf, aside)
@@ -181,14 +204,23 @@ class Packer:
             pieces: list[Part] = [pickled or dumps(value, aside)]
         else:
             pieces = sheaf.pieces()
-        self._look_out(sum(map(len, pieces)))
+        self._look_out(sum(map(len, pieces)), count)
         if aside or self._long_ones_left == _LOOK_OUT:
             return Parcel(pieces, aside)
         return bytes(pieces[0])
 
-    def _look_out(self, length: int) -> None:
-        is_long = length >= LEAST_PIECE_BYTES
+    def _look_out(self, length: int, count: int) -> None:
+        is_long = length >= LEAST_PIECE_BYTES * count
         self._long_ones_left = _LOOK_OUT if is_long else max(0, self._long_ones_left - 1)
+
+
+def _pack_small(value: Any, count: int) -> bytes | None:
+    """A pickle of the older protocol; None if something in it may be large after all."""
+    try:
+        pickled = pickle.dumps(value, _OLDER_PROTOCOL)
+    except Exception:
+        return None  # said by whoever tries next
+    return pickled if len(pickled) < LEAST_BUFFER_BYTES * count else None
 
 
 def _asks_for_pieces(lone: Any) -> bool:
