@@ -56,6 +56,7 @@ def test_asked_for_what_was_it_says_what_was(make) -> None:
 def test_what_the_probes_did_not_see_is_the_parents_cost_of_a_message() -> None:
     model = model_of(tiny())
     assert model.costs.dispatch_s[0] == pytest.approx(30e-6, rel=0.1)
+    assert model.factor == pytest.approx(1.0, abs=0.02)
     assert model.pool_s(chunk=100) < model.now_s / 10
 
 
