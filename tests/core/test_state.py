@@ -420,6 +420,20 @@ def test_a_function_that_workers_cannot_find_travels_with_its_code():
     assert errors_of(commands) == {0: error}
 
 
+def test_workers_that_miss_a_function_at_once_all_get_its_code():
+    desk = Desk(2)
+    first, second = desk.post(make_job("ab"))
+    misses = [
+        c.ChunkUnread(desk.holder_of(chunk), chunk.id, AttributeError(), is_function=True)
+        for chunk in (first, second)
+    ]
+    commands = desk.tell(*misses)
+    assert not errors_of(commands)
+    again = sent(commands)
+    assert sorted(item for chunk in again for item in chunk.items) == ["a", "b"]
+    assert {chunk.function_id for chunk in again} == {first.job.function.id}
+
+
 def test_what_was_answered_in_vain_goes_again_singly_and_once():
     desk, why = Desk(1), errors.ResultNotLoadable("its memory is gone")
     (chunk,) = desk.post(make_job("ab", lanes=1, unit=2))

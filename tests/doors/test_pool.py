@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
@@ -40,6 +41,15 @@ def test_callbacks_never_run_in_a_thread_that_uses_the_pool(pool):
         assert pool.apply(abs, (-2,)) == 2
     assert [result.get(20) for result in results] == [1] * 20
     assert threading.current_thread() not in {thread for _, thread in told}
+
+
+def test_callback_that_exits_leaves_the_next_to_be_told(pool, caplog):
+    first = pool.apply_async(abs, (-1,), callback=sys.exit)
+    assert first.get(20) == 1
+    told = []
+    assert pool.apply_async(abs, (-2,), callback=told.append).get(20) == 2
+    assert told == [2]
+    assert "SystemExit" in caplog.text
 
 
 def test_callback_may_wait_for_a_result_that_has_a_callback(pool):

@@ -254,3 +254,20 @@ def test_closed_and_let_go_it_gives_everything_back(make):
     while held() != before:
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def test_function_defined_after_the_workers_were_forked(tmp_path):
+    lines = """
+        import poolwise
+
+        pool = poolwise.Pool(2, context="fork")
+        pool.map(abs, range(4))
+
+        def later(number):
+            return number + 1
+
+        print(pool.map(later, range(4), 1))
+        pool.terminate()
+    """
+    said = run_python(write(tmp_path / "late.py", lines))
+    assert (said.out, said.err) == ("[1, 2, 3, 4]\n", "")

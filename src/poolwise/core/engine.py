@@ -486,7 +486,7 @@ def _is_interrupted() -> bool:
 def _tell(news: Callable[[], object]) -> None:
     try:
         news()
-    except Exception:
+    except (Exception, SystemExit):  # nor may it end the thread that has others to tell
         import logging  # here, since few programs need it: a fifth of what importing us costs
 
         logging.getLogger("poolwise").exception("a callback of a pool raised an exception")

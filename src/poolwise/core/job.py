@@ -60,14 +60,15 @@ class Chunk:
     """Items of one job that travel together.
 
     ``start`` is the position of the first in the job, ``done`` how many have been answered for,
-    ``attempt`` how often they have cost a lane, ``is_alone`` that they must travel one by one.
+    ``attempt`` how often they have cost a lane, ``is_alone`` that they must travel one by one,
+    ``function_id`` which pickle of the function they were sent for.
     What they weighed on the way and cost to send (``sent_bytes``, ``function_bytes``,
     ``pickle_ns``) is the back end's to fill in.
     """
 
     __slots__ = (
-        "attempt", "done", "function_bytes", "id", "is_alone", "items", "job", "pickle_ns",
-        "sent_bytes", "start",
+        "attempt", "done", "function_bytes", "function_id", "id", "is_alone", "items", "job",
+        "pickle_ns", "sent_bytes", "start",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +87,7 @@ class Chunk:
         self.attempt = attempt
         self.is_alone = is_alone
         self.done = 0
+        self.function_id = job.function.id
         self.sent_bytes = self.function_bytes = self.pickle_ns = 0
 
     def __repr__(self) -> str:

@@ -267,7 +267,9 @@ class State:
         if chunk is None:
             return
         function = chunk.job.function
-        if event.is_function and not function.by_value:
+        if event.is_function and chunk.function_id != function.id:
+            self._put_back(chunk, 0)  # another lane has said so before
+        elif event.is_function and not function.by_value:
             function.carry_code()
             self._put_back(chunk, 0)
         elif event.is_function:
@@ -499,6 +501,7 @@ class State:
         if lane.tasks_left is not None:
             lane.tasks_left = max(0, lane.tasks_left - chunk.job.tasks_in(chunk))
         self.counts["chunks"] += 1
+        chunk.function_id = chunk.job.function.id
         self._commands.append(c.SendChunk(lane.id, chunk))
 
     def _start_lanes(self) -> None:
