@@ -156,6 +156,8 @@ class ProcessPoolExecutor(Executor):
             self._show(self._job, self._progress)
         future: TaskFuture[T] = TaskFuture(engine, self._job, (fn, args, kwargs))
         self._calls.items.append(future)
+        if self._calls.is_ended and self._calls.take_back(future):
+            self._refuse()
         engine.hint()
         return future
 

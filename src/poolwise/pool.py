@@ -157,7 +157,7 @@ class Pool:
         result: AsyncResult[T] = AsyncResult(
             self, self._engine, None, None, (func, tuple(args), kwds or {})
         )
-        self._calls.source.items.append(result)  # type: ignore[attr-defined]
+        self._submit(result)
         return result.get()
 
     def apply_async(
@@ -178,7 +178,7 @@ class Pool:
         self._show_calls()
         call = (func, tuple(args), kwds or {})
         result: AsyncResult[T] = AsyncResult(self, self._engine, callback, error_callback, call)
-        self._calls.source.items.append(result)  # type: ignore[attr-defined]
+        self._submit(result)
         self._engine.hint()
         return result
 
@@ -393,6 +393,13 @@ class Pool:
         )
 
     # -- making jobs
+
+    def _submit(self, result: AsyncResult[Any]) -> None:
+        calls: Submitted = self._calls.source  # type: ignore[assignment]
+        calls.items.append(result)
+        if calls.is_ended and calls.take_back(result):
+            message = "Pool not running"
+            raise ValueError(message)
 
     def _check_running(self) -> None:
         if self._engine.is_closed:

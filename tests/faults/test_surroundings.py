@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -271,3 +272,19 @@ def test_function_defined_after_the_workers_were_forked(tmp_path):
     """
     said = run_python(write(tmp_path / "late.py", lines))
     assert (said.out, said.err) == ("[1, 2, 3, 4]\n", "")
+
+
+def test_call_that_another_thread_overtakes_with_the_end_is_refused():
+    class Overtaken(deque):
+        def append(self, task):
+            end()
+            super().append(task)
+
+    with poolwise.ProcessPoolExecutor(1, "fork") as executor:
+        executor._calls.items, end = Overtaken(), executor.shutdown
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            executor.submit(breakers.double, 1)
+    with poolwise.Pool(1, context="fork") as pool:
+        pool._calls.source.items, end = Overtaken(), pool.close
+        with pytest.raises(ValueError, match="not running"):
+            pool.apply_async(breakers.double, (1,))

@@ -235,6 +235,14 @@ class Submitted(Fed):
                 taken.append(task)
         return taken
 
+    def take_back(self, task: Any) -> bool:
+        """Take out what was put in while another thread ended it; False when it has been taken."""
+        try:
+            self.items.remove(task)
+        except ValueError:
+            return False
+        return True
+
 
 News = Sequence[Callable[[], object]]
 """Things to be said to waiting threads and callbacks, once the state is nobody's business."""
