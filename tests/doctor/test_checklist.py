@@ -41,6 +41,13 @@ def test_nine_points_all_good_for_a_healthy_program():
     assert set(told.values()) == {"good"}
 
 
+def test_some_milliseconds_are_too_short_to_be_called_waiting():
+    seen = run(pool({"run_cpu": 0.001, "run_blocked": 0.005}))
+    first, *_ = go_through(seen, diagnose(seen))
+    assert "too short" in first.words
+    assert "is I/O-bound" not in first.words
+
+
 @pytest.mark.parametrize(
     ("name", "title"),
     [

@@ -348,6 +348,21 @@ def test_a_death_is_told_by_its_signal():
     assert signal.Signals.SIGKILL.name in finding.verdict
 
 
+def test_workers_that_died_before_they_had_a_task_did_not_die_in_one():
+    deaths = [Death(101, 1, 0.2, None, None)] * 3
+    finding = diagnose(run(pool({"spawn": 1.5}, deaths=deaths))).findings[0]
+    assert "3 workers died (exit code 1)" in finding.verdict
+    assert "__main__" in finding.remedies[0].words
+
+
+def test_a_program_that_a_signal_ended_is_told_by_its_name():
+    assert "SIGSEGV" in diagnose(run(pool({"run_cpu": 1.0}), exit_status=-11)).summary
+
+
+def test_without_a_pool_nothing_is_said_of_what_tasks_waited_for():
+    assert diagnose(run(wall_s=1.0, can_see_causes=False)).notes == []
+
+
 def test_busy_machine_lowers_confidence_and_is_noted():
     seen = run(pool({"run_cpu": 0.02, "run_blocked": 2.0}, blocked_by={"disk": 2.0}, samples=90),
                cpu_s=0.1, other_cpus=1.0)  # fmt: skip

@@ -368,6 +368,7 @@ def test_command_in_place_of_a_script(tmp_path):
         (["run", "--workers", "many", "-c", "1"], "1 or more, not 'many'"),
         (["run", "--jump", "-c", "1"], "--jump"),
         (["run", "-X", "dev", "script.py"], "python -X -m poolwise run"),
+        (["run", "-I", "script.py"], "Leave the option out"),
     ],
 )
 def test_bad_command_line(words, told):

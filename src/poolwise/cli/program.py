@@ -32,9 +32,9 @@ _NO_SUCH_FILE = """\
 """
 
 _SHUT_OUT = """\
-poolwise {command}: Python was started with -I, -E or -S, so that nothing from outside reaches the \
-program, poolwise included.
-Leave the option out.
+poolwise {command}: with -I, -E or -S of Python nothing from outside reaches the program, \
+poolwise included.
+Leave the option out. A program that needs it can still call poolwise.install() for our pools.
 """
 
 
@@ -68,7 +68,8 @@ def interpreter_flags() -> list[str]:
 
 def find_complaint(command: str, usage: str, program: list[str]) -> str | None:
     """Why a program cannot be run, in words that end in what to do; None if it can."""
-    if sys.flags.ignore_environment or sys.flags.no_site:
+    shuts_out = bool(program) and program[0] in {"-I", "-E", "-S"}
+    if shuts_out or sys.flags.ignore_environment or sys.flags.no_site:
         return _SHUT_OUT.format(command=command)
     if not program:
         return _NOTHING_TO_RUN.format(command=command, usage=usage)

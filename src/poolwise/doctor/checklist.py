@@ -31,6 +31,9 @@ BIG_BYTES = 65536
 MOSTLY, HARDLY = 0.7, 0.2
 """Blocked share of the function's time: I/O-bound above, CPU-bound below, mixed between."""
 
+ENOUGH_TO_TELL_S = 0.05
+"""Some time slices of the kernel, of 3 to 10 ms each: one that others took looks like waiting."""
+
 CHUNKS = (1, 5, 20, 100, 500)
 """The sizes that are tried first; the present and the suggested one are added."""
 
@@ -107,6 +110,8 @@ def _bottleneck(view: _View) -> Point:
     blocked = measures.blocked_share(view.site)
     inside = view.pool.work_s / measures.usable_s(view.pool)
     kind = "I/O-bound" if blocked > MOSTLY else "CPU-bound" if blocked < HARDLY else "mixed"
+    if view.site.work_s < ENOUGH_TO_TELL_S:
+        kind = "too short here to be told I/O-bound from CPU-bound"
     loop = figures.seconds(measures.plain_loop_s(view.pool))
     text = (
         f"The function is {kind}: {figures.share(1 - blocked)} of its time on a CPU. It fills "

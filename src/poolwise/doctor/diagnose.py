@@ -177,8 +177,9 @@ def _why_no_verdict(seen: Evidence, unknown: list[CannotTell]) -> str | None:
     """Why a run without findings is not called healthy; None if it is."""
     if not any(pool.messages for pool in seen.pools):
         return "no pool got any work, so that there is nothing to judge"
-    if seen.program.exit_status not in {0, None} and not seen.program.is_interrupted:
-        return f"the program ended with exit code {seen.program.exit_status} before it was done"
+    if seen.program.exit_status and not seen.program.is_interrupted:
+        how = words.ending(seen.program.exit_status)
+        return f"the program ended with {how}, perhaps before it was done"
     heaviest = max(unknown, key=lambda each: each.at_stake_s, default=None)
     if heaviest and heaviest.at_stake_s > 0.25 * seen.program.wall_s:
         return f"{heaviest.name}? {heaviest.why}"

@@ -37,7 +37,7 @@ def _sight(seen: Evidence) -> Iterator[Note]:
     if program.unseen_processes:
         count = words.count(program.unseen_processes, "process")
         yield Note("unseen-processes", f"{count} of the program could not be looked into")
-    if not program.can_see_causes and seen.is_attached:
+    if not program.can_see_causes and any(pool.messages for pool in seen.pools):
         text = "what blocked tasks waited for was not visible: a lock looks like I/O then"
         yield Note("causes-not-visible", text)
     off = [pool for pool in seen.pools if abs(pool.identity - 1) > OFF_BALANCE]

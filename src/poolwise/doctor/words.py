@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from poolwise.report import figures
 
 
@@ -13,3 +15,17 @@ def count(number: float, thing: str) -> str:
     """
     plural = "es" if thing.endswith("s") else "s"
     return f"{figures.count(number)} {thing}{'' if number == 1 else plural}"
+
+
+def ending(code: int) -> str:
+    """How a process ended, from its exit code as `subprocess` gives it.
+
+    >>> ending(3), ending(-11), ending(-99)
+    ('exit code 3', 'SIGSEGV', 'signal 99')
+    """
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

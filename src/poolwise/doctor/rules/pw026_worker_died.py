@@ -67,7 +67,7 @@ class WorkerDied(PoolRule):
             return None
         first = min(pool.deaths, key=lambda death: death.at_s)
         end_s = pool.created_s + pool.region_s + pool.teardown_s
-        how = describe(first)
+        how = "how is not known" if first.exit_code is None else words.ending(first.exit_code)
         facts = [
             Fact("deaths", len(pool.deaths), words.count(len(pool.deaths), "worker") + " died"),
             Fact("exit_code", first.exit_code or 0, how),
@@ -80,7 +80,7 @@ class WorkerDied(PoolRule):
             pool,
             pool.sites[0].place if len(pool.sites) == 1 else pool.place,
             max(0.0, end_s - first.at_s),
-            f"{words.count(len(pool.deaths), 'worker')} died in the middle of a task ({how})",
+            f"{words.count(len(pool.deaths), 'worker')} died{_when(first)} ({how})",
             facts,
             [
                 Remedy("code", advice(first)),
@@ -89,16 +89,8 @@ class WorkerDied(PoolRule):
         )
 
 
-def describe(death: Death) -> str:
-    """How it ended: a signal's name, or an exit code."""
-    if death.exit_code is None:
-        return "how is not known"
-    if death.exit_code >= 0:
-        return f"exit code {death.exit_code}"
-    try:
-        return signal.Signals(-death.exit_code).name
-    except ValueError:
-        return f"signal {-death.exit_code}"
+def _when(death: Death) -> str:
+    return " in the middle of a task" if death.running_s is not None else ""
 
 
 def advice(death: Death) -> str:
@@ -107,4 +99,9 @@ def advice(death: Death) -> str:
         return "see whether memory ran out (dmesg, the container's limit): SIGKILL often means that"
     if death.exit_code is not None and death.exit_code < 0:
         return "run with PYTHONFAULTHANDLER=1 to see where compiled code crashed"
+    if death.exit_code == 1 and death.running_s is None:
+        return (
+            "look for a worker's traceback on stderr: one that imports a main module that starts "
+            "processes outside of `if __name__ == '__main__':` ends so"
+        )
     return "look for os._exit or sys.exit in the task"
