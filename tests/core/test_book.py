@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from poolwise.core import book as b
 from poolwise.core import contract as c
+from poolwise.core import statement
 from poolwise.core.job import MAP, Chunk, Function, Job, Listed
 from poolwise.core.ledger import WORKER_ENTRIES
 from poolwise.core.statement import make_report
@@ -137,6 +140,18 @@ def test_a_worker_that_had_a_message_and_no_cpu_did_not_wait_for_the_parent():
     began_ns = ready(book)
     answer(book, began_ns + 30 * MS, wait=30 * MS, wait_queued_ns=30 * MS)
     assert account_of(book).idle["cpu_not_granted"] == pytest.approx(0.03)
+
+
+def test_the_rest_since_the_last_report_has_a_cause_too(monkeypatch):
+    book = b.Book(1)
+    answer(book, ready(book), run=0)
+    account_of(book)  # from here on nobody drives, and nothing is on the pile
+    later_ns = time.perf_counter_ns() + 50 * MS
+    for module in (b, statement):
+        monkeypatch.setattr(module, "perf_counter_ns", lambda: later_ns)
+    idle = account_of(book).idle
+    assert idle["no_job"] > 0.05
+    assert "unknown" not in idle
 
 
 def test_clocks_that_cannot_be_compared_are_not_compared():

@@ -40,6 +40,8 @@ class _Statement:
 
     def __init__(self, book: Book) -> None:
         book.write_up()
+        if not book.ended_ns:
+            book.clock.to(book.clock.state)  # a pool at rest has told its clock nothing since
         self._book = book
         self._now_ns = book.ended_ns or perf_counter_ns()
         self._began_ns = book.clock.began_ns
