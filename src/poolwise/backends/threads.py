@@ -80,6 +80,7 @@ class _Lane:
         self._tasks: SimpleQueue[Chunk | None] = SimpleQueue()
         self._state: Mapping[str, Any] | None = None
         self.running: ChunkRun | None = None
+        self._is_asked = False
         self.is_left = False
         """Nobody listens to this lane any more: a thread cannot be ended, only left."""
 
@@ -130,6 +131,9 @@ class _Lane:
             self._describe,
             one_by_one=self._level == "items",
         )
+        if self._is_asked:
+            self._is_asked = False
+            self.running.give_back()
         self.running.run()
         self.running = None
         self._clock.to(WAIT)
@@ -138,19 +142,28 @@ class _Lane:
         self._tasks.put(chunk)
 
     def give_back(self) -> None:
-        """Return what has not begun: the rest of the chunk that runs, and those behind it."""
+        """Return what has not begun: the rest of the chunk that runs, and those behind it.
+
+        A lane that has yet to begin keeps its first chunk, and cuts it when it does: chunks would
+        travel between lanes for as long as the thread that hands them out is faster.
+        """
+        waiting: list[Chunk | None] = []
+        while not self._tasks.empty():
+            try:
+                waiting.append(self._tasks.get_nowait())
+            except Empty:
+                break
         running = self.running
         if running is not None:
             running.give_back()
-        while True:
-            try:
-                chunk = self._tasks.get_nowait()
-            except Empty:
-                return
+        elif waiting:
+            self._is_asked = True
+            self._tasks.put(waiting.pop(0))
+        for chunk in waiting:
             if chunk is None:
                 self._tasks.put(None)
-                return
-            self._answer(chunk.id, 0, [], {}, 0, -1, None, last=True)
+            else:
+                self._answer(chunk.id, 0, [], {}, 0, -1, None, last=True)
 
     def _answer(  # noqa: PLR0913 - one message, unpacked
         self,
