@@ -17,6 +17,10 @@ CASES = sorted(
 )
 
 
+SAMPLED = 8
+"""One case in so many is tried with the other tests, each by `scripts/test --exhaustive`."""
+
+
 def needs(case: Path) -> list[str]:
     """The packages that a case says it needs."""
     lines = case.read_text(encoding="utf-8").splitlines()
@@ -25,7 +29,14 @@ def needs(case: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "case",
+    [
+        case if at % SAMPLED == 0 else pytest.param(case, marks=pytest.mark.exhaustive)
+        for at, case in enumerate(CASES)
+    ],
+    ids=lambda path: path.stem,
+)
 def test_every_worker_second_and_cpu_second_has_a_name(case, tmp_path):
     for package in needs(case):
         if importlib.util.find_spec(package) is None:

@@ -18,6 +18,7 @@ import pytest
 
 import poolwise
 from poolwise import errors
+from tests.conftest import wait_until
 
 
 @pytest.fixture
@@ -99,6 +100,8 @@ def test_map_keeps_nothing_that_its_reader_let_go(executor):
         alive = weakref.ref(thing)
         del thing
         gc.collect()
+        # the thread that reads answers may be in the midst of letting go of this one
+        wait_until(lambda: alive() is None)  # noqa: B023
         assert alive() is None
 
 

@@ -34,11 +34,18 @@ where a thread has begun to sleep before it is terminated."""
 
 LIMIT_S = 240
 
+FRESH = [(method, doors) for method in ("forkserver", "spawn") for doors in ("doors", "installed")]
+WAYS = [
+    ("fork", "doors"),
+    ("fork", "installed"),
+    *(pytest.param(*way, marks=pytest.mark.exhaustive) for way in FRESH),
+]
+"""Start method, and how our doors get into the place of the standard ones."""
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_S + 30)
-@pytest.mark.parametrize("doors", ["doors", "installed"])
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize(("method", "doors"), WAYS)
 @pytest.mark.parametrize("suite", ["pool", "executor"])
 def test_interpreters_own_tests_pass(suite, method, doors):
     if find_spec("test") is None or find_spec(MODULES[suite]) is None:

@@ -107,6 +107,9 @@ class ChunkRun:
             step = min(step * 2, most) if spent_ns < _STEP_NS else max(1, step // 2)
         self._end_run()
         self.flush(last=True)
+        self._applied = iter(
+            ()
+        )  # holds a method of ours: nothing large shall wait for the collector
 
     def _load(self, packed: list[Any]) -> Any:
         """One packed item, when its turn comes: unpickling, in the midst of the run."""
