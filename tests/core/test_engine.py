@@ -235,3 +235,15 @@ def test_statistics_count_what_was_done(fakes):
     assert counts["tasks"] == 50
     assert counts["workers"] == 3
     assert counts["deaths"] == counts["retries"] == 0
+
+
+def test_what_is_said_is_told_once_however_many_steps_come_before(fakes):
+    engine, _ = fakes()
+    told, listener = [], engine.state.listener
+    listener.tell = told.append
+    listener.said.extend(["one", "two"])
+    with engine._drive:
+        engine._step(0)
+        engine._step(0)
+    engine.tell()
+    assert told == ["one", "two"]

@@ -20,6 +20,7 @@ import weakref
 from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
@@ -289,8 +290,9 @@ class Engine:
         finally:
             self._clock.leave()
             self._driver = None
-        if state.listener.said:
-            self._news.extend([state.listener.tell] * len(state.listener.said))
+        said = state.listener.said
+        while said:
+            self._news.append(partial(state.listener.tell, said.popleft()))
         if self._news:
             self._helper.arm(at_once=True)
         for waiter in list(self._standby):  # others come and go meanwhile

@@ -49,11 +49,10 @@ class Listener:
     def _say(self, spoken: Spoken) -> TaskOutput | None:
         return None if self._echo is None else self._echo.say(spoken)
 
-    def tell(self) -> None:
-        """Tell what is next: a warning for what is stuck, and everything to the listener."""
+    def tell(self, said: LiveEvent | Spoken) -> None:
+        """Tell it: a warning for what is stuck, and everything to the listener."""
         from poolwise.core.live import TaskStuck
 
-        said = self.said.popleft()
         event = self._say(said) if isinstance(said, tuple) else said
         if isinstance(event, TaskStuck):
             _warn(event)
