@@ -65,8 +65,10 @@ _PILE = 512
 
 _FEW = 16
 _SELDOM_NS = 50_000_000
+_YOUNG_NS = 200_000_000
 """A pile this small and this young is left alone when the parent waits: the next answer may be some
-20 us away, which is also what working off one note takes (``benchmarks/apply_one``)."""
+20 us away, which is also what working off one note takes (``benchmarks/apply_one``). A pool younger
+than 200 ms does not read the limits of its control groups for that: it takes a few ms."""
 
 _SHORT_NS = 200_000
 _MOST_IN_NOTE = 64
@@ -409,7 +411,7 @@ class Book:
 
     def lane_ended(self, event: c.LaneDied) -> None:
         """It is gone."""
-        self.write_up()
+        self._work_off()
         page = self.lanes.pop(event.lane)
         page.ended_ns = perf_counter_ns()
         if event.reading is not None:
@@ -439,7 +441,7 @@ class Book:
             note = Note(lane, page, chunk, outcome)
             self._pile.append(note)
             if len(self._pile) >= _PILE:
-                self.write_up()
+                self._work_off()
         lane.short_note = note if is_short and len(note.parts) < _MOST_IN_NOTE else None
 
     def job_posted(self, job: Job) -> None:
@@ -461,7 +463,7 @@ class Book:
 
     def end(self) -> None:
         """The pool is over: all that lived until now has ended."""
-        self.write_up()
+        self._work_off()
         self.ended_ns = self.ended_ns or perf_counter_ns()
         for page in list(self.lanes.values()):
             page.ended_ns = self.ended_ns
@@ -487,13 +489,17 @@ class Book:
         """Work off the pile if it is large or old; for when the parent would only wait."""
         pile, old_ns = self._pile, self.clock.at_ns - self._written_ns
         if len(pile) > _FEW or (pile and old_ns > _SELDOM_NS):
-            self.write_up()
+            is_young = self.clock.at_ns - self.clock.began_ns < _YOUNG_NS
+            (self._work_off if is_young else self.write_up)()
 
     def write_up(self) -> None:
-        """Work off the pile."""
-        if not self._has_looked:  # not when the pool is made: it takes 0.5 ms
+        """Work off the pile, and look at the limits on CPU time if that has not been done."""
+        if not self._has_looked:
             self._has_looked = True
             self.throttled_before_ns = self.limits()[1]
+        self._work_off()
+
+    def _work_off(self) -> None:
         if self._pile:
             self.clock.to(self.clock.state)  # causes are known up to now
             self._written_ns = self.clock.at_ns
