@@ -222,21 +222,23 @@ class Engine:
         self.tell()
 
     def _lead_or_stand_by(self, is_done: Callable[[], bool], until: float | None) -> None:
-        if not self._guests and self._drive.acquire(blocking=False):
-            self._lead(is_done, until)
-        else:
+        with self._shield:
+            is_leading = not self._guests and self._drive.acquire(blocking=False)
+            if is_leading:
+                self._lead(is_done, until)
+        if not is_leading:
             self._stand_by(is_done, until)
 
     def _lead(self, is_done: Callable[[], bool], until: float | None) -> None:
         """With the drive in hand: one step after the other until there is reason to let go."""
+        shield = self._shield
         try:
-            with self._shield as shield:
-                self._step(0)
-                while not (is_done() or shield.was_struck or self._guests):
-                    left_s = None if until is None else max(0.0, until - time.monotonic())
-                    self._step(left_s)
-                    if left_s == 0:
-                        break
+            self._step(0)
+            while not (is_done() or shield.was_struck or self._guests):
+                left_s = None if until is None else max(0.0, until - time.monotonic())
+                self._step(left_s)
+                if left_s == 0:
+                    break
         finally:
             self._drive.release()
 
@@ -260,13 +262,15 @@ class Engine:
 
     def _step_if_free(self) -> bool:
         """One step without waiting, unless somebody drives already."""
-        if self._driver == get_ident() or not self._drive.acquire(blocking=False):
+        if self._driver == get_ident():
             return False
-        try:
-            with self._shield:
+        with self._shield:
+            if not self._drive.acquire(blocking=False):
+                return False
+            try:
                 self._step(0)
-        finally:
-            self._drive.release()
+            finally:
+                self._drive.release()
         if self._standby:
             self._hand_over()
         return True
@@ -502,7 +506,8 @@ class _Visit:
 
     def __enter__(self) -> None:
         engine = self._engine
-        engine._guests += 1  # noqa: SLF001 - one mechanism in two classes
+        engine._shield.__enter__()  # noqa: SLF001 - one mechanism in two classes
+        engine._guests += 1  # noqa: SLF001
         engine._inbox.wake()  # noqa: SLF001
         engine._drive.acquire()  # noqa: SLF001
 
@@ -512,6 +517,7 @@ class _Visit:
         engine._guests -= 1  # noqa: SLF001
         for waiter in list(engine._standby):  # noqa: SLF001
             waiter.wake()
+        engine._shield.__exit__()  # noqa: SLF001
 
 
 class _Waiter:

@@ -27,37 +27,45 @@ _main_ident = threading.main_thread().ident
 class Shield:
     """A context manager around bookkeeping; does nothing outside of the main thread.
 
+    It may go up within itself. It goes up *before* a lock is taken: a KeyboardInterrupt between
+    taking a lock and the ``try`` that gives it back would leave the lock taken for ever.
+
     :param wake: ends the wait that may be under way inside.
     :param is_needed: False makes it do nothing at all.
     """
 
-    __slots__ = ("_before", "_is_needed", "_is_up", "_noted", "_wake", "was_struck")
+    __slots__ = ("_before", "_depth", "_is_needed", "_noted", "_wake", "was_struck")
 
     def __init__(self, wake: Callable[[], None], *, is_needed: bool = True) -> None:
         self._wake = wake
         self._is_needed = is_needed
-        self._is_up = False
+        self._depth = 0
         self._noted: FrameType | None = None
         self._before: Any = None
         self.was_struck = False
-        """A Ctrl-C has come since the shield went up."""
+        """A Ctrl-C has come since the shield went up; never true for other threads for long."""
 
     def __enter__(self) -> Self:
-        self.was_struck = False
         if self._is_needed and get_ident() == _main_ident:
-            before = getsignal(SIGINT)
-            if callable(before):
+            if not self._depth:
+                before = getsignal(SIGINT)
+                if not callable(before):
+                    return self
+                signal(SIGINT, self._note)  # nothing strikes from here on
                 self._before = before
-                signal(SIGINT, self._note)
-                self._is_up = True
+            self._depth += 1
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._is_up:
+        if not self._depth or get_ident() != _main_ident:
             return
-        self._is_up = False
+        self._depth -= 1
+        if self._depth:
+            return
+        was_struck, self.was_struck = self.was_struck, False
         signal(SIGINT, self._before)
-        if self.was_struck:
+        if was_struck or self.was_struck:
+            self.was_struck = False
             noted, self._noted = self._noted, None
             self._before(SIGINT, noted)
 
