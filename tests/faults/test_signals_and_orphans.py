@@ -20,7 +20,7 @@ LIMIT_S = 20
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
-import os, sys, threading, time
+import os, signal, sys, threading, time
 import poolwise
 from tests.faults import breakers
 
@@ -156,6 +156,19 @@ def test_ctrl_c_twice(tmp_path, pause_s):
         wait_until_alone(program.pid)
     assert program.returncode != 0
     assert "Process ForkPoolWorker" not in err
+
+
+def test_ctrl_c_while_the_interpreter_ends_workers(tmp_path):
+    lines = """p = poolwise.Pool(2, context=METHOD)
+    p.map_async(busy, range(8))
+    helper = p._engine._helper
+    stop = helper.stop
+    helper.stop = lambda *limit: (signal.raise_signal(signal.SIGINT), stop(*limit))
+    say('go')"""
+    with running(tmp_path, lines) as program:
+        _, err = program.communicate(timeout=LIMIT_S)
+        wait_until_alone(program.pid)
+    assert err == ""
 
 
 def test_program_goes_on_after_ctrl_c(tmp_path):

@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 _GRACE_S = 0.15
 """Workers that are ended get SIGTERM first, and SIGKILL when they have not left after this."""
 
-_ENDING_S = 0.05
-"""A worker whose shared memory is gone, yet not seen to end in this time, has closed it itself."""
-
 _HELD_CHUNKS = 4
 """Of so many chunks sent last it is known where in the pipe they end; a lane holds two at most."""
 
@@ -446,15 +443,10 @@ class Processes:
         self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 
     def _is_lost(self, lane: _Lane, head: codec.AnswerHead, error: BaseException | None) -> bool:
-        """Does an answer speak of memory that went with its worker? Then say so.
-
-        A process that ends closes its files some moments before it can be seen to have ended.
-        """
+        """Does an answer speak of memory that went with its worker? Then say so."""
         if not isinstance(error, errors.SharedMemoryGone):
             return False
-        poll = select.poll()
-        poll.register(lane.watch_fd, select.POLLIN)
-        if poll.poll(_ENDING_S * 1000.0):
+        if death.is_ending(lane.watch_fd, lane.process.pid):
             self._events.append(c.ChunkLost(lane.id, head.chunk_id, _not_loadable(error)))
             return True
         return False

@@ -49,11 +49,30 @@ _living: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 def _end_all() -> None:
-    """At the interpreter's end; the latest registered is the first to be called."""
-    for engine in list(_living):
-        if engine.pid == os.getpid():
-            engine.end_with_interpreter()
+    """At the interpreter's end; the latest registered is the first to be called.
 
+    Ctrl-C ends the wait for what is under way. It does not end the ending of workers: those that
+    are left, multiprocessing would wait for.
+    """
+    ours = [engine for engine in list(_living) if engine.pid == os.getpid()]
+    try:
+        for engine in ours:
+            engine.drain()
+    finally:
+        _end_at_once(ours)
+
+
+def _end_at_once(engines: list[Engine]) -> None:
+    try:
+        with Shield(lambda: None):
+            for engine in engines:
+                engine.end_with_interpreter()
+    except KeyboardInterrupt:
+        pass  # a program that is at its end cannot be ended
+
+
+_LAST_CALLBACK_S = 1.0
+"""At the interpreter's end a callback that is still running is waited for so long."""
 
 _PATIENCE_S = 1.0
 """After so long without news it is asked whether a task is stuck."""
@@ -455,14 +474,18 @@ class Engine:
         """
         self._drain = weakref.WeakMethod(drain)
 
-    def end_with_interpreter(self) -> None:
-        """The interpreter ends and nobody has closed this engine.
+    def drain(self) -> None:
+        """The interpreter ends: see what is under way to its end, if that was asked for.
 
-        If Ctrl-C ended the program, what is under way is not waited for.
+        If Ctrl-C ended the program, it is not waited for.
         """
         drain = self._drain() if self._drain is not None else None
         if drain is not None and self._error is None and not _is_interrupted():
             drain()
+
+    def end_with_interpreter(self) -> None:
+        """The interpreter ends and nobody has closed this engine."""
+        self._helper.stop(_LAST_CALLBACK_S)
         self.terminate(errors.PoolTerminated("the interpreter ended before this task had"))
 
     def abandon(self) -> None:
@@ -579,14 +602,17 @@ class _Helper:
         self.arm(at_once=True)
         self._engine.wake()
 
-    def stop(self) -> None:
-        """End the thread; it will not start again."""
+    def stop(self, patience_s: float | None = None) -> None:
+        """End the thread; it will not start again.
+
+        :param patience_s: how long a callback that it runs is waited for (None: to its end).
+        """
         self.is_stopping = True
         self._bell.set()
         self._engine.wake()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            thread.join(patience_s)
             self._thread = None
 
     def _run(self) -> None:

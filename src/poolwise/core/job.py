@@ -60,15 +60,16 @@ class Chunk:
     """Items of one job that travel together.
 
     ``start`` is the position of the first in the job, ``done`` how many have been answered for,
-    ``attempt`` how often they have cost a lane, ``is_alone`` that they must travel one by one,
-    ``function_id`` which pickle of the function they were sent for.
+    ``attempt`` how often they have cost a lane, ``losses`` how often their answer went with one,
+    ``is_alone`` that they must travel one by one, ``function_id`` which pickle of the function
+    they were sent for.
     What they weighed on the way and cost to send (``sent_bytes``, ``function_bytes``,
     ``pickle_ns``) is the back end's to fill in.
     """
 
     __slots__ = (
         "attempt", "done", "function_bytes", "function_id", "id", "is_alone", "items", "job",
-        "pickle_ns", "sent_bytes", "start",
+        "losses", "pickle_ns", "sent_bytes", "start",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +79,7 @@ class Chunk:
         items: Sequence[Any],
         *,
         attempt: int = 0,
+        losses: int = 0,
         is_alone: bool = False,
     ) -> None:
         self.id = next(_chunk_ids)
@@ -85,6 +87,7 @@ class Chunk:
         self.start = start
         self.items = items
         self.attempt = attempt
+        self.losses = losses
         self.is_alone = is_alone
         self.done = 0
         self.function_id = job.function.id
@@ -102,8 +105,8 @@ class Chunk:
 
     def part(self, first: int, end: int, **changes: Any) -> Chunk:
         """A new chunk of the items from ``first`` up to ``end``."""
-        kept = {"attempt": self.attempt, "is_alone": self.is_alone, **changes}
-        return Chunk(self.job, self.start + first, self.items[first:end], **kept)
+        kept = {"attempt": self.attempt, "losses": self.losses, "is_alone": self.is_alone}
+        return Chunk(self.job, self.start + first, self.items[first:end], **{**kept, **changes})
 
 
 class Source(Protocol):

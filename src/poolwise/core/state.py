@@ -23,6 +23,9 @@ _START_TRIES = 3
 """Workers that die in a row before they are ready; then waiting jobs fail instead of a storm of
 new processes. One could be bad luck; a measured reason for exactly three does not exist."""
 
+_LOSSES = 3
+"""So often items go again whose results were lost with the memory of a worker that died."""
+
 _ASK_AGAIN_NS = 5_000_000
 """While lanes are idle and others hold items, this often it is asked whether to share those."""
 
@@ -280,7 +283,10 @@ class State:
             self._split_or_fail(chunk, _not_loadable(event.error, chunk))
 
     def _chunk_lost(self, event: c.ChunkLost) -> None:
-        """Its items go again, singly: one of them may be what kills lanes. But once only."""
+        """Its items go again, singly: one of them may be what kills lanes. But not for ever.
+
+        Several tries, since it may as well be the next task of its lane that kills it.
+        """
         lane = self.lanes[event.lane]
         if not lane.is_stopping:
             lane.is_stopping = True  # it has died: that will be told next
@@ -289,10 +295,11 @@ class State:
         if chunk is None:
             return
         self._idle.pop(lane.id, None)
-        if chunk.is_alone:
-            self._deliver(chunk, chunk.done, [None], {0: event.error})
+        if chunk.losses < _LOSSES:
+            self._put_back(chunk, chunk.done, losses=chunk.losses + 1, is_alone=True)
         else:
-            self._put_back(chunk, chunk.done, is_alone=True)
+            failed = dict.fromkeys(range(chunk.rest), event.error)
+            self._deliver(chunk, chunk.done, [None] * chunk.rest, failed)
 
     def _withdraw(self, lane_id: int, chunk_id: int) -> Chunk | None:
         lane = self.lanes[lane_id]
