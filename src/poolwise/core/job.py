@@ -72,7 +72,7 @@ class Chunk:
         "losses", "pickle_ns", "sent_bytes", "start",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is known of it
         self,
         job: Job,
         start: int,
