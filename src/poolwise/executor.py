@@ -135,7 +135,7 @@ class ProcessPoolExecutor(Executor):
         self._job = self._make_job(Function(no_call), CALLS, self._calls, FutureSink(), unit=1)
         self._maps: weakref.WeakSet[_Reading[Any]] = weakref.WeakSet()
         self._unread: list[_Reading[Any]] = []
-        self._engine.post(JobPosted(self._job))
+        self._engine.leave(JobPosted(self._job))
         self._is_killed = False
         self._are_calls_shown = self._progress is None
         self._engine.drain_at_exit(self._drain)

@@ -136,7 +136,7 @@ class Pool:
         )
         self._backend_name = backend
         self._calls = self._job(Function(no_call), CALLS, Submitted(), CallSink(), unit=1)
-        self._engine.post(JobPosted(self._calls))
+        self._engine.leave(JobPosted(self._calls))
         self._streams: weakref.WeakSet[ResultIterator[Any]] = weakref.WeakSet()
         self._is_terminated = False
         self._are_calls_shown = self._progress is None

@@ -16,27 +16,28 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from poolwise.record import Row
 
 UNLIMITED_BYTES = 1 << 60
 """Version 1 writes "no limit" as the largest page-aligned number; nothing real is above this."""
 
 
-class Group(NamedTuple):
+class Group(Row):
     """One control group of this process, at one level."""
 
     path: str
     version: int
 
 
-class Quota(NamedTuple):
+class Quota(Row):
     """A limit on CPU time: ``cpus`` is quota over period, such as 1.5."""
 
     path: str
     cpus: float
 
 
-class MemoryLimit(NamedTuple):
+class MemoryLimit(Row):
     """A limit on memory, and how much of it is taken (page cache that can be dropped left out)."""
 
     path: str
@@ -49,7 +50,7 @@ class MemoryLimit(NamedTuple):
         return max(0, self.limit_bytes - self.used_bytes)
 
 
-class Throttling(NamedTuple):
+class Throttling(Row):
     """How often and how long a group was stopped because its quota was spent, since it was made.
 
     Two readings, before and after a run, are subtracted. ``throttled_ns`` adds up the CPUs.
@@ -60,7 +61,7 @@ class Throttling(NamedTuple):
     throttled_ns: int
 
 
-class Mount(NamedTuple):
+class Mount(Row):
     """One mounted tree of control groups: ``group`` is the group that stands at ``point``."""
 
     group: str

@@ -32,9 +32,10 @@ from __future__ import annotations
 import pickle
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
+from poolwise.record import Row
 from poolwise.wire import packing
 from poolwise.wire.packing import PROTOCOL, Aside, dumps, dumps_function
 from poolwise.wire.parcel import Look, Opened, Packed, Parcel, view_of
@@ -236,7 +237,7 @@ def load_item(packed: list[Any]) -> Any:
         raise errors.ArgumentNotLoadable(message) from error
 
 
-class Reading(NamedTuple):
+class Reading(Row):
     """A worker's clock, in ns: the moment, and what was spent since it began in each state.
 
     ``run_queued_ns`` is the part of ``run_ns`` in which no CPU was granted, ``wait_queued_ns`` the
@@ -268,7 +269,7 @@ Times = tuple[int, int, int, dict[int, int]]
 """The slowest item of a chunk (position, ns, end), and a histogram of the times of all."""
 
 
-class Hello(NamedTuple):
+class Hello(Row):
     """What READY says of the worker: who it is and when it began to be of use."""
 
     pid: int
@@ -301,7 +302,7 @@ def unpack_function_head(payload: memoryview) -> tuple[int, tuple[int, ...], int
     return function_id, struct.unpack(f"<{count}q", payload[at:end]), end
 
 
-class AnswerHead(NamedTuple):
+class AnswerHead(Row):
     """What stands before the values of an ANSWER, readable whether they are or not.
 
     ``first`` is the position of the first value in the chunk, ``returned`` the number of items
@@ -315,7 +316,7 @@ class AnswerHead(NamedTuple):
     run_ns: int
     returned: int
     is_last: bool
-    is_apart: bool = False
+    is_apart: bool
 
     @classmethod
     def unpack(cls, payload: memoryview) -> AnswerHead:

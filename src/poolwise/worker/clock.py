@@ -200,6 +200,3 @@ class StoppedClock(WorkerClock):
         return NO_READING
 
     read_beside = read
-
-
-NO_READING = Reading(*[0] * 10)

@@ -314,7 +314,7 @@ class Worker:
         *,
         last: bool,
     ) -> None:
-        head = codec.AnswerHead(chunk_id, first, len(values), run_ns, returned, last)
+        head = codec.AnswerHead._make((chunk_id, first, len(values), run_ns, returned, last, False))
         head, packed = self._pack_answer(head, values, errors, times)
         is_main = threading.get_ident() == self._main_ident
         if self._relay is not None and is_main and last:
