@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from poolwise.core import contract as c
     from poolwise.core.job import Chunk, Job
+    from poolwise.core.repeats import Repeats
 
 PRODUCE, PICKLE, SEND, DECIDE, RECEIVE, UNPICKLE, USER_CODE, WAIT, NO_JOB = range(9)
 PARENT_STATES = (
@@ -69,6 +70,10 @@ _YOUNG_NS = 200_000_000
 """A pile this small and this young is left alone when the parent waits: the next answer may be some
 20 us away, which is also what working off one note takes (``benchmarks/apply_one``). A pool younger
 than 200 ms does not read the limits of its control groups for that: it takes a few ms."""
+
+_HEAVY_BYTES = 64 * 1024
+"""Chunks that weigh less are not searched for what had been sent before: to look
+takes some 10 us, which is then a tenth of what it takes to pickle, move and unpickle it."""
 
 _SHORT_NS = 200_000
 _MOST_IN_NOTE = 64
@@ -284,8 +289,8 @@ class FunctionPage:
 
     __slots__ = (
         "bytes_in", "bytes_out", "chunks", "cpu_ns", "fit", "function", "histogram",
-        "items", "jobs", "longest_ns", "pickle_ns", "queued_ns", "receive_ns", "run_ns",
-        "site", "unpickle_ns", "worker_pickle_ns", "worker_unpickle_ns",
+        "items", "jobs", "longest_ns", "pickle_ns", "queued_ns", "receive_ns", "repeated_bytes",
+        "run_ns", "site", "unpickle_ns", "worker_pickle_ns", "worker_unpickle_ns",
     )  # fmt: skip
 
     def __init__(self, function: str, site: str | None) -> None:
@@ -293,7 +298,7 @@ class FunctionPage:
         self.jobs = self.items = self.chunks = 0
         self.run_ns = self.cpu_ns = self.queued_ns = self.receive_ns = 0
         self.worker_unpickle_ns = self.worker_pickle_ns = self.pickle_ns = self.unpickle_ns = 0
-        self.bytes_out = self.bytes_in = self.longest_ns = 0
+        self.bytes_out = self.bytes_in = self.repeated_bytes = self.longest_ns = 0
         self.histogram: dict[int, int] = {}
         self.fit = [0.0] * 5
 
@@ -389,6 +394,7 @@ class Book:
         self.failed = self.all_spans = 0
         self.is_one_clock = True
         self._pile: list[Note] = []
+        self._repeats: Repeats | None = None
 
     # -- what happens, as the state tells it
 
@@ -430,7 +436,16 @@ class Book:
             page = self.page_of(chunk)
             if chunk.job.page is None:
                 page.jobs += len(outcome.values)
+            if chunk.sent_bytes + chunk.function_bytes >= _HEAVY_BYTES and not chunk.done:
+                page.repeated_bytes += self._count_repeated(chunk)
             self._note(self.lanes[lane], page, chunk, outcome)
+
+    def _count_repeated(self, chunk: Chunk) -> int:
+        if self._repeats is None:
+            from poolwise.core.repeats import Repeats  # as for bisect
+
+            self._repeats = Repeats()
+        return self._repeats.count(chunk)
 
     def _note(self, lane: LanePage, page: FunctionPage, chunk: Chunk, outcome: c.Outcome) -> None:
         is_short = outcome.is_last and outcome.run_ns < _SHORT_NS and outcome.times is None

@@ -164,6 +164,7 @@ class FunctionAccount:
     unpickle_s: float
     bytes_out: int
     bytes_in: int
+    repeated_bytes: int = 0
     item_cost_s: float | None = None
     chunk_overhead_s: float | None = None
     task_times: Distribution | None = None
@@ -268,7 +269,8 @@ class Report:
     :param worker_account: entry -> seconds over all workers; ``idle`` likewise by cause.
     :param worker_seconds: all lives together.
     :param not_started_s: worker-seconds for which a place stood empty while a call was open.
-    :param repeated_bytes: of ``bytes_out``, what had been sent before; None: not looked for.
+    :param repeated_bytes: of ``bytes_out``, about what had been sent before: the same objects in
+        several messages of 64 KiB or more (``core.repeats``). None: not looked for.
     :param throttled_s: CPU-seconds for which a quota stopped this control group (Linux).
     :param spans: the newest chunks, ``spans_left_out`` older ones were dropped.
     """

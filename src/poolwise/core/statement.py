@@ -86,7 +86,7 @@ class _Statement:
             not_started_s=not_started_s,
             bytes_out=sum(lane.bytes_out for lane in lanes),
             bytes_in=sum(lane.bytes_in for lane in lanes),
-            repeated_bytes=None,
+            repeated_bytes=self._repeated_bytes(),
             throttled_s=self._throttled_s,
             lanes=tuple(lanes),
             functions=functions,
@@ -105,6 +105,11 @@ class _Statement:
             notes=self._notes(),
             poolwise=version,
         )
+
+    def _repeated_bytes(self) -> int | None:
+        if self._book.level == "off":
+            return None
+        return sum(page.repeated_bytes for page in self._book.pages.values())
 
     def _at(self, moment_ns: int) -> float:
         """A moment, in seconds since the pool was made."""
@@ -231,6 +236,7 @@ def _function(page: FunctionPage, level: str) -> FunctionAccount:
         unpickle_s=_s(page.unpickle_ns),
         bytes_out=page.bytes_out,
         bytes_in=page.bytes_in,
+        repeated_bytes=page.repeated_bytes,
         item_cost_s=None if line is None else _s(line[0]),
         chunk_overhead_s=None if line is None else _s(line[1]),
         task_times=derive.make_distribution(
