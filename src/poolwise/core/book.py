@@ -71,9 +71,8 @@ _YOUNG_NS = 200_000_000
 20 us away, which is also what working off one note takes (``benchmarks/apply_one``). A pool younger
 than 200 ms does not read the limits of its control groups for that: it takes a few ms."""
 
-_HEAVY_BYTES = 64 * 1024
-"""Chunks that weigh less are not searched for what had been sent before: to look
-takes some 10 us, which is then a tenth of what it takes to pickle, move and unpickle it."""
+_HEAVY_BYTES = 128 * 1024
+"""Chunks that weigh less are not searched for what had been sent before (see ``repeats.py``)."""
 
 _SHORT_NS = 200_000
 _MOST_IN_NOTE = 64

@@ -28,7 +28,7 @@ WORKER_ENTRIES: dict[str, str] = {
     "init": "the user's initializer runs",
     "wait": "there is a call, but nothing to do for this worker; the causes stand in `idle`",
     "receive": "a message is being read from the pipe",
-    "unpickle": "arguments (and a function it meets first) are rebuilt",
+    "unpickle": "arguments (and a function it meets first) are rebuilt, and cleared away again",
     "run_cpu": "the user's function, on a CPU",
     "run_blocked": "the user's function, off CPU because it waits: I/O, sleep, a lock",
     "run_queued": "the user's function, off CPU because none was granted: run queue, CPU quota",
@@ -270,7 +270,7 @@ class Report:
     :param worker_seconds: all lives together.
     :param not_started_s: worker-seconds for which a place stood empty while a call was open.
     :param repeated_bytes: of ``bytes_out``, about what had been sent before: the same objects in
-        several messages of 64 KiB or more (``core.repeats``). None: not looked for.
+        several messages of 128 KiB or more (``core.repeats``). None: not looked for.
     :param throttled_s: CPU-seconds for which a quota stopped this control group (Linux).
     :param spans: the newest chunks, ``spans_left_out`` older ones were dropped.
     """

@@ -21,15 +21,19 @@ if TYPE_CHECKING:
     from poolwise.core.job import Chunk
 
 _MOST_ITEMS = 16
+_BYTES_FOR_A_LOOK = 32 * 1024
+"""Of a message's items so many are looked at at most, and one for so many bytes: to look at an item
+takes 5 us, to pickle, move and unpickle these bytes 20 times as long (``benchmarks/ledger``)."""
+
 _MOST_PARTS = 32
-"""Of a message with many items, of an item with many parts, only so many are looked at."""
+"""Of an item with many parts only so many are looked at."""
 
 _LEAST_PART_BYTES = 1024
 """Smaller objects are not remembered."""
 
 _MOST_REMEMBERED = 4096
-_SAMPLE = 8
-_DEPTH = 4
+_SAMPLE = 4
+_DEPTH = 3
 """Of a container so many elements are looked at, and of those so many levels."""
 
 _LETTERS = 64
@@ -57,7 +61,8 @@ class Repeats:
             bound = self._share(chunk.function_bytes, [_bound_to(job.function.call)])
             again += chunk.function_bytes if self._is_met(job.function) else bound
         if chunk.sent_bytes >= _LEAST_PART_BYTES:
-            items = _spread(chunk.items, _MOST_ITEMS)
+            looks = max(1, chunk.sent_bytes // _BYTES_FOR_A_LOOK)
+            items = _spread(chunk.items, min(looks, _MOST_ITEMS))
             parts = [_call_parts(item.call) if job.has_calls else _parts(item) for item in items]
             again += self._share(
                 chunk.sent_bytes, parts, of=len(chunk.items), put_down=job.deposits.keys()
@@ -182,4 +187,6 @@ def _weigh_container(part: Any, depth: int) -> float:
 def _spread(items: Sequence[Any], most: int) -> Sequence[Any]:
     """So many of the items, evenly spread; all where they are few."""
     count = len(items)
-    return items if count <= most else [items[at * (count - 1) // (most - 1)] for at in range(most)]
+    if count <= most:
+        return items
+    return [items[at * count // most] for at in range(most)]

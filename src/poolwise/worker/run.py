@@ -16,6 +16,7 @@ from itertools import islice, starmap
 from typing import TYPE_CHECKING, Any, Protocol
 
 from poolwise.wire import codec, failures
+from poolwise.worker.clock import PICKLE, UNPICKLE
 
 if TYPE_CHECKING:
     from poolwise.worker.clock import WorkerClock
@@ -158,8 +159,10 @@ class ChunkRun:
             now_ns = time.perf_counter_ns()
             run_ns = now_ns - self._flushed_ns
             values = self._out[first:end]
-            if last:
-                self._items.clear()  # what is large in them is given back with this answer
+            if last:  # what is large in the items is given back with this answer
+                self._clock.to(UNPICKLE)
+                self._items.clear()
+                self._clock.to(PICKLE)
             errors = {at - first: self._errors[at] for at in self._errors if first <= at < end}
             times = self._times.plain() if last else None
             self._answer(self.chunk_id, first, values, errors, run_ns, returned, times, last=last)
