@@ -198,7 +198,7 @@ def test_command_writes_other_kinds(report, tmp_path, capsys):
     page, trace, data = (str(tmp_path / name) for name in ("p.html", "t.json", "d.json"))
     words = ["report", str(tmp_path / "run.json"), "--html", page, "--trace", trace, "--json", data]
     assert main(words) == 0
-    assert "wrote" in capsys.readouterr().out
+    assert "wrote" in capsys.readouterr().err
     check_trace((tmp_path / "t.json").read_text())
     assert Report.from_json((tmp_path / "d.json").read_text()) == report
 
@@ -208,7 +208,7 @@ def test_command_writes_other_kinds(report, tmp_path, capsys):
     [
         (None, "No such file"),
         ("hello", "neither a saved report nor a page"),
-        ("[1]", "holds no report but list"),
+        ("[1]", "holds no report but a list"),
         ("{}", "no report that poolwise can read"),
         (json.dumps({"schema": 99}), "If a newer poolwise wrote it, update this one"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ _COMMANDS = {
     "bench": ("poolwise.cli.bench", "measure from which size on shared memory pays here"),
     "explain": ("poolwise.cli.explain", "explain a finding of the doctor"),
 }
+
+_NOBODY_READS = 141
+"""Exit code, as a shell gives it to a command that SIGPIPE has ended."""
 
 _USAGE = """\
 usage: poolwise COMMAND [ARGS...]
@@ -42,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(_usage())
         return 2
     command, *rest = words
+    if command == "help":
+        command, rest = (rest[0], ["--help"]) if rest else ("--help", [])
     if command in {"-h", "--help"}:
         sys.stdout.write(_usage())
         return 0
@@ -51,8 +57,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command not in _COMMANDS:
         sys.stderr.write(_unknown(command))
         return 2
-    home, _ = _COMMANDS[command]
-    code: int = import_module(home).main(rest)
+    return _call(_COMMANDS[command][0], rest)
+
+
+def _call(home: str, words: Sequence[str]) -> int:
+    try:
+        code: int = import_module(home).main(words)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NOBODY_READS
     return code
 
 

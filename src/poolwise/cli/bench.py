@@ -40,5 +40,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--rounds", type=int, default=7, help="repetitions of each size (7)")
+    parser.add_argument(
+        "--rounds", metavar="N", type=_rounds, default=7, help="repetitions of each size (7)"
+    )
     return parser
+
+
+def _rounds(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        message = f"the number of rounds is 1 or more, not {word!r}"
+        raise argparse.ArgumentTypeError(message)
+    return int(word)

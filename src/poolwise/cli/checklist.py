@@ -8,6 +8,7 @@ import sys
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from poolwise.cli import output
 from poolwise.cli.program import find_complaint, interpreter_flags, split_options
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ def main(argv: list[str]) -> int:
     complaint = find_complaint("checklist", _USAGE, program)
     if complaint:
         sys.stderr.write(complaint)
+        return 2
+    if obstacle := output.find_obstacle([options.bench]):
+        sys.stderr.write(f"poolwise checklist: {obstacle}\n")
         return 2
     from poolwise.doctor import observe
     from poolwise.doctor.checklist import go_through

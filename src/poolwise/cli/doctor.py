@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from poolwise.cli import output
 from poolwise.cli.program import find_complaint, interpreter_flags, split_options
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ def main(argv: list[str]) -> int:
     complaint = _find_complaint(options, program)
     if complaint:
         sys.stderr.write(complaint)
+        return 2
+    if obstacle := output.find_obstacle((options.html, options.json, options.trace)):
+        sys.stderr.write(f"poolwise doctor: {obstacle}\n")
         return 2
     from poolwise.doctor.store import UnreadableError
 
@@ -188,7 +192,7 @@ def _codes(words: str) -> list[str]:
 def _find_complaint(options: argparse.Namespace, program: list[str]) -> str | None:
     if not options.records:
         return find_complaint("doctor", _USAGE, program)
-    if program or options.keep or options.compare:
+    if program or options.keep or options.compare or options.verify or options.profile:
         return f"usage: {_USAGE}\npoolwise doctor: --from DIR looks at records, and runs nothing\n"
     return None
 
@@ -208,23 +212,15 @@ def _report(
     document = make_document(seen, diagnosis, timelines, comparison)
     writers: list[tuple[str | None, Callable[[], str]]] = [
         (options.html, lambda: html.render(document)),
-        (options.json, lambda: json.dumps(document.record, indent=1) + "\n"),
+        (options.json, lambda: json.dumps(document.record, indent=1)),
         (options.trace, lambda: timeline.render_trace(run)),
     ]
     for path, write in writers:
         if path:
-            _write(path, write())
-    if options.json != "-":
+            output.write(path, write())
+    if output.STDOUT not in {options.html, options.json, options.trace}:
         stream = sys.stdout if options.records else sys.stderr
         text.show(document, stream, is_full=options.full)
-
-
-def _write(path: str, written: str) -> None:
-    if path == "-":
-        sys.stdout.write(written)
-        return
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(written)
 
 
 def _exit_code(options: argparse.Namespace, seen: Evidence, diagnosis: Diagnosis) -> int:

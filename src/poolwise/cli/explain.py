@@ -17,11 +17,18 @@ Without a code: the list of all findings. Pages are Markdown; in a terminal they
 """
 
 
+_MOST_GUESSES = 3
+
+
 def main(argv: list[str]) -> int:
     """Print what was asked for; 2 if there is no such finding."""
     options = _parser().parse_args(argv)
     if options.write:
-        return _write(options.write)
+        try:
+            return _write(options.write)
+        except OSError as error:
+            sys.stderr.write(f"poolwise explain: cannot write the pages: {error}\n")
+            return 2
     if not options.finding:
         return _list()
     from poolwise.doctor.rules import find_rule
@@ -42,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("finding", nargs="?", help="its code or name: PW006, repeated-payload")
+    parser.add_argument("finding", nargs="?", help="its code or name: PW006, 6, repeated-payload")
     parser.add_argument("--write", metavar="DIR", help="write all pages as files")
     return parser
 
@@ -81,9 +88,10 @@ def _write(folder: str) -> int:
 def _unknown(word: str) -> str:
     from poolwise.doctor.rules import RULES
 
-    known = [name for rule in RULES for name in (rule.code, rule.name)]
-    near = get_close_matches(word.upper(), known, 1) or get_close_matches(word.lower(), known, 1)
-    meant = f" Did you mean {near[0]}?" if near else ""
+    known = [rule.name for rule in RULES]
+    parts = [name for name in known if word.strip().lower() in name]
+    near = parts or get_close_matches(word.lower(), known, 1)
+    meant = f" Did you mean {' or '.join(near[:_MOST_GUESSES])}?" if near else ""
     return (
         f"poolwise explain: there is no finding {word!r}.{meant}\nAll findings: poolwise explain\n"
     )

@@ -6,8 +6,9 @@ import argparse
 import json
 import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from poolwise.cli import output
 from poolwise.errors import ExtraMissing
 from poolwise.report import pool
 
@@ -18,7 +19,8 @@ _USAGE = "poolwise report FILE [--full] [--html FILE] [--trace FILE] [--json FIL
 
 _EPILOG = """\
 FILE is what pool.report().save("run.json") wrote, or the page of save("run.html"), which has the
-same data inside. Without options the summary is printed.
+same data inside; - is standard input. Without options the summary is printed. A FILE to write that
+is - is standard output.
 """
 
 _RECORD = re.compile(r'<script type="application/json" id="record">(.*?)</script>', re.DOTALL)
@@ -29,14 +31,16 @@ def main(argv: Sequence[str]) -> int:
     options = _parse(argv)
     try:
         report = read_report(options.file)
+        if obstacle := output.find_obstacle((options.html, options.trace, options.json)):
+            raise ValueError(obstacle)  # noqa: TRY301 - said as the others are
         for path, written in _render(options, report):
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(written)
-            print(f"wrote {path}")
+            output.write(path, written)
+            if path != output.STDOUT:
+                sys.stderr.write(f"wrote {path}\n")
     except (OSError, ValueError, ExtraMissing) as error:
         sys.stderr.write(f"poolwise report: {error}\n")
         return 2
-    if not (options.html or options.trace or options.json):
+    if options.full or not (options.html or options.trace or options.json):
         report.show(is_full=options.full)
     return 0
 
@@ -47,18 +51,45 @@ def read_report(path: str) -> pool.Report:
     :raises OSError: the file cannot be read.
     :raises ValueError: there is no report in it.
     """
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
+    text = _read_text(path)
     page = _RECORD.search(text)
     try:
         plain = json.loads(page.group(1) if page else text)
     except ValueError as error:
-        message = f"{path} is neither a saved report nor a page of one ({error})"
+        message = f"{path} is neither a saved report nor a page of one ({error}). {_SAVE_ONE}"
         raise ValueError(message) from error
-    if not isinstance(plain, dict):
-        message = f"{path} holds no report but {type(plain).__name__}"
-        raise ValueError(message)  # noqa: TRY004 - the file is wrong, not the caller
+    if (other := _name_other(plain)) is not None:
+        message = f"{path} {other}"
+        raise ValueError(message)
     return pool.Report.from_dict(plain)
+
+
+def _read_text(path: str) -> str:
+    if path == output.STDOUT:
+        return sys.stdin.read()
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        message = f"{path} is no text, so no saved report. {_SAVE_ONE}"
+        raise ValueError(message) from error
+
+
+_SAVE_ONE = "To save one: pool.report().save('run.json')"
+
+
+def _name_other(plain: Any) -> str | None:
+    """What a file is that holds no report, and what to do with it."""
+    if not isinstance(plain, dict):
+        return f"holds no report but a {type(plain).__name__}. {_SAVE_ONE}"
+    if "traceEvents" in plain:
+        return f"is a trace: open it at https://ui.perfetto.dev. {_SAVE_ONE}"
+    if "findings" in plain:
+        return (
+            "is a diagnosis of poolwise doctor, not a pool's report. To see one again: "
+            "poolwise doctor --keep DIR SCRIPT, and then poolwise doctor --from DIR"
+        )
+    return None
 
 
 def _render(options: argparse.Namespace, report: pool.Report) -> list[tuple[str, str]]:
@@ -84,5 +115,5 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="print the details as well")
     parser.add_argument("--html", metavar="FILE", help="write a page that needs no network")
     parser.add_argument("--trace", metavar="FILE", help="write a trace for ui.perfetto.dev")
-    parser.add_argument("--json", metavar="FILE", help="write the data")
+    parser.add_argument("--json", metavar="FILE", help="write the data; - to stdout")
     return parser.parse_args(argv)

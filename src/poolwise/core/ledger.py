@@ -342,7 +342,11 @@ class Report:
                 f"{SCHEMA}. If a newer poolwise wrote it, update this one."
             )
             raise ValueError(message)
-        return from_plain(cls, plain)
+        try:
+            return from_plain(cls, plain)
+        except TypeError as error:
+            message = "this is no report of a pool, or part of it is missing"
+            raise ValueError(message) from error
 
     @classmethod
     def from_json(cls, text: str) -> Report:

@@ -70,6 +70,11 @@ RULES: tuple[type[Rule], ...] = (
 
 
 def find_rule(word: str) -> type[Rule] | None:
-    """The rule of this code or name, whatever the case; None if there is none."""
+    """The rule of this code or name, whatever the case; None if there is none.
+
+    Of a code the number is enough: PW006, pw6, 6.
+    """
     wanted = word.strip().lower().replace("_", "-")
-    return next((rule for rule in RULES if wanted in {rule.code.lower(), rule.name}), None)
+    number = wanted.removeprefix("pw")
+    code = f"PW{int(number):03}" if number.isdecimal() else ""
+    return next((rule for rule in RULES if rule.code == code or rule.name == wanted), None)
