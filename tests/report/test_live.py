@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import io
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import types
 
@@ -19,7 +22,7 @@ import pytest
 import poolwise
 from poolwise.core.live import LaneNow, Progress
 from poolwise.report import extras
-from poolwise.report.live import board, faces
+from poolwise.report.live import board, bottom, faces, terminal
 from poolwise.report.live.rows import Watched
 
 NOW = Progress(
@@ -110,45 +113,106 @@ def test_lines_come_ever_more_rarely():
     assert stream.getvalue().endswith("over\n")
 
 
-def without_escapes(written):
-    """What is left to be seen of a row of bars: each line from where it was last erased."""
-    lines = [line.rpartition("\x1b[2K")[2] for line in written.split("\n")]
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", "\n".join(lines))
+class Screen:
+    """A terminal that can be looked at."""
+
+    def __init__(self, columns=100, rows=10):
+        pyte = pytest.importorskip("pyte")
+        self.screen = pyte.HistoryScreen(columns, rows, history=10_000, ratio=0.5)
+        self.screen.set_mode(pyte.modes.LNM)
+        self._stream = pyte.Stream(self.screen)
+
+    def write(self, text):
+        self._stream.feed(text)
+
+    def flush(self):
+        pass
+
+    def size(self):
+        return self.screen.columns, self.screen.lines
+
+    def rows(self):
+        """What is on the screen."""
+        return [row.rstrip() for row in self.screen.display]
+
+    def lines(self):
+        """All that was written and is left to be seen, what has scrolled away included."""
+        gone = [
+            "".join(row[at].data for at in range(self.screen.columns)).rstrip()
+            for row in self.screen.history.top
+        ]
+        return [line for line in [*gone, *self.rows()] if line]
 
 
-def make_terminal(width=100):
-    stream = io.StringIO()
+def make_terminal(width=100, rows=10):
+    screen = Screen(width, rows)
     console = extras.load_rich().console.Console(
-        file=stream,
+        file=screen,
         force_terminal=True,
         width=width,
         color_system="truecolor",
         legacy_windows=False,
     )
-    return faces.Terminal(console), stream
+    return terminal.Terminal(console, bottom.Bottom(screen.write, screen.size)), screen
 
 
 @pytest.mark.parametrize("width", [30, 50, 80, 140])
 def test_bar_fits_the_terminal(width):
-    face, stream = make_terminal(width)
+    face, screen = make_terminal(width)
     face.draw([look_at(done=500, failed=3, elapsed_s=1.0)])
-    shown = without_escapes(stream.getvalue()).strip("\n")
-    face.close()
-    assert len(shown) <= width
-    assert shown.startswith("work")
-    assert "50 %" in shown
+    assert screen.rows()[-1].startswith("work")
+    assert "50 %" in screen.rows()[-1]
+    assert screen.rows()[:-1] == [""] * 9
 
 
-def test_bar_goes_and_the_last_line_stays_and_the_cursor_is_back():
-    face, stream = make_terminal()
+def test_bar_goes_and_the_last_line_stays():
+    face, screen = make_terminal()
     row = look_at(done=500)
     face.draw([row])
     face.leave(row.key, "work: 1,000 items in 2 s")
     face.close()
-    written = stream.getvalue()
-    assert written.count("\x1b[?25l") == written.count("\x1b[?25h") == 1
-    assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
-    assert "work: 1,000 items in 2 s\n" in written
+    assert screen.lines() == ["work: 1,000 items in 2 s"]
+    assert screen.screen.margins is None
+    assert not screen.screen.cursor.hidden
+
+
+@pytest.mark.parametrize("written_before", [0, 3, 9, 30])
+def test_whoever_writes_writes_above_the_bars(written_before):
+    """Also in the middle of a line, and also when rows of ours come and go."""
+    face, screen = make_terminal()
+    before = [f"before {at}" for at in range(written_before)]
+    screen.write("".join(f"{line}\n" for line in before) + "a line in ")
+    one, two = (dataclasses.replace(look_at(done=500), key=key) for key in (1, 2))
+    face.draw([one])
+    screen.write("parts\n")
+    face.draw([one, two])
+    screen.write("".join(f"meanwhile {at}\n" for at in range(20)))
+    face.leave(two.key, "two is over")
+    assert screen.rows()[-1].startswith("work")
+    screen.write("and on\n")
+    face.close()
+    meanwhile = [f"meanwhile {at}" for at in range(20)]
+    assert screen.lines() == [*before, "a line in parts", *meanwhile, "two is over", "and on"]
+
+
+def test_terminal_that_changes_its_size():
+    face, screen = make_terminal()
+    face.draw([look_at(done=500)])
+    screen.write("text\n" * 20)
+    screen.screen.resize(14, 60)
+    face.draw([look_at(done=600)])
+    assert [row.startswith("work") for row in screen.rows()] == [False] * 13 + [True]
+    screen.screen.resize(6, 60)
+    face.draw([look_at(done=600)])
+    assert [row.startswith("work") for row in screen.rows()] == [False] * 5 + [True]
+    face.close()
+    assert set(screen.lines()) == {"text"}
+
+
+def test_more_calls_than_there_are_rows():
+    face, screen = make_terminal(rows=6)
+    face.draw([look_at(done=at) for at in range(9)])
+    assert [bool(row) for row in screen.rows()] == [False] * 3 + [True] * 3
 
 
 def test_fields_do_not_jump():
@@ -288,16 +352,17 @@ def test_wish_that_nobody_knows_is_refused():
 
 
 PROGRAM = """
-import os, sys, time
+import ctypes, logging, os, signal, sys, time
 import poolwise
 
 def work(x):
     time.sleep(0.002)
     return x
 
-def type_of_stdout(x):
-    work(x)
-    return type(sys.stdout).__name__
+def say(x):
+    time.sleep(0.01)
+    if not x % 10:
+        {say}
 
 def print_into(path, values):
     with open(path, "w") as sys.stdout:
@@ -306,17 +371,21 @@ def print_into(path, values):
     sys.stdout = sys.__stdout__
 
 if __name__ == "__main__":
-    with poolwise.Pool(2, maxtasksperchild=20) as pool:
+    logging.basicConfig(format="%(message)s")
+    with poolwise.Pool(2, maxtasksperchild=20, {options}) as pool:
         {body}
 """
 
 
-def run_in_terminal(tmp_path, body, interrupt_after=None):
-    """What the program wrote to its terminal, and its exit code."""
+def run_in_terminal(tmp_path, body, interrupt_after=None, signal_=signal.SIGINT, **parts):
+    """The terminal after the program, what was written to it, and the exit code."""
     script = tmp_path / "program.py"
-    script.write_text(PROGRAM.format(body=body))
+    script.write_text(PROGRAM.format_map({"say": "pass", "options": "", "body": body, **parts}))
+    screen = Screen(100, 24)
     reader, writer = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    environment.pop("COLUMNS", None)
     process = subprocess.Popen(
         [sys.executable, script], stdin=writer, stdout=writer, stderr=writer, env=environment,
         start_new_session=True,
@@ -332,68 +401,124 @@ def run_in_terminal(tmp_path, body, interrupt_after=None):
             break
         written += data
         if interrupt_after is not None and interrupt_after in written:
-            os.killpg(process.pid, signal.SIGINT)
+            os.kill(process.pid, signal_)
             interrupt_after = None
     os.close(reader)
-    return written.decode(), process.wait(30)
+    screen.write(written.decode())
+    return screen, written.decode(), process.wait(30)
 
 
-def lacks_cursor(written):
-    """Hidden, and not shown again; a bar that had not begun has hidden nothing."""
-    return written.rfind("\x1b[?25l") > written.rfind("\x1b[?25h")
-
-
-def has_cursor(written):
-    return written.rfind("\x1b[?25h") > written.rfind("\x1b[?25l") >= 0
+def assert_in_order(screen):
+    """No row is kept from scrolling, no bar is left behind, and the cursor can be seen."""
+    assert screen.screen.margins is None
+    assert not screen.screen.cursor.hidden
+    assert not [line for line in screen.lines() if "━" in line]
 
 
 def test_terminal_shows_a_bar_and_is_left_in_order(tmp_path):
-    written, code = run_in_terminal(tmp_path, "pool.map(work, range(400), progress=True)")
+    screen, written, code = run_in_terminal(tmp_path, "pool.map(work, range(400), progress=True)")
     assert code == 0
     assert "━" in written
-    assert has_cursor(written)
-    assert "work: 400 items in" in without_escapes(written).rstrip().splitlines()[-1]
+    assert_in_order(screen)
+    (line,) = screen.lines()
+    assert line.startswith("work: 400 items in")
 
 
-def test_what_the_program_prints_stands_above_the_bar(tmp_path):
-    body = "[print('got', v) for v in pool.imap(work, range(400), progress=True) if not v % 100]"
-    written, code = run_in_terminal(tmp_path, body)
+SAID_BY_THE_PROGRAM = {
+    "print": "print('got', v)",
+    "descriptor": "os.write(1, b'got %d\\n' % v)",
+    "log handler that knew the stream before": "logging.warning('got %d', v)",
+    "C": "ctypes.CDLL(None).puts(b'got %d' % v), ctypes.CDLL(None).fflush(None)",
+}
+
+
+@pytest.mark.parametrize("way", SAID_BY_THE_PROGRAM)
+def test_what_the_program_says_stands_above_the_bar(tmp_path, way):
+    say = SAID_BY_THE_PROGRAM[way]
+    body = f"[({say}) for v in pool.imap(work, range(400), progress=True) if not v % 100]"
+    screen, written, code = run_in_terminal(tmp_path, body)
     assert code == 0
-    lines = without_escapes(written).splitlines()
-    assert [line for line in lines if line.startswith("got")] == [
-        f"got {number}" for number in (0, 100, 200, 300)
-    ]
-    assert has_cursor(written)
+    assert "━" in written
+    *lines, last = screen.lines()
+    assert lines == [f"got {number}" for number in (0, 100, 200, 300)]
+    assert last.startswith("work: 400 items in")
+    assert_in_order(screen)
+
+
+SAID_BY_WORKERS = {
+    "print": "sys.stdout.write(f'got {x}\\n'); sys.stdout.flush()",
+    "descriptor": "os.write(1, b'got %d\\n' % x)",
+    "descriptor of errors": "os.write(2, b'got %d\\n' % x)",
+    "C": "ctypes.CDLL(None).puts(b'got %d' % x); ctypes.CDLL(None).fflush(None)",
+}
+
+
+@pytest.mark.parametrize("mode", ["off", "on"])
+@pytest.mark.parametrize("way", SAID_BY_WORKERS)
+def test_what_workers_say_stands_above_the_bar(tmp_path, way, mode):
+    screen, written, code = run_in_terminal(
+        tmp_path,
+        "pool.map(say, range(100), progress=True)",
+        say=SAID_BY_WORKERS[way],
+        options=f"worker_output={mode!r}",
+    )
+    assert code == 0
+    assert "━" in written
+    *lines, last = screen.lines()
+    assert sorted(lines) == sorted(f"got {number}" for number in range(0, 100, 10))
+    assert last.startswith("say: 100 items in")
+    assert_in_order(screen)
 
 
 def test_interrupt_leaves_the_terminal_in_order(tmp_path):
     body = "pool.map(work, range(100_000), progress=True)"
-    written, code = run_in_terminal(tmp_path, body, interrupt_after=b"%")
+    screen, written, code = run_in_terminal(tmp_path, body, "━".encode())
     assert code != 0
-    assert has_cursor(written)
+    assert_in_order(screen)
     assert re.search(r"work: stopped at [0-9,]+ of 100,000 after", written)
     assert "KeyboardInterrupt" in written
 
 
+def test_sigterm_leaves_the_terminal_in_order_and_ends_the_program_as_always(tmp_path):
+    body = "pool.map(work, range(100_000), progress=True)"
+    screen, _, code = run_in_terminal(tmp_path, body, "━".encode(), signal.SIGTERM)
+    assert code == -signal.SIGTERM
+    assert_in_order(screen)
+
+
+def test_a_handler_of_the_programs_own_for_sigterm_stays(tmp_path):
+    body = (
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); "
+        "pool.map(work, range(100_000), progress=True)"
+    )
+    screen, _, code = run_in_terminal(tmp_path, body, "━".encode(), signal.SIGTERM)
+    assert code == 7
+    assert_in_order(screen)
+
+
+def test_after_a_bar_sigterm_is_nobodys_again(tmp_path):
+    body = (
+        "pool.map(work, range(400), progress=True); "
+        "print('handler', signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)"
+    )
+    screen, written, code = run_in_terminal(tmp_path, body)
+    assert code == 0
+    assert "━" in written
+    assert screen.lines()[-1] == "handler True"
+
+
 def test_exception_in_the_loop_leaves_the_terminal_in_order(tmp_path):
     body = "[1 / (v - 200) for v in pool.imap(work, range(100_000), progress=True)]"
-    written, code = run_in_terminal(tmp_path, body)
+    screen, written, code = run_in_terminal(tmp_path, body)
     assert code == 1
-    assert not lacks_cursor(written)
+    assert_in_order(screen)
     assert "ZeroDivisionError" in written
-
-
-def test_workers_forked_while_a_bar_is_shown_print_as_always(tmp_path):
-    body = "print('kinds', *set(pool.map(type_of_stdout, range(200), progress=True)))"
-    written, code = run_in_terminal(tmp_path, body)
-    assert code == 0
-    assert "kinds TextIOWrapper\r\n" in written
 
 
 def test_output_that_goes_to_a_file_stays_out_of_the_terminal(tmp_path):
     out = tmp_path / "out.txt"
     body = f"print_into({str(out)!r}, pool.imap(work, range(300), progress=True))"
-    written, code = run_in_terminal(tmp_path, body)
+    _, written, code = run_in_terminal(tmp_path, body)
     assert code == 0
     assert out.read_text().split() == [str(number) for number in range(300)]
     assert "━" in written
@@ -401,7 +526,8 @@ def test_output_that_goes_to_a_file_stays_out_of_the_terminal(tmp_path):
 
 def test_log_gets_lines(tmp_path):
     script = tmp_path / "program.py"
-    script.write_text(PROGRAM.format(body="pool.map(work, range(200), progress=True)"))
+    body = "pool.map(work, range(200), progress=True)"
+    script.write_text(PROGRAM.format(say="pass", options="", body=body))
     run = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True)
     assert run.stdout == ""
     assert run.stderr.splitlines()[-1].startswith("work: 200 items in")

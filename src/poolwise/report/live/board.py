@@ -5,11 +5,11 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
+from poolwise.report.live import sigterm
 from poolwise.report.live.faces import Face, choose_face
 from poolwise.report.live.rows import Watched
 
@@ -25,6 +25,10 @@ _PERIOD_S = 0.25
 _SHARE = 0.01
 """And none so soon after the last that looking would take more than this part of a CPU; a row in a
 terminal takes 1.4 ms to draw (what all of it costs: ``benchmarks/progress.py``)."""
+
+
+_HURRY_S = 1.0
+"""How long a program that is being ended waits for a terminal that takes nothing."""
 
 
 class Shown:
@@ -60,6 +64,7 @@ class Board:
             self._watched.append(watched)
             self._face = self._face or choose_face(self._kind)
             if self._thread is None and self._face is not None:
+                sigterm.watch(_give_back_all)
                 self._thread = threading.Thread(
                     target=self._run, name="poolwise-progress", daemon=True
                 )
@@ -82,6 +87,16 @@ class Board:
             for watched in list(self._watched):
                 self.leave(watched)
 
+    def give_back(self) -> None:
+        """The program is being ended: the terminal as it was, at once and without a word."""
+        has_lock = self._lock.acquire(timeout=_HURRY_S)  # the thread may be in the midst of it
+        try:
+            self._watched.clear()
+            self._close()
+        finally:
+            if has_lock:
+                self._lock.release()
+
     def _run(self) -> None:
         pause_s = _PERIOD_S
         while self._watched and self._face is not None:
@@ -101,6 +116,8 @@ class Board:
 
     def _close(self) -> None:
         self._try(lambda face: face.close())
+        if not any(board._watched for board in _boards.values()):  # noqa: SLF001 - one of us
+            sigterm.watch_no_more()
         self._face = self._thread = None
         self._news.set()
         self._news = threading.Event()
@@ -129,13 +146,10 @@ def _leave_all() -> None:
         board.leave_all()
 
 
-def _forget_in_child() -> None:
-    """A forked child shows nothing, and writes to the streams as they were before the bars."""
-    _boards.clear()
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        setattr(sys, name, getattr(stream, "rich_proxied_file", stream))
+def _give_back_all() -> None:
+    for board in list(_boards.values()):
+        board.give_back()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+    os.register_at_fork(after_in_child=_boards.clear)  # a forked child shows nothing
