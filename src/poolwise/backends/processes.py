@@ -215,11 +215,13 @@ class Processes:
             timeout_s = 0
         if timeout_s != 0:
             self._clock.rest()
-        for fd, mask in self._waiter.wait(timeout_s):
+        ready = self._waiter.wait(timeout_s)
+        for fd, mask in ready:
             self._clock.to(RECEIVE)
             if (act := self._on_ready.get(fd)) is not None:  # else one before it ended its lane
                 act(mask)
-        self._clock.to(DECIDE)
+        if ready or timeout_s != 0:
+            self._clock.to(DECIDE)
         events, self._events = self._events, []
         return events
 

@@ -47,7 +47,7 @@ _CPU_NOT_GRANTED, _UNKNOWN = 11, 12
 NOTHING_LACKS = -1
 _CAUSE_OF = (*range(9), HAND_OVER, HAND_OVER)
 
-_MOMENT_NS = 50_000
+_MOMENT_NS = 200_000
 """Stretches longer than this are kept apart in the parent's history; shorter ones are mixed."""
 
 _HISTORY = 4096

@@ -78,6 +78,10 @@ _PATIENCE_S = 1.0
 """After so long without news it is asked whether a task is stuck."""
 
 
+def _never() -> bool:
+    return False
+
+
 class Engine:
     """Runs jobs on the lanes of one back end.
 
@@ -252,10 +256,9 @@ class Engine:
         """With the drive in hand: one step after the other until there is reason to let go."""
         shield = self._shield
         try:
-            self._step(0)
             while not (is_done() or shield.was_struck or self._guests):
                 left_s = None if until is None else max(0.0, until - time.monotonic())
-                self._step(left_s)
+                self._step(left_s, is_done)
                 if left_s == 0:
                     break
         finally:
@@ -294,57 +297,75 @@ class Engine:
             self._hand_over()
         return True
 
-    def _step(self, timeout_s: float | None) -> None:
-        """Take the events that are here (or wait for one), and do what follows."""
+    def _step(self, timeout_s: float | None, is_done: Callable[[], bool] = _never) -> None:
+        """Hand out what waits, then take the events that are here (or wait for one)."""
         if self._error is not None:
             raise self._error
         self._driver = get_ident()
-        state = self.state
         self._clock.enter()
         try:
-            events = self._take(timeout_s)
-            now_ns = time.perf_counter_ns()
-            for event in events:
-                self._carry_out(state.apply(event, now_ns))
-            self._carry_out(state.assign(now_ns))
+            self._is_asleep = timeout_s != 0  # from here on, whoever brings something wakes us
+            is_news = self._hand_out() or is_done()
+            events = self._take(0 if is_news else timeout_s)
+            self._is_asleep = False
+            if events:
+                self._take_note(events)
         except BaseException as error:
             self._break(error)
             raise
         finally:
             self._clock.leave()
             self._driver = None
-        said = state.listener.said
+        said = self.state.listener.said
         while said:
-            self._news.append(partial(state.listener.tell, said.popleft()))
+            self._news.append(partial(self.state.listener.tell, said.popleft()))
         if self._news:
             self._helper.arm(at_once=True)
         for waiter in list(self._standby):  # others come and go meanwhile
             if waiter.is_done():
                 waiter.wake()
 
-    def _take(self, timeout_s: float | None) -> list[c.Event]:
+    def _hand_out(self) -> bool:
+        """Look at what was posted and submitted; True when somebody may have waited for it."""
         posted = self._posted
-        if timeout_s != 0 and not posted:
-            look_ns = self.state.next_look_ns()
-            if look_ns is not None:  # wait no longer than until the state wants to be asked
-                look_s = max(0.0, (look_ns - time.perf_counter_ns()) / 1e9)
-                timeout_s = look_s if timeout_s is None else min(timeout_s, look_s)
-            if timeout_s is None or timeout_s > _PATIENCE_S:
-                timeout_s = _PATIENCE_S
-            self._clock.is_awaited = self._callers > 0
-            self._book.write_up_if_due()
-            self._is_asleep = True
-        events = self._inbox.wait(0 if posted else timeout_s)
-        self._is_asleep = False
+        is_news = bool(posted)
+        if is_news:
+            events = []
+            while posted:
+                events.append(posted.popleft())
+            return self._take_note(events) or is_news
+        return self._carry_out(self.state.assign(time.perf_counter_ns()))
+
+    def _take_note(self, events: list[c.Event]) -> bool:
+        state, now_ns = self.state, time.perf_counter_ns()
+        for event in events:
+            self._carry_out(state.apply(event, now_ns))
+        return self._carry_out(state.assign(now_ns))
+
+    def _take(self, timeout_s: float | None) -> list[c.Event]:
+        if timeout_s == 0:
+            return self._inbox.wait(0)
+        look_ns = self.state.next_look_ns()
+        if look_ns is not None:  # wait no longer than until the state wants to be asked
+            look_s = max(0.0, (look_ns - time.perf_counter_ns()) / 1e9)
+            timeout_s = look_s if timeout_s is None else min(timeout_s, look_s)
+        if timeout_s is None or timeout_s > _PATIENCE_S:
+            timeout_s = _PATIENCE_S
+        self._clock.is_awaited = self._callers > 0
+        self._book.write_up_if_due()
+        events = self._inbox.wait(0 if self._posted else timeout_s)
         if not events and timeout_s == _PATIENCE_S:
             self.state.listener.look_for_stuck(self.state, self._book)
-        while posted:
-            events.append(posted.popleft())
         return events
 
-    def _carry_out(self, commands: list[c.Command]) -> None:
+    def _carry_out(self, commands: list[c.Command]) -> bool:
+        """Do what follows; True when a value was delivered or a job has ended."""
+        is_news = False
         for command in commands:
-            self._acts[type(command)](command)
+            kind = type(command)
+            is_news = is_news or kind is c.Deliver or kind is c.EndJob
+            self._acts[kind](command)
+        return is_news
 
     def _deliver(self, command: c.Deliver) -> None:
         chunk = command.chunk
@@ -617,11 +638,14 @@ class _Helper:
 
     def _run(self) -> None:
         engine, idle = self._engine, 0
+        self._is_awake = True
         while not self.is_stopping:
-            self._is_awake = idle < _IDLE_LOOKS
-            if not self._is_awake and not engine.is_busy:
-                self._bell.wait()
-                idle = 0
+            if idle >= _IDLE_LOOKS:
+                self._is_awake = False  # from here on arm() rings
+                if not engine.is_busy:
+                    self._bell.wait()
+                    idle = 0
+                self._is_awake = True
             self._bell.clear()
             if not self._is_wanted:
                 self._bell.wait(_GRACE_S)

@@ -229,6 +229,10 @@ class Submitted(Fed):
     def remaining(self) -> int:
         return len(self.items)
 
+    @property
+    def has_items(self) -> bool:
+        return bool(self.items)
+
     def take(self, size: int) -> Sequence[Any]:
         items = self.items
         taken: list[Any] = []
@@ -292,6 +296,8 @@ class Job:
         self.number = next(_job_numbers)
         self.function = function
         self.mode = mode
+        self.has_calls = mode == CALLS
+        """Its items are calls that were submitted one by one."""
         self.site = None if mode == CALLS else find_site()
         self.page: FunctionPage | None = None
         self.source = source
@@ -322,16 +328,11 @@ class Job:
 
         None when it is not open.
         """
-        if self.waiting:
+        if not self.is_over and (self.source.has_items or self._again):
             return CONSUMER_SLOW
         if not self.is_over and not self.has_calls and not self.source.is_exhausted:
             return INPUT_SLOW
         return TAIL if self.open_items else None
-
-    @property
-    def has_calls(self) -> bool:
-        """Its items are calls that were submitted one by one."""
-        return self.mode == CALLS
 
     @property
     def has_more(self) -> bool:
@@ -349,7 +350,9 @@ class Job:
         there = self.source.remaining
         if there is None:
             there = len(self.source.items)  # type: ignore[attr-defined]
-        return 0 if self.is_over else there + sum(len(chunk.items) for chunk in self._again)
+        if self._again:
+            there += sum(len(chunk.items) for chunk in self._again)
+        return 0 if self.is_over else there
 
     def take(self, most_tasks: int | None) -> Chunk | None:
         """The next chunk, or None when there is none now.

@@ -57,6 +57,13 @@ class Lane:
         """Ready, not on its way out, and allowed one more task."""
         return self.is_ready and not self.is_stopping and self.tasks_left != 0
 
+    def held(self, chunk_id: int) -> Chunk | None:
+        """The chunk of that number, if the lane holds it."""
+        for chunk in self.chunks:
+            if chunk.id == chunk_id:
+                return chunk
+        return None
+
 
 class State:
     """All lanes and all jobs of one pool.
@@ -133,14 +140,13 @@ class State:
         self._now_ns = now_ns
         if self._has_limits:
             self._stop_overdue()
-        self._feed_idle()
+        for job in self.jobs:
+            if job.has_more:
+                self._hand_out()
+                break
         self._note_shortage()
-        if len(self.lanes) < self.most_lanes:
-            self._start_lanes()
-        if self._idle:
+        if self._idle and self.is_busy:
             self._ask_for_shares()
-        else:
-            self._feed_ahead()
         if self.is_closing or self._tasks_per_lane is not None:
             self._end_lanes()
         return self._said()
@@ -150,7 +156,7 @@ class State:
         lanes, times = self.lanes.values(), []
         if self._has_limits:
             times += [limit for lane in lanes if (limit := self._limit_ns(lane))]
-        if self._idle and any(map(self._can_share, lanes)):
+        if self._idle and self.is_busy and any(map(self._can_share, lanes)):
             times.append(self._now_ns + _ASK_AGAIN_NS)
         return min(times, default=None)
 
@@ -225,15 +231,14 @@ class State:
                 self._end_job(job, error)
 
     def _lane_spoke(self, event: c.LaneSpoke) -> None:
-        held = self.lanes[event.lane].chunks
-        chunk = next((chunk for chunk in held if chunk.id == event.chunk_id), None)
+        chunk = self.lanes[event.lane].held(event.chunk_id)
         self.listener.lane_spoke(event, chunk, self.book)
 
     # -- events of chunks
 
     def _chunk_done(self, event: c.ChunkDone) -> None:
         lane, outcome = self.lanes[event.lane], event.outcome
-        chunk = next((held for held in lane.chunks if held.id == event.chunk_id), None)
+        chunk = lane.held(event.chunk_id)
         if chunk is None:  # its job was ended meanwhile
             return
         lane.since_ns = self._now_ns
@@ -303,13 +308,12 @@ class State:
 
     def _withdraw(self, lane_id: int, chunk_id: int) -> Chunk | None:
         lane = self.lanes[lane_id]
-        for chunk in lane.chunks:
-            if chunk.id == chunk_id:
-                lane.chunks.remove(chunk)
-                lane.since_ns = self._now_ns
-                self._note_if_idle(lane)
-                return chunk
-        return None
+        chunk = lane.held(chunk_id)
+        if chunk is not None:
+            lane.chunks.remove(chunk)
+            lane.since_ns = self._now_ns
+            self._note_if_idle(lane)
+        return chunk
 
     def _split_or_fail(self, chunk: Chunk | None, error: BaseException) -> None:
         """One of the items is bad: fail it when it is alone, else halve until it is."""
@@ -450,6 +454,14 @@ class State:
 
     # -- assigning
 
+    def _hand_out(self) -> None:
+        if self._idle:
+            self._feed_idle()
+        if len(self.lanes) < self.most_lanes:
+            self._start_lanes()
+        if not self._idle:
+            self._feed_ahead()
+
     def _feed_idle(self) -> None:
         idle = list(self._idle.values())
         if len(idle) == len(self.lanes) and sum(job.waiting for job in self.jobs) == 1:
@@ -467,7 +479,7 @@ class State:
         """What idle lanes lack, if there is another reason than that the parent is slow."""
         if not self._idle and any(lane.chunks for lane in self.lanes.values()):
             return NOTHING_LACKS
-        short = {job.shortage() for job in self.jobs} - {None}
+        short = [cause for job in self.jobs if (cause := job.shortage()) is not None]
         if not short:
             return NO_JOB
         if not self._idle:
@@ -480,8 +492,6 @@ class State:
 
     def _feed_ahead(self) -> None:
         """Give lanes their next chunk early enough that they need not wait for it."""
-        if not any(job.has_more for job in self.jobs):
-            return
         for lane in self.lanes.values():
             if len(lane.chunks) == 1 and lane.can_take:
                 held = lane.chunks[0]

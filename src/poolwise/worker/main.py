@@ -332,15 +332,17 @@ class Worker:
         errors: dict[int, failures.Failure],
         times: codec.Times | None,
     ) -> tuple[codec.AnswerHead, parcel.Packed]:
-        apart, packer = head._replace(is_apart=True), self._mail.packer
+        packer = self._mail.packer
         if len(values) > 1 and self._running_calls and not codec.is_atomic(values):
-            return apart, codec.pack_apart(packer, values, errors, times, failures.refused)
+            packed = codec.pack_apart(packer, values, errors, times, failures.refused)
+            return head._replace(is_apart=True), packed
         try:
             packed = codec.pack_answer(packer, values, errors, times)
         except (Exception, SystemExit):
             if threading.get_ident() != self._main_ident:
                 raise  # the task may be changing what it returned before; ask when it is done
-            return apart, codec.pack_apart(packer, values, errors, times, failures.refused)
+            packed = codec.pack_apart(packer, values, errors, times, failures.refused)
+            return head._replace(is_apart=True), packed
         if len(values) > 1 and parcel.size_of(packed) <= _KEPT_ANSWER_BYTES:
             self._kept.append((head.chunk_id, head.first, values))
         return head, packed
