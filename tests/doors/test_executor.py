@@ -146,9 +146,8 @@ def test_executor_that_is_let_go_finishes_what_it_was_given():
     gc.collect()
     assert list(results) == [5, 4, 3, 2, 1, 0, 1, 2, 3, 4]
     assert future.result(20) in processes
-    for process in processes.values():
-        process.join(20)
-        assert process.exitcode is not None
+    # The helper thread reaps them; a join here may come between the kernel's word and its note.
+    wait_until(lambda: all(process.exitcode is not None for process in processes.values()))
 
 
 # --- with the rest of the standard library ------------------------------------------------------
