@@ -148,6 +148,7 @@ def test_executor_that_is_let_go_finishes_what_it_was_given():
     assert future.result(20) in processes
     # The helper thread reaps them; a join here may come between the kernel's word and its note.
     wait_until(lambda: all(process.exitcode is not None for process in processes.values()))
+    assert all(process.exitcode is not None for process in processes.values())
 
 
 # --- with the rest of the standard library ------------------------------------------------------
