@@ -16,9 +16,11 @@ from poolwise.backends.choose import BackendName, open_engine
 from poolwise.core.contract import InputEnded, JobDropped, JobPosted
 from poolwise.core.future import FutureSink, TaskFuture
 from poolwise.core.job import (
+    CALL_PROMPT_NS,
     CALLS,
     MAP,
     STARMAP,
+    STREAM_PROMPT_NS,
     Fed,
     Function,
     Job,
@@ -52,11 +54,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CALL_PROMPT_NS = 1_000_000
-"""A finished call waits no longer than this for calls that travelled with it."""
-
-_STREAM_PROMPT_NS = 2_000_000
-
 _READS_PER_LOOK = 256
 """Items read between two looks at the workers, when an input is read to its end."""
 
@@ -75,22 +72,8 @@ class ProcessPoolExecutor(Executor):
     :param mp_context: a multiprocessing context or a start method's name.
     :param initializer: called as ``initializer(*initargs)`` in each worker before its first task.
     :param max_tasks_per_child: replace a worker after so many tasks (with any start method).
-    :param backend: ``"processes"``, ``"threads"`` or ``"serial"`` (in the thread that waits).
-    :param task_timeout: seconds one task may run; then its worker is stopped and replaced, and
-        the task fails with :class:`poolwise.TaskTimeout`.
-    :param retries: how often a task is run again whose worker died or that ran too long.
-    :param retry_on: exceptions of the task itself that are worth another try.
-    :param progress: show how far calls are: True for the best display there is (a bar in a
-        terminal, a cell in a notebook, else lines), ``"text"`` for lines; on standard error.
-    :param state: what tasks find in :data:`poolwise.state`, by name: put there once in each
-        worker. Functions (classes, partials) are called in the worker and give the value.
-    :param ledger: how much :meth:`report` shall know: ``"chunks"``, ``"items"`` (every item timed
-        by itself) or ``"off"``.
-    :param on_event: is called, in some thread of this process, with what happens: progress of
-        calls, workers that begin and end, tasks that are stuck (:mod:`poolwise.core.live`).
-    :param worker_output: ``"on"`` brings what worker processes log, warn of and print to this
-        process's handlers and streams, each warning once and lines whole; ``"captured"`` does so
-        with the printed lines told to ``on_event`` alone, with their task; ``"off"`` leaves it.
+    :param backend: and all that follow are as for :class:`poolwise.Pool`; ``"serial"`` runs in the
+        thread that waits.
     :raises ValueError: a number is out of range, or there is no such start method or back end.
     :raises TypeError: the initializer is not callable, or a number is not one.
     """
@@ -303,7 +286,7 @@ class ProcessPoolExecutor(Executor):
         unit: int | None,
         rules: TaskRules | None = None,
     ) -> Job:
-        prompt_ns = _CALL_PROMPT_NS if mode == CALLS else _STREAM_PROMPT_NS
+        prompt_ns = CALL_PROMPT_NS if mode == CALLS else STREAM_PROMPT_NS
         lanes = self._max_workers
         rules = rules or self._rules
         return Job(function, mode, source, sink, rules, lanes=lanes, prompt_ns=prompt_ns, unit=unit)

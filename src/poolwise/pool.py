@@ -15,9 +15,12 @@ from poolwise import errors
 from poolwise.backends.choose import BackendName, open_engine
 from poolwise.core.contract import InputEnded, JobPosted
 from poolwise.core.job import (
+    CALL_PROMPT_NS,
     CALLS,
     MAP,
+    MAP_PROMPT_NS,
     STARMAP,
+    STREAM_PROMPT_NS,
     Fed,
     Function,
     Job,
@@ -56,13 +59,6 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 T = TypeVar("T")
-
-_CALL_PROMPT_NS = 1_000_000
-"""A finished call waits no longer than this for calls that travelled with it."""
-
-_STREAM_PROMPT_NS = 2_000_000
-_MAP_PROMPT_NS = 50_000_000
-"""Nobody sees a map's values before the end; parts are sent so that a crash costs little."""
 
 _READ_AHEAD_S = 0.005
 """An input without a length is listed first if that takes no longer than this."""
@@ -415,7 +411,7 @@ class Pool:
         rules: TaskRules | None = None,
         *,
         unit: int | None = None,
-        prompt_ns: int = _CALL_PROMPT_NS,
+        prompt_ns: int = CALL_PROMPT_NS,
     ) -> Job:
         return Job(
             function,
@@ -505,7 +501,7 @@ class Pool:
             result,
             self._rules.updated(rules) if rules else self._rules,
             unit=unit,
-            prompt_ns=_MAP_PROMPT_NS,
+            prompt_ns=MAP_PROMPT_NS,
         )
         result.shown = self._show(job, kind)
         self._engine.leave(JobPosted(job))
@@ -538,7 +534,7 @@ class Pool:
             stream,
             self._rules.updated(rules),
             unit=unit,
-            prompt_ns=_STREAM_PROMPT_NS,
+            prompt_ns=STREAM_PROMPT_NS,
         )
         self._show(job, kind)
         self._engine.post(JobPosted(job))

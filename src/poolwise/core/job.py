@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 MAP, STARMAP, CALLS = range(3)
 """How a function is applied to an item: ``f(x)``, ``f(*x)``, and calls that bring their own."""
 
+CALL_PROMPT_NS = 1_000_000
+STREAM_PROMPT_NS = 2_000_000
+MAP_PROMPT_NS = 50_000_000
+"""How long a finished value may wait in the worker for those that travelled with it. Nobody sees a
+map's values before its end; parts of them are sent so that a crash costs little."""
+
 _chunk_ids = count(1)
 _function_ids = count(1)
 _job_numbers = count(1)
