@@ -89,8 +89,9 @@ class Pool:
     :param on_event: is called, in some thread of this process, with what happens: progress of
         calls, workers that begin and end, tasks that are stuck (:mod:`poolwise.core.live`).
     :param worker_output: ``"on"`` brings what worker processes log, warn of and print to this
-        process's handlers and streams, each warning once and lines whole; ``"captured"`` does so
-        with the printed lines told to ``on_event`` alone, with their task; ``"off"`` leaves it.
+        process's handlers and streams, each warning once and lines whole, what C code and programs
+        that they start write included; ``"captured"`` does so with the printed lines told to
+        ``on_event`` alone, with their task; ``"off"`` leaves it.
     :raises ValueError: a number is out of range, or there is no such start method or back end.
     :raises TypeError: the initializer is not callable.
     """

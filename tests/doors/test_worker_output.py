@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import faulthandler
 import io
 import logging
+import os
+import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +28,36 @@ def say(x):
 
 def say_without_end(x):
     sys.stdout.write(f"open {x}")
+
+
+def write_to_descriptors(x):
+    os.write(1, b"%s %d\n" % (WORDS.encode(), x))
+    os.write(2, b"errors %d\n" % x)
+
+
+def write_from_c(x):
+    libc = ctypes.CDLL(None)
+    libc.printf(b"%s\n", f"{WORDS} {x}".encode())
+    libc.fflush(None)
+
+
+def write_from_a_child(x):
+    subprocess.run([sys.executable, "-c", f"print({f'{WORDS} {x}'!r})"], check=True)
+
+
+def write_without_end(x):
+    os.write(1, b"open %d" % x)
+
+
+def write_much(x):
+    for part in range(100):
+        os.write(1, b"%d %s\n" % (part, b"." * 9_999))
+    return x
+
+
+def crash(_):
+    faulthandler.enable(2)  # as in any worker, but for pytest's, which has one that goes elsewhere
+    os.abort()
 
 
 def log(x):
@@ -120,6 +155,71 @@ def test_captured_lines_are_told_with_their_task_and_not_printed(monkeypatch):
     }
     assert {event.function for event in told} == {"say"}
     assert out.getvalue() == ""
+
+
+PAST_PYTHON = [write_to_descriptors, write_from_c, write_from_a_child]
+
+
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("function", PAST_PYTHON)
+def test_what_goes_past_pythons_streams_comes_too(monkeypatch, function, method):
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    run(function, range(8), method=method)
+    assert sorted(out.getvalue().splitlines()) == [f"{WORDS} {x}" for x in range(8)]
+
+
+def test_a_line_without_end_that_goes_past_them_leaves_with_its_task(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    with poolwise.Pool(1, context="fork", worker_output="on") as pool:
+        pool.apply(write_without_end, (7,))
+        pool.apply(write_without_end, (8,))
+        pool.close()
+        pool.join()
+    assert out.getvalue() == "open 7\nopen 8\n"
+
+
+def test_captured_descriptors_are_told_with_their_task():
+    told = []
+    options = {"worker_output": "captured", "on_event": told.append}
+    with poolwise.Pool(1, context="fork", **options) as pool:
+        pool.map(write_to_descriptors, [5])
+    said = [event for event in told if isinstance(event, TaskOutput)]
+    assert sorted((e.function, e.item, e.stream, e.text) for e in said) == [
+        ("write_to_descriptors", 0, "stderr", "errors 5\n"),
+        ("write_to_descriptors", 0, "stdout", f"{WORDS} 5\n"),
+    ]
+
+
+def test_more_than_a_pipe_holds_is_read_while_it_is_written(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    with poolwise.Pool(2, context="fork", worker_output="on") as pool:
+        assert pool.map(write_much, range(4)) == [0, 1, 2, 3]
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 400
+    assert all(line.endswith(" " + "." * 9_999) for line in lines)
+
+
+def test_the_stacks_of_a_crash_come_too(monkeypatch):
+    err = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", err)
+    with pytest.raises(poolwise.WorkerDied):
+        run(crash, [1])
+    assert "Fatal Python error: Aborted" in err.getvalue()
+    assert "in crash" in err.getvalue()
+
+
+def test_descriptors_are_all_given_back():
+    def list_descriptors():
+        return sorted(Path("/proc/self/fd").iterdir())
+
+    run(say, range(3), worker_output="captured")
+    before = list_descriptors()
+    for _ in range(3):
+        run(write_to_descriptors, range(4), worker_output="captured", maxtasksperchild=1)
+    assert len(list_descriptors()) == len(before)
 
 
 def test_off_leaves_workers_alone(collected):

@@ -449,7 +449,7 @@ SAID_BY_WORKERS = {
     "print": "sys.stdout.write(f'got {x}\\n'); sys.stdout.flush()",
     "descriptor": "os.write(1, b'got %d\\n' % x)",
     "descriptor of errors": "os.write(2, b'got %d\\n' % x)",
-    "C": "ctypes.CDLL(None).puts(b'got %d' % x); ctypes.CDLL(None).fflush(None)",
+    "C": "ctypes.CDLL(None).printf(b'got %d\\n' % x); ctypes.CDLL(None).fflush(None)",
 }
 
 

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
     from multiprocessing.process import BaseProcess
 
+    from poolwise.backends.outlets import Outlets
     from poolwise.core.job import Chunk, Function
     from poolwise.wire.memory import Segment
+    from poolwise.wire.outlet import Outlet
 
 _GRACE_S = 0.15
 """Workers that are ended get SIGTERM first, and SIGKILL when they have not left after this."""
@@ -127,6 +129,7 @@ class Processes:
         self._on_ready: dict[int, Callable[[int], object]] = {}
         self._waiter = waiting.Waiter(self._poll)
         self._packer = packing.Packer()
+        self._outlets: Outlets | None = None
         self._is_open = False
 
     @property
@@ -149,6 +152,10 @@ class Processes:
         os.set_blocking(wake_reader, False)
         os.set_blocking(wake_writer, False)
         self._watch(wake_reader, select.POLLIN, self._drain_wakes)
+        if self._log_levels is not None:
+            from poolwise.backends.outlets import Outlets
+
+            self._outlets = Outlets(self._watch, self._unwatch, self._tell)
         self._is_open = True
         return self
 
@@ -253,10 +260,12 @@ class Processes:
         for fd in (task_writer, result_reader):
             os.set_blocking(pipes.own(fd), False)
         handed: Sequence[Segment] = ()
+        outlets: tuple[Outlet, ...] = ()
         process: Any = None
         try:
+            outlets = () if self._outlets is None else (self._outlets.open(number),)
             handed, kept = self._memory.for_lane()
-            ends = pipes.WorkerEnds(task_reader, result_writer, self._life_reader, handed)
+            ends = pipes.WorkerEnds(task_reader, result_writer, self._life_reader, handed, outlets)
             process = self.context.Process(  # type: ignore[attr-defined]
                 target=serve,
                 args=(ends, self._initializer, self._initargs, self._level, self._log_levels),
@@ -271,18 +280,27 @@ class Processes:
         except BaseException:
             pipes.disown(task_writer)
             pipes.disown(result_reader)
+            self._close_outlet(number)
             if process is not None and process.is_alive():
                 process.terminate()
                 process.join()
             raise
         finally:
-            for segment in handed:
-                segment.close()
+            given: list[Segment | Outlet] = [*handed, *outlets]
+            for each in given:
+                each.close()
             os.close(task_reader)
             os.close(result_writer)
         self._watch(result_reader, select.POLLIN, lambda _: self._read(lane))
         self._watch(lane.watch_fd, select.POLLIN, lambda _: self._bury(lane))
         return lane
+
+    def _tell(self, event: c.Event) -> None:
+        self._events.append(event)
+
+    def _close_outlet(self, number: int) -> None:
+        if self._outlets is not None:
+            self._outlets.close(number)
 
     def _lend(self, ends: Ends) -> Ends:
         """Something large passes through a lane for the first time."""
@@ -441,6 +459,9 @@ class Processes:
         outcome.values = _load_each(values, outcome.errors) if head.is_apart else values
         if any(self._is_lost(lane, head, one.__cause__) for one in outcome.errors.values()):
             return
+        if self._outlets is not None and head.is_last:
+            is_through = lane.ends[-1][0] == head.chunk_id  # else it may write for the next one
+            self._outlets.read(lane.id, ends_line=is_through)
         outcome.load_ns = self._clock.to(RECEIVE) - begun_ns
         self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 
@@ -496,6 +517,8 @@ class Processes:
         lane.process.join()
         death = errors.Death(lane.process.pid, lane.process.exitcode)
         unread = lane.find_unread()
+        if self._outlets is not None:
+            self._outlets.read(lane.id, ends_line=True)
         self._discard(lane)
         self._events.append(c.LaneDied(lane.id, death, failure, lane.reading, unread))
 
@@ -503,6 +526,7 @@ class Processes:
         del self._lanes[lane.id]
         self._unwatch(lane.watch_fd)
         self._unwatch(lane.task_fd)
+        self._close_outlet(lane.id)
         if lane.result_fd is not None:
             self._unwatch(lane.result_fd)
             pipes.disown(lane.result_fd)

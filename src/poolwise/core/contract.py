@@ -118,13 +118,14 @@ class ChunkLost:
 class LaneSpoke:
     """Something was printed, logged or warned of in a lane.
 
-    :param chunk_id: the chunk that ran (0: none), ``done`` how many of its items were through.
+    :param chunk_id: the chunk that ran (0: none; None: whichever runs, nobody knows how far it is),
+        ``done`` how many of its items were through.
     """
 
     lane: int
     kind: str
     what: Any
-    chunk_id: int = 0
+    chunk_id: int | None = 0
     done: int = 0
 
 

@@ -89,7 +89,7 @@ class Listener:
         function = item = None
         if chunk is not None:
             function = book.page_of(chunk).function
-            item = chunk.start + min(event.done, len(chunk.items) - 1)
+            item = _find_item(event, chunk)
         pid = book.lanes[event.lane].pid
         self.said.append(Spoken(event.kind, event.what, event.lane, pid, function, item))
 
@@ -102,6 +102,13 @@ class Listener:
             if stuck is not None and at is not None and self._stuck.get(lane.id) != at:
                 self._stuck[lane.id] = at
                 self.said.append(stuck)
+
+
+def _find_item(event: c.LaneSpoke, chunk: Chunk) -> int | None:
+    """The item that spoke, where that can be told."""
+    if event.chunk_id is not None:
+        return chunk.start + min(event.done, len(chunk.items) - 1)
+    return chunk.start + chunk.done if chunk.rest == 1 else None
 
 
 def find_stuck(lane: Lane, book: Book, now_ns: int) -> TaskStuck | None:

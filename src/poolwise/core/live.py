@@ -91,7 +91,8 @@ class TaskOutput:
     """A line that a task printed, where output is captured.
 
     :param stream: "stdout" or "stderr".
-    :param item: position in the input of the item that ran; None outside of tasks.
+    :param item: position in the input of the item that ran; None outside of tasks, and where what
+        is written past Python's streams may be of several.
     """
 
     lane: int

@@ -231,7 +231,11 @@ class State:
                 self._end_job(job, error)
 
     def _lane_spoke(self, event: c.LaneSpoke) -> None:
-        chunk = self.lanes[event.lane].held(event.chunk_id)
+        lane = self.lanes[event.lane]
+        if event.chunk_id is None:
+            chunk = lane.chunks[0] if lane.chunks else None
+        else:
+            chunk = lane.held(event.chunk_id)
         self.listener.lane_spoke(event, chunk, self.book)
 
     # -- events of chunks

@@ -60,6 +60,8 @@ def serve(
     signal.signal(signal.SIGINT, _leave_to_parent)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     lifeline.die_with(life_fd)
+    for outlet in ends.outlets:
+        outlet.take()
     if not faulthandler.is_enabled():
         faulthandler.enable(2)  # a crash in C code says where it was
     worker = Worker(task_fd, result_fd, ends.memory, level)

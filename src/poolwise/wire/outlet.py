@@ -1,0 +1,101 @@
+"""What a worker writes past Python's streams: its descriptors 1 and 2, led to the parent.
+
+C code, ``os.write``, programs that a task starts, the stacks of a crash. The parent reads a pipe
+for each of the two, so nothing is lost with the worker, and nobody waits for a thread of a worker
+whose C code holds the GIL.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from poolwise.wire import pipes
+
+STREAMS = (("stdout", 1), ("stderr", 2))
+
+_READ_BYTES = 64 * 1024
+_LONGEST_LINE_BYTES = 64 * 1024
+"""A longer line is told in parts."""
+
+
+class Inlet:
+    """The parent's end of one of a worker's two descriptors.
+
+    :param fd: the read end of a pipe; it is this object's own from now on.
+    """
+
+    def __init__(self, stream: str, fd: int) -> None:
+        self.stream = stream
+        self.fd: int | None = pipes.own(fd)
+        self._rest = b""
+        os.set_blocking(fd, False)
+
+    def read(self) -> str:
+        """The whole lines that have come, and what is left when the last writer has gone."""
+        whole: list[bytes] = []
+        while self.fd is not None:
+            try:
+                data = os.read(self.fd, _READ_BYTES)
+            except BlockingIOError:
+                break
+            if not data:
+                self.close()
+                whole.append(self._take_rest())
+            else:
+                lines, end, self._rest = (self._rest + data).rpartition(b"\n")
+                whole.append(lines + end)
+            if len(self._rest) > _LONGEST_LINE_BYTES:
+                whole.append(self._take_rest())
+        return b"".join(whole).decode(errors="backslashreplace")
+
+    def end_line(self) -> str:
+        """The line that has no end yet, with one: its task is over."""
+        return self._take_rest().decode(errors="backslashreplace")
+
+    def close(self) -> None:
+        """Read no more."""
+        if self.fd is not None:
+            fd, self.fd = self.fd, None
+            pipes.disown(fd)
+
+    def _take_rest(self) -> bytes:
+        rest, self._rest = self._rest, b""
+        return rest + b"\n" if rest else b""
+
+
+class Outlet:
+    """The worker's ends, on their way into it by any start method."""
+
+    def __init__(self, fds: tuple[int, ...]) -> None:
+        self._fds: tuple[Any, ...] = fds
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        from multiprocessing.reduction import DupFd
+
+        return tuple(map(DupFd, self._fds))
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._fds = state
+
+    def take(self) -> None:
+        """In the worker: what goes to descriptors 1 and 2 goes to the parent from now on."""
+        for fd, (_, number) in zip(self._fds, STREAMS, strict=True):
+            inherited = fd if isinstance(fd, int) else fd.detach()
+            os.dup2(inherited, number)
+            os.close(inherited)
+
+    def close(self) -> None:
+        """In the parent, when the worker has its copies."""
+        for fd in self._fds:
+            os.close(fd)
+
+
+def open_outlet() -> tuple[list[Inlet], Outlet]:
+    """A pipe for each stream.
+
+    :raises OSError: there are no more descriptors to be had.
+    """
+    ends = pipes.open_two(os.pipe)
+    inlets = [Inlet(name, reader) for (name, _), (reader, _) in zip(STREAMS, ends, strict=True)]
+    return inlets, Outlet(tuple(writer for _, writer in ends))
