@@ -33,6 +33,7 @@ CLAIMS = (
     "array_argument",
     "array_result",
     "repeated_payload",
+    "given_again",
     "json_lines",
     "shared_sums",
     "peak_memory",

@@ -174,6 +174,83 @@ def test_a_deposit_without_room_is_a_copy():
     borrower.close()
 
 
+# --- once more ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recalls(monkeypatch):
+    monkeypatch.setattr("poolwise.wire.arena.LEAST_RECALLED_BYTES", 1)
+
+
+def deposit(arena, *arrays):
+    return arena.deposit(Parcel([b"p"], [memoryview(array).cast("B") for array in arrays]))
+
+
+@pytest.mark.usefixtures("recalls")
+def test_what_lies_there_already_is_not_put_down_again():
+    arena, borrower = open_both(1 << 20)
+    one, two = np.arange(10_000.0), np.arange(10_000.0)
+    first, second = deposit(arena, one, two), deposit(arena, two, one)
+    assert first.places[1:] == second.places[:0:-1]
+    assert len(set(first.places)) == 3
+    one[-1] += 1
+    third = deposit(arena, one, two)
+    assert third.places[1] not in first.places
+    assert third.places[2] == first.places[2]
+    assert bytes(borrower.view(first.places[1], 80_000)) == two.tobytes()
+    assert bytes(borrower.view(third.places[1], 80_000)) == one.tobytes()
+    arena.close()
+    borrower.close()
+
+
+@pytest.mark.usefixtures("recalls")
+def test_blocks_of_what_is_gone_or_changed_come_back():
+    arena, borrower = open_both(1 << 20)
+    array = np.arange(10_000.0)
+    deposit(arena, array)
+    arena.place([])
+    held = arena.lent_bytes
+    assert held
+    for n in range(9):
+        array[n] = -1
+        deposit(arena, array[::-1][::-1])  # a view; the memory is the array's
+    arena.place([])
+    assert arena.lent_bytes == held
+    del array
+    arena.place([])
+    assert arena.lent_bytes == 0
+    arena.close()
+    borrower.close()
+
+
+@pytest.mark.usefixtures("recalls")
+def test_only_a_few_are_remembered():
+    arena, borrower = open_both(8 << 20)
+    arrays = [np.full(10_000, float(n)) for n in range(20)]
+    for array in arrays:
+        deposit(arena, array)
+    arena.place([])
+    few = arena.lent_bytes
+    assert 0 < few < 20 * 80_000 // 2
+    for array in arrays:
+        deposit(arena, array)
+    arena.place([])
+    assert arena.lent_bytes == few
+    arena.close()
+    borrower.close()
+
+
+@pytest.mark.usefixtures("recalls")
+def test_what_is_remembered_makes_room_for_what_is_sent(ends):
+    arena, _ = ends
+    array = np.zeros(LIMIT // 8)
+    deposit(arena, array)
+    arena.place([])
+    assert arena.lent_bytes
+    assert put(arena, bytes(LIMIT)) != NOWHERE
+    assert arena.refusal is None
+
+
 # --- the model ----------------------------------------------------------------------------------
 
 
