@@ -34,6 +34,7 @@ class Counter:
 
     name: str
     points: Sequence[tuple[float, float]]
+    unit: str = "bytes"
 
 
 def render(
@@ -135,7 +136,7 @@ def _list_counters(timeline: Timeline, counters: Iterable[Counter]) -> Iterable[
                 "pid": 1,
                 "tid": 1,
                 "ts": _micro(at_s - timeline.start_s),
-                "args": {"value": value},
+                "args": {f"({counter.unit})": value},
             }
 
 
