@@ -29,6 +29,7 @@ from poolwise.core.job import (
     Submitted,
     no_call,
 )
+from poolwise.core.shield import UNTIL_ASSIGNED
 from poolwise.core.sinks import Raised, Stream
 from poolwise.options import (
     Insight,
@@ -102,19 +103,20 @@ class ProcessPoolExecutor(Executor):
         self._progress = checked_progress(progress)
         if mp_context is None and max_tasks_per_child is not None:
             mp_context = "spawn"  # as the standard one: workers are made while threads run
-        self._engine = open_engine(
-            backend,
-            self._max_workers,
-            mp_context,
-            initializer,
-            tuple(initargs),
-            tasks_per_lane=max_tasks_per_child,
-            process_name="Process",
-            state=state,
-            insight=Insight(ledger, on_event, worker_output),
-            as_cause=_as_cause,
-        )
         self._calls = Submitted()
+        with UNTIL_ASSIGNED:
+            self._engine = open_engine(
+                backend,
+                self._max_workers,
+                mp_context,
+                initializer,
+                tuple(initargs),
+                tasks_per_lane=max_tasks_per_child,
+                process_name="Process",
+                state=state,
+                insight=Insight(ledger, on_event, worker_output),
+                as_cause=_as_cause,
+            )
         self._job = self._make_job(Function(no_call), CALLS, self._calls, FutureSink(), unit=1)
         self._maps: weakref.WeakSet[_Reading[Any]] = weakref.WeakSet()
         self._unread: list[_Reading[Any]] = []

@@ -31,6 +31,7 @@ from poolwise.core.job import (
     no_call,
 )
 from poolwise.core.rows import as_sequence, find_common
+from poolwise.core.shield import UNTIL_ASSIGNED
 from poolwise.core.sinks import Stream
 from poolwise.options import (
     Insight,
@@ -120,19 +121,20 @@ class Pool:
         _check_max_tasks(maxtasksperchild)
         self._rules = TaskRules(task_timeout, retries, retry_on)
         self._progress = checked_progress(progress)
-        self._engine = open_engine(
-            backend,
-            self._processes,
-            context,
-            initializer,
-            tuple(initargs),
-            tasks_per_lane=maxtasksperchild,
-            state=state,
-            insight=Insight(ledger, on_event, worker_output),
-            as_cause=_as_cause,
-        )
-        self._backend_name = backend
         self._calls = self._job(Function(no_call), CALLS, Submitted(), CallSink(), unit=1)
+        with UNTIL_ASSIGNED:
+            self._engine = open_engine(
+                backend,
+                self._processes,
+                context,
+                initializer,
+                tuple(initargs),
+                tasks_per_lane=maxtasksperchild,
+                state=state,
+                insight=Insight(ledger, on_event, worker_output),
+                as_cause=_as_cause,
+            )
+        self._backend_name = backend
         self._engine.leave(JobPosted(self._calls))
         self._streams: weakref.WeakSet[ResultIterator[Any]] = weakref.WeakSet()
         self._is_terminated = False
@@ -303,11 +305,11 @@ class Pool:
     def terminate(self) -> None:
         """End the workers at once; tasks that are not done fail with :class:`PoolTerminated`."""
         if not self._is_terminated:
-            self._is_terminated = True
             self._state = "TERMINATE"
             self._engine.terminate(
                 errors.PoolTerminated("the pool was terminated before this task had ended")
             )
+            self._is_terminated = True  # only now: Ctrl-C may have come before anything was done
 
     def join(self) -> None:
         """Wait until the workers have ended; call :meth:`close` or :meth:`terminate` first.
@@ -459,7 +461,11 @@ class Pool:
         else:
             source = Fed()
             source.items.extend(listed)
-            result = self._start_map(func, source, mode, chunksize, rules)
+            try:
+                result = self._start_map(func, source, mode, chunksize, rules)
+            except BaseException:
+                source.end()  # the job may have been posted
+                raise
         try:
             if rest is not None:
                 self._engine.nudge()
@@ -538,10 +544,11 @@ class Pool:
             prompt_ns=STREAM_PROMPT_NS,
         )
         self._show(job, kind)
-        self._engine.post(JobPosted(job))
-        if isinstance(source, Fed):
-            _Feeder(source, iterable, job, stream, self._engine).start()
         results = ResultIterator(self, self._engine, job, stream)
+        with self._engine.shield:  # a job that is posted has somebody who reads its input
+            self._engine.post(JobPosted(job))
+            if isinstance(source, Fed):
+                _Feeder(source, iterable, job, stream, self._engine).start()
         self._streams.add(results)
         return results
 

@@ -112,6 +112,15 @@ def test_jobs_take_turns():
     assert [chunk.items[0] for chunk in chunks] == ["a", "b", "a", "b"]
 
 
+def test_nothing_is_sent_behind_a_single_item():
+    desk = Desk(1)
+    calls = [Call() for _ in range(3)]
+    desk.tell(c.JobPosted(job := make_calls(calls[:1])))
+    job.sizer.observe(1000, 1000 * 1000)  # so far they were short
+    job.source.items.extend(calls[1:])
+    assert not sent(desk.tell())
+
+
 def test_cheap_items_go_ahead_of_the_answer():
     desk = Desk(1)
     (chunk,) = desk.post(make_job(range(10_000), lanes=1))
@@ -482,13 +491,12 @@ def test_a_running_call_is_cancelled_by_stopping_its_lane():
 
 def hold_two_calls(desk):
     """One lane that runs one call and holds another."""
-    warm, running, behind = Call(), Call(), Call()
-    job = make_calls([warm])
+    running, behind = Call(), Call()
+    job = make_calls([running, behind])
+    job.lanes = 1
+    job.sizer.observe(1000, 1000 * 1000)  # so far they were short
     (chunk,) = desk.post(job)
-    job.source.items.extend([running, behind])
-    desk.answer(chunk, run_ns=1000)
-    chunks = desk.state.lanes[1].chunks
-    assert [call for chunk in chunks for call in chunk.items] == [running, behind]
+    assert list(chunk.items) == [running, behind]
     return job, running, behind
 
 
@@ -497,12 +505,8 @@ def test_a_call_that_waits_in_a_lane_is_asked_back_and_not_run_when_cancelled():
     job, _, behind = hold_two_calls(desk)
     behind.is_cancelled = True
     assert desk.tell(c.TaskDropped(job, behind)) == [c.AskBack(1)]
-    chunks = list(desk.state.lanes[1].chunks)
-    if len(chunks) == 1:
-        commands = desk.answer(chunks[0], ["value"], returned=1, is_last=True)
-    else:
-        commands = desk.answer(chunks[1], [], returned=-1) + desk.answer(chunks[0])
-    assert sent(commands) == []
+    (chunk,) = desk.state.lanes[1].chunks
+    assert sent(desk.answer(chunk, ["value"], returned=1, is_last=True)) == []
     assert job.open_items == 0
     assert job in desk.state.jobs
 
@@ -513,7 +517,7 @@ def test_a_call_that_ended_before_its_lane_was_stopped_does_not_blame_its_neighb
     running.is_cancelled = True
     assert desk.tell(c.TaskDropped(job, running)) == [c.StopLane(1, kill=True)]
     chunk = desk.state.lanes[1].chunks[0]
-    desk.answer(chunk, ["value"], is_last=len(chunk.items) == 1)
+    desk.answer(chunk, ["value"], is_last=False)
     assert errors_of(desk.tell(c.LaneDied(1, KILLED))) == {}
     assert job.waiting == 1
 

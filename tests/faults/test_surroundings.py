@@ -227,6 +227,16 @@ def test_a_pool_for_many_threads():
     assert sorted(got) == [(at, sum(range(at)), [at]) for at in range(16)]
 
 
+def test_short_calls_do_not_wait_for_a_long_one():
+    with poolwise.Pool(2, context="fork") as pool:
+        for number in range(200):  # so far all were short
+            pool.apply(abs, (number,))
+        long_one = pool.apply_async(time.sleep, (60,))
+        short = [pool.apply_async(abs, (-number,)) for number in range(300)]
+        assert [one.get(LIMIT_S) for one in short] == list(range(300))
+        assert not long_one.ready()
+
+
 def test_standard_processes_beside_the_pool():
     with poolwise.Pool(2, context="fork") as pool:
         process = get_context("fork").Process(target=abs, args=(1,))

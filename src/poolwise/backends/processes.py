@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 from poolwise import errors
 from poolwise.core import contract as c
 from poolwise.core.book import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE, ParentClock
+from poolwise.core.shield import Struck, users_code
 from poolwise.wire import codec, death, failures, frames, keeping, packing, pipes, waiting
 from poolwise.wire.arena import Deposit, Ends, PoolMemory
 from poolwise.wire.mail import Mail
-from poolwise.wire.parcel import Parcel, size_of
+from poolwise.wire.parcel import Packed, Parcel, size_of
 from poolwise.worker.main import serve
 
 if TYPE_CHECKING:
@@ -318,8 +319,9 @@ class Processes:
         try:
             if function.packed is None:
                 function.packed = self._pack_function(function)
-        except Exception as error:
-            self._events.append(c.ChunkRefused(lane.id, chunk.id, error, is_function=True))
+        except BaseException as error:
+            said = _what_struck(error)
+            self._events.append(c.ChunkRefused(lane.id, chunk.id, said, is_function=True))
             return False
         self._functions[function.id] = function
         gone = [known for known in lane.known if known not in self._functions]
@@ -337,7 +339,8 @@ class Processes:
 
     def _pack_function(self, function: Function) -> bytes | Deposit:
         by_value = function.by_value or self._is_out_of_reach(function.call)
-        packed = self._packer.pack_function(function.call, by_value=by_value)
+        with users_code:
+            packed = self._packer.pack_function(function.call, by_value=by_value)
         return packed if isinstance(packed, bytes) else self._memory.deposit(packed)
 
     def _is_out_of_reach(self, call: Callable[..., Any]) -> bool:
@@ -353,14 +356,10 @@ class Processes:
         job, clock = chunk.job, self._clock
         begun_ns = clock.at_ns
         try:
-            if job.has_calls:
-                calls = [task.call for task in chunk.items]
-                packed = codec.pack_calls(lane.mail.packer, (0, job.prompt_ns), calls)
-            else:
-                head = (job.function.id, job.prompt_ns)
-                packed = codec.pack_items(lane.mail.packer, head, job.mode, chunk.items)
-        except Exception as error:
-            self._events.append(c.ChunkRefused(lane.id, chunk.id, error))
+            with users_code:
+                packed = self._pack(lane, chunk)
+        except BaseException as error:
+            self._events.append(c.ChunkRefused(lane.id, chunk.id, _what_struck(error)))
             return
         placed: dict[int, Deposit] = {}
         if job.common and isinstance(packed, Parcel):
@@ -368,6 +367,13 @@ class Processes:
         chunk.sent_bytes = size_of(packed) - sum(d.parcel.nbytes for d in placed.values())
         chunk.pickle_ns = clock.to(SEND) - begun_ns
         lane.mail.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed, placed)
+
+    def _pack(self, lane: _Lane, chunk: Chunk) -> Packed:
+        job, packer = chunk.job, lane.mail.packer
+        if job.has_calls:
+            calls = [task.call for task in chunk.items]
+            return codec.pack_calls(packer, (0, job.prompt_ns), calls)
+        return codec.pack_items(packer, (job.function.id, job.prompt_ns), job.mode, chunk.items)
 
     def _write_more(self, lane: _Lane) -> None:
         self._clock.to(SEND)
@@ -414,7 +420,7 @@ class Processes:
             self._hear_apart(lane, payload)
         elif kind == codec.UNREAD:
             chunk_id, is_function, failure = codec.loads(payload)
-            error = failures.decode(failure, self._as_cause)
+            error = self._decode(failure)
             self._events.append(c.ChunkUnread(lane.id, chunk_id, error, is_function))
         else:
             self._hear_of_lane(lane, kind, payload)
@@ -428,7 +434,7 @@ class Processes:
         elif kind == codec.ENDING:
             lane.reading = codec.Reading.unpack(payload)
         else:
-            failure = failures.decode(codec.loads(payload), self._as_cause)
+            failure = self._decode(codec.loads(payload))
             self._bury(lane, failure)
 
     def _hear_ready(self, lane: _Lane, hello: codec.Hello) -> None:
@@ -444,18 +450,13 @@ class Processes:
         )
         outcome.reading = codec.Reading.unpack(payload, codec.READING_AT)
         try:
-            if is_big:
-                opened = lane.mail.open(payload, codec.ANSWER_AT)
-                outcome.nbytes = opened.nbytes
-                values, failed, outcome.times = codec.unpack_values(opened, is_apart=head.is_apart)
-                del opened
-            else:
-                values, failed, outcome.times = codec.loads_values(payload, is_apart=head.is_apart)
-        except (Exception, SystemExit) as error:
+            load = self._load_big_answer if is_big else self._load_answer
+            values, failed, outcome.times = load(lane, payload, outcome, is_apart=head.is_apart)
+        except BaseException as error:
             if not self._is_lost(lane, head, error):
                 self._hear_unreadable(lane, head, outcome, error)
             return
-        outcome.errors = {at: failures.decode(failed[at], self._as_cause) for at in failed}
+        outcome.errors = {at: self._decode(failed[at]) for at in failed}
         outcome.values = _load_each(values, outcome.errors) if head.is_apart else values
         if any(self._is_lost(lane, head, one.__cause__) for one in outcome.errors.values()):
             return
@@ -464,6 +465,24 @@ class Processes:
             self._outlets.read(lane.id, ends_line=is_through)
         outcome.load_ns = self._clock.to(RECEIVE) - begun_ns
         self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
+
+    def _load_answer(
+        self, _: _Lane, payload: memoryview, outcome: c.Outcome, *, is_apart: bool
+    ) -> codec.Said:
+        with users_code:
+            return codec.loads_values(payload, is_apart=is_apart)
+
+    def _load_big_answer(
+        self, lane: _Lane, payload: memoryview, outcome: c.Outcome, *, is_apart: bool
+    ) -> codec.Said:
+        opened = lane.mail.open(payload, codec.ANSWER_AT)
+        outcome.nbytes = opened.nbytes
+        with users_code:
+            return codec.unpack_values(opened, is_apart=is_apart)
+
+    def _decode(self, failure: failures.Failure) -> BaseException:
+        with users_code:
+            return failures.decode(failure, self._as_cause)
 
     def _is_lost(self, lane: _Lane, head: codec.AnswerHead, error: BaseException | None) -> bool:
         """Does an answer speak of memory that went with its worker? Then say so."""
@@ -541,14 +560,21 @@ def _load_each(packed: list[list[Any]], failed: dict[int, BaseException]) -> lis
     values: list[Any] = []
     for at, one in enumerate(packed):
         try:
-            values.append(codec.load_value(one))
-        except (Exception, SystemExit) as error:
+            with users_code:
+                values.append(codec.load_value(one))
+        except BaseException as error:
             failed[at] = _not_loadable(error)
             values.append(None)
     return values
 
 
+def _what_struck(error: BaseException) -> BaseException:
+    """What ended the program's own code: an error of its own, or a signal's handler's."""
+    return (error.__cause__ or error) if isinstance(error, Struck) else error
+
+
 def _not_loadable(error: BaseException) -> errors.PoolwiseError:
+    error = _what_struck(error)
     said: errors.PoolwiseError = errors.ResultNotLoadable(
         f"the task ended well but its result cannot be rebuilt in this process: {error!r}"
     )

@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from poolwise.core import contract as c
+from poolwise.core.bell import Bell
 from poolwise.core.book import DECIDE, ParentClock
 from poolwise.errors import Death
 from poolwise.shared import preload
@@ -30,12 +31,12 @@ class _Events:
 
     def __init__(self) -> None:
         self._events: deque[c.Event] = deque()
-        self._bell = threading.Event()
+        self._bell = Bell()
         self.clock = ParentClock()
 
     def put(self, event: c.Event) -> None:
         self._events.append(event)
-        self._bell.set()
+        self._bell.ring()
 
     def wait(self, timeout_s: float | None) -> list[c.Event]:
         if not self._events and timeout_s != 0:
@@ -49,7 +50,7 @@ class _Events:
         return events
 
     def wake(self) -> None:
-        self._bell.set()
+        self._bell.ring()
 
 
 def _as_raised(error: BaseException) -> BaseException:

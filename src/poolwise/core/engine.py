@@ -25,9 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
 from poolwise.core import contract as c
+from poolwise.core.bell import Bell
 from poolwise.core.shield import Shield
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from poolwise.core.book import ParentClock
     from poolwise.core.ledger import Report
     from poolwise.core.state import State
@@ -67,12 +70,18 @@ def _end_at_once(engines: list[Engine]) -> None:
         with Shield(lambda: None):
             for engine in engines:
                 engine.end_with_interpreter()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         pass  # a program that is at its end cannot be ended
 
 
 _LAST_CALLBACK_S = 1.0
 """At the interpreter's end a callback that is still running is waited for so long."""
+
+_LOOK_S = 0.05
+"""Whoever waits for the drive looks this often whether a signal wants something else."""
+
+_PATIENCE_AT_END_S = 0.5
+"""A thread that pickles in the midst of driving is waited for so long when a pool is terminated."""
 
 _PATIENCE_S = 1.0
 """After so long without news it is asked whether a task is stuck."""
@@ -106,6 +115,7 @@ class Engine:
         self._helper = _Helper(self)
         self._error: BaseException | None = None
         self.is_closed = False
+        self._is_ended = False
         self.pid = os.getpid()
         self._hints = 0
         self._drain: weakref.WeakMethod[Callable[[], object]] | None = None
@@ -113,7 +123,7 @@ class Engine:
         self._inbox = backend.open(self._clock)
         atexit.unregister(_end_all)
         atexit.register(_end_all)
-        self._shield = Shield(self._inbox.wake, is_needed=not runs_here)
+        self.shield = Shield(self._inbox.wake, is_needed=not runs_here)
         self._acts: dict[type, Callable[[Any], None]] = {
             c.StartLane: lambda command: backend.start_lane(command.lane),
             c.SendChunk: lambda command: backend.send(command.lane, command.chunk),
@@ -217,7 +227,7 @@ class Engine:
             pass
         finally:
             helper.is_driving = False
-            self._drive.release()
+            self._let_go()
         self.tell()
         if self._standby:
             self._hand_over()
@@ -228,8 +238,7 @@ class Engine:
         if self._error is None and (self._posted or self.state.lanes):
             return False
         with self._drive:
-            self._backend.close()
-            self._book.end()
+            self._give_back()
         return True
 
     @property
@@ -245,7 +254,7 @@ class Engine:
         self.tell()
 
     def _lead_or_stand_by(self, is_done: Callable[[], bool], until: float | None) -> None:
-        with self._shield:
+        with self.shield:
             is_leading = not self._guests and self._drive.acquire(blocking=False)
             if is_leading:
                 self._lead(is_done, until)
@@ -254,7 +263,7 @@ class Engine:
 
     def _lead(self, is_done: Callable[[], bool], until: float | None) -> None:
         """With the drive in hand: one step after the other until there is reason to let go."""
-        shield = self._shield
+        shield = self.shield
         try:
             while not (is_done() or shield.was_struck or self._guests):
                 left_s = None if until is None else max(0.0, until - time.monotonic())
@@ -262,23 +271,24 @@ class Engine:
                 if left_s == 0:
                     break
         finally:
-            self._drive.release()
+            self._let_go()
 
     def _stand_by(self, is_done: Callable[[], bool], until: float | None) -> None:
         """Another thread drives: sleep until it is done for us, or leaves the drive to us."""
         waiter = _Waiter(is_done)
-        self._standby.append(waiter)
         try:
+            self._standby.append(waiter)
             self.wake()
             if not is_done() and (self._drive.locked() or self._guests):
-                waiter.sleep(None if until is None else until - time.monotonic())
+                waiter.wait(None if until is None else until - time.monotonic())
         finally:
-            self._standby.remove(waiter)
+            if waiter in self._standby:  # unless something struck before it was there
+                self._standby.remove(waiter)
 
     def _hand_over(self) -> None:
         """After leaving the drive: another waiting thread takes it, or the helper."""
         for waiter in list(self._standby):
-            waiter.wake()
+            waiter.ring()
             return
         self._helper.arm()
 
@@ -286,13 +296,13 @@ class Engine:
         """One step without waiting, unless somebody drives already."""
         if self._driver == get_ident():
             return False
-        with self._shield:
+        with self.shield:
             if not self._drive.acquire(blocking=False):
                 return False
             try:
                 self._step(0)
             finally:
-                self._drive.release()
+                self._let_go()
         if self._standby:
             self._hand_over()
         return True
@@ -323,7 +333,7 @@ class Engine:
             self._helper.arm(at_once=True)
         for waiter in list(self._standby):  # others come and go meanwhile
             if waiter.is_done():
-                waiter.wake()
+                waiter.ring()
 
     def _hand_out(self) -> bool:
         """Look at what was posted and submitted; True when somebody may have waited for it."""
@@ -410,7 +420,7 @@ class Engine:
             self._inbox.wake()
         for waiter in list(self._standby):
             if waiter.is_done():
-                waiter.wake()
+                waiter.ring()
 
     # -- the end
 
@@ -424,28 +434,45 @@ class Engine:
         """Wait until every lane is gone, then give everything back."""
         if self._error is None and not self.wait(lambda: not self.state.lanes, timeout_s):
             return False
+        with _Visit(self):
+            self._give_back()
         self._helper.stop()
         self.tell()
-        with _Visit(self):
-            self._backend.close()
-            self._book.end()
         return True
 
     def terminate(self, error: BaseException) -> None:
-        """End all lanes at once; every job that is not done fails with ``error``."""
+        """End all lanes at once; every job that is not done fails with ``error``.
+
+        Then waits for a callback that is running; by then all lanes are gone.
+        """
         self._check_owner()
         self.is_closed = True
-        self._helper.stop()
-        with _Visit(self):
+        with _Visit(self, _PATIENCE_AT_END_S) as visit:
             self._book.lanes_are_busy_since(self.state.busy_since_ns())
             self._book.all_told()
             if self._error is None:
                 self._error = error
                 self._fail_all(error)
-            self.state.lanes.clear()
-            self._backend.close()
-            self._book.end()
+            self._is_ended = True
+            for lane in () if visit.has_drive else self.state.lanes:
+                self._backend.stop_lane(lane, kill=True)
+            if visit.has_drive:
+                self._give_back()
+        self._helper.stop(None if visit.has_drive else 0)
         self.tell()
+
+    def _give_back(self) -> None:
+        self.state.lanes.clear()
+        self._backend.close()
+        self._book.end()
+
+    def _let_go(self) -> None:
+        """Leave the drive; and do what a :meth:`terminate` could not wait to do meanwhile."""
+        try:
+            if self._is_ended:
+                self._give_back()
+        finally:
+            self._drive.release()
 
     def start_all(self) -> None:
         """Start every lane now, work or not.
@@ -543,46 +570,56 @@ def _tell(news: Callable[[], object]) -> None:
 
 
 class _Visit:
-    """The drive for one who must have it, whoever has it now."""
+    """The drive for one who must have it, whoever has it now.
 
-    def __init__(self, engine: Engine) -> None:
+    :param patience_s: how long to wait for it (None: as long as it takes, or until a signal's
+        handler raises): whoever has it may be pickling something that never ends.
+    """
+
+    def __init__(self, engine: Engine, patience_s: float | None = None) -> None:
         self._engine = engine
+        self._until = None if patience_s is None else time.monotonic() + patience_s
+        self.has_drive = False
 
-    def __enter__(self) -> None:
-        engine = self._engine
-        engine._shield.__enter__()  # noqa: SLF001 - one mechanism in two classes
-        engine._guests += 1  # noqa: SLF001
-        engine._inbox.wake()  # noqa: SLF001
-        engine._drive.acquire()  # noqa: SLF001
+    def __enter__(self) -> Self:
+        self._come()
+        drive, shield = self._engine._drive, self._engine.shield  # noqa: SLF001 - one mechanism
+        while not (has_drive := drive.acquire(timeout=_LOOK_S)):
+            if self._until is not None and time.monotonic() > self._until:
+                break
+            if shield.was_struck:
+                self._go()
+                self._come()
+        self.has_drive = has_drive
+        return self
 
     def __exit__(self, *_: object) -> None:
+        if self.has_drive:
+            self._engine._drive.release()  # noqa: SLF001
+        self._go()
+
+    def _come(self) -> None:
         engine = self._engine
-        engine._drive.release()  # noqa: SLF001
+        engine.shield.__enter__()
+        engine._guests += 1  # noqa: SLF001
+        engine._inbox.wake()  # noqa: SLF001
+
+    def _go(self) -> None:
+        engine = self._engine
         engine._guests -= 1  # noqa: SLF001
         for waiter in list(engine._standby):  # noqa: SLF001
-            waiter.wake()
-        engine._shield.__exit__()  # noqa: SLF001
+            waiter.ring()
+        engine.shield.__exit__()
 
 
-class _Waiter:
+class _Waiter(Bell):
     """A thread that waits while another drives."""
 
-    __slots__ = ("_bell", "is_done")
+    __slots__ = ("is_done",)
 
     def __init__(self, is_done: Callable[[], bool]) -> None:
+        super().__init__()
         self.is_done = is_done
-        self._bell = threading.Lock()
-        self._bell.acquire()
-
-    def sleep(self, timeout_s: float | None) -> None:
-        self._bell.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s))
-
-    def wake(self) -> None:
-        if self._bell.locked():
-            try:
-                self._bell.release()
-            except RuntimeError:
-                pass  # woken by another thread in this very moment
 
 
 class _Helper:
@@ -594,7 +631,8 @@ class _Helper:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._bell = threading.Event()
+        self._bell = Bell()
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_awake = False
         self._is_wanted = False
@@ -612,9 +650,20 @@ class _Helper:
             return
         self._is_wanted = self._is_wanted or at_once
         if self._thread is None and not self.is_stopping:
-            self._thread = threading.Thread(target=self._run, name="poolwise-helper", daemon=True)
-            self._thread.start()
-        self._bell.set()
+            self._start()
+        self._bell.ring()
+
+    def _start(self) -> None:
+        with self._engine.shield, self._starting:
+            if self._thread is not None:
+                return  # another thread was faster
+            thread = threading.Thread(target=self._run, name="poolwise-helper", daemon=True)
+            self._thread = thread  # before it runs: it may ask whether it is the helper
+            try:
+                thread.start()
+            except BaseException:
+                self._thread = None
+                raise
 
     def end_alone(self) -> None:
         """Drive to the very end and give everything back: nobody else will."""
@@ -629,9 +678,10 @@ class _Helper:
         :param patience_s: how long a callback that it runs is waited for (None: to its end).
         """
         self.is_stopping = True
-        self._bell.set()
+        self._bell.ring()
         self._engine.wake()
-        thread = self._thread
+        with self._engine.shield, self._starting:
+            thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(patience_s)
             self._thread = None

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from poolwise.core.batching import ChunkSizer
+from poolwise.core.bell import Bell
 from poolwise.core.book import CONSUMER_SLOW, INPUT_SLOW, TAIL
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class Fed:
         self.error: BaseException | None = None
         self.is_ended = False
         self.count_fed = 0
-        self._bell = threading.Event()
+        self._bell = Bell()
 
     @property
     def remaining(self) -> int | None:
@@ -203,11 +203,11 @@ class Fed:
                 self.items.pop()
         self.error = error
         self.is_ended = True
-        self._bell.set()
+        self._bell.ring()
 
     def ring(self) -> None:
         """There may be room: end a :meth:`wait_for_room`."""
-        self._bell.set()
+        self._bell.ring()
 
     def wait_for_room(self, room: Callable[[], int]) -> int:
         """Wait until items may be put in: how many; 0 when nothing is wanted any more."""

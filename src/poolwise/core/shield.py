@@ -1,12 +1,15 @@
-"""Holds Ctrl-C back while the main thread does the pool's bookkeeping.
+"""Holds signals back while the main thread does the pool's bookkeeping.
 
-A KeyboardInterrupt may strike between any two instructions. In the middle of the state's changes
-it would leave tasks that nobody knows of; so for those moments SIGINT only leaves a note, and is
-raised when the bookkeeping is done. Waiting is not held back: the note ends it at once.
+A signal's handler may raise between any two instructions: KeyboardInterrupt, or what programs
+raise of their own on SIGALRM or SIGTERM. In the middle of the state's changes that would leave
+tasks that nobody knows of. So for those moments a signal only leaves a note, and its handler is
+called when the bookkeeping is done. Waiting is not held back: the note ends it at once. Nor are
+the program's own methods, which pickling calls in the midst of it: they may take for ever.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from _thread import get_ident
 from collections.abc import Callable
@@ -14,62 +17,157 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import signal as _signal
+    from signal import getsignal, signal
+
     from typing_extensions import Self
-
-if TYPE_CHECKING:
-    from signal import SIGINT, getsignal, signal
 else:
-    from _signal import SIGINT, getsignal, signal  # the same without enums: 10 us less a call
+    import _signal  # the same without enums: 10 us less a call
+    from _signal import getsignal, signal
 
+_NAMES = (
+    "SIGINT", "SIGTERM", "SIGBREAK", "SIGALRM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2",
+    "SIGVTALRM", "SIGPROF", "SIGXCPU",
+)  # fmt: skip
+"""Signals whose handlers are known to raise: sent by people, by timers, and by batch systems."""
+
+_held = [getattr(_signal, name) for name in _NAMES if hasattr(_signal, name)]
 _main_ident = threading.main_thread().ident
+_up: list[Shield] = []
+
+
+class Struck(BaseException):
+    """A signal's handler raised its ``__cause__`` in the program's own code: nobody tries again."""
+
+
+class _UsersCode(threading.local):
+    """Around methods of the program's own, which a signal may end at any moment."""
+
+    runs = False
+
+    def __enter__(self) -> None:
+        self.runs = True
+
+    def __exit__(self, *_: object) -> None:
+        self.runs = False
+
+
+users_code = _UsersCode()
+"""``with users_code:`` in the midst of bookkeeping. When a handler raises there, :class:`Struck`
+comes out of it, and what it raised is raised again when the shield goes down."""
 
 
 class Shield:
     """A context manager around bookkeeping; does nothing outside of the main thread.
 
-    It may go up within itself. It goes up *before* a lock is taken: a KeyboardInterrupt between
-    taking a lock and the ``try`` that gives it back would leave the lock taken for ever.
+    It may go up within itself. It goes up *before* a lock is taken: an exception between taking a
+    lock and the ``try`` that gives it back would leave the lock taken for ever.
 
     :param wake: ends the wait that may be under way inside.
     :param is_needed: False makes it do nothing at all.
     """
 
-    __slots__ = ("_before", "_depth", "_is_needed", "_noted", "_wake", "was_struck")
+    __slots__ = ("_before", "_depth", "_is_needed", "_noted", "_raised", "_seen", "_wake",
+                 "was_struck")  # fmt: skip
 
     def __init__(self, wake: Callable[[], None], *, is_needed: bool = True) -> None:
         self._wake = wake
         self._is_needed = is_needed
         self._depth = 0
-        self._noted: FrameType | None = None
-        self._before: Any = None
+        self._noted: dict[int, FrameType | None] = {}
+        self._raised: BaseException | None = None
+        self._seen: list[Any] = []
+        self._before: dict[int, Callable[[int, FrameType | None], object]] = {}
         self.was_struck = False
-        """A Ctrl-C has come since the shield went up; never true for other threads for long."""
+        """A signal has come since the shield went up; never true for other threads for long."""
 
     def __enter__(self) -> Self:
         if self._is_needed and get_ident() == _main_ident:
             if not self._depth:
-                before = getsignal(SIGINT)
-                if not callable(before):
-                    return self
-                signal(SIGINT, self._note)  # nothing strikes from here on
-                self._before = before
+                self._go_up()
             self._depth += 1
         return self
 
     def __exit__(self, *_: object) -> None:
         if not self._depth or get_ident() != _main_ident:
             return
-        self._depth -= 1
-        if self._depth:
+        if self._depth > 1:
+            self._depth -= 1
             return
-        was_struck, self.was_struck = self.was_struck, False
-        signal(SIGINT, self._before)
-        if was_struck or self.was_struck:
+        try:
+            self._go_down()
+        finally:
             self.was_struck = False
-            noted, self._noted = self._noted, None
-            self._before(SIGINT, noted)
+            self._catch_up()
 
-    def _note(self, _: int, frame: FrameType | None) -> None:
-        self._noted = frame
-        self.was_struck = True
-        self._wake()
+    def _go_up(self) -> None:
+        """Put our note in the place of every handler that a program has set."""
+        seen = [*map(getsignal, _held)]
+        if seen != self._seen:
+            self._before = {
+                number: self._before[number] if handler == self._note else handler
+                for number, handler in zip(_held, seen, strict=True)
+                if callable(handler)
+            }
+            self._seen = seen
+        if self not in _up:
+            _up.append(self)
+        for number in self._before:
+            signal(number, self._note)
+
+    def _go_down(self) -> None:
+        """Handlers are the program's own again; from here on they may strike at once."""
+        self._depth = 0
+        if self in _up:
+            _up.remove(self)
+        for number, handler in self._before.items():
+            signal(number, handler)
+
+    def _catch_up(self) -> None:
+        """Call every handler whose signal was noted, also when the one before it raises."""
+        raised, self._raised = self._raised, None
+        try:
+            if self._noted:
+                number, frame = self._noted.popitem()
+                self._before[number](number, frame)
+        finally:
+            if self._noted:
+                self._catch_up()
+            elif raised is not None:
+                raise raised
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if not self._depth:  # something struck while it went up or down
+            signal(number, self._before[number])
+            self._before[number](number, frame)
+        elif users_code.runs:
+            self._call_at_once(number, frame)
+        else:
+            self._noted[number] = frame
+            self.was_struck = True
+            self._wake()
+
+    def _call_at_once(self, number: int, frame: FrameType | None) -> None:
+        try:
+            self._before[number](number, frame)
+        except BaseException as error:
+            users_code.runs = False  # it is left by this
+            self._raised = error
+            self.was_struck = True
+            raise Struck from error
+
+
+UNTIL_ASSIGNED = Shield(lambda: None)
+"""Around the making of what has to be given back: a name must hold it before anything strikes."""
+
+
+def _put_down_in_child() -> None:
+    """A forked child has the handlers of its program, not our notes."""
+    for shield in reversed(_up):
+        shield._go_down()  # noqa: SLF001 - one mechanism with the class
+        shield._noted.clear()  # noqa: SLF001
+    _up.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_put_down_in_child)

@@ -495,10 +495,16 @@ class State:
         return {lane.id: lane.since_ns if lane.chunks else 0 for lane in self.lanes.values()}
 
     def _feed_ahead(self) -> None:
-        """Give lanes their next chunk early enough that they need not wait for it."""
+        """Give lanes their next chunk early enough that they need not wait for it.
+
+        Never behind a single item: nobody in the worker looks out for what comes meanwhile, so
+        if that item takes long, what is behind it cannot be had back.
+        """
         for lane in self.lanes.values():
             if len(lane.chunks) == 1 and lane.can_take:
                 held = lane.chunks[0]
+                if len(held.items) == 1:
+                    continue
                 if held.job.sizer.wants_another(held.rest, self._now_ns - lane.since_ns):
                     self._send_next(lane)
 

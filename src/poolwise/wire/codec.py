@@ -353,7 +353,7 @@ def pack_apart(
         aside = Aside()
         try:
             blob = dumps(value, aside)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             failed[at] = refused(error, value)
             blob = _NOTHING
         blobs.append((blob, range(len(buffers), len(buffers) + len(aside))))

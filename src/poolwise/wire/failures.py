@@ -22,10 +22,10 @@ def encode(error: BaseException) -> Failure:
     text = _traceback_of(error)
     try:
         return _checked(error), text
-    except Exception as why:
+    except BaseException as why:
         try:
             return _checked(_Bare(error)), text
-        except Exception:
+        except BaseException:
             return _checked(errors.ResultNotPicklable(why, error)), text
 
 
@@ -43,7 +43,7 @@ def decode(
     pickled, text = failure
     try:
         error: BaseException = codec.loads(pickled)
-    except (Exception, SystemExit) as why:
+    except BaseException as why:
         error = errors.ResultNotLoadable(
             f"the task raised an exception that cannot be rebuilt in this process ({why!r}); "
             "its traceback stands above"

@@ -251,12 +251,12 @@ class Worker:
         chunk_id = codec.chunk_id(payload)
         try:
             function_id, prompt_ns, mode, items = load(payload)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             self._send_unread(chunk_id, error, is_function=False)
             return
         try:
             function = self._function(function_id)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             self._send_unread(chunk_id, error, is_function=True)
             return
         del payload
@@ -340,7 +340,7 @@ class Worker:
             return head._replace(is_apart=True), packed
         try:
             packed = codec.pack_answer(packer, values, errors, times)
-        except (Exception, SystemExit):
+        except BaseException:
             if threading.get_ident() != self._main_ident:
                 raise  # the task may be changing what it returned before; ask when it is done
             packed = codec.pack_apart(packer, values, errors, times, failures.refused)
