@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
+from itertools import count, islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -106,12 +107,19 @@ def count_descriptors():
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+def limit_that_leaves(room):
+    """RLIMIT_NOFILE bounds numbers, not a count: there may be gaps between those that are open."""
+    taken = {int(path.name) for path in Path("/proc/self/fd").iterdir()}
+    free = (number for number in count() if number not in taken)
+    return next(islice(free, room - 1, None)) + 1
+
+
 def test_without_descriptors_the_pool_is_refused():
     before = count_descriptors()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     refused = []
     for room in range(1, 40, 2):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (before + room, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit_that_leaves(room), hard))
         try:
             poolwise.Pool(4, context="fork").terminate()
         except OSError as error:
