@@ -25,6 +25,7 @@ from poolwise.core.book import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE, ParentCl
 from poolwise.core.shield import Struck, users_code
 from poolwise.wire import codec, death, failures, frames, keeping, packing, pipes, waiting
 from poolwise.wire.arena import Deposit, Ends, PoolMemory
+from poolwise.wire.handover import Handover
 from poolwise.wire.mail import Mail
 from poolwise.wire.parcel import Packed, Parcel, size_of
 from poolwise.worker.main import serve
@@ -263,13 +264,15 @@ class Processes:
         handed: Sequence[Segment] = ()
         outlets: tuple[Outlet, ...] = ()
         process: Any = None
+        handover: Handover | None = None
         try:
             outlets = () if self._outlets is None else (self._outlets.open(number),)
             handed, kept = self._memory.for_lane()
             ends = pipes.WorkerEnds(task_reader, result_writer, self._life_reader, handed, outlets)
+            begin = self._initializer, self._initargs
+            handover = Handover(begin, self._memory if handed else None)
             process = self.context.Process(  # type: ignore[attr-defined]
-                target=serve,
-                args=(ends, self._initializer, self._initargs, self._level, self._log_levels),
+                target=serve, args=(ends, handover, self._level, self._log_levels)
             )
             process.name = process.name.replace("Process", self._name)
             process.daemon = self._daemon
@@ -278,7 +281,10 @@ class Processes:
             with _sigint_blocked(), _quiet_about_threads():
                 process.start()
             lane = _Lane(number, process, task_writer, result_reader, lambda: self._lend(kept))
+            lane.mail.note_lent(handover.blocks)
         except BaseException:
+            if handover is not None:
+                self._memory.take_back(handover.blocks)
             pipes.disown(task_writer)
             pipes.disown(result_reader)
             self._close_outlet(number)

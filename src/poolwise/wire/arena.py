@@ -480,6 +480,16 @@ class PoolMemory:
             return Deposit(parcel, [NOWHERE] * len(parcel.parts), deque())
         return self._arena.deposit(parcel)
 
+    def hold(self, blocks: Iterable[int]) -> None:
+        """Blocks that are lent already are lent once more."""
+        if self._arena is not None:
+            self._arena.hold(blocks)
+
+    def take_back(self, blocks: Iterable[int]) -> None:
+        """One who was to look at these blocks never will."""
+        if self._arena is not None:
+            self._arena.take_back(blocks)
+
     def find_deposits(
         self, parcel: Parcel, common: Mapping_[int, Any], deposits: dict[int, Deposit]
     ) -> dict[int, Deposit]:

@@ -87,6 +87,12 @@ class Mail:
         parts = parcel.seal(head, deposit.parcel, deposit.places, all_repeated=True)
         self.writer.write(kind | codec.BIG, parts)
 
+    def note_lent(self, blocks: Sequence[int]) -> None:
+        """The other end was told of these blocks in some other way."""
+        if blocks:
+            self._open_ends()
+            self.lent.update(blocks)
+
     def open(self, payload: memoryview, at: int) -> parcel.Opened:
         """The parcel that begins at ``at``; its blocks are this process's to look at."""
         self._open_ends()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -111,6 +112,23 @@ def _dump(value: Any, file: Any, aside: Aside | None) -> None:
 
         pickler.dispatch_table = reducers()
     pickler.dump(value)
+
+
+def pack_to_spawn(value: Any) -> Parcel:
+    """What a process is given while it is started: locks, queues and connections can travel then.
+
+    :raises Exception: it cannot be pickled.
+    """
+    from multiprocessing.reduction import ForkingPickler
+
+    aside, sheaf = Aside(), _Sheaf()
+    pickler: Any = ForkingPickler(sheaf, PROTOCOL, True, aside.keep)  # noqa: FBT003 - takes no names
+    if "numpy" in sys.modules:
+        from poolwise.wire.arrays import reducers
+
+        pickler.dispatch_table = ChainMap(reducers().maps[0], pickler.dispatch_table)
+    pickler.dump(value)
+    return Parcel(sheaf.pieces(), aside)
 
 
 def dumps_function(

@@ -31,6 +31,7 @@ from poolwise.worker.watch import Watch
 
 if TYPE_CHECKING:
     from poolwise.wire.arena import Ends
+    from poolwise.wire.handover import Handover, Sealed
     from poolwise.wire.memory import Segment
     from poolwise.worker.output import Relay
 
@@ -44,13 +45,13 @@ _RETURNED = _CHUNKS | {codec.GIVE_BACK}
 
 def serve(
     ends: pipes.WorkerEnds,
-    initializer: Callable[..., object] | None,
-    initargs: tuple[Any, ...],
+    begin: Handover | Sealed,
     level: str = "chunks",
     log_levels: Mapping[str, int] | None = None,
 ) -> None:
     """Be a worker: the target of the process that a lane starts.
 
+    :param begin: the initializer and its arguments.
     :param level: how much the ledger wants to know, one of :data:`poolwise.options.LEDGER_LEVELS`.
     :param log_levels: what is printed, logged and warned of goes to the parent, whose loggers have
         these levels (None: it goes where it always went).
@@ -67,7 +68,7 @@ def serve(
     worker = Worker(task_fd, result_fd, ends.memory, level)
     if log_levels is not None:
         worker.relay_output(log_levels)
-    if worker.start(initializer, initargs, served_ns):
+    if worker.start(begin, served_ns):
         worker.work()
         keeping.has_delivered_all = True
 
@@ -133,19 +134,17 @@ class Worker:
             finally:
                 self._writing.release()
 
-    def start(
-        self,
-        initializer: Callable[..., object] | None,
-        initargs: tuple[Any, ...],
-        served_ns: int = 0,
-    ) -> bool:
+    def start(self, begin: Handover | Sealed, served_ns: int = 0) -> bool:
         """Run the initializer and say how it went.
 
+        :param begin: the initializer, or None, and its arguments.
         :param served_ns: when this process began to be a worker.
         """
         try:
+            initializer, initargs = begin.open(self._mail)
             if initializer is not None:
                 initializer(*initargs)
+            del initializer, initargs
         except BaseException as error:
             _log_failed_start(error)
             self._send(codec.FAILED_START, packing.dumps(failures.encode(error)))
