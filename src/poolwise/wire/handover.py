@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from poolwise.wire import codec, packing
+from poolwise.wire import packing
+from poolwise.wire.mail import Sealed
 from poolwise.wire.parcel import NOWHERE, Parcel, seal
 
 if TYPE_CHECKING:
@@ -45,18 +46,3 @@ class Handover:
         self.blocks = [place for place in deposit.places if place != NOWHERE]
         memory.hold(self.blocks)
         return deposit.parcel, deposit.places
-
-
-class Sealed:
-    """The same as it arrives."""
-
-    def __init__(self, sealed: bytes) -> None:
-        self._sealed = sealed
-
-    def open(self, mail: Mail) -> Any:
-        """The value, in the process that it is for.
-
-        :raises Exception: whatever unpickling raised.
-        """
-        sealed, self._sealed = self._sealed, b""
-        return codec.load_opened(mail.open(memoryview(sealed), 0))

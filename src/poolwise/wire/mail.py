@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from poolwise.wire import codec, frames, packing, parcel
 
@@ -147,3 +147,19 @@ class Mail:
     def _freed_frame(self, borrower: Borrower) -> bytes:
         blocks = borrower.take_freed()
         return frames.frame(codec.FREED, struct.pack(f"<{len(blocks)}q", *blocks))
+
+
+class Sealed:
+    """A parcel that came by some other way, to be opened by who has the mail."""
+
+    def __init__(self, sealed: bytes) -> None:
+        self._sealed = sealed
+
+    def open(self, mail: Mail) -> Any:
+        """The value, once.
+
+        :raises Exception: whatever unpickling raised.
+        """
+        sealed, self._sealed = memoryview(self._sealed), b""
+        has_blocks = bool(parcel.blocks_in(sealed, 0))
+        return codec.load_opened(mail.open(sealed, 0) if has_blocks else parcel.unseal(sealed, 0))

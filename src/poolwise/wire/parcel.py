@@ -144,7 +144,7 @@ def seal(head: bytes, parcel: Parcel, places: Sequence[int], *, all_repeated: bo
     return sealed
 
 
-def unseal(payload: memoryview, at: int, borrower: Borrower | None) -> Opened:
+def unseal(payload: memoryview, at: int, borrower: Borrower | None = None) -> Opened:
     """Open a parcel that begins at ``at``.
 
     :raises OutOfSharedMemory: the arena cannot be mapped here.

@@ -31,7 +31,8 @@ from poolwise.worker.watch import Watch
 
 if TYPE_CHECKING:
     from poolwise.wire.arena import Ends
-    from poolwise.wire.handover import Handover, Sealed
+    from poolwise.wire.handover import Handover
+    from poolwise.wire.mail import Sealed
     from poolwise.wire.memory import Segment
     from poolwise.worker.output import Relay
 
