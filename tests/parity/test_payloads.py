@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 from functools import partial
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import poolwise
+from poolwise.core.rows import as_sequence
 from poolwise.errors import OutOfSharedMemory
 from poolwise.wire.memory import Segment
 
@@ -224,12 +226,70 @@ def test_series_give_what_a_loop_gives(pool):
         pandas.Series(range(300), index=range(300, 0, -1)),
         pandas.Series(["a", "b", "c"] * 50),
         pandas.DataFrame({"a": [1], "b": [2]}),
+        pandas.Index(range(300)),
+        pandas.date_range("2020-02-27", periods=300),
+        pandas.MultiIndex.from_product([range(20), ["a", "b"]]),
         polars.Series(range(300)),
     ):
         wanted = [same(item) for item in items]
         got = pool.map(same, items)
         assert got == wanted
         assert list(map(type, got)) == list(map(type, wanted))
+
+
+def arrow_arrays():
+    pyarrow = pytest.importorskip("pyarrow")
+    numbers = pyarrow.array([*range(299), None])
+    return {
+        "numbers": numbers,
+        "a part": numbers[100:200],
+        "texts": pyarrow.array(["a", None, "bcd"] * 50),
+        "lists": pyarrow.array([[1], None, [2, 3]] * 50),
+        "records": pyarrow.array([{"a": 1, "b": "x"}, {"a": None, "b": "y"}] * 50),
+        "a dictionary": pyarrow.array(["a", "b"] * 50).dictionary_encode(),
+        "nothing": pyarrow.nulls(50),
+        "chunks": pyarrow.chunked_array([numbers, numbers[:5], numbers[7:]]),
+        "no chunks": pyarrow.chunked_array([], pyarrow.int64()),
+        "a table's column": pyarrow.table({"a": numbers})["a"],
+    }
+
+
+def test_arrays_of_arrow_give_what_a_loop_gives(pool):
+    for name, items in arrow_arrays().items():
+        wanted = [same(item) for item in items]
+        for got in (pool.map(same, items), pool.map(same, items, chunksize=7)):
+            assert got == wanted, name
+            assert list(map(type, got)) == list(map(type, wanted)), name
+
+
+def test_frames_and_tables_give_their_columns_as_a_loop_does(pool):
+    polars, pyarrow = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    columns = {"a": range(BIG), "b": [*range(BIG)], "c": ["x", "y"] * (BIG // 2)}
+    table = pyarrow.table(columns)
+    for items in (polars.DataFrame(columns), table, table.to_batches()[0]):
+        got = pool.map(same, items)
+        assert len(got) == 3
+        assert all(a.equals(b) for a, b in zip(got, items, strict=True))
+    batches = [*polars.DataFrame(columns).iter_slices(1000)]
+    assert all(a.equals(b) for a, b in zip(pool.map(same, batches), batches, strict=True))
+
+
+def test_what_slices_is_sent_in_slices_that_weigh_what_they_show():
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    pyarrow = pytest.importorskip("pyarrow")
+    numbers = np.arange(100_000)
+    for items in (
+        numbers,
+        pandas.Series(numbers),
+        pandas.Index(numbers),
+        polars.Series(numbers),
+        pyarrow.array(numbers),
+        pyarrow.chunked_array([numbers, numbers]),
+    ):
+        part = as_sequence(items)[500:600]
+        assert type(part) is not list
+        assert len(pickle.dumps(part)) < 3000
+        assert [*pickle.loads(pickle.dumps(part))] == [*items[500:600]]
 
 
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])

@@ -7,7 +7,7 @@ waits for. A slice of it shows the same memory, and the worker makes the objects
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 _SLICED = frozenset({list, tuple, range, str, bytes})
@@ -26,14 +26,38 @@ def as_sequence(items: Iterable[Any]) -> Sequence[Any]:
     kind = type(items)
     if kind in _SLICED:
         return items  # type: ignore[return-value]
-    library = kind.__module__.partition(".")[0]
-    if library == "numpy" and _is_plain_array(items):
-        return items  # type: ignore[return-value]
-    if library == "polars" and kind.__name__ == "Series":
-        return items  # type: ignore[return-value]
-    if library == "pandas" and kind.__name__ == "Series":
-        return Rows(items.iloc)  # type: ignore[attr-defined]
-    return list(items)
+    find = _LIBRARIES.get(kind.__module__.partition(".")[0])
+    rows = None if find is None else find(items)
+    return list(items) if rows is None else rows
+
+
+def _rows_of_numpy(items: Any) -> Any:
+    return items if _is_plain_array(items) else None
+
+
+def _rows_of_polars(items: Any) -> Any:
+    return items if type(items).__name__ == "Series" else None
+
+
+def _rows_of_pandas(items: Any) -> Any:
+    if type(items).__name__ == "Series":
+        return Rows(items.iloc)
+    return items if isinstance(items, sys.modules["pandas"].Index) else None
+
+
+def _rows_of_arrow(items: Any) -> Any:
+    pyarrow = sys.modules["pyarrow"]
+    is_array = isinstance(items, (pyarrow.Array, pyarrow.ChunkedArray))
+    return ArrowRows(items) if is_array else None
+
+
+_LIBRARIES: dict[str, Callable[[Any], Any]] = {
+    "numpy": _rows_of_numpy,
+    "pandas": _rows_of_pandas,
+    "polars": _rows_of_polars,
+    "pyarrow": _rows_of_arrow,
+}
+"""Whose types slice: what gives the items as something that does, or None."""
 
 
 def _is_plain_array(items: Any) -> bool:
@@ -78,6 +102,32 @@ class Rows(Sequence[Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _itself, (self._rows.obj,)
+
+
+class ArrowRows(Sequence[Any]):
+    """An array of Arrow; a slice of it is pickled without the memory that the slice does not show.
+
+    Arrow's own pickling takes the whole array along with each of its slices.
+    """
+
+    __slots__ = ("_array",)
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getitem__(self, at: Any) -> Any:
+        found = self._array[at]
+        return ArrowRows(found) if isinstance(at, slice) else found
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._array)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        chunks = getattr(self._array, "chunks", [self._array])
+        return _itself, (sys.modules["pyarrow"].concat_arrays(chunks) if chunks else self._array,)
 
 
 def _itself(rows: Any) -> Any:
