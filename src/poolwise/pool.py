@@ -543,6 +543,10 @@ class Pool:
             unit=unit,
             prompt_ns=STREAM_PROMPT_NS,
         )
+        if not is_listed and together == 1 and self._backend_name == "processes":
+            from poolwise.wire.snapshots import as_yielded
+
+            iterable = as_yielded(iterable)
         self._show(job, kind)
         results = ResultIterator(self, self._engine, job, stream)
         with self._engine.shield:  # a job that is posted has somebody who reads its input

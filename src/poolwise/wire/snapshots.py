@@ -1,0 +1,92 @@
+"""Items of an input that fills one buffer again and again.
+
+``multiprocessing.Pool.imap`` pickles each item before it asks for the next, so there such an input
+works. Here items gather, to be pickled together when a worker is free. So the first few are pickled
+at once, and all others as well if what one of them holds was met in the one or two before it.
+"""
+
+from __future__ import annotations
+
+import pickle
+import types
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from poolwise.wire.address import address_of
+from poolwise.wire.packing import Aside, dumps
+
+_FIRST = 3
+"""So many items tell whether an input has one or two buffers that it fills in turn."""
+
+_MOST_PARTS = 32
+"""Parts of an item that are looked at."""
+
+_UNCHANGING = frozenset({
+    int, float, complex, bool, str, bytes, type(None), tuple, range, frozenset, slice, type,
+    types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType,
+})  # fmt: skip
+
+
+class Snapshot:
+    """An item as it was; unpickling this gives the item itself."""
+
+    __slots__ = ("_buffers", "_pickled")
+
+    def __init__(self, item: Any) -> None:
+        aside = Aside()
+        self._pickled = dumps(item, aside)
+        self._buffers = [bytearray(buffer) for buffer in aside]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _load, (self._pickled, *map(pickle.PickleBuffer, self._buffers))
+
+
+def as_yielded(items: Iterable[Any]) -> Iterator[Any]:
+    """The items, each as it is when it is yielded, unless every item is an object of its own.
+
+    :raises Exception: whatever the input raises.
+    """
+    iterator = iter(items)
+    before: list[
+        tuple[Any, set[int]]
+    ] = []  # with the items, lest others come to lie in their place
+    for item in islice(iterator, _FIRST):
+        places = _places_of(item)
+        if any(places & others for _, others in before):
+            yield _as_it_is(item)
+            yield from map(_as_it_is, iterator)
+            return
+        before.append((item, places))
+        yield _as_it_is(item) if places else item
+    before.clear()
+    yield from iterator
+
+
+def _as_it_is(item: Any) -> Any:
+    try:
+        return Snapshot(item)
+    except Exception:  # said by whoever sends it
+        return item
+
+
+def _load(pickled: bytes, *buffers: Any) -> Any:
+    return pickle.loads(pickled, buffers=buffers)
+
+
+def _places_of(item: Any) -> set[int]:
+    """Where in memory the item, and what it holds, may be changed."""
+    parts = [item]
+    if isinstance(item, dict):
+        parts += islice(item.values(), _MOST_PARTS)
+    elif isinstance(item, (tuple, list)):
+        parts += islice(item, _MOST_PARTS)
+    return {_place_of(part) for part in parts if type(part) not in _UNCHANGING}
+
+
+def _place_of(part: Any) -> int:
+    """An array's or a view's memory, of whatever else its identity."""
+    if isinstance(part, memoryview):
+        return address_of(part) if part.contiguous else id(part.obj)
+    interface = getattr(part, "__array_interface__", None)
+    return interface["data"][0] if isinstance(interface, dict) else id(part)

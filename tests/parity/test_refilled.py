@@ -1,0 +1,98 @@
+"""Inputs that fill one buffer again and again: each task sees it as it was when it was yielded."""
+
+from __future__ import annotations
+
+import pytest
+
+import poolwise
+from poolwise.wire.snapshots import Snapshot, as_yielded
+
+np = pytest.importorskip("numpy")
+
+COUNT = 150
+
+
+def first_of(item):
+    """The number that the item was filled with, and a change that nobody else may see."""
+    found = item["x"] if isinstance(item, dict) else item
+    found = found[1] if isinstance(found, tuple) else found
+    value = float(found[0])
+    found[0] = 255
+    return value
+
+
+def sum_of(number, buffer):
+    return number, float(buffer[0])
+
+
+BUFFERS = {
+    "a list": lambda: [0],
+    "a bytearray": lambda: bytearray(10),
+    "a small array": lambda: np.zeros(10),
+    "a large array": lambda: np.zeros(20_000),
+}
+
+WRAPPINGS = {
+    "itself": lambda buffer, _: buffer,
+    "in a tuple": lambda buffer, n: (n, buffer),
+    "in a dict": lambda buffer, _: {"x": buffer},
+}
+
+
+def refill(make, wrap, count=COUNT, *, of=1):
+    buffers = [make() for _ in range(of)]
+    for n in range(count):
+        buffers[n % of][0] = n
+        yield wrap(buffers[n % of], n)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with poolwise.Pool(2) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("of", [1, 2])
+@pytest.mark.parametrize("wrap", WRAPPINGS.values(), ids=WRAPPINGS)
+@pytest.mark.parametrize("make", BUFFERS.values(), ids=BUFFERS)
+def test_each_task_sees_the_buffer_as_it_was_yielded(pool, make, wrap, of):
+    assert list(pool.imap(first_of, refill(make, wrap, of=of))) == list(range(COUNT))
+
+
+def test_in_any_order_and_with_several_arguments(pool):
+    items = refill(lambda: np.zeros(10), lambda buffer, n: (n, buffer))
+    assert sorted(pool.imap_unordered(first_of, items)) == list(range(COUNT))
+    items = refill(lambda: [0], lambda buffer, n: (n, buffer))
+    assert list(pool.istarmap(sum_of, items)) == [(n, n) for n in range(COUNT)]
+
+
+def test_views_of_one_buffer_are_the_same_buffer(pool):
+    items = refill(lambda: np.zeros(100), lambda buffer, n: buffer[: 1 + n % 9])
+    assert list(pool.imap(first_of, items)) == list(range(COUNT))
+
+
+def test_what_is_made_anew_each_time_is_pickled_with_its_neighbours():
+    kept = list(as_yielded([n] for n in range(20)))
+    assert [type(item) for item in kept[3:]] == [list] * 17
+    rows = np.arange(40.0).reshape(20, 2)
+    assert not any(isinstance(row, Snapshot) for row in [*as_yielded(iter(rows))][3:])
+    assert list(as_yielded(iter(range(9)))) == list(range(9))
+
+
+def test_an_item_that_cannot_be_pickled_fails_alone(pool):
+    items = ([lambda: 0] if n == 1 else [n] for n in range(5))
+    results = pool.imap(first_of, items)
+    assert next(results) == 0
+    with pytest.raises(Exception, match="lambda"):
+        next(results)
+    assert list(results) == [2, 3, 4]
+
+
+def test_in_threads_each_task_is_given_the_object_itself():
+    with poolwise.Pool(2, backend="threads") as pool:
+        given = [[n] for n in range(5)]
+        assert all(a is b for a, b in zip(pool.imap(itself, iter(given)), given, strict=True))
+
+
+def itself(item):
+    return item
