@@ -102,6 +102,11 @@ class ExtraMissing(PoolwiseError, ImportError):
         return f"{self.what}. Install it with: pip install 'poolwise[{self.extra}]'"
 
 
+UNGUARDED = 83
+"""Exit code of a process whose main module, while it was imported, wanted to start processes
+(:mod:`poolwise.backends.unguarded`). Any number would do that programs do not use."""
+
+
 class Death:
     """How a worker ended, in numbers and in words.
 
@@ -117,6 +122,11 @@ class Death:
 
     def __repr__(self) -> str:
         return f"Death(pid={self.pid}, exitcode={self.exitcode})"
+
+    @property
+    def is_certain(self) -> bool:
+        """Every other worker would end the same way."""
+        return self.exitcode == UNGUARDED
 
     @property
     def how(self) -> str:
@@ -146,6 +156,12 @@ class Death:
         Python ends with 1 after an exception, here one of the imports: multiprocessing itself
         raises it when the main module starts processes while a new one imports it.
         """
+        if self.exitcode == UNGUARDED:
+            return (
+                "a new process imports the main module first (start methods spawn and "
+                "forkserver), and here that starts processes again. Put what starts them under "
+                "`if __name__ == '__main__':`"
+            )
         if self.exitcode == 1:
             return (
                 "its traceback is on stderr. Under spawn and forkserver a worker imports the main "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -145,16 +146,57 @@ def test_before_it_is_ready(tmp_path):
     assert len(list(tmp_path.iterdir())) < 12  # no storm
 
 
-def test_a_main_module_without_a_guard_is_told_of_it(tmp_path):
+UNGUARDED = {
+    "Pool": """
+import poolwise
+with poolwise.Pool(2, context="{method}") as pool:
+    pool.map(abs, [1])
+""",
+    "executor": """
+import poolwise
+poolwise.ProcessPoolExecutor(2, "{method}").submit(abs, 1).result()
+""",
+    "installed": """
+import multiprocessing, poolwise
+poolwise.install()
+multiprocessing.get_context("{method}").Pool(2).map(abs, [1])
+""",
+}
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("door", UNGUARDED)
+def test_a_main_module_without_a_guard_is_told_of_it(tmp_path, door, method):
     script = tmp_path / "script.py"
-    script.write_text("import poolwise\npoolwise.Pool(1, context='spawn').map(abs, [1])\n")
+    script.write_text(UNGUARDED[door].format(method=method))
     ended = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=LIMIT_S, check=False
+        [sys.executable, "-W", "ignore", script],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
     )
-    said = ended.stderr.strip().splitlines()[-1]
-    assert "InitializerFailed" in said
-    assert "if __name__ == '__main__':" in said
-    assert "os._exit" not in said  # no task ran
+    said = ended.stderr.strip().splitlines()
+    assert "InitializerFailed" in said[-1]
+    assert "if __name__ == '__main__':" in said[-1]
+    assert ended.stderr.count("Traceback") == 1
+    assert len(said) < 20
+
+
+def inner(door):
+    try:
+        with door(1) as pool:
+            list(pool.map(abs, [-1]))
+    except Exception as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("door", [poolwise.Pool, poolwise.ProcessPoolExecutor])
+def test_in_a_daemon_it_is_said_that_daemons_have_no_children(door):
+    with multiprocessing.get_context("fork").Pool(1) as outer:
+        said = outer.apply(inner, (door,))
+    assert "daemonic processes are not allowed to have children" in said
+    assert "initializer" not in said
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
+from poolwise.backends.unguarded import end_if_importing_main
 from poolwise.core import contract as c
 from poolwise.core.book import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE, ParentClock
 from poolwise.core.shield import Struck, users_code
@@ -277,6 +278,7 @@ class Processes:
             process.name = process.name.replace("Process", self._name)
             process.daemon = self._daemon
             if not self._is_forking:
+                end_if_importing_main()
                 _start_tracker()
             with _sigint_blocked(), _quiet_about_threads():
                 process.start()

@@ -216,7 +216,8 @@ class State:
         if lane.is_ready or lane.is_stopping:
             return  # a new one is started when work waits for it
         self._failed_starts += 1
-        if event.failure is not None or self._failed_starts >= _START_TRIES:
+        is_hopeless = event.failure is not None or event.death.is_certain
+        if is_hopeless or self._failed_starts >= _START_TRIES:
             self._give_up(event)
 
     def _give_up(self, event: c.LaneDied) -> None:
@@ -645,9 +646,27 @@ def _not_loadable(error: BaseException, chunk: Chunk) -> errors.PoolwiseError:
     return said
 
 
+def _why_not_started(failure: BaseException) -> str:
+    if isinstance(failure, AssertionError):  # multiprocessing's way to say that we are a daemon
+        return (
+            f"{failure}. This process is one, as the workers of multiprocessing.Pool are; those of "
+            "poolwise.Pool and of executors are not. Or take backend='threads' here"
+        )
+    if isinstance(failure, (EOFError, ConnectionError)):
+        return (
+            f"{failure!r}. The process that makes them has ended: look at its traceback on stderr, "
+            "and whether the main module starts processes outside of `if __name__ == '__main__':`"
+        )
+    return repr(failure)
+
+
 def _initializer_failed(event: c.LaneDied) -> errors.PoolwiseError:
-    if event.failure is not None:
+    if event.failure is not None and event.death.pid is None:
+        message = f"no worker process could be started: {_why_not_started(event.failure)}"
+    elif event.failure is not None:
         message = f"the initializer raised {event.failure!r}, so no worker could start"
+    elif event.death.is_certain:
+        message = f"no worker could start: {event.death.why_early}"
     else:
         message = (
             f"workers end before they are ready: the last, {event.death.pid}, {event.death.how}. "
