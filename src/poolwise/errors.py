@@ -17,6 +17,7 @@
     |   (also MaybeEncodingError and PicklingError)
     |-- ArgumentNotLoadable           an argument could not be rebuilt in the worker
     |   (also BrokenProcessPool)
+    |   `-- NameNotFound              because the worker does not know something by its name
     |-- ResultNotLoadable             a result could not be rebuilt in this process
     |   (also BrokenProcessPool)
     |-- OutOfSharedMemory             the system or a limit refuses shared memory
@@ -278,6 +279,30 @@ def _make_argument_not_loadable() -> type[PoolwiseError]:
     return ArgumentNotLoadable
 
 
+def _make_name_not_found() -> type[PoolwiseError]:
+    base: type[PoolwiseError] = __getattr__("ArgumentNotLoadable")
+
+    class NameNotFound(base):  # type: ignore[misc,valid-type]
+        """A worker does not know what the pickle of a call speaks of by its name.
+
+        It was defined after the worker was forked, or at a prompt.
+        """
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _rebuild, ("NameNotFound", self.args)
+
+    return NameNotFound
+
+
+def not_loadable(message: str, why: BaseException) -> PoolwiseError:
+    """An :class:`ArgumentNotLoadable`, which tells if ``why`` is that a name was not found."""
+    is_name = isinstance(why, (AttributeError, ImportError))
+    error: PoolwiseError = __getattr__("NameNotFound" if is_name else "ArgumentNotLoadable")(
+        message
+    )
+    return error
+
+
 def _make_result_not_loadable() -> type[PoolwiseError]:
     from concurrent.futures.process import BrokenProcessPool
 
@@ -296,6 +321,7 @@ def _make_result_not_loadable() -> type[PoolwiseError]:
 _MAKERS = {
     "ArgumentNotLoadable": _make_argument_not_loadable,
     "InitializerFailed": _make_initializer_failed,
+    "NameNotFound": _make_name_not_found,
     "ResultNotLoadable": _make_result_not_loadable,
     "ResultNotPicklable": _make_result_not_picklable,
     "WorkerDied": _make_worker_died,

@@ -275,18 +275,37 @@ def test_closed_and_let_go_it_gives_everything_back(make):
         time.sleep(0.01)
 
 
-def test_function_defined_after_the_workers_were_forked(tmp_path):
-    lines = """
+LATE = {
+    "map": "pool.map(later, range(4), 1)",
+    "apply": "[pool.apply(later, (at,)) for at in range(4)]",
+    "apply_async": "[one.get() for one in [pool.apply_async(later, (at,)) for at in range(4)]]",
+    "of many": "[one.get() for one in [pool.apply_async(later, (at,)) for at in range(400)]][:4]",
+    "kept apart": "[one.get() for one in [pool.apply_async(later, ([at],)) for at in range(4)]]",
+    "submit": "[one.result() for one in [executor.submit(later, at) for at in range(4)]]",
+    "argument": "[pool.apply(getattr, (Later(at), 'number')) for at in range(4)]",
+}
+
+
+@pytest.mark.parametrize("call", LATE)
+def test_function_defined_after_the_workers_were_forked(tmp_path, call):
+    lines = f"""
         import poolwise
 
         pool = poolwise.Pool(2, context="fork")
+        executor = poolwise.ProcessPoolExecutor(2, "fork")
         pool.map(abs, range(4))
+        list(executor.map(abs, range(4)))
 
         def later(number):
-            return number + 1
+            return (number if isinstance(number, int) else number[0]) + 1
 
-        print(pool.map(later, range(4), 1))
+        class Later:
+            def __init__(self, number):
+                self.number = number + 1
+
+        print({LATE[call]})
         pool.terminate()
+        executor.shutdown()
     """
     said = run_python(write(tmp_path / "late.py", lines))
     assert (said.out, said.err) == ("[1, 2, 3, 4]\n", "")

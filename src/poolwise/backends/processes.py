@@ -380,7 +380,7 @@ class Processes:
         job, packer = chunk.job, lane.mail.packer
         if job.has_calls:
             calls = [task.call for task in chunk.items]
-            return codec.pack_calls(packer, (0, job.prompt_ns), calls)
+            return codec.pack_calls(packer, (0, job.prompt_ns), calls, by_value=chunk.by_value)
         return codec.pack_items(packer, (job.function.id, job.prompt_ns), job.mode, chunk.items)
 
     def _write_more(self, lane: _Lane) -> None:

@@ -67,15 +67,16 @@ class Chunk:
 
     ``start`` is the position of the first in the job, ``done`` how many have been answered for,
     ``attempt`` how often they have cost a lane, ``losses`` how often their answer went with one,
-    ``is_alone`` that they must travel one by one, ``function_id`` which pickle of the function
+    ``is_alone`` that they must travel one by one, ``by_value`` that these calls bring the code of
+    their functions, ``function_id`` which pickle of the function
     they were sent for.
     What they weighed on the way and cost to send (``sent_bytes``, ``function_bytes``,
     ``pickle_ns``) is the back end's to fill in.
     """
 
     __slots__ = (
-        "attempt", "done", "function_bytes", "function_id", "id", "is_alone", "items", "job",
-        "losses", "pickle_ns", "sent_bytes", "start",
+        "attempt", "by_value", "done", "function_bytes", "function_id", "id", "is_alone", "items",
+        "job", "losses", "pickle_ns", "sent_bytes", "start",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - what is known of it
@@ -87,6 +88,7 @@ class Chunk:
         attempt: int = 0,
         losses: int = 0,
         is_alone: bool = False,
+        by_value: bool = False,
     ) -> None:
         self.id = next(_chunk_ids)
         self.job = job
@@ -95,6 +97,7 @@ class Chunk:
         self.attempt = attempt
         self.losses = losses
         self.is_alone = is_alone
+        self.by_value = by_value
         self.done = 0
         self.function_id = job.function.id
         self.sent_bytes = self.function_bytes = self.pickle_ns = 0
@@ -111,7 +114,12 @@ class Chunk:
 
     def part(self, first: int, end: int, **changes: Any) -> Chunk:
         """A new chunk of the items from ``first`` up to ``end``."""
-        kept = {"attempt": self.attempt, "losses": self.losses, "is_alone": self.is_alone}
+        kept = {
+            "attempt": self.attempt,
+            "losses": self.losses,
+            "is_alone": self.is_alone,
+            "by_value": self.by_value,
+        }
         return Chunk(self.job, self.start + first, self.items[first:end], **{**kept, **changes})
 
 

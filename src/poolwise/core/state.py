@@ -418,8 +418,7 @@ class State:
         self, chunk: Chunk, first: int, values: list[Any], failed: dict[int, BaseException]
     ) -> None:
         job = chunk.job
-        may_retry = job.rules.retry_on and chunk.attempt < job.rules.retries and not job.is_over
-        if failed and may_retry:
+        if failed and any(_shall_go_again(chunk, error) for error in failed.values()):
             self._deliver_all_but(chunk, first, values, failed)
             return
         job.open_items -= len(values)
@@ -433,7 +432,10 @@ class State:
         """Deliver each by itself, but run those again whose error is worth another try."""
         for at, value in enumerate(values):
             error = failed.get(at)
-            if isinstance(error, chunk.job.rules.retry_on):
+            if error is not None and _lacks_name(chunk, error):
+                self._put_back(chunk, first + at, first + at + 1, is_alone=True, by_value=True)
+                continue
+            if error is not None and _is_worth_retry(chunk, error):
                 self._retry(chunk, first + at)
                 continue
             chunk.job.open_items -= 1
@@ -607,6 +609,24 @@ class State:
                 self._stop(lane, kill=True)
 
 
+# -- whether an item goes again
+
+
+def _shall_go_again(chunk: Chunk, error: BaseException) -> bool:
+    return not chunk.job.is_over and (_is_worth_retry(chunk, error) or _lacks_name(chunk, error))
+
+
+def _is_worth_retry(chunk: Chunk, error: BaseException) -> bool:
+    rules = chunk.job.rules
+    return chunk.attempt < rules.retries and isinstance(error, rules.retry_on)
+
+
+def _lacks_name(chunk: Chunk, error: BaseException) -> bool:
+    """A call's function or argument was not found by its name: its code has not travelled yet."""
+    can_bring_code = chunk.job.has_calls and not chunk.by_value
+    return can_bring_code and isinstance(error, errors.NameNotFound)
+
+
 # -- the words of the errors
 
 
@@ -639,8 +659,8 @@ def _timed_out(chunk: Chunk, at: int) -> errors.TaskTimeout:
 
 
 def _not_loadable(error: BaseException, chunk: Chunk) -> errors.PoolwiseError:
-    said: errors.PoolwiseError = errors.ArgumentNotLoadable(
-        f"{_which(chunk, 0)} could not be rebuilt in the worker: {error!r}"
+    said = errors.not_loadable(
+        f"{_which(chunk, 0)} could not be rebuilt in the worker: {error!r}", error
     )
     said.__cause__ = error
     return said

@@ -117,8 +117,15 @@ def pack_items(packer: packing.Packer, head: ChunkHead, mode: int, items: Sequen
     return packed
 
 
-def pack_calls(packer: packing.Packer, head: ChunkHead, calls: Sequence[Call]) -> Packed:
-    """A CHUNK of calls: one pickle for all where nothing mutable is in it, else one each."""
+def pack_calls(
+    packer: packing.Packer, head: ChunkHead, calls: Sequence[Call], *, by_value: bool = False
+) -> Packed:
+    """A CHUNK of calls: one pickle for all where nothing mutable is in it, else one each.
+
+    :param by_value: the code of functions and classes of the main module travels with them.
+    """
+    if by_value:
+        return _pack_each(packer, head, CALLS, calls, packing.dumps_by_value)
     if len(calls) == 1 or all(map(_is_plain, calls)):
         try:
             return packer.pack((*head, CALLS, calls), _lone_argument(calls), len(calls))
@@ -234,7 +241,7 @@ def load_item(packed: list[Any]) -> Any:
         return load_value(packed)
     except Exception as error:
         message = "the argument could not be rebuilt in the worker (see the cause above)"
-        raise errors.ArgumentNotLoadable(message) from error
+        raise errors.not_loadable(message, error) from error
 
 
 class Reading(Row):

@@ -141,23 +141,27 @@ def dumps_function(
     :raises Exception: whatever plain pickling raised, when cloudpickle cannot either.
     """
     if by_value:
-        return _cloud_dumps(function, aside)
+        return dumps_by_value(function, aside)
     try:
         return dumps(function, aside)
     except Exception as error:
         try:
-            return _cloud_dumps(function, aside)
+            return dumps_by_value(function, aside)
         except Exception:
             raise error from None
 
 
-def _cloud_dumps(function: Callable[..., Any], aside: Aside | None) -> bytes:
+def dumps_by_value(value: Any, aside: Aside | None) -> bytes:
+    """Pickle with the code of whatever in it belongs to the main module.
+
+    :raises Exception: cloudpickle cannot.
+    """
     import cloudpickle
 
     if aside is not None:
         aside.clear()
     keep = None if aside is None else aside.keep
-    pickled: bytes = cloudpickle.dumps(function, PROTOCOL, buffer_callback=keep)
+    pickled: bytes = cloudpickle.dumps(value, PROTOCOL, buffer_callback=keep)
     return pickled
 
 
