@@ -15,6 +15,7 @@ import poolwise
 from poolwise.core.rows import as_sequence
 from poolwise.errors import OutOfSharedMemory
 from poolwise.wire.memory import Segment
+from poolwise.wire.packing import Packer
 
 np = pytest.importorskip("numpy")
 
@@ -88,7 +89,31 @@ def make_frames():
     return [frame, frame["b"], polars.DataFrame(columns), pyarrow.table(columns)]
 
 
+class Holder:
+    """An object of the program that contains large data."""
+
+    def __init__(self, **parts):
+        self.__dict__.update(parts)
+
+    def __eq__(self, other):
+        return is_equal(self.__dict__, other.__dict__)
+
+    __hash__ = None
+
+
+def make_objects():
+    polars = pytest.importorskip("polars")
+    pyarrow = pytest.importorskip("pyarrow")
+    numbers = np.arange(BIG)
+    return [
+        Holder(array=numbers, raw=bytearray(300_000), text="x" * 300_000),
+        {"frame": polars.DataFrame({"a": numbers}), "table": pyarrow.table({"a": numbers})},
+        [Holder(series=polars.Series(numbers)), (pyarrow.array(numbers), bytearray(200_000))],
+    ]
+
+
 VALUES = {
+    "objects": make_objects,
     "bytes": lambda: [bytes(BIG), os.urandom(300_000), bytearray(b"ab" * BIG)],
     "texts": lambda: ["ä" * 300_000, {"k": "v" * 300_000}],
     "arrays": lambda: [np.arange(BIG), np.asfortranarray(np.ones((200, 300))), np.ones(3)],
@@ -116,6 +141,51 @@ def test_values_come_back_equal_by_every_way(either, make):
         assert is_equal(either.map(same, values, chunksize=len(values)), values)
         assert is_equal([either.apply(same, (value,)) for value in values], values)
         assert is_equal(list(either.imap(same, values)), values)
+
+
+def make_tensors():
+    torch = pytest.importorskip("torch")
+    numbers = torch.arange(float(BIG)).reshape(100, -1)
+    return [
+        numbers,
+        numbers.T,
+        numbers[3:5],
+        numbers.to(torch.bfloat16),
+        numbers.to(torch.complex64),
+        numbers.clone().requires_grad_(),
+        torch.nn.Parameter(numbers),
+        torch.zeros(0),
+        torch.ones(3),
+    ]
+
+
+def add_one(tensor):
+    with sys.modules["torch"].no_grad():
+        tensor += 1
+    return tensor
+
+
+def test_tensors_come_back_equal_and_writable(either):
+    tensors = make_tensors()
+    for values in (
+        either.map(add_one, tensors),
+        either.map(add_one, tensors, chunksize=len(tensors)),
+        [either.apply(add_one, (tensor,)) for tensor in tensors],
+    ):
+        for tensor, value in zip(tensors, values, strict=True):
+            assert type(value) is type(tensor)
+            assert (value.dtype, value.stride()) == (tensor.dtype, tensor.stride())
+            assert value.requires_grad == tensor.requires_grad
+            assert value.equal(tensor + 1)
+            add_one(value)
+
+
+def test_a_tensor_is_beside_its_pickle():
+    pytest.importorskip("torch")
+    tensor = make_tensors()[0]
+    parcel = Packer().pack((tensor,), tensor)
+    assert [len(buffer) for buffer in parcel.buffers] == [tensor.nbytes]
+    assert sum(map(len, parcel.pieces)) < 2000
 
 
 def test_a_task_may_write_to_what_it_is_given_and_the_caller_sees_nothing(either):

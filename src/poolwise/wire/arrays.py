@@ -9,9 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-from collections import ChainMap
 from collections.abc import Sequence
-from copyreg import dispatch_table
 from functools import cache
 from typing import Any
 
@@ -22,11 +20,10 @@ Reduced = Any
 
 
 @cache
-def reducers() -> ChainMap[type, Any]:
-    """Reducers for a pickler of ours; those that the program has registered hold as well."""
+def reducers() -> dict[type, Any]:
+    """Reducers for a pickler of ours."""
     numpy = sys.modules["numpy"]
-    ours = {numpy.ndarray: _reduce_array, numpy.memmap: _reduce_memmap}
-    return ChainMap(ours, dispatch_table)
+    return {numpy.ndarray: _reduce_array, numpy.memmap: _reduce_memmap}
 
 
 def _reduce_array(array: Any) -> Reduced:

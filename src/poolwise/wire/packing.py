@@ -12,7 +12,8 @@ import io
 import pickle
 import sys
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copyreg import dispatch_table
 from typing import Any
 
 from poolwise.wire.parcel import LEAST_BLOCK_BYTES, Packed, Parcel, Part
@@ -36,6 +37,7 @@ to do with a buffer: half the cost of an array of 100 bytes (``benchmarks/small_
 would make inputs in which small and large take turns pickle the large ones twice."""
 
 _STRINGS = frozenset({bytes, bytearray, str})
+_READ_BY_PICKLE = frozenset({"memmap", "Tensor"})
 
 
 class ReadOnlyArray(Exception):
@@ -106,12 +108,21 @@ def _dump(value: Any, file: Any, aside: Aside | None) -> None:
     if aside is not None:
         aside.clear()
     keep = None if aside is None else aside.keep
-    pickler = pickle.Pickler(file, PROTOCOL, buffer_callback=keep)
-    if "numpy" in sys.modules:
-        from poolwise.wire.arrays import reducers
-
-        pickler.dispatch_table = reducers()
+    pickler: Any = pickle.Pickler(file, PROTOCOL, buffer_callback=keep)
+    pickler.dispatch_table = ChainMap(*_reducers(), dispatch_table)
     pickler.dump(value)
+
+
+def _reducers() -> Iterator[dict[type, Any]]:
+    """Our own, for what the libraries that are loaded pickle in ways that leave a wish open."""
+    if "numpy" in sys.modules:
+        from poolwise.wire import arrays
+
+        yield arrays.reducers()
+    if "torch" in sys.modules:
+        from poolwise.wire import tensors
+
+        yield tensors.reducers()
 
 
 def pack_to_spawn(value: Any) -> Parcel:
@@ -123,10 +134,7 @@ def pack_to_spawn(value: Any) -> Parcel:
 
     aside, sheaf = Aside(), _Sheaf()
     pickler: Any = ForkingPickler(sheaf, PROTOCOL, True, aside.keep)  # noqa: FBT003 - takes no names
-    if "numpy" in sys.modules:
-        from poolwise.wire.arrays import reducers
-
-        pickler.dispatch_table = ChainMap(reducers().maps[0], pickler.dispatch_table)
+    pickler.dispatch_table = ChainMap(*_reducers(), pickler.dispatch_table)
     pickler.dump(value)
     return Parcel(sheaf.pieces(), aside)
 
@@ -246,11 +254,11 @@ def _pack_small(value: Any, count: int) -> bytes | None:
 
 
 def _asks_for_pieces(lone: Any) -> bool:
-    """A long string, or a mapped file, which plain pickling would read."""
+    """A long string; a mapped file, or a tensor, which plain pickling would read."""
     kind = type(lone)
     if kind in _STRINGS:
         return len(lone) >= LEAST_PIECE_BYTES
-    return kind.__name__ == "memmap"
+    return kind.__name__ in _READ_BY_PICKLE
 
 
 class Shelf:
