@@ -113,13 +113,15 @@ class Death:
 
     :param pid: its process id (None when it never came to be).
     :param exitcode: as ``multiprocessing.Process.exitcode``: negative is a signal's number.
+    :param fault: why the pool itself ended it, if it did.
     """
 
-    __slots__ = ("exitcode", "pid")
+    __slots__ = ("exitcode", "fault", "pid")
 
-    def __init__(self, pid: int | None, exitcode: int | None) -> None:
+    def __init__(self, pid: int | None, exitcode: int | None, fault: str | None = None) -> None:
         self.pid = pid
         self.exitcode = exitcode
+        self.fault = fault
 
     def __repr__(self) -> str:
         return f"Death(pid={self.pid}, exitcode={self.exitcode})"
@@ -133,6 +135,8 @@ class Death:
     def how(self) -> str:
         """``killed by SIGSEGV``, ``exited with code 1``: the fact."""
         code = self.exitcode
+        if self.fault is not None:
+            return f"was ended, because {self.fault},"
         if code is None:
             return "ended"
         if code >= 0:
@@ -146,6 +150,8 @@ class Death:
     def why(self) -> str:
         """The likely cause of such an end."""
         code = self.exitcode
+        if self.fault is not None:
+            return "the task closed, or wrote to, file descriptors that were not its own"
         if code is not None and code >= 0:
             return "the task called os._exit() or a library it uses ended the process"
         return _LIKELY_CAUSE.get(-code if code else 0, "another process sent it that signal")

@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 
+from poolwise.wire import pipes
+
 ENDS = {
     "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "SIGTERM": lambda: os.kill(os.getpid(), signal.SIGTERM),
@@ -134,3 +136,41 @@ def count_start(folder):
     with open(name, "x"):  # noqa: PTH123 - a worker loads no pathlib
         pass
     end("SIGKILL")
+
+
+def close_descriptors():
+    """As daemons do."""
+    os.closerange(3, 1000)
+
+
+def write_into_pipes(data):
+    """As one does who has closed a descriptor twice, and has the pool's in its hand."""
+    for fd in pipes._own:
+        try:
+            os.write(fd, data)
+        except OSError:
+            pass  # the reading end of one
+
+
+class ExitsWhenAsked(Exception):
+    """What it says of itself ends the process, unless somebody looks out for it."""
+
+    def __str__(self):  # noqa: PLE0307 - that is the point
+        sys.exit(3)
+
+    __repr__ = __str__
+
+
+class RaisesElsewhere:
+    """Cannot be rebuilt but where it was made."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __reduce__(self):
+        return raise_elsewhere, (os.getpid(), self.error)
+
+
+def raise_elsewhere(pid, error):
+    if os.getpid() != pid:
+        raise error

@@ -96,3 +96,23 @@ def test_what_is_hardly_an_exception_is_the_tasks_own(pool, error, chunksize):
     with pytest.raises((error, RuntimeError)):
         results.next(LIMIT_S)
     assert [results.next(LIMIT_S) for _ in range(2)] == [8, 10]
+
+
+def test_exception_that_exits_when_it_is_printed(pool):
+    with pytest.raises(breakers.ExitsWhenAsked):
+        pool.apply_async(breakers.raise_made, (breakers.ExitsWhenAsked,)).get(LIMIT_S)
+
+
+HARDLY = [SystemExit, KeyboardInterrupt, GeneratorExit, RecursionError, MemoryError]
+
+
+@pytest.mark.parametrize("error", HARDLY)
+def test_what_loading_raises_is_an_error_of_that_item(pool, error):
+    bad = breakers.RaisesElsewhere(error())
+    with pytest.raises(errors.ArgumentNotLoadable):
+        pool.apply_async(id, (bad,)).get(LIMIT_S)
+    with pytest.raises(errors.ArgumentNotLoadable, match="item 1 of"):
+        pool.map_async(str, [0, bad, 2], 3).get(LIMIT_S)
+    with pytest.raises(errors.ResultNotLoadable):
+        pool.apply_async(breakers.make, (breakers.RaisesElsewhere, error())).get(LIMIT_S)
+    assert pool.map(breakers.double, range(3)) == [0, 2, 4]

@@ -210,6 +210,33 @@ def test_initializer_that_fails_is_the_error(method, start):
             list(pool.imap(breakers.double, range(4)))
 
 
+# --- the pipes themselves -----------------------------------------------------------------------
+
+
+GARBAGE = {
+    "endless": b"\xff" * 100,  # a frame longer than any memory
+    "no such kind": (9 << 56 | 3).to_bytes(8, "little") + b"abc",
+    "short answer": (2 << 56 | 3).to_bytes(8, "little") + b"abc",
+    "unreadable": (4 << 56 | 3).to_bytes(8, "little") + b"abc",
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_what_makes_no_sense_costs_one_worker(pool, garbage):
+    beside = pool.map_async(breakers.double, range(100))
+    with pytest.raises(poolwise.WorkerDied, match=r"makes no sense.*not its own"):
+        pool.apply_async(breakers.write_into_pipes, (GARBAGE[garbage],)).get(LIMIT_S)
+    assert beside.get(LIMIT_S) == list(range(0, 200, 2))
+    assert works(pool)
+
+
+def test_closed_descriptors_are_not_taken_for_a_lack_of_memory(pool):
+    with pytest.raises(poolwise.WorkerDied) as caught:
+        pool.apply_async(breakers.close_descriptors).get(LIMIT_S)
+    assert "memory" not in str(caught.value)
+    assert works(pool)
+
+
 # --- retries, time limits -----------------------------------------------------------------------
 
 

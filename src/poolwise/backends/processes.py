@@ -55,8 +55,8 @@ class _Lane:
     """What this process holds of one worker."""
 
     __slots__ = (
-        "awaits_again", "ends", "held", "id", "known", "launched_ns", "mail", "process", "reader",
-        "reading", "result_fd", "task_fd", "watch_fd", "watch_is_ours", "writer",
+        "awaits_again", "ends", "fault", "held", "id", "known", "launched_ns", "mail", "process",
+        "reader", "reading", "result_fd", "task_fd", "watch_fd", "watch_is_ours", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +80,7 @@ class _Lane:
         self.held: deque[frames.Frame] = deque()
         self.launched_ns = time.perf_counter_ns()
         self.reading: codec.Reading | None = None
+        self.fault: str | None = None
         self.ends: deque[tuple[int, float]] = deque(maxlen=_HELD_CHUNKS)
 
     def find_unread(self) -> frozenset[int]:
@@ -401,14 +402,28 @@ class Processes:
         except BlockingIOError:
             return False
         except EOFError:
+            if not death.is_ending(lane.watch_fd, lane.process.pid):
+                lane.fault = "its pipe to the pool was closed"
             self._end_of_results(lane)
             return False
+        except (MemoryError, OverflowError) as error:
+            self._give_up_garbled(lane, error)
+            return False
         for frame in said:
-            if lane.awaits_again is None or frame[0] == codec.APART:
-                self._hear(lane, *frame)
-            else:
+            if lane.awaits_again is not None and frame[0] != codec.APART:
                 lane.held.append(frame)
+                continue
+            try:
+                self._hear(lane, *frame)
+            except Exception as error:
+                self._give_up_garbled(lane, error)
+                return False
         return True
+
+    def _give_up_garbled(self, lane: _Lane, error: Exception) -> None:
+        """Something else has written into the pipe of a lane: the others go on."""
+        lane.fault = f"what came through its pipe makes no sense ({error!r})"
+        self._end_of_results(lane)
 
     def _end_of_results(self, lane: _Lane) -> None:
         if lane.result_fd is not None:
@@ -542,7 +557,7 @@ class Processes:
         if lane.awaits_again is not None:
             self._go_on(lane, lane.awaits_again)
         lane.process.join()
-        death = errors.Death(lane.process.pid, lane.process.exitcode)
+        death = errors.Death(lane.process.pid, lane.process.exitcode, lane.fault)
         unread = lane.find_unread()
         if self._outlets is not None:
             self._outlets.read(lane.id, ends_line=True)

@@ -58,7 +58,11 @@ def _traceback_of(error: BaseException) -> str:
         import traceback
     except (ImportError, OSError) as why:
         return _causes_of(error) + f"(without its traceback: {why})\n"
-    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    try:
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except BaseException as why:  # its __str__ can raise anything, SystemExit too
+        stack = "".join(traceback.format_tb(error.__traceback__))
+        return f"{stack}{type(error).__qualname__}, which cannot say more: {type(why).__name__}\n"
 
 
 def _causes_of(error: BaseException | None) -> str:
