@@ -210,6 +210,23 @@ def test_initializer_that_fails_is_the_error(method, start):
             list(pool.imap(breakers.double, range(4)))
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_initializer_that_never_returns_does_not_hold_up_the_end(method):
+    pool = poolwise.Pool(2, time.sleep, (600,), context=method)
+    result = pool.map_async(breakers.double, range(4))
+    with pytest.raises(multiprocessing.TimeoutError):
+        result.get(0.2)
+    pool.terminate()
+    pool.join()
+    with pytest.raises(errors.PoolTerminated):
+        result.get(LIMIT_S)
+    executor = poolwise.ProcessPoolExecutor(2, method, time.sleep, (600,))
+    future = executor.submit(breakers.double, 1)
+    executor.kill_workers()
+    with pytest.raises(errors.PoolTerminated):
+        future.result(LIMIT_S)
+
+
 # --- the pipes themselves -----------------------------------------------------------------------
 
 
