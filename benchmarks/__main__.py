@@ -32,6 +32,7 @@ CLAIMS = (
     "payload_threshold",
     "array_argument",
     "array_result",
+    "past_the_arena",
     "repeated_payload",
     "given_again",
     "json_lines",

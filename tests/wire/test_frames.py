@@ -147,6 +147,26 @@ def test_a_full_pipe_keeps_nobody_waiting_and_loses_nothing(frames):
     os.close(writer)
 
 
+@pytest.mark.parametrize("huge_bytes", [1, 1 << 40], ids=["huge pages", "pages"])
+def test_what_waits_is_sent_as_it_was_and_arrives_writable(pipe, monkeypatch, huge_bytes):
+    monkeypatch.setattr("poolwise.wire.pages.HUGE_BYTES", huge_bytes)
+    reader, writer = FrameReader(pipe[0]), FrameWriter(pipe[1])
+    os.set_blocking(pipe[1], False)
+    parts = [bytearray(bytes([n]) * BIG) for n in (1, 2, 3)]
+    writer.write(1, (b"h", *map(memoryview, parts[:2])))
+    writer.write(2, (b"i", memoryview(parts[2]), b"j" * BIG))
+    for part in parts:
+        part[:] = bytes(BIG)
+    got = []
+    while len(got) < 2:
+        writer.flush()
+        got += reader.read()
+    assert [kind for kind, _ in got] == [1, 2]
+    assert got[0][1] == b"h" + b"\1" * BIG + b"\2" * BIG
+    assert got[1][1] == b"i" + b"\3" * BIG + b"j" * BIG
+    assert not any(payload.readonly for _, payload in got)
+
+
 def test_what_waits_is_counted(pipe):
     reader, writer = pipe
     os.set_blocking(writer, False)

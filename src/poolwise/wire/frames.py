@@ -77,7 +77,7 @@ class FrameReader:
         return frames
 
     def _begin_big(self, kind: int, length: int, first: memoryview) -> None:
-        self._big = memoryview(bytearray(length))
+        self._big = _fresh_memory(length)
         self._big[: len(first)] = first
         self._big_kind, self._filled = kind, len(first)
 
@@ -123,9 +123,9 @@ class FrameWriter:
             if done < size:
                 self._keep([memoryview(whole)[done:]])
             return size
-        self._keep([memoryview(head), *(memoryview(part).cast("B") for part in parts)])
+        count = self._keep([memoryview(head), *(memoryview(part).cast("B") for part in parts)])
         if not self.flush():
-            self._own_pending()
+            self._own_last(count)
         return size
 
     def flush(self) -> bool:
@@ -149,18 +149,22 @@ class FrameWriter:
         except BlockingIOError:
             return 0
 
-    def _keep(self, parts: list[memoryview]) -> None:
-        self._pending.extend(part for part in parts if len(part))
-        self.pending_bytes += sum(map(len, parts))
+    def _keep(self, parts: list[memoryview]) -> int:
+        """Let parts wait; how many of them have to."""
+        filled = [part for part in parts if len(part)]
+        self._pending.extend(filled)
+        self.pending_bytes += sum(map(len, filled))
         if os.get_blocking(self._fd):
             self.flush()
+        return len(filled)
 
-    def _own_pending(self) -> None:
-        """Copy what waits and can be changed: its owner was told that it is sent."""
-        self._pending = deque(
-            part if isinstance(part.obj, bytes) else memoryview(bytes(part))
-            for part in self._pending
-        )
+    def _own_last(self, count: int) -> None:
+        """Copy what waits, of the last parts, and can be changed: its owner was told it is sent."""
+        for at in range(-min(count, len(self._pending)), 0):
+            part = self._pending[at]
+            if not isinstance(part.obj, bytes):
+                self._pending[at] = copy = _fresh_memory(len(part))
+                copy[:] = part
 
     def _drop(self, done: int) -> None:
         self.pending_bytes -= done
@@ -172,3 +176,11 @@ class FrameWriter:
                 return
             done -= len(first)
             self._pending.popleft()
+
+
+def _fresh_memory(length: int) -> memoryview:
+    if length < _BIG_BYTES:
+        return memoryview(bytearray(length))
+    from poolwise.wire.pages import fresh_memory
+
+    return fresh_memory(length)
