@@ -9,12 +9,13 @@ import pytest
 
 from poolwise import errors
 from poolwise.core import contract as c
+from poolwise.core.engine import Engine, _Waiter
 from poolwise.core.job import MAP, Function, Job, Listed
 from poolwise.options import TaskRules
 from tests.core.desk import work
 from tests.core.fakes import open_fake
 
-LONG_S = 5
+LONG_S = 60
 
 
 class Ends:
@@ -225,6 +226,28 @@ def test_an_abandoned_engine_finishes_what_was_begun_and_gives_all_back(fakes):
     engine.abandon()
     assert told.wait(LONG_S)
     assert backend.closed.wait(LONG_S)
+
+
+def test_the_helper_hands_over_before_it_calls_back(fakes, monkeypatch):
+    """A callback may wait for what the thread that stands by is about to do."""
+    engine, _ = fakes()
+    order, called = [], threading.Event()
+
+    class Standing(_Waiter):
+        def ring(self):
+            order.append("handed over")
+
+    def let_go(self, real=Engine._let_go):
+        real(self)
+        order.append("let go")
+
+    monkeypatch.setattr(Engine, "_let_go", let_go)
+    waiter = Standing(lambda: False)
+    engine._standby.append(waiter)
+    post(engine, [1], news=[lambda: order.append("called back"), called.set])
+    assert called.wait(LONG_S)
+    engine._standby.remove(waiter)
+    assert order[order.index("called back") - 1] == "handed over"
 
 
 def test_statistics_count_what_was_done(fakes):

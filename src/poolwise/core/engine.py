@@ -228,9 +228,11 @@ class Engine:
         finally:
             helper.is_driving = False
             self._let_go()
-        self.tell()
-        if self._standby:
+        if (
+            self._standby
+        ):  # first: who stands by must not wait for a callback, which may wait for it
             self._hand_over()
+        self.tell()
         return True
 
     def give_back_if_over(self) -> bool:
