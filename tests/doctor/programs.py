@@ -32,7 +32,7 @@ def observe_script(
     options.setdefault("cwd", folder)
     options.setdefault("stdin", subprocess.DEVNULL)
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, timeout=50, check=False, **options
+        [sys.executable, "-c", code], capture_output=True, timeout=200, check=False, **options
     )
     return run, replay(str(records))
 

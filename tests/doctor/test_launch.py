@@ -11,6 +11,7 @@ import time
 import pytest
 
 from poolwise.doctor import launch, observe, replay
+from tests.conftest import wait_until
 from tests.doctor.programs import LAUNCH, observe_script, write_program
 
 
@@ -114,7 +115,7 @@ def test_signals_reach_the_program(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 7
+    assert process.wait(100) == 7
     process.stdout.close()
     assert replay(str(records)).program.exit_status == 7
 
@@ -145,7 +146,7 @@ def test_ctrl_c_ends_the_program_and_leaves_what_was_seen(tmp_path):
     )
     assert process.stdout.readline() == b"ready\n"
     os.kill(process.pid, signal.SIGINT)  # without a terminal, nobody else gets it
-    process.wait(20)
+    process.wait(100)
     process.stdout.close()
     evidence = replay(str(records))
     assert evidence.program.is_interrupted
@@ -153,11 +154,13 @@ def test_ctrl_c_ends_the_program_and_leaves_what_was_seen(tmp_path):
 
 
 def test_a_program_that_runs_already_is_watched_from_outside(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.4)"])
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     code = f"from poolwise.doctor import launch; launch.watch({process.pid}, {str(tmp_path)!r})"
     watcher = subprocess.Popen([sys.executable, "-c", code])
-    process.wait(20)
-    watcher.wait(20)
+    samples = tmp_path / "samples.txt"
+    wait_until(lambda: samples.exists() or watcher.poll() is not None)
+    process.communicate(b"\n", timeout=100)  # it ends when it is watched, not before
+    watcher.wait(100)
     evidence = replay(str(tmp_path))
     assert not evidence.is_attached
     assert evidence.program.exit_status is None
@@ -166,7 +169,7 @@ def test_a_program_that_runs_already_is_watched_from_outside(tmp_path):
 
 def test_nobody_to_watch(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait(20)
+    process.wait(100)
     with pytest.raises(ProcessLookupError):
         launch.watch(process.pid, str(tmp_path))
 

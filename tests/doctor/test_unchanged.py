@@ -101,7 +101,7 @@ def run_both_ways(tmp_path, source, *words, **options):
     script = str(write_program(tmp_path, source))
     command = [sys.executable, script, *words]
     options.setdefault("stdin", subprocess.DEVNULL)
-    alone = subprocess.run(command, capture_output=True, timeout=50, check=False, **options)
+    alone = subprocess.run(command, capture_output=True, timeout=200, check=False, **options)
     observed, evidence = observe_script(tmp_path, script, *words, **options)
     assert evidence.is_attached
     assert evidence.troubles == []

@@ -46,13 +46,18 @@ SLEEPING = """
     """
 
 
+# More than all ways take on the slowest machine, so that none is skipped. Rounds and items are few,
+# and so the experiments end when they are done, not when this has run out.
+AMPLE = ["--verify", "--verify-seconds", "60"]
+
+
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory) -> tuple[str, str, dict]:
     """A program of small tasks under `--verify`: its output, the report, the record."""
     folder = tmp_path_factory.mktemp("verify")
     script = write(folder / "script.py", PROGRAM)
     record = folder / "a.json"
-    options = ["--verify", "--verify-seconds", "2", "--json", record]
+    options = [*AMPLE, "--json", record]
     ended = run_python("-m", "poolwise", "doctor", *options, script, folder / "counter")
     assert ended.code == 0, ended.err
     return ended.out, ended.err, json.loads(record.read_text())
@@ -91,7 +96,7 @@ def test_what_was_tried_stands_beside_what_was_predicted(tried) -> None:
 def test_submissions_are_tried_when_their_pool_ends(tmp_path) -> None:
     script = write(tmp_path / "script.py", SLEEPING)
     record = tmp_path / "a.json"
-    options = ["--verify", "--verify-seconds", "2", "--json", record]
+    options = [*AMPLE, "--json", record]
     ended = run_python("-m", "poolwise", "doctor", *options, script)
     assert ended.out.count("never twice") == 40  # the snapshot prints nothing
     (trial,) = from_plain(Evidence, json.loads(record.read_text())["evidence"]).trials

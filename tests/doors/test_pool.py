@@ -59,7 +59,7 @@ def test_callback_may_wait_for_a_result_that_has_a_callback(pool):
         inner = pool.apply_async(abs, (value - 5,), callback=told.append)
         told.append(inner.get(20))
 
-    pool.apply_async(abs, (-1,), callback=call_back).wait(20)
+    pool.apply_async(abs, (-1,), callback=call_back).wait(100)
     assert told == [4, 4]
 
 

@@ -124,9 +124,11 @@ def test_warnings_are_shown_once():
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
         run(warn, range(12))
-    assert sorted(str(warning.message) for warning in shown) == ["mind the gap", "old ways"]
-    assert {warning.category for warning in shown} == {DeprecationWarning, UserWarning}
-    assert all(warning.filename == __file__ for warning in shown)
+    # since 3.12 the interpreter warns of forks beside threads, and pytest's own may be some
+    ours = [warning for warning in shown if "fork()" not in str(warning.message)]
+    assert sorted(str(warning.message) for warning in ours) == ["mind the gap", "old ways"]
+    assert {warning.category for warning in ours} == {DeprecationWarning, UserWarning}
+    assert all(warning.filename == __file__ for warning in ours)
 
 
 def test_lines_stay_whole(monkeypatch):

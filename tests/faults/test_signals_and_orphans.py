@@ -16,7 +16,7 @@ import pytest
 
 from tests.doors.programs import write
 
-LIMIT_S = 20
+LIMIT_S = 100
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = """

@@ -21,7 +21,7 @@ import poolwise
 from tests.doors.programs import run_python, write
 from tests.faults import breakers
 
-LIMIT_S = 20
+LIMIT_S = 100
 
 
 def doubles(pool):

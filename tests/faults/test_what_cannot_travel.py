@@ -13,7 +13,7 @@ import poolwise
 from poolwise import errors
 from tests.faults import breakers
 
-LIMIT_S = 20
+LIMIT_S = 100
 
 
 @pytest.fixture(scope="module", params=["fork", "spawn"])

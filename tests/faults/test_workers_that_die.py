@@ -18,7 +18,7 @@ import poolwise
 from poolwise import errors
 from tests.faults import breakers
 
-LIMIT_S = 20
+LIMIT_S = 100
 HOW = sorted(breakers.ENDS)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 
@@ -52,3 +53,9 @@ def outcome_of(function, x):
         return ("value", function(x))
     except Exception as error:
         return (type(error).__name__, error.args)
+
+
+def run_while_there_is(folder):
+    """Runs until the folder is gone."""
+    while Path(folder).exists():
+        time.sleep(0.005)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import concurrent.futures
 import multiprocessing
 import multiprocessing.pool
+import tempfile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import poolwise
-from tests.parity.tasks import outcome_of, refuse_sevenths, square, subtract
+from tests.parity.tasks import outcome_of, refuse_sevenths, run_while_there_is, square, subtract
 
 items_of_all_kinds = st.lists(st.integers(-50, 50), max_size=30)
 chunksizes = st.integers(1, 10)
@@ -116,11 +117,17 @@ def test_a_map_of_an_executor_ends_with_the_first_error(executors):
     assert ours == standard
 
 
+def get_in_words(pool):
+    """Ask with a limit that is none, while the task is sure to run: a result is given at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        return pool.apply_async(run_while_there_is, (folder,)).get(timeout="soon")
+
+
 WRONG = {
     "not iterable": lambda pool: pool.map(square, 5),
     "chunksize 0": lambda pool: list(pool.imap(square, [1], 0)),
     "join first": lambda pool: pool.join(),
-    "a timeout": lambda pool: pool.apply_async(square, (1,)).get(timeout="soon"),
+    "a timeout": get_in_words,
 }
 
 

@@ -42,7 +42,7 @@ def browse(page: str, folder) -> str:
         BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000",
         f"--user-data-dir={folder / 'profile'}", "--dump-dom", f"file://{path}",
     ]  # fmt: skip
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=50).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=200).stdout
 
 
 def test_every_chart_is_drawn_and_nothing_fails(tmp_path):

@@ -20,7 +20,7 @@ def held_by(pid: int | str = "self") -> list[str]:
     return [line for line in [*links, *maps] if "memfd:poolwise-shared" in line]
 
 
-def wait_until(is_true: Callable[[], object], limit_s: float = 5.0) -> bool:
+def wait_until(is_true: Callable[[], object], limit_s: float = 60.0) -> bool:
     """Wait for a condition; False when it does not come true in time."""
     deadline = time.monotonic() + limit_s
     while not is_true():

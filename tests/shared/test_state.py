@@ -133,6 +133,7 @@ def test_new_workers_have_it_as_well(method):
 
 
 def test_fresh_interpreters_map_one_copy():
+    assert wait_until(lambda: not held_by())  # pools of other tests may be on their way out
     before = held_by()
     with poolwise.Pool(2, context="spawn", state={"table": np.ones(1 << 20), "b": "x"}) as pool:
         assert len(held_by()) == len(before) + 1

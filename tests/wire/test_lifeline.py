@@ -11,7 +11,7 @@ import pytest
 
 from poolwise.wire import lifeline
 
-LONG_S = 20
+LONG_S = 100
 
 
 def sleep():
