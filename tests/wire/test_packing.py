@@ -149,6 +149,29 @@ def test_small_arrays_in_a_row_stay_in_the_pickle_and_a_large_one_among_them_doe
 
 
 def test_many_short_strings_do_not_make_a_long_one():
-    strings = [bytes(10_000)] * 50
-    assert isinstance(Packer().pack([bytes(10_000) for _ in strings], None, 50), bytes)
-    assert not isinstance(Packer().pack([bytes(200_000)] * 2, None, 2), bytes)
+    packer = Packer()
+    packed = packer.pack([bytes(1000) for _ in range(500)], None, 500)
+    assert (len(packed.pieces), len(packed.buffers)) == (1, 0)
+    assert isinstance(packer.pack([bytes(1000)]), bytes)  # and it looks out for no long ones
+    two_long = [bytes(LONG), bytearray(LONG)]
+    assert len(packer.pack(two_long, None, 2).pieces) == 1
+    assert len(packer.pack(two_long, None, 2).pieces) > 1  # it does now
+
+
+@given(st.lists(st.sampled_from([1, 100, LONG - 1, LONG, 3 * LONG]), min_size=1, max_size=12))
+def test_whatever_was_packed_before_nothing_is_left_out(sizes):
+    packer = Packer()
+    packer.pack(bytes(LONG), bytes(LONG))
+    values = [size.to_bytes(4, "little") + bytes(size) for size in sizes]
+    for some in (values, values[:1], values):
+        assert travel(packer.pack(some, None, len(some))) == some
+
+
+def test_many_small_arrays_in_a_row_are_pickled_once_each(monkeypatch):
+    made = []
+    dumps = pickle.dumps
+    monkeypatch.setattr(pickle, "dumps", lambda *a, **k: made.append(dumps(*a, **k)) or made[-1])
+    packer, arrays = Packer(), [np.arange(500.0) for _ in range(100)]
+    packed = [packer.pack(arrays, None, len(arrays)) for _ in range(20)]
+    assert len(made) == len(packed)
+    assert all(np.array_equal(travel(one), arrays) for one in packed)

@@ -196,9 +196,9 @@ class Packer:
         if self._long_ones_left or _asks_for_pieces(lone):
             return self._pack_in_pieces(value, count)
         if self._small_in_a_row >= _SMALL_IN_A_ROW:
-            small = _pack_small(value, count)
-            if small is not None:
-                return small
+            pickled = _dumps_older(value)
+            if pickled is not None and len(pickled) < LEAST_BUFFER_BYTES * count:
+                return _by_length(pickled)
             self._small_in_a_row = 0
         aside = Aside()
         try:
@@ -210,7 +210,7 @@ class Packer:
             self._look_out(len(pickled), count)
             return Parcel([pickled], aside)
         self._small_in_a_row += aside.has_met
-        return pickled
+        return _by_length(pickled)
 
     def pack_function(self, function: Callable[..., Any], *, by_value: bool) -> Packed:
         """A callable with its bound data, likewise.
@@ -234,23 +234,26 @@ class Packer:
             pieces: list[Part] = [pickled or dumps(value, aside)]
         else:
             pieces = sheaf.pieces()
-        self._look_out(sum(map(len, pieces)), count)
-        if aside or self._long_ones_left == _LOOK_OUT:
-            return Parcel(pieces, aside)
-        return bytes(pieces[0])
+        length = sum(map(len, pieces))
+        self._look_out(length, count)
+        return Parcel(pieces, aside) if aside or length >= LEAST_PIECE_BYTES else bytes(pieces[0])
 
     def _look_out(self, length: int, count: int) -> None:
         is_long = length >= LEAST_PIECE_BYTES * count
         self._long_ones_left = _LOOK_OUT if is_long else max(0, self._long_ones_left - 1)
 
 
-def _pack_small(value: Any, count: int) -> bytes | None:
-    """A pickle of the older protocol; None if something in it may be large after all."""
+def _dumps_older(value: Any) -> bytes | None:
+    """A pickle of the older protocol; None if there is none."""
     try:
-        pickled = pickle.dumps(value, _OLDER_PROTOCOL)
+        return pickle.dumps(value, _OLDER_PROTOCOL)
     except Exception:
         return None  # said by whoever tries next
-    return pickled if len(pickled) < LEAST_BUFFER_BYTES * count else None
+
+
+def _by_length(pickled: bytes) -> Packed:
+    """Many short things may make a pickle that is better not written through a pipe."""
+    return pickled if len(pickled) < LEAST_PIECE_BYTES else Parcel([pickled], ())
 
 
 def _asks_for_pieces(lone: Any) -> bool:
