@@ -115,11 +115,11 @@ def _dump(value: Any, file: Any, aside: Aside | None) -> None:
 
 def _reducers() -> Iterator[dict[type, Any]]:
     """Our own, for what the libraries that are loaded pickle in ways that leave a wish open."""
-    if "numpy" in sys.modules:
+    if sys.modules.get("numpy"):  # None stands for one that shall not be imported
         from poolwise.wire import arrays
 
         yield arrays.reducers()
-    if "torch" in sys.modules:
+    if sys.modules.get("torch"):
         from poolwise.wire import tensors
 
         yield tensors.reducers()
