@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from poolwise.wire import codec, frames, packing, parcel
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 class Mail:
     """Sends through a writer and an arena of this process; opens what the other end put in its own.
 
-    ``lent`` are the blocks that the other end has and did not give back.
+    ``lent`` says how often the other end has each block that it did not give back.
 
     :param open_ends: gives this process's ends of the two arenas, when they are first needed.
     """
@@ -29,7 +28,7 @@ class Mail:
         self.open_ends: Callable[[], Ends] | None = open_ends
         self.arena: Arena | None = None
         self.borrower: Borrower | None = None
-        self.lent: Counter[int] = Counter()
+        self.lent: dict[int, int] = {}
         self.packer = packing.Packer()
 
     def send(
@@ -51,10 +50,11 @@ class Mail:
             self.writer.write(kind, (head, packed), before)
             return
         self._open_ends()
-        places = [parcel.NOWHERE] * len(packed.parts)
-        if self.arena is not None:
+        if self.arena is None:
+            places = [parcel.NOWHERE] * len(packed.parts)
+        else:
             places = self._place(self.arena, packed, placed or {})
-        self.lent.update(place for place in places if place != parcel.NOWHERE)
+        self._note(places)
         parts = parcel.seal(head, packed, places, all_repeated=False)
         self.writer.write(kind | codec.BIG, parts, before)
 
@@ -69,7 +69,8 @@ class Mail:
         places = arena.place(parts)
         for at, deposit in placed.items():
             (places[first + at],) = deposit.places
-        packed.repeated |= placed.keys()
+        if placed:
+            packed.repeated |= placed.keys()
         if arena.refusal is not None:
             self._say(arena)
         return places
@@ -83,7 +84,7 @@ class Mail:
         if self.arena is not None:
             blocks = [place for place in deposit.places if place != parcel.NOWHERE]
             self.arena.hold(blocks)
-            self.lent.update(blocks)
+            self._note(blocks)
         parts = parcel.seal(head, deposit.parcel, deposit.places, all_repeated=True)
         self.writer.write(kind | codec.BIG, parts)
 
@@ -91,7 +92,7 @@ class Mail:
         """The other end was told of these blocks in some other way."""
         if blocks:
             self._open_ends()
-            self.lent.update(blocks)
+            self._note(blocks)
 
     def open(self, payload: memoryview, at: int) -> parcel.Opened:
         """The parcel that begins at ``at``; its blocks are this process's to look at."""
@@ -119,7 +120,7 @@ class Mail:
         What was made of its blocks in this process stays valid.
         """
         self._open_ends()
-        self._return(list(self.lent.elements()))
+        self._return([block for block, count in self.lent.items() for _ in range(count)])
         if self.borrower is not None:
             self.borrower.close()
 
@@ -135,11 +136,18 @@ class Mail:
             self.arena, self.borrower = self.open_ends()
             self.open_ends = None
 
+    def _note(self, blocks: Sequence[int]) -> None:
+        lent = self.lent
+        for block in blocks:
+            if block != parcel.NOWHERE:
+                lent[block] = lent.get(block, 0) + 1
+
     def _return(self, blocks: Sequence[int]) -> None:
         lent = self.lent
         for block in blocks:
-            lent[block] -= 1
-            if not lent[block]:
+            if lent[block] > 1:
+                lent[block] -= 1
+            else:
                 del lent[block]
         if self.arena is not None:
             self.arena.take_back(blocks)

@@ -33,7 +33,7 @@ _HERE, _REPEATED = 1, 2
 """How an entry lies: behind the table, else in a block; looked at several times, else once."""
 
 _COUNTS = struct.Struct("<qq")
-_ENTRY_BYTES = 24
+_ENTRY = struct.Struct("<qqq")
 
 Part = bytes | memoryview
 
@@ -122,25 +122,23 @@ def seal(head: bytes, parcel: Parcel, places: Sequence[int], *, all_repeated: bo
     :param places: for each piece, then each buffer, the block it lies in or :data:`NOWHERE`.
     :param all_repeated: everything is for several tasks.
     """
-    parts = parcel.parts
-    first = len(parcel.pieces)
-    table: list[int] = []
-    for at, (part, place) in enumerate(zip(parts, places, strict=True)):
-        way = _HERE if place == NOWHERE else 0
-        if all_repeated or at - first in parcel.repeated:
+    first, repeated = len(parcel.pieces), parcel.repeated
+    table, here = [first, len(parcel.buffers)], []
+    for at, part in enumerate(parcel.parts):
+        place = places[at]
+        way = 0
+        if place == NOWHERE:
+            way = _HERE
+            here.append(part)
+        if all_repeated or (repeated and at - first in repeated):
             way |= _REPEATED
         table += (way, place, len(part))
-    sealed: list[Part] = [
-        head,
-        _COUNTS.pack(first, len(parcel.buffers)),
-        struct.pack(f"<{len(table)}q", *table),
-    ]
-    length = sum(map(len, sealed))
-    for part, place in zip(parts, places, strict=True):
-        if place == NOWHERE:
-            gap = -length % _ALIGN
-            sealed += [bytes(gap), part]
-            length += gap + len(part)
+    sealed: list[Part] = [head, struct.pack(f"<{len(table)}q", *table)]
+    length = len(head) + len(sealed[1])
+    for part in here:
+        gap = -length % _ALIGN
+        sealed += (bytes(gap), part)
+        length += gap + len(part)
     return sealed
 
 
@@ -149,33 +147,37 @@ def unseal(payload: memoryview, at: int, borrower: Borrower | None = None) -> Op
 
     :raises OutOfSharedMemory: the arena cannot be mapped here.
     """
-    count, _ = _COUNTS.unpack_from(payload, at)
-    table = _table(payload, at)
-    at += _COUNTS.size + _ENTRY_BYTES * len(table)
+    count, table, at = _table(payload, at)
     looks: list[Look] = []
+    total = 0
     for way, offset, length in table:
+        total += length
         if way & _HERE:
             at += -at % _ALIGN
             part = payload[at : at + length]
-            looks.append(_Template(part) if way & _REPEATED else _own(part))
             at += length
+            if way & _REPEATED:
+                looks.append(_Template(part))
+            else:
+                looks.append(part if len(looks) < count else _own(part))
         else:
             assert borrower is not None  # noqa: S101 - who has no arena is sent no block
             open_block = borrower.share if way & _REPEATED else borrower.view
             looks.append(open_block(offset, length))
-    return Opened(looks[:count], looks[count:], sum(length for _, _, length in table))
+    return Opened(looks[:count], looks[count:], total)
 
 
 def blocks_in(payload: memoryview, at: int) -> list[int]:
     """The blocks that a parcel speaks of, without opening it."""
-    return [offset for way, offset, _ in _table(payload, at) if not way & _HERE]
+    return [offset for way, offset, _ in _table(payload, at)[1] if not way & _HERE]
 
 
-def _table(payload: memoryview, at: int) -> list[tuple[int, int, int]]:
+def _table(payload: memoryview, at: int) -> tuple[int, list[tuple[int, int, int]], int]:
+    """How many pieces there are, the entries of pieces and buffers, and where the table ends."""
     pieces, buffers = _COUNTS.unpack_from(payload, at)
     at += _COUNTS.size
-    end = at + _ENTRY_BYTES * (pieces + buffers)
-    return list(struct.iter_unpack("<qqq", payload[at:end]))
+    end = at + _ENTRY.size * (pieces + buffers)
+    return pieces, list(_ENTRY.iter_unpack(payload[at:end])), end
 
 
 def _own(part: memoryview) -> memoryview:
