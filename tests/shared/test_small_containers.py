@@ -24,7 +24,7 @@ def run(program: str, *before: str) -> list[str]:
     return ended.stdout.splitlines()
 
 
-USE = """
+SHARED = """
     import numpy as np
     import poolwise
 
@@ -38,21 +38,51 @@ USE = """
     print([int(row[7]) for row in array], [int(result[7]) for result in results])
 """
 
+SENT = """
+    from functools import partial
+    import numpy as np
+    import poolwise
 
-@pytest.mark.parametrize(
-    "mount",
-    [
-        "mount -t tmpfs -o size=1m none /dev/shm",
-        "mount -t tmpfs -o ro none /dev/shm && mount -t tmpfs -o ro none /tmp",
-    ],
-    ids=["a small /dev/shm", "nowhere to write"],
-)
-def test_no_folder_is_needed(mount):
-    below = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+    def double(array):
+        array *= 2
+        return array
+
+    def pick(table, at):
+        return int(table[at])
+
+    arrays = [np.full(400_000, float(at)) for at in range(4)]
+    with poolwise.Pool(2) as pool:
+        for _ in range(3):
+            results = pool.map(double, arrays)
+        picked = pool.map(partial(pick, np.arange(400_000)), range(4))
+        assert pool.apply(str.upper, ("a" * 3_000_000,)) == "A" * 3_000_000
+    assert [int(array[7]) for array in arrays] == picked
+    print(picked, [int(result[7]) // 2 for result in results])
+"""
+
+BARE = "/dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9"
+
+CONTAINERS = {
+    "a small /dev/shm": "mount -t tmpfs -o size=1m none /dev/shm",
+    "no /dev/shm": f"mount -t tmpfs none {BARE}",
+    "nowhere to write": (
+        "mount -t tmpfs -o ro none /dev/shm && mount -t tmpfs -o ro none /tmp"
+        " && mount -t tmpfs -o ro none /var/tmp"
+    ),
+    "few descriptors": "ulimit -n 64",
+    "few addresses": "ulimit -v 3000000",
+}
+
+
+@pytest.mark.parametrize("program", [SHARED, SENT], ids=["shared", "sent"])
+@pytest.mark.parametrize("limit", CONTAINERS.values(), ids=CONTAINERS)
+def test_it_works_where_little_is_given(limit, program):
+    inside = [] if limit.startswith("ulimit") else ["unshare", "-m"]
+    below = [*inside, "sh", "-c", f'{limit} && exec "$@"', "sh"]
     alone = [*below, sys.executable, "-c", "import poolwise, numpy"]
     if subprocess.run(alone, capture_output=True, check=False).returncode:
         pytest.skip("needs the right to mount (unshare -m), and to stand outside of /tmp itself")
-    assert run(USE, *below) == ["[0, 1, 2, 3] [0, 1, 2, 3]"]
+    assert run(program, *below) == ["[0, 1, 2, 3] [0, 1, 2, 3]"]
 
 
 BEYOND = """
@@ -95,6 +125,42 @@ def group():
 def test_the_memory_limit_is_named(group, make):
     join = f'echo $$ > {group}/cgroup.procs && exec "$@"'
     (said,) = run(BEYOND.format(make=make), "sh", "-c", join, "sh")
+    assert f"the memory limit of {128 << 20} bytes in {group}" in said
+
+
+SENT_UNTIL_IT_IS_SAID = """
+    import warnings
+    import numpy as np
+    import poolwise
+
+    kept = []
+
+    def keep(array):
+        kept.append(array)
+        return float(array[-1])
+
+    def keep_none(_):
+        kept.clear()
+
+    def send(pool, at):
+        assert pool.apply(keep, (np.full(1 << 20, float(at)),)) == at
+
+    with warnings.catch_warnings(record=True) as said, poolwise.Pool(1) as pool:
+        warnings.simplefilter("always")
+        while not said:
+            send(pool, pool.statistics()["tasks"])
+        pool.apply(keep_none, (0,))
+        for at in range(40):
+            send(pool, at)
+            pool.apply(keep_none, (0,))
+    print(*[warning.message for warning in said], sep="\\n")
+"""
+
+
+def test_at_the_memory_limit_arguments_go_another_way_and_that_is_said_once(group):
+    join = f'echo $$ > {group}/cgroup.procs && exec "$@"'
+    (said,) = run(SENT_UNTIL_IT_IS_SAID, "sh", "-c", join, "sh")
+    assert "go through pipes" in said
     assert f"the memory limit of {128 << 20} bytes in {group}" in said
 
 
