@@ -1,11 +1,13 @@
-"""What the workers do with arrays, and one call after the other in the words of each pool."""
+"""Arrays in one call after the other: what the workers do, and the words of each pool for it."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import peers
-from benchmarks.harness.model import Entrant
+from benchmarks.harness import units
+from benchmarks.harness.model import Claim, Entrant, Target, wall_time_per_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -13,7 +15,24 @@ if TYPE_CHECKING:
 MB = 1_000_000 // 8
 """Float64 numbers in a megabyte."""
 
+CALLS = {1: 100, 8: 40, 100: 10}
+"""How often an array of so many megabytes is sent."""
+
 _made: dict[int, Any] = {}
+
+
+def make_arrays(megabytes: int, calls: int) -> list[Any]:
+    import numpy as np
+
+    return [np.random.default_rng(1).random(megabytes * MB)] * calls
+
+
+def make_lengths(megabytes: int, calls: int) -> list[int]:
+    return [megabytes * MB] * calls
+
+
+def check(load: Sequence[Any], results: list[int]) -> None:
+    assert results == list(map(_size, load)), "wrong results"
 
 
 def length_of(array: Any) -> int:
@@ -88,3 +107,28 @@ def entrants(task: Callable[[Any], Any]) -> list[Entrant]:
         Entrant("pebble", by_schedule(task), peers.pebble_pool, portion=0.2),
         Entrant("ray", by_ray(task), peers.ray_core, portion=0.5, has_daemons=True),
     ]
+
+
+def claim(
+    way: str,
+    task: Callable[[Any], Any],
+    make: Callable[[int, int], Sequence[Any]],
+    against: Target,
+) -> Claim:
+    """What is promised of arrays that travel one way, and beside that against one more peer."""
+    return Claim(
+        title=f"float64 array as {way} of one call after the other",
+        cases={f"{size} MB": partial(make, size, calls) for size, calls in CALLS.items()},
+        measure=wall_time_per_item,
+        unit=units.SECONDS_PER_ITEM,
+        check=check,
+        reference="np.copyto",
+        entrants=entrants(task),
+        targets=[
+            Target("mp.Pool", 50, ["1 MB"]),
+            Target("mp.Pool", 30, ["8 MB"]),
+            Target("mp.Pool", 20, ["100 MB"]),
+            against,
+            Target("np.copyto", 0.5, ["8 MB"]),
+        ],
+    )

@@ -16,8 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import peers
-from benchmarks.array_argument import check, make
-from benchmarks.arrays import by_apply, length_of
+from benchmarks.arrays import by_apply, check, length_of, make_arrays
 from benchmarks.harness import units
 from benchmarks.harness.model import Claim, Entrant, wall_time_per_item
 
@@ -91,7 +90,7 @@ def pool_without_memory() -> Iterator[Any]:
 
 CLAIM = Claim(
     title="float64 array as argument that finds no room in shared memory",
-    cases={"8 MB": partial(make, 8, 20), "100 MB": partial(make, 100, 5)},
+    cases={"8 MB": partial(make_arrays, 8, 20), "100 MB": partial(make_arrays, 100, 5)},
     measure=wall_time_per_item,
     unit=units.SECONDS_PER_ITEM,
     check=check,
