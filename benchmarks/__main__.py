@@ -37,6 +37,7 @@ CLAIMS = (
     "given_again",
     "json_lines",
     "shared_sums",
+    "shared_array",
     "peak_memory",
     "small_payloads",
     "killed_workers",
