@@ -24,7 +24,6 @@ _LOSSES: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Factors in the order in which their losses are taken off, and the entries and causes of each."""
 
 _LEAST_POINTS = 3
-_GOOD_POINTS = 6
 
 
 def make_distribution(
@@ -97,7 +96,7 @@ def split_efficiency(
     residual. The names follow the POP centre of excellence (co-design.pop-coe.eu/metrics): load
     balance x transfer x serialisation is its "parallel efficiency", except that serialisation
     there means waiting for dependencies, and here pickling. Its "computation scaling" (work
-    inflation) compares runs of different worker counts and cannot be had from one.
+    inflation) needs other numbers of busy workers: ``scaling.find_inflation``.
 
     :param account: worker-seconds by entry; :param idle: by cause, both over all workers.
     """
@@ -198,7 +197,8 @@ def make_laws(
     that works beside its workers.
     """
     if open_s <= 0 or useful_s <= 0:
-        return Laws(0.0, 0.0, None, 0.0, None, None, "no task was run")
+        nothing = "no task was run"
+        return Laws(0.0, 0.0, None, 0.0, None, None, nothing, inflation_why=nothing)
     speedup = useful_s / open_s
     bound_s = max(parent_busy_s, longest_s)
     return Laws(
@@ -208,8 +208,4 @@ def make_laws(
         serial_fraction=min(1.0, parent_busy_s / open_s),
         karp_flatt=karp_flatt(speedup, workers),
         best_workers=None,
-        why=(
-            f"a fit of the Universal Scalability Law needs the rates of {_LEAST_POINTS} worker "
-            f"counts at least ({_GOOD_POINTS} to be trusted); this pool has one"
-        ),
     )

@@ -238,14 +238,16 @@ class Factor:
 
 @dataclass(frozen=True)
 class Laws:
-    """What scaling laws say about this pool. None: not to be had from this run; `why` says so.
+    """What scaling laws say about this pool. None: not to be had from this run.
 
     :param efficiency: useful worker-seconds (function on CPU or blocked) over workers x wall.
     :param speedup: the same work in one plain loop over the wall time here; ``ceiling`` the most
         that more workers could reach.
     :param serial_fraction: part of the wall time in which the parent is busy (Amdahl).
     :param karp_flatt: the experimentally determined serial fraction.
-    :param best_workers: where more workers stop helping.
+    :param best_workers: where more workers stop helping; ``why`` it is not known.
+    :param work_inflation: CPU time of an item with all workers busy over that of one alone;
+        ``inflation_why`` it is not known.
     """
 
     efficiency: float
@@ -255,6 +257,8 @@ class Laws:
     karp_flatt: float | None
     best_workers: float | None
     why: str = ""
+    work_inflation: float | None = None
+    inflation_why: str = ""
 
 
 @dataclass(frozen=True)

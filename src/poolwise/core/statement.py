@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from time import perf_counter_ns
 from typing import Any
 
-from poolwise.core import derive
+from poolwise.core import derive, scaling
 from poolwise.core.book import (
     CAUSES,
     NO_JOB,
@@ -21,6 +21,7 @@ from poolwise.core.ledger import (
     ChunkSpan,
     FunctionAccount,
     LaneAccount,
+    Laws,
     ParentSpan,
     Report,
     SlowTask,
@@ -57,6 +58,7 @@ class _Statement:
 
     def report(self, counts: dict[str, int], version: str) -> Report:
         book, lanes, functions = self._book, self._lanes, self._functions()
+        spans = self._spans()
         account = _add_up(lane.account for lane in lanes)
         idle = _add_up(lane.idle for lane in lanes)
         wall_s = _s(self._now_ns - self._began_ns)
@@ -98,13 +100,28 @@ class _Statement:
             ),
             slowest=self._slowest(),
             factors=derive.split_efficiency(account, idle, not_started_s),
-            laws=derive.make_laws(useful_s, open_s, book.workers, self._parent_busy_s(), longest_s),
-            spans=self._spans(),
+            laws=self._laws(useful_s, open_s, longest_s, functions, spans),
+            spans=spans,
             spans_left_out=max(0, book.all_spans - len(book.spans)),
             parent_spans=self._parent_spans(),
             notes=self._notes(),
             poolwise=version,
         )
+
+    def _laws(
+        self,
+        useful_s: float,
+        open_s: float,
+        longest_s: float,
+        functions: Sequence[FunctionAccount],
+        spans: Sequence[ChunkSpan],
+    ) -> Laws:
+        workers = self._book.workers
+        laws = derive.make_laws(useful_s, open_s, workers, self._parent_busy_s(), longest_s)
+        times = functions[0].task_times if functions else None
+        if times is None or not laws.speedup:
+            return laws
+        return scaling.complete(laws, spans, workers, times.variation)
 
     def _repeated_bytes(self) -> int | None:
         if self._book.level == "off":

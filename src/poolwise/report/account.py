@@ -187,8 +187,15 @@ def list_laws(report: Report) -> b.Table:
         ("ceiling", laws.ceiling, "", "the most that more workers could reach"),
         ("serial fraction", laws.serial_fraction, "share", "wall time in which the parent is busy"),
         ("Karp-Flatt", laws.karp_flatt, "share", "the serial fraction as this speed-up tells it"),
-        ("best number", laws.best_workers, "", "of workers: beyond it they stop helping"),
-    ]
+        (
+            "work inflation", laws.work_inflation, "",
+            laws.inflation_why or "CPU time of an item, all workers busy over one alone",
+        ),
+        (
+            "best number", laws.best_workers, "",
+            laws.why or "of workers, by the Universal Scalability Law: more do not help",
+        ),
+    ]  # fmt: skip
     rows: list[list[b.Cell]] = [
         [name, "not from this run" if value is None else figures.write(value, unit), what]
         for name, value, unit, what in told
