@@ -21,12 +21,14 @@ from poolwise.doctor.features import (
     Program,
     Site,
     Startup,
+    StepCosts,
     Worker,
 )
 
 HERE = Place("/srv/app/script.py", 12, "main")
 CALL = Place("/srv/app/script.py", 14, "main")
 OF_THE_POOL = {"startup", "respawn", "tail", "drain", "observer", "unexplained"}
+STEPS = ("dispatch", "fetch", "reply", "collect")
 QUIET = ParentTimeline(*[0.0] * 9)
 
 
@@ -42,6 +44,16 @@ def times(each_s: float, count: int, longest_s: float | None = None, at: int = 0
 def leaf(name: str = "arg[0]", size_bytes: float = 100_000, distinct: int = 1, **more: Any) -> Leaf:
     facts = {"parameter": None, "type": "dict", "sampled": 12, "share_of_bytes_out": 0.95}
     return Leaf(name=name, size_bytes=size_bytes, distinct=distinct, **{**facts, **more})
+
+
+def step_costs(**steps_s: float) -> StepCosts:
+    """What a message costs when nothing disturbs it, by step: dispatch, fetch, reply, collect."""
+    facts: dict[str, Any] = {
+        "item_bytes_out": 40.0, "item_bytes_in": 30.0, "message_bytes": 80.0,
+        "send_bytes_per_s": None, "reply_bytes_per_s": None,
+    }  # fmt: skip
+    facts.update({f"{name}_s": (steps_s.get(name, 1e-5), 0.0) for name in STEPS})
+    return StepCosts(**facts)
 
 
 def site(account: dict[str, float], messages: int, items: int, wall_s: float, **more: Any) -> Site:

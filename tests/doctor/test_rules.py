@@ -18,7 +18,7 @@ from poolwise.doctor.features import (
     Startup,
 )
 from poolwise.doctor.rules import RULES, find_rule
-from tests.doctor.made_up import CALL, leaf, pool, run, times, worker
+from tests.doctor.made_up import CALL, leaf, pool, run, step_costs, times, worker
 
 BUSY_INPUT = ParentTimeline(0.0, 0.9, 0.01, 0.01, 0.8, 0.0, 0.0, 0.01, 0.9)
 BUSY_CALLBACKS = ParentTimeline(0.8, 0.0, 0.01, 0.01, 0.0, 0.0, 0.01, 0.9, 0.9)
@@ -274,6 +274,69 @@ def test_threads_beside_a_busy_machine_cannot_be_told():
     diagnosis = diagnose(run(threads, other_cpus=1.4))
     assert diagnosis.verdict == "cannot-tell"
     assert "other programs" in diagnosis.summary
+
+
+def test_waiters_of_a_lock_that_have_no_cpu_do_not_get_on():
+    states = {"run_cpu": 0.78, "run_blocked": 1.69, "run_queued": 0.81, "startup": 0.06}
+    turns = pool(states, slots=4, messages=125, blocked_by={"lock": 1.69}, samples=80)
+    assert diagnose(run(turns, other_cpus=0.6)).verdict == "lock-serialised"
+
+
+def test_threads_at_the_interpreters_lock_with_a_short_queue():
+    states = {"run_cpu": 1.2, "run_blocked": 0.23, "wakeup": 1.4, "loop": 2.0, "starved": 0.4}
+    threads = pool(states, slots=4, messages=300, kind="ThreadPool", mean_running=1.2,
+                   mean_outstanding=7.0, queue_wait=times(0.008, 300), cores_used=0.93,
+                   blocked_by={"lock": 0.23}, samples=46)  # fmt: skip
+    assert diagnose(run(threads)).verdict == "gil-bound-threads"
+
+
+def test_a_pool_that_is_all_start_is_not_worth_it_wherever_its_moment_went():
+    states = {"run_cpu": 0.0006, "startup": 0.007, "starved": 0.003, "dispatch": 0.005}
+    few = pool(states, messages=12, creation_s=0.003, teardown_s=0.002)
+    assert diagnose(run(few, wall_s=0.075)).verdict == "not-worth-a-pool"
+
+
+@pytest.mark.parametrize(
+    ("parent", "verdict"), [(BUSY_CALLBACKS, "slow-callbacks"), (BUSY_INPUT, "slow-producer")]
+)
+def test_larger_chunks_do_not_hasten_the_programs_own_thread(parent, verdict):
+    states = {"run_cpu": 0.2, "generator": 0.7, "transport": 0.6, "send_result": 0.5}
+    behind = pool(states, messages=300, parent=parent)
+    first = diagnose(run(behind)).findings[0]
+    assert (first.name, "tasks-too-small" in first.consequences) == (verdict, True)
+
+
+def test_start_up_does_not_hide_an_imbalance():
+    states = {"startup": 1.2, "run_cpu": 1.7, "tail": 0.9}
+    last = {"series_s": [0.008] * 99 + [0.9], "item_times": times(0.008, 100, 0.9, 99)}
+    both = pool(states, call={**last, "chunksize": 1})
+    names = [finding.name for finding in diagnose(run(both)).findings]
+    assert set(names) == {"imbalance-item", "startup"}
+
+
+def test_results_are_not_heavy_where_sending_them_waited_for_a_cpu():
+    states = {"run_cpu": 3.0, "run_queued": 5.8, "pickle_result": 0.1, "send_result": 0.31}
+    call = {"bytes_in": 38e6}
+    queued = pool(states, messages=12, call=call, bytes_in=38e6, costs=step_costs(reply=0.008))
+    assert diagnose(run(queued, other_cpus=1.3)).verdict == "healthy"
+    heavy = pool(states, messages=12, call=call, bytes_in=38e6, costs=step_costs(reply=0.034))
+    assert diagnose(run(heavy, wall_s=4.0, other_cpus=1.3)).verdict == "payload-results"
+
+
+def test_a_few_calls_to_a_manager_beside_other_programs_waited_for_a_cpu():
+    append = Proxy("list", "append", 40, 0.24, 2, CALL, 0.24)
+    states = {"run_cpu": 0.74, "run_blocked": 0.13, "run_queued": 0.73}
+    tasks = pool(states, messages=40, blocked_by={"network": 0.13}, samples=34)
+    assert diagnose(run(tasks, proxies=[append], other_cpus=1.0)).verdict == "healthy"
+
+
+def test_the_pool_of_a_library_is_not_made_by_hand():
+    states = {"run_cpu": 1.0, "starved": 0.6}
+    channels = [Channel(101, "Queue", "get", 100, 0.3, 0.01, 1000.0, CALL)]
+    by = {"__main__.serve": "hand-made-pool", "mpire.worker.ForkWorker": "healthy"}
+    for function, verdict in by.items():
+        workers = pool(states, kind="hand-made", call={"function": function}, parent_threads=1)
+        assert diagnose(run(workers, channels=channels)).verdict == verdict
 
 
 def test_waiting_for_a_pool_inside_the_task_is_no_io():

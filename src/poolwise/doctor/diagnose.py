@@ -17,7 +17,7 @@ from poolwise.doctor import words
 from poolwise.doctor.confirm import confirm
 from poolwise.doctor.features import Evidence
 from poolwise.doctor.findings import CannotTell, Confidence, Finding, Note
-from poolwise.doctor.notes import BUSY_CPUS, take_notes
+from poolwise.doctor.notes import is_busy, take_notes
 from poolwise.doctor.predict import foretell
 from poolwise.doctor.rules import RULES
 from poolwise.doctor.rules.rule import Rule
@@ -167,7 +167,7 @@ def _rule_of(finding: Finding) -> type[Rule]:
 
 def _trust(seen: Evidence, finding: Finding | None) -> Confidence:
     """How far to trust a verdict: the load of other programs, and how much there was to see."""
-    busy = (seen.program.other_cpus or 0.0) > BUSY_CPUS
+    busy = is_busy(seen)
     sample = finding.sample if finding else sum(pool.recorded for pool in seen.pools)
     few = sample < FEW_MESSAGES and (finding is None or finding.pool is not None)
     return "low" if busy and few else "medium" if busy or few else "high"

@@ -23,6 +23,14 @@ BIG_MESSAGE_BYTES = 65536
 """A message beyond the capacity of a pipe (64 KiB on Linux) keeps sender and receiver both busy."""
 
 
+SLOW_S = 2e-4
+"""An iterator or a callback that is faster than this is not slow: tiny tasks make workers wait for
+any input, and the pool itself takes some 20 us for a result."""
+
+JOBLIB = "__call__"
+"""The call of joblib that gives work: `Parallel(...)(tasks)`."""
+
+
 class Flow(Protocol):
     """A pool, or one place in the program that gives work to it."""
 
@@ -147,6 +155,25 @@ def main_cause(pool: Pool) -> str:
     """What most of the blocked time waited for, in a word."""
     known = {cause: s for cause, s in pool.blocked_by.items() if cause not in {"hidden", "other"}}
     return max(known, key=lambda cause: known[cause]) if known else "not visible"
+
+
+def is_of_joblib(pool: Pool) -> bool:
+    """Whether joblib hands out the tasks: what runs between two results is its own book-keeping."""
+    return any(site.api == JOBLIB for site in pool.sites)
+
+
+def parent_floor_s(pool: Pool) -> float:
+    """Wall time that the program's own iterator and callbacks take in one thread of the parent.
+
+    No other chunk size makes a call shorter. What is quicker than `SLOW_S` each is the pool's own
+    book-keeping, which goes with the messages.
+    """
+    if pool.parent is None:
+        return 0.0
+    producing_s, handling_s = pool.parent.generator_s, pool.parent.handle_s
+    is_slow_input = producing_s > SLOW_S * pool.items
+    is_slow_callback = handling_s > SLOW_S * pool.messages and not is_of_joblib(pool)
+    return max(producing_s * is_slow_input, handling_s * is_slow_callback)
 
 
 def repeated_leaves(flow: Flow, least_bytes: float = 4096) -> list[Leaf]:

@@ -15,6 +15,11 @@ OFF_BALANCE = 0.005
 """How far the account may miss P x W before that is said."""
 
 
+def is_busy(seen: Evidence) -> bool:
+    """Whether other programs used so much that timings deserve less trust."""
+    return (seen.program.other_cpus or 0.0) > BUSY_CPUS
+
+
 def take_notes(seen: Evidence) -> list[Note]:
     """All notes on a run."""
     return [*_machine(seen), *_sight(seen), *_settings(seen)]
@@ -22,7 +27,7 @@ def take_notes(seen: Evidence) -> list[Note]:
 
 def _machine(seen: Evidence) -> Iterator[Note]:
     program = seen.program
-    if (program.other_cpus or 0.0) > BUSY_CPUS:
+    if is_busy(seen):
         text = f"other programs used {program.other_cpus:.2f} CPUs meanwhile: times are inflated"
         yield Note("busy-machine", text)
     if (program.steal_cpus or 0.0) > BUSY_CPUS:

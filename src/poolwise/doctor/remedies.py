@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from poolwise.doctor import edits, words
+from poolwise.doctor import edits, measures, words
 from poolwise.doctor.features import Evidence, Leaf, Pool, Site
 from poolwise.doctor.findings import Change, Prediction, Remedy
 from poolwise.doctor.measures import Flow
@@ -69,7 +69,7 @@ def set_chunksize(flow: Flow, chunk: int, prediction: Prediction | None) -> Reme
     if api in _MAPS:
         change = edits.set_argument(place, api, "chunksize", str(chunk))
         return Remedy("chunksize", f"chunksize={chunk}", prediction, chunk, _known(change))
-    if api in {"joblib", "Parallel"}:
+    if api == measures.JOBLIB:
         text = 'leave batch_size at "auto", which joblib adapts while it runs'
         change = edits.set_argument(place, "Parallel", "batch_size", '"auto"')
         return Remedy("chunksize", text, prediction, chunk, _known(change))

@@ -109,7 +109,8 @@ def _gather_one(
     began, ended = run.launch["began_ns"], _end_of(pool, messages)
     asked = next((call.asked for call in calls if call.asked >= 0), None)
     listings = [call.listing for call in calls if call.listing >= 0]
-    first = min([call.began for call in calls] + [send.taken for send in messages.sends], default=0)
+    begun = [call.began for call in calls] + [send.taken for send in messages.sends]
+    first = min(begun or [task.get for task in messages.tasks], default=0)
     return Site(
         place=place(facts.get("place")),
         api=facts.get("api", "?"),

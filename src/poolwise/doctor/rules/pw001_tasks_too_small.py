@@ -98,10 +98,11 @@ class TasksTooSmall(SiteRule):
         cost_s = measures.per_message(flow, overhead_s)
         chunk = remedies.better_chunk(flow, pool, cost_s)
         fewer = 1 - min(1.0, flow.items / chunk / flow.messages)
+        room_s = max(0.0, remedies.call_wall_s(flow, pool) - measures.parent_floor_s(pool))
         return self.found(
             pool,
             where,
-            overhead_s / pool.slots * fewer,
+            min(overhead_s / pool.slots * fewer, room_s),
             f"Tasks are too small: each message carries {figures.seconds(work_s)} of work and "
             f"costs {figures.seconds(cost_s)} of worker time on its way",
             [

@@ -69,8 +69,10 @@ class NotWorthAPool(PoolRule):
         overhead_s = measures.having_s(pool)
         if saved_at_best_s(pool, seen) > min(overhead_s, CHEAPEST_POOL_S):
             return None
-        if loop_s > 0.5 * whole_s or overhead_s < 0.5 * (whole_s - loop_s):
-            return None  # it pays, or something else takes the time
+        if loop_s > 0.5 * whole_s:
+            return None  # it pays
+        if whole_s > CHEAPEST_POOL_S and overhead_s < 0.5 * (whole_s - loop_s):
+            return None  # something else takes the time
         return self.found(
             pool,
             pool.place,

@@ -12,6 +12,10 @@ from poolwise.report import figures
 LEAST_SHARE = 0.08
 """Of the usable worker time, as for arguments (PW004)."""
 
+LEAST_CALM_SHARE = 0.05
+"""The same share in the calmest quarter of the messages (PW004): beside other programs, sending
+includes waiting for a CPU, one's own and the parent's."""
+
 LEAST_PARENT_SHARE = 0.4
 """Of the time with work outstanding, what the parent's reading thread must take: beyond that it is
 the bottleneck, although no worker waits for it visibly."""
@@ -74,7 +78,8 @@ class PayloadResults(SiteRule):
         cost_s, parent_s = measures.spent_s(flow, *RESULTS), self._parent_s(flow, pool)
         share = cost_s / measures.usable_s(flow)
         call_s = max(remedies.call_wall_s(flow, pool), 1e-9)
-        if share < LEAST_SHARE and parent_s / call_s < LEAST_PARENT_SHARE:
+        is_heavy = share > LEAST_SHARE and not is_cheap_when_calm(flow, pool)
+        if not is_heavy and parent_s / call_s < LEAST_PARENT_SHARE:
             return None
         ideal_s = flow.work_s / measures.cpus_for(pool, seen)
         seconds = min(max(cost_s / pool.slots, parent_s), max(0.0, call_s - ideal_s))
@@ -108,3 +113,12 @@ class PayloadResults(SiteRule):
             return 0.0
         whole_s = pool.parent.read_s + pool.parent.unpickle_s
         return whole_s * (flow.bytes_in / pool.bytes_in if pool.bytes_in else 0.0)
+
+
+def is_cheap_when_calm(flow: Flow, pool: Pool) -> bool:
+    """Whether sending results costs little in the calmest quarter of the messages."""
+    if pool.costs is None:
+        return False
+    fixed_s, slope_s = pool.costs.reply_s
+    calm_s = fixed_s * flow.messages + slope_s * flow.items
+    return calm_s < LEAST_CALM_SHARE * (calm_s + flow.work_s)

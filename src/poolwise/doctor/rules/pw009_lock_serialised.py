@@ -84,11 +84,13 @@ class LockSerialised(PoolRule):
         return self._turns(pool, seen, lock_s)
 
     def _turns(self, pool: Pool, seen: Evidence, lock_s: float) -> Answer | None:
-        free_s = pool.work_s - lock_s + measures.spent_s(pool, "run_queued")
-        at_once = free_s / max(pool.active_s, 1e-9)
+        # Without what workers waited for a CPU: a waiter that is woken while others hold the CPUs
+        # counts as ready to run, although all it will do is to try the lock again.
+        calm_s = measures.undisturbed_s(pool)
+        at_once = (pool.work_s - lock_s) / max(calm_s, 1e-9)
         possible = pool.slots if pool.is_threads else measures.cpus_for(pool, seen)
         spread_s = (pool.work_s - lock_s) / possible
-        seconds = measures.undisturbed_s(pool) - spread_s
+        seconds = calm_s - spread_s
         if at_once > 0.75 * possible or seconds < LEAST_GAIN * pool.active_s:
             return None
         share = lock_s / pool.work_s

@@ -72,8 +72,8 @@ class SlowStartup(Rule):
     name = "startup"
     explains = frozenset(
         {
-            "not-worth-a-pool", "slower-than-serial", "imbalance-chunks", "imbalance-item",
-            "oversubscribed-processes", "unbalanced-start-method",
+            "not-worth-a-pool", "slower-than-serial", "oversubscribed-processes",
+            "unbalanced-start-method",
         }
     )  # fmt: skip
 

@@ -26,6 +26,9 @@ LEAST_IDLE = 0.4
 ALONE = 1.2
 """Threads in a task at a time, on average, although tasks wait for the others as well."""
 
+QUEUED = 3
+"""Tasks that wait, as a multiple of those that run, from which on there is a queue."""
+
 LEAST_RUNNING = 0.5
 """Share of the usable thread time inside the function: else threads wait for tasks."""
 
@@ -135,7 +138,13 @@ def wants_cpus(pool: Pool) -> bool:
 
 
 def is_backlogged(pool: Pool) -> bool:
-    """Whether tasks wait in the queue for several times as long as one takes."""
+    """Whether tasks wait in the queue for several times as long as one takes.
+
+    Or, which is the same by Little's law, whether several times as many wait as run: a library that
+    hands out a few tasks ahead keeps the queue short, and the time of each with it.
+    """
+    if pool.mean_outstanding > (1 + QUEUED) * pool.mean_running > 0:
+        return True
     if pool.queue_wait is None or not pool.items:
         return False
-    return pool.queue_wait.p50_s > 3 * pool.work_s / pool.items
+    return pool.queue_wait.p50_s > QUEUED * pool.work_s / pool.items

@@ -15,9 +15,6 @@ LEAST_WAITING = 0.25
 LEAST_PRODUCING = 0.3
 """Share of the time with work outstanding that the iterator takes."""
 
-SLOW_ITEM_S = 2e-4
-"""An iterator faster than this is not slow; tiny tasks make workers wait for any input."""
-
 
 class SlowProducer(SiteRule):
     """Workers wait while the parent makes the next item.
@@ -67,7 +64,7 @@ class SlowProducer(SiteRule):
     explains = frozenset(
         {
             "serial-parent", "slower-than-serial", "imbalance-chunks", "not-worth-a-pool",
-            "serial-submission",
+            "serial-submission", "tasks-too-small",
         }
     )  # fmt: skip
 
@@ -76,7 +73,7 @@ class SlowProducer(SiteRule):
         producing_s = pool.parent.generator_s if pool.parent else 0.0
         waiting = measures.share_s(flow, "generator")
         item_s = producing_s / max(1, pool.items)
-        if waiting < LEAST_WAITING or item_s < SLOW_ITEM_S or is_a_pipeline(pool, seen):
+        if waiting < LEAST_WAITING or item_s < measures.SLOW_S or is_a_pipeline(pool, seen):
             return None
         if producing_s < LEAST_PRODUCING * pool.active_s:
             return None

@@ -11,9 +11,6 @@ from poolwise.report import figures
 LEAST_SHARE = 0.3
 """Of the time with work outstanding, in the thread that handles results."""
 
-SLOW_RESULT_S = 2e-4
-"""Less than this for a result is the pool's own bookkeeping, not a callback."""
-
 
 class SlowCallbacks(PoolRule):
     """The parent's one result thread spends its time in callbacks, and results pile up behind it.
@@ -57,18 +54,21 @@ class SlowCallbacks(PoolRule):
     code = "PW018"
     name = "slow-callbacks"
     explains = frozenset(
-        {"slower-than-serial", "imbalance-chunks", "imbalance-item", "serial-parent"}
-    )
+        {
+            "slower-than-serial", "imbalance-chunks", "imbalance-item", "serial-parent",
+            "tasks-too-small",
+        }
+    )  # fmt: skip
 
     def judge(self, pool: Pool, seen: Evidence) -> Answer | None:
         """See what the result thread does."""
-        if pool.is_threads or pool.parent is None:
+        if pool.is_threads or pool.parent is None or measures.is_of_joblib(pool):
             return None
         handle_s = pool.parent.handle_s
         each_s = measures.per_message(pool, handle_s)
         share = handle_s / max(pool.active_s, 1e-9)
         heavy = measures.per_message(pool, pool.bytes_in) > measures.BIG_MESSAGE_BYTES
-        if share < LEAST_SHARE or each_s < SLOW_RESULT_S or heavy:
+        if share < LEAST_SHARE or each_s < measures.SLOW_S or heavy:
             return None
         ideal_s = measures.parallel_work_s(pool, seen)
         seconds = min(handle_s, max(0.0, pool.active_s - ideal_s))

@@ -23,6 +23,11 @@ LEAST_FAIR = 0.3
 """Of a CPU, that one busy thread gets at least beside others (assumed)."""
 
 
+MOVABLE = 0.5
+"""Of the serial part, what can become tasks (assumed): imports, input and output stay serial. A
+finding on a pool is sure of its seconds; this one knows only a ceiling."""
+
+
 class SerialParent(Rule):
     """Most of the program's time passes outside every pool, in one process.
 
@@ -59,7 +64,8 @@ class SerialParent(Rule):
     while the pools work either (it handles results, say), so that it is busy four fifths of the
     time. Beside other programs serial time is counted as what it would be without them. The
     ceiling is wall / serial.
-    At stake is what would be won if the serial part ran on all CPUs: rarely all of it can.
+    At stake is what would be won if half of the serial part ran on all CPUs: imports, input and
+    output rarely can.
 
     ## What would prove it wrong
 
@@ -91,7 +97,7 @@ class SerialParent(Rule):
         yield self.found(
             None,
             None,
-            serial_s - spread_s,
+            MOVABLE * (serial_s - spread_s),
             f"{figures.share(share)} of the time passes outside every pool: infinitely many "
             f"workers could make the program {ceiling:.2f} times as fast at most",
             [

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from poolwise.doctor import measures, words
 from poolwise.doctor.features import Evidence, Proxy
 from poolwise.doctor.findings import Answer, Fact, Remedy
+from poolwise.doctor.notes import is_busy
 from poolwise.doctor.rules.rule import Rule
 from poolwise.report import figures
 
 LEAST_SHARE = 0.15
 """Of the time inside functions, in calls to proxies."""
+
+LEAST_SHARE_BUSY = 0.3
+"""The same beside other programs, where a call also waits until the manager's process has a CPU."""
 
 LEAST_CALLS = 20
 
@@ -75,7 +79,10 @@ class ManagerProxy(Rule):
         inside_s = sum(proxy.inside_tasks_s for proxy in seen.proxies)
         pools = list(measures.process_pools(seen))
         work_s = sum(pool.work_s for pool in pools)
-        if calls < LEAST_CALLS or inside_s < LEAST_SHARE * work_s or not pools:
+        queued_s = sum(measures.spent_s(pool, "run_queued") for pool in pools)
+        inside_s *= work_s / max(work_s + queued_s, 1e-9)  # calls waited for a CPU as all else did
+        least = LEAST_SHARE_BUSY if is_busy(seen) else LEAST_SHARE
+        if calls < LEAST_CALLS or inside_s < least * work_s or not pools:
             return
         slots = max(pool.slots for pool in pools)
         most = max(seen.proxies, key=lambda proxy: proxy.inside_tasks_s)

@@ -8,6 +8,9 @@ from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
 from poolwise.report import figures
 
+LIBRARIES = frozenset({"billiard", "mpire", "pebble", "torch"})
+"""Packages that make their pools of processes and queues, as a program would by hand."""
+
 
 class HandMadePool(PoolRule):
     """Processes and queues make up a pool that the standard library, or we, have ready.
@@ -60,7 +63,7 @@ class HandMadePool(PoolRule):
 
     def judge(self, pool: Pool, seen: Evidence) -> Answer | None:
         """See whether the pool is one of the program's own making."""
-        if pool.kind != "hand-made" or pool.slots < 2:
+        if pool.kind != "hand-made" or pool.slots < 2 or is_of_a_library(pool):
             return None
         idle_s = measures.spent_s(pool, *measures.SUPPLY, "tail", "dispatch", "wakeup")
         moving_s = measures.spent_s(pool, *measures.ARGUMENTS, *measures.RESULTS)
@@ -80,3 +83,8 @@ class HandMadePool(PoolRule):
             ],
             [Remedy("poolwise", text)],
         )
+
+
+def is_of_a_library(pool: Pool) -> bool:
+    """Whether the workers run a library's code: then nobody made this pool by hand."""
+    return any(site.function.partition(".")[0] in LIBRARIES for site in pool.sites)
