@@ -12,6 +12,7 @@ from poolwise.core import contract as c
 from poolwise.core.engine import Engine, _Waiter
 from poolwise.core.job import MAP, Function, Job, Listed
 from poolwise.options import TaskRules
+from tests.conftest import wait_until
 from tests.core.desk import work
 from tests.core.fakes import open_fake
 
@@ -116,6 +117,7 @@ def test_a_waiting_thread_takes_over_when_the_driver_leaves(fakes):
     got = threading.Event()
     waiter = threading.Thread(target=lambda: engine.wait(second.has_ended, LONG_S) and got.set())
     waiter.start()
+    wait_until(lambda: len(held) == 2)  # whichever thread sends them
     backend.answer(next(chunk for chunk in held if chunk.items == ["a"]))
     assert engine.wait(first.has_ended, LONG_S)
     backend.answer(next(chunk for chunk in held if chunk.items == ["b"]))
