@@ -512,7 +512,8 @@ class Processes:
         if not isinstance(error, errors.SharedMemoryGone):
             return False
         if death.is_ending(lane.watch_fd, lane.process.pid):
-            self._events.append(c.ChunkLost(lane.id, head.chunk_id, _not_loadable(error)))
+            said = c.ChunkLost(lane.id, head.chunk_id, _not_loadable(error), bool(head.is_last))
+            self._events.append(said)
             return True
         return False
 

@@ -107,11 +107,15 @@ class ChunkUnread:
 
 @record
 class ChunkLost:
-    """A lane has died, and part of what it answered went with it: nobody can read it any more."""
+    """A lane has died, and part of what it answered went with it: nobody can read it any more.
+
+    :param is_last: the lane was through with the chunk.
+    """
 
     lane: int
     chunk_id: int
     error: BaseException
+    is_last: bool = True
 
 
 @record

@@ -305,6 +305,10 @@ class State:
         if chunk is None:
             return
         self._idle.pop(lane.id, None)
+        if not event.is_last:  # it died over this one: what waited behind it has not begun
+            for behind in reversed(lane.chunks):
+                self._put_back(behind, behind.done)
+            lane.chunks.clear()
         if chunk.losses < _LOSSES:
             self._put_back(chunk, chunk.done, losses=chunk.losses + 1, is_alone=True)
         else:
