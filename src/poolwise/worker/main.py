@@ -57,7 +57,6 @@ def serve(
     :param log_levels: what is printed, logged and warned of goes to the parent, whose loggers have
         these levels (None: it goes where it always went).
     """
-    served_ns = time.perf_counter_ns()
     task_fd, result_fd, life_fd = ends.take()
     signal.signal(signal.SIGINT, _leave_to_parent)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -69,7 +68,7 @@ def serve(
     worker = Worker(task_fd, result_fd, ends.memory, level)
     if log_levels is not None:
         worker.relay_output(log_levels)
-    if worker.start(begin, served_ns):
+    if worker.start(begin):
         worker.work()
         keeping.has_delivered_all = True
 
@@ -135,14 +134,14 @@ class Worker:
             finally:
                 self._writing.release()
 
-    def start(self, begin: Handover | Sealed, served_ns: int = 0) -> bool:
+    def start(self, begin: Handover | Sealed) -> bool:
         """Run the initializer and say how it went.
 
-        :param begin: the initializer, or None, and its arguments.
-        :param served_ns: when this process began to be a worker.
+        :param begin: the initializer, or None, and its arguments; opened, it imports what they need.
         """
         try:
             initializer, initargs = begin.open(self._mail)
+            served_ns = time.perf_counter_ns()
             if initializer is not None:
                 initializer(*initargs)
             del initializer, initargs
