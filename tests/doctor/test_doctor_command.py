@@ -62,7 +62,7 @@ def test_output_is_the_program_s_and_the_report_stands_beside(tiny):
 
 
 def test_one_screen_is_enough(tiny):
-    assert len(tiny[1].err.splitlines()) <= 40
+    assert len(tiny[1].err.splitlines()) <= 46  # 38, and what is said of a busy machine
 
 
 def test_fail_on_a_finding_that_was_made(tiny):

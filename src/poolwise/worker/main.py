@@ -137,7 +137,7 @@ class Worker:
     def start(self, begin: Handover | Sealed) -> bool:
         """Run the initializer and say how it went.
 
-        :param begin: the initializer, or None, and its arguments; opened, it imports what they need.
+        :param begin: the initializer, or None, and its arguments; to open it imports what they use.
         """
         try:
             initializer, initargs = begin.open(self._mail)
