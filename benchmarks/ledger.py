@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from benchmarks import peers
 from benchmarks.harness import units
 from benchmarks.harness.check import assert_same
-from benchmarks.harness.model import Claim, Entrant, Target
+from benchmarks.harness.model import Claim, Entrant, Target, cpu_time_per_item
 from benchmarks.maps import by_pool
-from benchmarks.progress import cpu_time_per_item
 from benchmarks.tasks import same
 
 if TYPE_CHECKING:
