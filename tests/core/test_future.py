@@ -15,6 +15,7 @@ from poolwise.core import contract as c
 from poolwise.core.future import FutureSink, TaskFuture
 from poolwise.core.job import CALLS, Function, Job, Submitted, no_call
 from poolwise.options import TaskRules
+from tests.conftest import wait_until
 from tests.core.fakes import open_fake
 
 LONG_S = 30
@@ -254,3 +255,25 @@ def test_nothing_that_costs_is_made_until_somebody_needs_it(ours):
 
 def test_the_call_is_let_go_with_its_end(ours):
     assert ours.make(FINISHED).call is None
+
+
+def test_a_call_starts_its_worker_although_another_thread_drives():
+    engine, backend = open_fake(2)
+    job = Job(
+        Function(no_call), CALLS, Submitted(), FutureSink(), TaskRules(),
+        lanes=2, prompt_ns=0, unit=1,
+    )  # fmt: skip
+    engine.post(c.JobPosted(job))
+    is_over = threading.Event()
+    driver = threading.Thread(target=engine.wait, args=(is_over.is_set,))
+    driver.start()
+    wait_until(lambda: engine._is_asleep)
+    future = TaskFuture(engine, job, (str, ("value",), {}))
+    job.source.items.append(future)
+    engine.hint()
+    assert ("start", 1) in backend.told
+    assert future.result(LONG_S) == "value"
+    is_over.set()
+    engine.wake()
+    driver.join()
+    engine.terminate(errors.PoolTerminated("the test is over"))

@@ -74,6 +74,9 @@ def _end_at_once(engines: list[Engine]) -> None:
         pass  # a program that is at its end cannot be ended
 
 
+_START_PATIENCE_S = 1.0
+"""Whoever submits a call that needs a new worker waits no longer than this for the drive."""
+
 _LAST_CALLBACK_S = 1.0
 """At the interpreter's end a callback that is still running is waited for so long."""
 
@@ -158,7 +161,10 @@ class Engine:
         self._hints += 1
         if self.state.wants_work or not self._hints % _HINTS_PER_LOOK or self._error is not None:
             self._check_owner()
-            self.nudge()
+            if len(self.state.lanes) < self.state.most_lanes:
+                self._step_as_guest()
+            else:
+                self.nudge()
         else:
             self._helper.arm()
 
@@ -336,6 +342,14 @@ class Engine:
         for waiter in list(self._standby):  # others come and go meanwhile
             if waiter.is_done():
                 waiter.ring()
+
+    def _step_as_guest(self) -> None:
+        """One step now, whoever drives: programs look for the workers that they have started."""
+        if not self._step_if_free() and self._driver != get_ident():
+            with _Visit(self, _START_PATIENCE_S) as visit:
+                if visit.has_drive:
+                    self._step(0)
+        self._helper.arm()
 
     def _hand_out(self) -> bool:
         """Look at what was posted and submitted; True when somebody may have waited for it."""
