@@ -265,7 +265,7 @@ def test_a_call_starts_its_worker_although_another_thread_drives():
     )  # fmt: skip
     engine.post(c.JobPosted(job))
     is_over = threading.Event()
-    driver = threading.Thread(target=engine.wait, args=(is_over.is_set,))
+    driver = threading.Thread(target=engine.wait, args=(is_over.is_set,), daemon=True)
     driver.start()
     wait_until(lambda: engine._is_asleep)
     future = TaskFuture(engine, job, (str, ("value",), {}))
