@@ -363,6 +363,8 @@ class Program:
     """The run as a whole. `serial_s`: wall time in which no pool had work outstanding.
 
     `exit_status`: negative: the signal that ended it; None: it was not seen to end.
+    `serial_idle_s`: the part of `serial_s`, but for making and ending pools, in which the program
+    neither computed nor read nor slept: its threads waited for each other.
     """
 
     command: list[str]
@@ -388,6 +390,7 @@ class Program:
     is_interrupted: bool
     can_see_causes: bool
     can_see_run_queue: bool
+    serial_idle_s: float | None = None
 
 
 @dataclass(frozen=True)

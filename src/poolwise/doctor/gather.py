@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from poolwise.doctor import causes, gather_pool, hot, pyspy, sites, sums
+from poolwise.doctor import causes, gather_pool, hot, outside, pyspy, sites, sums
 from poolwise.doctor.account import account
 from poolwise.doctor.features import (
     CpuAccount,
@@ -121,6 +121,16 @@ def gather_program(run: Run, records: list[PoolRecords], own: list[Pool]) -> Pro
         can_see_causes=causes.are_visible(run),
         can_see_run_queue=any(task.queued > 0 for tasks in run.tasks.values() for task in tasks)
         or launch.get("platform") == "linux",
+        serial_idle_s=None if own else outside.idle_s(run, _without_pools(run, records, busy)),
+    )
+
+
+def _without_pools(run: Run, records: list[PoolRecords], busy: list[sums.Span]) -> list[sums.Span]:
+    """When no pool had work, none was made and none ended."""
+    made = [(pool.facts["began"], pool.facts["ended"]) for pool in records]
+    ends = [(end["began"], end["ended"]) for pool in records for end in pool.ends]
+    return outside.complement(
+        sums.unite([*busy, *made, *ends]), run.launch["began_ns"], end_ns(run)
     )
 
 

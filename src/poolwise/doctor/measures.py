@@ -138,6 +138,20 @@ def startup_wall_s(pool: Pool) -> float:
     return min(spent_s(pool, "startup") / max(1, pool.slots), pool.startup.ready_max_s)
 
 
+def own_serial_s(seen: Evidence) -> float:
+    """Wall time that the program itself takes outside every pool, whatever pools there are.
+
+    Without the start of the interpreter, the making and ending of pools, and the time in which
+    its threads only waited for each other.
+    """
+    program = seen.program
+    pools = [pool for pool in seen.pools if pool.messages]
+    first = min((pool.pid for pool in pools), default=0)
+    having = sum(pool.creation_s + pool.teardown_s for pool in pools if pool.pid == first)
+    idle_s = (program.boot_s or 0.0) + (program.serial_idle_s or 0.0)
+    return max(0.0, program.serial_s - having - idle_s)
+
+
 def having_s(pool: Pool) -> float:
     """Wall seconds to make a pool, start its workers and stop them; nothing counted twice."""
     return max(pool.creation_s, startup_wall_s(pool)) + pool.teardown_s

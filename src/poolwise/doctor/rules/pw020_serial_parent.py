@@ -59,11 +59,11 @@ class SerialParent(Rule):
 
     ## What is measured
 
-    Wall time without work in any pool, less the start of the interpreter and of the pools: over
-    half of the program's time, and over 0.25 s; or less, if the program's own thread does not wait
-    while the pools work either (it handles results, say), so that it is busy four fifths of the
-    time. Beside other programs serial time is counted as what it would be without them. The
-    ceiling is wall / serial.
+    Wall time without work in any pool, less the start of the interpreter and of the pools, and
+    less that in which the program's threads only waited for each other: over half of the program's
+    time, and over 0.25 s; or less, if the program's own thread does not wait while the pools work
+    either (it handles results, say), so that it is busy four fifths of the time. Beside other
+    programs serial time is counted as what it would be without them. The ceiling is wall / serial.
     At stake is what would be won if half of the serial part ran on all CPUs: imports, input and
     output rarely can.
 
@@ -85,7 +85,7 @@ class SerialParent(Rule):
             return
         own = [pool for pool in pools if pool.pid == min(each.pid for each in pools)]
         having_s = sum(pool.creation_s + pool.teardown_s for pool in own)
-        outside_s = program.serial_s - having_s - (program.boot_s or 0.0)
+        outside_s = measures.own_serial_s(seen)
         serial_s = outside_s * fair_share(seen)
         parallel_s = program.parallel_s * self._calm_share(pools, seen)
         share = serial_s / (serial_s + parallel_s + having_s * fair_share(seen))

@@ -1,0 +1,60 @@
+"""What the program did while no pool had work, as far as samples of its threads tell. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from poolwise.doctor import sums
+from poolwise.doctor.causes import classify
+
+if TYPE_CHECKING:
+    from poolwise.doctor.store import Run, Sample
+    from poolwise.doctor.sums import Span
+
+NEAR_NS = 10_000_000
+"""Samples of two threads that lie nearer than this are of one look: half of the sampler's step."""
+
+NOT_AT_IT = {"lock", "poll"}
+"""What a thread waits in that waits for another one, or to be called."""
+
+
+def idle_s(run: Run, within: list[Span]) -> float | None:
+    """Seconds of these intervals in which the program waited for nothing but itself.
+
+    Its first thread was at a lock, and no other thread of that process ran, read, slept or waited
+    for a child: a server that is told to stop and looks twice a second, say. None where the kernel
+    did not tell what threads wait for.
+    """
+    root = run.launch.get("root", 0)
+    threads = run.samples.get(root, {})
+    others = [samples for thread, samples in threads.items() if thread != root]
+    looks = [sample for sample in threads.get(root, []) if _is_in(sample.at, within)]
+    if not looks or any(classify(look) == "hidden" for look in looks):
+        return None
+    idle = [look for look in looks if classify(look) == "lock" and _is_still(look.at, others)]
+    return len(idle) / len(looks) * sums.length(within) / 1e9
+
+
+def complement(spans: list[Span], began: int, ended: int) -> list[Span]:
+    """What is left between two times beside intervals, which are in order and do not overlap."""
+    edges = [began, *(edge for span in spans for edge in span), ended]
+    gaps = zip(edges[::2], edges[1::2], strict=True)
+    return [(begin, end) for begin, end in gaps if end > begin]
+
+
+def _is_in(at: int, spans: list[Span]) -> bool:
+    return any(begin <= at <= end for begin, end in spans)
+
+
+def _is_still(at: int, threads: list[list[Sample]]) -> bool:
+    near = (_nearest(at, samples) for samples in threads)
+    return all(sample is None or classify(sample) in NOT_AT_IT for sample in near)
+
+
+def _nearest(at: int, samples: list[Sample]) -> Sample | None:
+    """The sample of the same look; None if the thread was not there."""
+    index = bisect_left(samples, at, key=lambda sample: sample.at)
+    around = samples[max(0, index - 1) : index + 1]
+    near = [sample for sample in around if abs(sample.at - at) < NEAR_NS]
+    return min(near, key=lambda sample: abs(sample.at - at), default=None)
