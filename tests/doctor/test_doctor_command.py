@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from poolwise.doctor import findings
+from poolwise.core import ledger
+from poolwise.doctor import findings, scaling
 from poolwise.doctor.diagnose import Diagnosis, diagnose
 from poolwise.doctor.features import Evidence, from_plain
 from poolwise.doctor.record import to_record
@@ -59,6 +60,16 @@ def test_output_is_the_program_s_and_the_report_stands_beside(tiny):
     assert "PW001" in ended.err
     assert re.search(r"script\.py:\d+", ended.err)
     assert re.search(r"9\d\.\d %|100\.\d %", ended.err)
+
+
+def test_scaling_is_said_and_written(tiny):
+    folder, ended = tiny
+    record = json.loads((folder / "a.json").read_text())["scaling"]
+    assert 0 < record["speedup"] < 1
+    assert record["ceiling_as_is"] < record["ceiling"]
+    assert f"Speed-up over a plain loop: {record['speedup']:.2f}" in ended.err
+    page = (folder / "a.html").read_text()
+    assert "Karp-Flatt" in page
 
 
 def test_one_screen_is_enough(tiny):
@@ -162,6 +173,8 @@ def test_docs_name_every_field():
     fields = {*record, *finding, *remedy, *remedy["prediction"], *finding["where"]}
     fields |= set(findings.Change.__dataclass_fields__)
     fields |= set(findings.CannotTell.__dataclass_fields__)
+    for known in (scaling.Scaling, scaling.MostWorkers, ledger.Laws):
+        fields |= set(known.__dataclass_fields__)
     assert fields - told == set()
 
 

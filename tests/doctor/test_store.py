@@ -94,6 +94,10 @@ def test_a_recorded_run_gives_the_same_answer_tomorrow():
     assert [pool.identity for pool in evidence.pools] == pytest.approx([1, 1], abs=0.005)
     assert str(evidence.pools[0].sites[0].place) == "program.py:13"
     assert replay(str(RECORDS / "two_pools")) == evidence
+    processes, threads = (pool.laws for pool in evidence.pools)
+    assert (processes.speedup, processes.ceiling) == pytest.approx((1.13, 7.82), abs=0.01)
+    assert threads.speedup == pytest.approx(1.52, abs=0.01)
+    assert threads.ceiling is None  # nothing is handed out by a parent there
 
 
 def test_evidence_goes_through_json():

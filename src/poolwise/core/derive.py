@@ -183,13 +183,14 @@ def _least_squares(rows: Sequence[tuple[tuple[float, ...], float]]) -> list[floa
 
 
 def make_laws(
-    useful_s: float, open_s: float, workers: int, parent_busy_s: float, longest_s: float
+    useful_s: float, open_s: float, workers: int, parent_busy_s: float | None, longest_s: float
 ) -> Laws:
     """What scaling laws say of one run.
 
     :param useful_s: worker-seconds inside the function, on CPU or blocked: a plain loop's time.
     :param open_s: wall time in which a call was open.
-    :param parent_busy_s: the part of it in which the parent moved work, pickled, decided.
+    :param parent_busy_s: the part of it in which the parent moved work, pickled, decided; None:
+        nobody knows, and so there is no ceiling.
     :param longest_s: the longest single task.
 
     No number of workers can finish before the parent has moved everything, nor before the longest
@@ -200,12 +201,12 @@ def make_laws(
         nothing = "no task was run"
         return Laws(0.0, 0.0, None, 0.0, None, None, nothing, inflation_why=nothing)
     speedup = useful_s / open_s
-    bound_s = max(parent_busy_s, longest_s)
+    bound_s = 0.0 if parent_busy_s is None else max(parent_busy_s, longest_s)
     return Laws(
         efficiency=speedup / workers,
         speedup=speedup,
         ceiling=useful_s / bound_s if bound_s > 0 else None,
-        serial_fraction=min(1.0, parent_busy_s / open_s),
+        serial_fraction=None if parent_busy_s is None else min(1.0, parent_busy_s / open_s),
         karp_flatt=karp_flatt(speedup, workers),
         best_workers=None,
     )

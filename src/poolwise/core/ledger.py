@@ -253,7 +253,7 @@ class Laws:
     efficiency: float
     speedup: float
     ceiling: float | None
-    serial_fraction: float
+    serial_fraction: float | None
     karp_flatt: float | None
     best_workers: float | None
     why: str = ""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from poolwise.doctor.features import Evidence, Experiment, Pool, Site, Trial
 from poolwise.doctor.predict import Model, calibrate
+from poolwise.doctor.scaling import widest
 from poolwise.report import blocks as b
 from poolwise.report import figures
 
@@ -23,10 +24,18 @@ _NAMES = {
 }
 
 
-def draw_predictions(pool: Pool, seen: Evidence) -> Iterator[b.Block]:
+Models = dict[int, list[Model | None]]
+"""Id of each pool -> the models of its calls, in their order; None where there is none."""
+
+
+def make_models(seen: Evidence) -> Models:
+    """All models of a run: to calibrate one takes longer than to ask it."""
+    return {pool.id: [calibrate(site, pool, seen) for site in pool.sites] for pool in seen.pools}
+
+
+def draw_predictions(pool: Pool, models: Models, seen: Evidence) -> Iterator[b.Block]:
     """The curves of each call that there is a model of, and all that experiments found."""
-    for site in pool.sites:
-        model = calibrate(site, pool, seen)
+    for site, model in zip(pool.sites, models[pool.id], strict=True):
         trial = next((each for each in seen.trials if each.place == site.place), None)
         if model is not None:
             yield from _draw_curves(site, model, trial)
@@ -77,7 +86,7 @@ def _draw_curves(site: Site, model: Model, trial: Trial | None) -> Iterator[b.Bl
         line = _line(sizes, lambda size: model.pool_s(chunk=size), model.width)
         yield _curve(f"{site.place}: by chunk size", "items a message", line, model.chunk,
                      model, _dots(trial, "chunksize", model))  # fmt: skip
-    counts = _ladder(max(4 * model.workers, 2 * model.cpus), model.workers)
+    counts = _ladder(widest(model), model.workers)
     line = _line(counts, lambda count: model.pool_s(workers=count), lambda _: model.width())
     yield _curve(f"{site.place}: by workers", "workers", line, model.workers,
                  model, _dots(trial, "workers", model))  # fmt: skip

@@ -16,6 +16,8 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from poolwise.core.ledger import Laws
+
 SCHEMA = 1
 """Version of what `to_plain` writes. It grows when a field changes its meaning or goes away."""
 
@@ -244,6 +246,7 @@ class Pool:
     "ThreadPoolExecutor", "hand-made". `slots` is P, `region_s` is W: the account's states
     (`account.STATES`) sum to P x W x `identity`; what is missing or too much stands in the state
     "unexplained". `demand_cpus` counts CPUs wanted (running or runnable) while tasks ran.
+    `laws`: what scaling laws say of it; None if no task was timed.
     """
 
     id: int
@@ -294,6 +297,7 @@ class Pool:
     minor_faults: int
     parent_threads: int | None
     parent_rss_bytes: int | None
+    laws: Laws | None = None
 
     @property
     def is_threads(self) -> bool:

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from poolwise.doctor import causes, gather_pool, hot, outside, pyspy, sites, sums
+from poolwise.doctor import causes, gather_pool, hot, laws, outside, pyspy, sites, sums
 from poolwise.doctor.account import account
 from poolwise.doctor.features import (
     CpuAccount,
@@ -43,7 +43,9 @@ START_S = 0.003
 def gather(run: Run) -> Evidence:
     """Everything that a run shows."""
     records = assemble(run)
-    pools = [gather_pool.gather_pool(run, pool, account(pool)) for pool in records]
+    pools = [
+        laws.with_laws(gather_pool.gather_pool(run, pool, account(pool)), pool) for pool in records
+    ]
     own = gather_own_pools(run)
     pools += own
     pools.sort(key=lambda pool: pool.created_s)

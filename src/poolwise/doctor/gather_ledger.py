@@ -103,6 +103,7 @@ def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
         switches_voluntary=0,
         switches_forced=0,
         minor_faults=0,
+        laws=report.laws,
     )
 
 

@@ -119,6 +119,15 @@ def undisturbed_s(pool: Pool) -> float:
     return max(0.0, pool.active_s - spent_s(pool, "run_queued") / max(1, pool.slots))
 
 
+def useful_s(pool: Pool) -> float:
+    """Worker-seconds inside the function that a plain loop would need as well.
+
+    Without what tasks waited at locks: for each other, for the interpreter's lock in threads, for
+    pools of their own.
+    """
+    return max(0.0, pool.work_s - pool.blocked_by.get("lock", 0.0))
+
+
 def plain_loop_s(pool: Pool) -> float:
     """What a plain loop over the same input would take: the function, input and callbacks.
 

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 from poolwise.doctor import compare, words
 from poolwise.doctor.charts import draw_pool
-from poolwise.doctor.curves import draw_predictions, say_trial
+from poolwise.doctor.curves import draw_predictions, make_models, say_trial
 from poolwise.doctor.diagnose import Diagnosis
 from poolwise.doctor.features import Evidence, Pool, Profile
 from poolwise.doctor.findings import Finding, Prediction, Remedy
 from poolwise.doctor.record import to_record
+from poolwise.doctor.scaling import MostWorkers, Scaling, find_scaling
 from poolwise.doctor.states import in_groups
 from poolwise.report import blocks as b
 from poolwise.report import figures
+from poolwise.report.account import list_laws
 
 _TONES: dict[str, b.Tone] = {"healthy": "good", "cannot-tell": "plain"}
 
@@ -34,6 +36,8 @@ def make_document(
     :param comparison: the program as it is and under `poolwise run`, if both were tried.
     """
     compared = [compare.draw(comparison)] if comparison else []
+    models = make_models(seen)
+    scaling = find_scaling(seen, models)
     details: list[b.Block] = []
     if diagnosis.findings:
         details += list(_edits(diagnosis.findings[0]))
@@ -42,14 +46,15 @@ def make_document(
         details.append(b.Section(title, list(_finding_in_full(finding))))
     for pool in seen.pools:
         timeline = (timelines or {}).get(pool.id)
-        curves = draw_predictions(pool, seen)
-        details.append(b.Section(name_of(pool), [*draw_pool(pool, timeline), *curves]))
+        curves = draw_predictions(pool, models, seen)
+        laws = _scaling_of(pool, scaling)
+        details.append(b.Section(name_of(pool), [*draw_pool(pool, timeline), *curves, *laws]))
     details.append(b.Section("The run", [_facts_of_the_run(seen)]))
     return b.Document(
         "poolwise doctor: " + " ".join(seen.program.command[-2:]),
-        [*_summary(seen, diagnosis), *compared],
+        [*_summary(seen, diagnosis, scaling), *compared],
         details,
-        to_record(seen, diagnosis, comparison),
+        to_record(seen, diagnosis, comparison, scaling),
     )
 
 
@@ -59,7 +64,40 @@ def name_of(pool: Pool) -> str:
     return f"{pool.kind.rpartition('.')[2]}({pool.slots}){where}"
 
 
-def _summary(seen: Evidence, diagnosis: Diagnosis) -> Iterator[b.Block]:
+def _scaling_of(pool: Pool, scaling: Scaling | None) -> Iterator[b.Block]:
+    if pool.laws is not None:
+        yield list_laws(pool.laws)
+    if most := _most_workers(pool, scaling):
+        yield b.Text(most.why or say_most_workers(most), is_aside=True)
+
+
+def _most_workers(pool: Pool | None, scaling: Scaling | None) -> MostWorkers | None:
+    known = scaling.most_workers if scaling and pool else []
+    return next((each for each in known if pool and each.pool == pool.id), None)
+
+
+def say_scaling(scaling: Scaling, most: MostWorkers | None) -> str:
+    """How far the program is from a plain loop, and from its ceiling, in a sentence."""
+    told = f"Speed-up over a plain loop: {scaling.speedup:.2f}"
+    if scaling.ceiling is not None:
+        serial = figures.share(scaling.serial_share)
+        told += f"; with any number of workers {scaling.ceiling:.2f} at most ({serial} is serial)"
+        if scaling.ceiling_as_is and scaling.ceiling_as_is < _NOTABLY * scaling.ceiling:
+            told += f", {scaling.ceiling_as_is:.2f} as work is handed out now"
+    return f"{told}; {say_most_workers(most)}." if most and most.count else f"{told}."
+
+
+_NOTABLY = 0.8
+"""Two ceilings that differ less are told as one."""
+
+
+def say_most_workers(most: MostWorkers) -> str:
+    """From how many workers on more do not help."""
+    how = "as this run tells" if most.by == "usl" else "simulated"
+    return f"more than {words.count(most.count or 0, 'worker')} gain nothing here ({how})"
+
+
+def _summary(seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None) -> Iterator[b.Block]:
     first = diagnosis.findings[0] if diagnosis.findings else None
     yield _say_verdict(seen, diagnosis)
     pool = _pool_in_question(seen, first)
@@ -72,7 +110,10 @@ def _summary(seen: Evidence, diagnosis: Diagnosis) -> Iterator[b.Block]:
         yield list_hot_lines(seen.profile)
     if len(diagnosis.findings) > 1:
         yield _list_others(diagnosis.findings[1:])
-    yield b.Text("\n\n".join(_small_print(seen, diagnosis, pool)), is_aside=True)
+    told = list(_small_print(seen, diagnosis, pool))
+    if scaling is not None:
+        told.insert(0, say_scaling(scaling, _most_workers(pool, scaling)))
+    yield b.Text("\n\n".join(told), is_aside=True)
 
 
 def _say_verdict(seen: Evidence, diagnosis: Diagnosis) -> b.Verdict:

@@ -7,15 +7,20 @@ from typing import Any
 from poolwise.doctor.compare import Comparison
 from poolwise.doctor.diagnose import Diagnosis, answers_by_rule
 from poolwise.doctor.features import Evidence, to_plain
+from poolwise.doctor.scaling import Scaling
 
 
 def to_record(
-    seen: Evidence, diagnosis: Diagnosis, comparison: Comparison | None = None
+    seen: Evidence,
+    diagnosis: Diagnosis,
+    comparison: Comparison | None = None,
+    scaling: Scaling | None = None,
 ) -> dict[str, Any]:
     """Diagnosis and evidence as dicts, lists, numbers and strings."""
     return {
         **to_plain(diagnosis),
         "answers": answers_by_rule(diagnosis),
         "comparison": to_plain(comparison) if comparison else None,
+        "scaling": to_plain(scaling) if scaling else None,
         "evidence": to_plain(seen),
     }

@@ -11,7 +11,7 @@ from poolwise.report import figures
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from poolwise.core.ledger import LaneAccount, Report
+    from poolwise.core.ledger import LaneAccount, Laws, Report
     from poolwise.report.palette import Meaning
 
 STATES: dict[str, tuple[str, Meaning]] = {
@@ -178,9 +178,8 @@ def list_slowest(report: Report) -> b.Table:
     return b.Table(columns, rows, "The slowest tasks")
 
 
-def list_laws(report: Report) -> b.Table:
+def list_laws(laws: Laws) -> b.Table:
     """What scaling laws say, as far as this run tells."""
-    laws = report.laws
     told: list[tuple[str, float | None, figures.Unit, str]] = [
         ("efficiency", laws.efficiency, "share", "useful worker-seconds over workers x wall time"),
         ("speed-up", laws.speedup, "", "over the same work in a plain loop"),

@@ -1,0 +1,115 @@
+"""How far a program is from what more workers could give it: by Amdahl, and by a simulated pool."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from poolwise.core import derive
+from poolwise.doctor import measures
+from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor.predict import Model
+
+NOTHING = 0.03
+"""Saving less than this part of the time is nothing: predictions are not that good."""
+
+
+@dataclass(frozen=True)
+class MostWorkers:
+    """From how many workers on more gain nothing, for one pool; or `why` that is not known.
+
+    `by`: "usl", the Universal Scalability Law fitted to this run, or "simulation" of its main call
+    on the CPUs there are.
+    """
+
+    pool: int
+    count: int | None
+    by: str | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The program against a plain loop, and against any number of workers (Amdahl's law).
+
+    `serial_share`: of the time that the program would take as a plain loop, what passes outside
+    its pools, or in an iterator or callbacks that its first thread runs one by one.
+    `speedup`: that time over the time it took; `ceiling`: with infinitely many workers that cost
+    nothing; `ceiling_as_is`: with infinitely many that are handed the same messages, which takes
+    the parent as long as now. None: there is none to be seen.
+    """
+
+    speedup: float
+    ceiling: float | None
+    ceiling_as_is: float | None
+    serial_share: float
+    most_workers: list[MostWorkers]
+
+
+def find_scaling(seen: Evidence, models: Mapping[int, Sequence[Model | None]]) -> Scaling | None:
+    """What laws and the simulation say of a run; None if no pool did anything.
+
+    :param models: id of each pool -> the models of its calls, in their order.
+    """
+    pools = [pool for pool in seen.pools if pool.messages and pool.work_s > 0]
+    if not pools or seen.program.wall_s <= 0:
+        return None
+    root = min(pool.pid for pool in pools)
+    own = [pool for pool in pools if pool.pid == root]
+    having_s = sum(pool.creation_s + pool.teardown_s for pool in own)
+    serial_s = max(0.0, seen.program.serial_s - having_s)
+    serial_s += sum(measures.parent_floor_s(pool) for pool in own)
+    loop_s = serial_s + sum(measures.useful_s(pool) for pool in own)
+    share = serial_s / loop_s if loop_s > 0 else 0.0
+    as_is_s = serial_s + sum(_bound_s(pool) for pool in own)
+    return Scaling(
+        speedup=loop_s / seen.program.wall_s,
+        ceiling=derive.amdahl(share, math.inf) if share > 0 else None,
+        ceiling_as_is=loop_s / as_is_s if as_is_s > 0 else None,
+        serial_share=share,
+        most_workers=[_most_workers(pool, models[pool.id]) for pool in pools],
+    )
+
+
+def _bound_s(pool: Pool) -> float:
+    """What no number of workers makes shorter: the parent's moving, or the longest task."""
+    ceiling = pool.laws.ceiling if pool.laws else None
+    return measures.useful_s(pool) / ceiling if ceiling else 0.0
+
+
+def _most_workers(pool: Pool, models: Sequence[Model | None]) -> MostWorkers:
+    if pool.laws is not None and pool.laws.best_workers is not None:
+        return MostWorkers(pool.id, round(pool.laws.best_workers), "usl", "")
+    main = max(range(len(models)), key=lambda at: pool.sites[at].work_s, default=None)
+    model = None if main is None else models[main]
+    if model is None:
+        return MostWorkers(pool.id, None, None, "its calls are none that the simulation knows")
+    most = widest(model)
+    count = enough_workers(lambda workers: model.pool_s(workers=workers), most)
+    why = f"up to {most} workers the time still falls" if count is None else ""
+    return MostWorkers(pool.id, count, "simulation" if count else None, why)
+
+
+def widest(model: Model) -> int:
+    """The largest number of workers that is worth a simulation."""
+    return max(4 * model.workers, 2 * model.cpus)
+
+
+def enough_workers(time_s: Callable[[int], float], most: int) -> int | None:
+    """The least number from which on more, up to `most`, save next to nothing; None if `most`.
+
+    Times are taken to fall until they no longer do.
+    """
+    known = {count: time_s(count) for count in (*_powers(most), most)}
+    goal_s = min(known.values()) * (1 + NOTHING)
+    high = min(count for count, seconds in known.items() if seconds <= goal_s)
+    low = max((count for count in known if count < high), default=0)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if time_s(middle) <= goal_s else (middle, high)
+    return high if high < most else None
+
+
+def _powers(most: int) -> list[int]:
+    return [1 << power for power in range(most.bit_length()) if 1 << power < most]
