@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from poolwise.doctor.account import STATES
+from poolwise.doctor.diagnose import diagnose
 from tests.doctor.programs import observe_script, observe_source, write_program
 
 FUNCTION = """
@@ -399,3 +400,19 @@ def test_item_times_keep_the_order_of_the_input(tmp_path):
     assert site.item_times.index_of_max == 19
     assert site.series_s.index(max(site.series_s)) == 19
     assert site.series_step == 1
+
+
+@pytest.mark.parametrize("options", [{"env": {}}, {"flags": ["-I"]}], ids=["env", "isolated"])
+def test_a_python_that_is_shut_off_is_counted_and_said(options, tmp_path):
+    evidence = observe_source(
+        tmp_path,
+        f"""
+        import subprocess, sys
+        code = "import time; end = time.monotonic() + 1\\nwhile time.monotonic() < end: pass"
+        command = [sys.executable, *{options.get("flags", [])!r}, "-c", code]
+        subprocess.run(command, env={options.get("env")!r}, check=True)
+        """,
+    )
+    assert evidence.program.unseen_processes == 1
+    assert evidence.program.unseen_s > 0.1
+    assert "1 Python process of the program could not be looked into" in diagnose(evidence).summary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 
 import pytest
@@ -420,6 +421,28 @@ def test_workers_that_died_before_they_had_a_task_did_not_die_in_one():
 
 def test_a_program_that_a_signal_ended_is_told_by_its_name():
     assert "SIGSEGV" in diagnose(run(pool({"run_cpu": 1.0}), exit_status=-11)).summary
+
+
+def test_a_program_that_fails_before_its_pool_is_told_so():
+    assert "exit code 1, before any pool" in diagnose(run(wall_s=1.0, exit_status=1)).summary
+
+
+def test_a_finding_of_a_program_that_was_killed_says_so():
+    killed = dataclasses.replace(
+        SICK["serial-parent"],
+        program=dataclasses.replace(SICK["serial-parent"].program, exit_status=-9),
+    )
+    assert [note.name for note in diagnose(killed).notes] == ["ended-badly"]
+    assert "SIGKILL" in diagnose(killed).notes[0].words
+
+
+def test_what_could_not_be_looked_into_is_no_serial_time():
+    sick = SICK["serial-parent"]
+    program = dataclasses.replace(sick.program, unseen_processes=3, unseen_s=1.5)
+    diagnosis = diagnose(dataclasses.replace(sick, program=program))
+    assert diagnosis.verdict == "cannot-tell"
+    assert "serial-parent" in {each.name for each in diagnosis.unknown}
+    assert "3 Python processes" in diagnosis.notes[0].words
 
 
 def test_without_a_pool_nothing_is_said_of_what_tasks_waited_for():

@@ -17,7 +17,7 @@ from poolwise.doctor import words
 from poolwise.doctor.confirm import confirm
 from poolwise.doctor.features import Evidence
 from poolwise.doctor.findings import CannotTell, Confidence, Finding, Note
-from poolwise.doctor.notes import is_busy, take_notes
+from poolwise.doctor.notes import is_busy, say_unseen, take_notes
 from poolwise.doctor.predict import foretell
 from poolwise.doctor.rules import RULES
 from poolwise.doctor.rules.rule import Rule
@@ -175,10 +175,15 @@ def _trust(seen: Evidence, finding: Finding | None) -> Confidence:
 
 def _why_no_verdict(seen: Evidence, unknown: list[CannotTell]) -> str | None:
     """Why a run without findings is not called healthy; None if it is."""
+    is_cut_off = bool(seen.program.exit_status) and not seen.program.is_interrupted
+    how = words.ending(seen.program.exit_status or 0)
     if not any(pool.messages for pool in seen.pools):
+        if is_cut_off:
+            return f"the program ended with {how}, before any pool got work"
+        if seen.program.unseen_processes:
+            return f"no pool that could be seen got any work, and {say_unseen(seen.program)}"
         return "no pool got any work, so that there is nothing to judge"
-    if seen.program.exit_status and not seen.program.is_interrupted:
-        how = words.ending(seen.program.exit_status)
+    if is_cut_off:
         return f"the program ended with {how}, perhaps before it was done"
     heaviest = max(unknown, key=lambda each: each.at_stake_s, default=None)
     if heaviest and heaviest.at_stake_s > 0.25 * seen.program.wall_s:

@@ -368,7 +368,8 @@ class Program:
 
     `exit_status`: negative: the signal that ended it; None: it was not seen to end.
     `serial_idle_s`: the part of `serial_s`, but for making and ending pools, in which the program
-    neither computed nor read nor slept: its threads waited for each other.
+    neither computed nor read nor slept: its threads waited for each other. `unseen_s`: the part
+    of it in which a Python of the program ran that could not be looked into.
     """
 
     command: list[str]
@@ -395,6 +396,7 @@ class Program:
     can_see_causes: bool
     can_see_run_queue: bool
     serial_idle_s: float | None = None
+    unseen_s: float = 0.0
 
 
 @dataclass(frozen=True)

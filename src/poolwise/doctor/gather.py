@@ -33,7 +33,7 @@ DARK_S = 1e-6
 TICKS_PER_S = 100
 """The kernel's unit of CPU time in /proc, the same on all Linux that Python runs on."""
 
-A_WHILE_NS = 250_000_000
+A_WHILE_NS = 100_000_000
 """A process that ends before this may have had no time to show itself."""
 
 START_S = 0.003
@@ -98,6 +98,9 @@ def gather_program(run: Run, records: list[PoolRecords], own: list[Pool]) -> Pro
     root = [event for event in run.of("interpreter") if event["pid"] == launch.get("root")]
     throttled = launch.get("throttled")
     processes = launch.get("processes", {})
+    unseen = _lives_unseen(run)
+    outside_pools = _without(run, records, busy)
+    alone = _without(run, records, [*busy, *unseen])
     return Program(
         command=launch["command"],
         exit_status=launch.get("status"),
@@ -118,21 +121,22 @@ def gather_program(run: Run, records: list[PoolRecords], own: list[Pool]) -> Pro
         thread_variables=launch.get("variables", {}),
         native_threads=_native_threads(processes),
         processes=len({*map(int, processes), *run.births}),
-        unseen_processes=_count_unseen(run, processes),
+        unseen_processes=len(unseen),
         is_interrupted=launch.get("is_interrupted", True),
         can_see_causes=causes.are_visible(run),
         can_see_run_queue=any(task.queued > 0 for tasks in run.tasks.values() for task in tasks)
         or launch.get("platform") == "linux",
-        serial_idle_s=None if own else outside.idle_s(run, _without_pools(run, records, busy)),
+        serial_idle_s=None if own else outside.idle_s(run, alone),
+        unseen_s=(sums.length(outside_pools) - sums.length(alone)) / 1e9,
     )
 
 
-def _without_pools(run: Run, records: list[PoolRecords], busy: list[sums.Span]) -> list[sums.Span]:
-    """When no pool had work, none was made and none ended."""
+def _without(run: Run, records: list[PoolRecords], spans: list[sums.Span]) -> list[sums.Span]:
+    """The time beside these intervals in which no pool was made and none ended."""
     made = [(pool.facts["began"], pool.facts["ended"]) for pool in records]
     ends = [(end["began"], end["ended"]) for pool in records for end in pool.ends]
     return outside.complement(
-        sums.unite([*busy, *made, *ends]), run.launch["began_ns"], end_ns(run)
+        sums.unite([*spans, *made, *ends]), run.launch["began_ns"], end_ns(run)
     )
 
 
@@ -167,15 +171,15 @@ def _native_threads(processes: dict[str, Any]) -> dict[str, int]:
     return found
 
 
-def _count_unseen(run: Run, processes: dict[str, Any]) -> int:
+def _lives_unseen(run: Run) -> list[sums.Span]:
     """Pythons of the program that lived a while and that the observer did not reach."""
     attached = {event["pid"] for events in run.events.values() for event in events} | {*run.births}
-    pythons = {
-        int(pid)
-        for pid, seen in processes.items()
+    return [
+        (seen["first_ns"], seen["last_ns"])
+        for pid, seen in run.launch.get("processes", {}).items()
         if seen["is_python"] and seen["last_ns"] - seen["first_ns"] > A_WHILE_NS
-    }
-    return len(pythons - attached)
+        if int(pid) not in attached
+    ]
 
 
 def gather_observer(run: Run, pools: list[Pool]) -> ObserverCost:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from poolwise.doctor import measures, words
-from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor.features import Evidence, Pool, Program
 from poolwise.doctor.findings import Note
 
 BUSY_CPUS = 0.25
@@ -39,9 +39,15 @@ def _sight(seen: Evidence) -> Iterator[Note]:
     program = seen.program
     if program.is_interrupted:
         yield Note("interrupted", "the program was interrupted: this is what was seen until then")
+    elif program.exit_status and any(pool.messages for pool in seen.pools):
+        how = words.ending(program.exit_status)
+        yield Note("ended-badly", f"the program ended with {how}: this is what was seen until then")
     if program.unseen_processes:
-        count = words.count(program.unseen_processes, "process")
-        yield Note("unseen-processes", f"{count} of the program could not be looked into")
+        text = (
+            f"{say_unseen(program)}: started without its environment (PYTHONPATH), or with -I, -E "
+            "or -S. No figure here counts what they did; the doctor can be given their command"
+        )
+        yield Note("unseen-processes", text)
     if not program.can_see_causes and any(pool.messages for pool in seen.pools):
         text = "what blocked tasks waited for was not visible: a lock looks like I/O then"
         yield Note("causes-not-visible", text)
@@ -51,6 +57,12 @@ def _sight(seen: Evidence) -> Iterator[Note]:
         text = f"the account of a pool adds up to {worst.identity:.1%} of its worker time"
         yield Note("does-not-balance", text)
     yield from (Note("trouble", trouble) for trouble in seen.troubles)
+
+
+def say_unseen(program: Program) -> str:
+    """How many Pythons of the program nothing is known of."""
+    count = words.count(program.unseen_processes, "Python process")
+    return f"{count} of the program could not be looked into"
 
 
 def _settings(seen: Evidence) -> Iterator[Note]:

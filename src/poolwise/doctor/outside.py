@@ -38,7 +38,7 @@ def idle_s(run: Run, within: list[Span]) -> float | None:
 
 def complement(spans: list[Span], began: int, ended: int) -> list[Span]:
     """What is left between two times beside intervals, which are in order and do not overlap."""
-    edges = [began, *(edge for span in spans for edge in span), ended]
+    edges = [began, *(min(max(edge, began), ended) for span in spans for edge in span), ended]
     gaps = zip(edges[::2], edges[1::2], strict=True)
     return [(begin, end) for begin, end in gaps if end > begin]
 

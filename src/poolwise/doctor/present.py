@@ -111,7 +111,7 @@ def _summary(seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None) -> I
     if len(diagnosis.findings) > 1:
         yield _list_others(diagnosis.findings[1:])
     told = list(_small_print(seen, diagnosis, pool))
-    if scaling is not None:
+    if scaling is not None and diagnosis.outcome != "cannot-tell":
         told.insert(0, say_scaling(scaling, _most_workers(pool, scaling)))
     yield b.Text("\n\n".join(told), is_aside=True)
 

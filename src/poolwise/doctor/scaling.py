@@ -15,6 +15,10 @@ NOTHING = 0.03
 """Saving less than this part of the time is nothing: predictions are not that good."""
 
 
+_UNSEEN = 0.1
+"""A part of the time in which more may have gone on than is known."""
+
+
 @dataclass(frozen=True)
 class MostWorkers:
     """From how many workers on more gain nothing, for one pool; or `why` that is not known.
@@ -48,12 +52,12 @@ class Scaling:
 
 
 def find_scaling(seen: Evidence, models: Mapping[int, Sequence[Model | None]]) -> Scaling | None:
-    """What laws and the simulation say of a run; None if no pool did anything.
+    """What laws and the simulation say of a run; None if no pool that was seen did most of it.
 
     :param models: id of each pool -> the models of its calls, in their order.
     """
     pools = [pool for pool in seen.pools if pool.messages and pool.work_s > 0]
-    if not pools or seen.program.wall_s <= 0:
+    if not pools or seen.program.unseen_s > _UNSEEN * seen.program.wall_s:
         return None
     root = min(pool.pid for pool in pools)
     own = [pool for pool in pools if pool.pid == root]

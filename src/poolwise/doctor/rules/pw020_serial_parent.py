@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from poolwise.doctor import measures
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
+from poolwise.doctor.notes import say_unseen
 from poolwise.doctor.rules.rule import Rule
 from poolwise.report import figures
 
@@ -91,6 +92,11 @@ class SerialParent(Rule):
         share = serial_s / (serial_s + parallel_s + having_s * fair_share(seen))
         is_mostly_serial = serial_s > LEAST_S and share > LEAST_SHARE
         if not (is_mostly_serial or self._is_critical(seen, own, outside_s)):
+            return
+        if program.unseen_s > outside_s / 2:
+            at_stake_s = MOVABLE * outside_s
+            why = f"in most of the time outside its pools {say_unseen(program)}"
+            yield self.cannot_tell(None, why, at_stake_s)
             return
         ceiling = program.wall_s / serial_s
         spread_s = serial_s / max(1.0, program.cpus)

@@ -81,13 +81,14 @@ class UnbalancedStartMethod(PoolRule):
         strangers = threads_of_no_pool(pool, seen)
         if strangers < 1:
             return None
+        run = "runs" if strangers == 1 else "run"
         text = 'multiprocessing.get_context("forkserver"), or make the pool before the threads'
         return self.found(
             pool,
             pool.place,
             0.0,
             f"Workers are forked while {words.count(strangers, 'other thread')} of the program "
-            "run: a lock that one of them holds stays locked in the worker, for ever",
+            f"{run}: a lock that one of them holds stays locked in the worker, for ever",
             [
                 Fact("threads", strangers, words.count(strangers, "thread") + " of no pool"),
                 Fact("method", "fork", "start method: fork"),
