@@ -138,6 +138,22 @@ def test_a_blocked_write_costs_nothing_while_workers_are_busy():
     assert found["transport"] == 0
 
 
+def test_workers_that_die_while_they_start_fill_their_slot_once():
+    """Of two slots, one sees three starts that fail, one a start that never comes to its end."""
+    dead = {"first_get": 0}
+    workers = [
+        make_worker(1, launching=T0, exited=T0 + 100, **dead),
+        make_worker(2, launching=T0 + 10, **dead),
+        make_worker(3, launching=T0 + 110, exited=T0 + 200, **dead),
+        make_worker(4, launching=T0 + 220, exited=T0 + 300, **dead),
+    ]
+    workers[1].launched = T0 + 900
+    found = account(make_pool(workers, slots=2, ended=T0 + 1_000))
+    assert found.states["startup"] == 100 + 1_000
+    assert found.states["respawn"] == 900
+    assert found.identity == 1.0
+
+
 def test_a_replaced_worker_takes_over_the_slot_that_was_free_longest():
     first = make_worker(1, [make_task(1, 1, T0, runs(100))])
     other = make_worker(2, [make_task(2, 1, T0, runs(500))])

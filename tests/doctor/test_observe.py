@@ -416,3 +416,27 @@ def test_a_python_that_is_shut_off_is_counted_and_said(options, tmp_path):
     assert evidence.program.unseen_processes == 1
     assert evidence.program.unseen_s > 0.1
     assert "1 Python process of the program could not be looked into" in diagnose(evidence).summary
+
+
+def test_workers_that_never_get_ready_are_told_with_their_cause(tmp_path):
+    """Spawned workers import a main module that makes a pool, and die of that, for ever."""
+    evidence = observe_source(
+        tmp_path,
+        """
+        import multiprocessing, os, threading
+
+        if __name__ == "__main__":  # in the program itself: until a few have died
+            threading.Timer(3, os._exit, [0]).start()
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(2) as pool:
+            pool.map(abs, range(100))
+        """,
+    )
+    pool = next(pool for pool in evidence.pools if pool.messages)
+    assert len(pool.deaths) > 2
+    assert not any(death.was_ready for death in pool.deaths)
+    assert pool.identity == pytest.approx(1, abs=0.005)
+    diagnosis = diagnose(evidence)
+    assert diagnosis.verdict == "worker-died"
+    assert "before they were ready" in diagnosis.summary
+    assert "__main__" in diagnosis.findings[0].remedies[0].words

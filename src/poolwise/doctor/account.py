@@ -148,21 +148,27 @@ class _Ledger:
             if len(holders) < self._pool.slots:
                 found.append((worker, None))
             else:
-                oldest = min(holders, key=lambda holder: holder.end)
+                oldest = min(holders, key=self._end_of)
                 holders.remove(oldest)
                 found.append((worker, oldest))
             holders.append(worker)
         self._final = {id(holder) for holder in holders}
         return found
 
+    def _end_of(self, holder: WorkerRecords) -> int:
+        """When it left its slot; what was neither ready nor seen to end is still starting."""
+        is_starting = not (holder.first_get or holder.exited)
+        return self._pool.ended if is_starting else holder.end
+
     def enter(self, worker: WorkerRecords, holder: WorkerRecords | None) -> None:
         """Add one worker: how its slot came to it, its messages, and what came after."""
         own: States = defaultdict(float)
         began, ended = self._pool.began, self._pool.ended
         launching = min(worker.launching, ended)
-        first = min(worker.first_get or ended, ended)  # some come when all is done
+        came = worker.exited if worker.is_stillborn else worker.first_get or ended
+        first = min(came, ended)  # some come when all is done
         if holder is not None:
-            own["respawn"] += max(0, first - holder.end)
+            own["respawn"] += max(0, first - self._end_of(holder))
         elif self._pool.is_lazy:
             own["starved"] += launching - began
             own["startup"] += first - launching
@@ -171,6 +177,8 @@ class _Ledger:
         add(own, self._messages(worker))
         if id(worker) in self._final and worker.first_get:
             add(own, self._after(worker.end if worker.count else first))
+        elif id(worker) in self._final and worker.is_stillborn:
+            own["respawn"] += ended - first
         self._workers[worker.pid] = own
         add(self._total, own)
 

@@ -196,13 +196,17 @@ class Worker:
 
 @dataclass(frozen=True)
 class Death:
-    """A worker that ended without being asked to. `exit_code` negative: the signal's number."""
+    """A worker that ended without being asked to. `exit_code` negative: the signal's number.
+
+    `was_ready` False: it ended while it was still starting, before it could take any work.
+    """
 
     pid: int
     exit_code: int | None
     at_s: float
     running_s: float | None
     message_index: int | None
+    was_ready: bool = True
 
 
 @dataclass(frozen=True)

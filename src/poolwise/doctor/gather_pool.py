@@ -278,6 +278,7 @@ def _death(worker: WorkerRecords, code: int, at: int, began: int) -> Death:
         at_s=(at - began) / 1e9,
         running_s=(at - worker.opened_at) / 1e9 if is_inside else None,
         message_index=worker.opened_index if is_inside else None,
+        was_ready=not worker.is_stillborn,
     )
 
 

@@ -35,12 +35,18 @@ class WorkerRecords:
     dark_until: int
     opened_index: int = -1
     opened_at: int = 0
+    exited: int = 0
 
     @property
     def end(self) -> int:
-        """The last thing it is known to have done for the pool."""
-        last = self.tasks[-1].sent if self.tasks else self.first_get or self.launched
+        """The last thing it is known to have done for the pool; what never got ready: its exit."""
+        last = self.tasks[-1].sent if self.tasks else self.first_get or self.exited or self.launched
         return max(last, self.dark_until)
+
+    @property
+    def is_stillborn(self) -> bool:
+        """Whether it ended before it was ready."""
+        return bool(self.exited) and not self.first_get
 
 
 @dataclass
@@ -117,7 +123,8 @@ def _assemble_one(run: Run, facts: dict[str, Any], starts: list[dict[str, Any]])
         workers = _thread_workers(run, number)
         sends = sends or _submissions(run.thread_tasks.get(number, []))
     else:
-        workers = [_process_worker(run, start, read) for start in starts]
+        exits = {event["child"]: event["t"] for event in run.of("exit")}
+        workers = [_process_worker(run, start, read, exits) for start in starts]
     ends = [event for event in run.of("end") if event["pool"] == number]
     counts = max((tuple(event["counts"]) for event in ends), default=()) or (0, 0)
     pool = PoolRecords(
@@ -194,13 +201,17 @@ def _region(pool: PoolRecords) -> tuple[int, int]:
     handled = [result.handled for result in pool.results]
     done = [worker.end for worker in pool.workers if worker.count]
     ended = max(handled + done, default=0)
-    if not ended:  # no work at all: until the pool was told to end
-        ended = max((event["ended"] for event in pool.ends), default=pool.facts["ended"])
+    if not ended:  # nothing was done at all: until the pool was told to end, or workers died
+        ends = [event["ended"] for event in pool.ends]
+        ended = max([pool.facts["ended"], *(worker.exited for worker in pool.workers), *ends])
     return began, max(began, ended)
 
 
 def _process_worker(
-    run: Run, start: dict[str, Any], read: dict[tuple[int, int], Result]
+    run: Run,
+    start: dict[str, Any],
+    read: dict[tuple[int, int], Result],
+    exits: dict[int, int],
 ) -> WorkerRecords:
     pid = start["child"]
     tasks = sorted((_complete(task, read) for task in run.tasks.get(pid, [])), key=lambda t: t.get)
@@ -225,6 +236,7 @@ def _process_worker(
         dark_until=min(dark_until, last[0]) if last and dark_until else dark_until,
         opened_index=beat.opened_index if beat else -1,
         opened_at=beat.opened_at if beat else 0,
+        exited=exits.get(pid, 0),
     )
 
 

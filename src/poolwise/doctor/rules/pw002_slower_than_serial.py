@@ -65,7 +65,7 @@ class SlowerThanSerial(PoolRule):
 
     def judge(self, pool: Pool, seen: Evidence) -> Answer | None:
         """Compare the pool with a loop."""
-        if pool.is_threads or measures.inner_pools(pool, seen):
+        if pool.is_threads or not pool.recorded or measures.inner_pools(pool, seen):
             return None
         queued_s = measures.spent_s(pool, "run_queued")
         if queued_s > MOST_QUEUED * pool.worker_seconds:

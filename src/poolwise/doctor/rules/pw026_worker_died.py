@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 from poolwise.doctor import remedies, words
 from poolwise.doctor.features import Death, Evidence, Pool
@@ -43,7 +44,8 @@ class WorkerDied(PoolRule):
     ## What is measured
 
     Processes of the pool that ended before it was closed, other than after their limit of tasks.
-    At stake is the time from the first such end on.
+    At stake is the time from the first such end on. Of a program that was interrupted, which ends
+    its workers too, only those that died while they were started, again and again.
 
     ## What would prove it wrong
 
@@ -63,13 +65,17 @@ class WorkerDied(PoolRule):
 
     def judge(self, pool: Pool, seen: Evidence) -> Answer | None:
         """Look for workers that ended early."""
-        if not pool.deaths or pool.is_threads or seen.program.is_interrupted:
+        if pool.is_threads:
             return None
-        first = min(pool.deaths, key=lambda death: death.at_s)
+        is_cut_off = seen.program.is_interrupted
+        deaths = [death for death in pool.deaths if not (is_cut_off and death.was_ready)]
+        if not deaths or (is_cut_off and len(deaths) <= 2 * pool.slots):
+            return None
+        first = min(deaths, key=lambda death: death.at_s)
         end_s = pool.created_s + pool.region_s + pool.teardown_s
         how = "how is not known" if first.exit_code is None else words.ending(first.exit_code)
         facts = [
-            Fact("deaths", len(pool.deaths), words.count(len(pool.deaths), "worker") + " died"),
+            Fact("deaths", len(deaths), words.count(len(deaths), "worker") + " died"),
             Fact("exit_code", first.exit_code or 0, how),
             Fact("at_s", first.at_s, f"the first {figures.seconds(first.at_s)} after the start"),
         ]
@@ -80,16 +86,21 @@ class WorkerDied(PoolRule):
             pool,
             pool.sites[0].place if len(pool.sites) == 1 else pool.place,
             max(0.0, end_s - first.at_s),
-            f"{words.count(len(pool.deaths), 'worker')} died{_when(first)} ({how})",
+            f"{words.count(len(deaths), 'worker')} died{_when(first, len(deaths))} ({how})",
             facts,
-            [
-                Remedy("code", advice(first)),
-                *remedies.use_poolwise(pool, "which says which task it was and does the others"),
-            ],
+            list(_remedies(first, pool)),
         )
 
 
-def _when(death: Death) -> str:
+def _remedies(death: Death, pool: Pool) -> Iterator[Remedy]:
+    yield Remedy("code", advice(death))
+    if death.was_ready:
+        yield from remedies.use_poolwise(pool, "which says which task it was and does the others")
+
+
+def _when(death: Death, deaths: int) -> str:
+    if not death.was_ready:
+        return f" before {'it was' if deaths == 1 else 'they were'} ready"
     return " in the middle of a task" if death.running_s is not None else ""
 
 
@@ -101,7 +112,7 @@ def advice(death: Death) -> str:
         return "run with PYTHONFAULTHANDLER=1 to see where compiled code crashed"
     if death.exit_code == 1 and death.running_s is None:
         return (
-            "look for a worker's traceback on stderr: one that imports a main module that starts "
-            "processes outside of `if __name__ == '__main__':` ends so"
+            "put what starts processes below `if __name__ == '__main__':` if it is not there: a "
+            "worker that imports such a main module ends so. Else see its traceback on stderr"
         )
     return "look for os._exit or sys.exit in the task"
