@@ -349,6 +349,27 @@ if __name__ == "__main__":
     assert pool.identity == pytest.approx(1, abs=0.005)
 
 
+def test_a_slow_message_after_many_quick_ones_is_counted_once(tmp_path):
+    """When messages come fast, those that nobody will look at are counted ahead."""
+    evidence = observe_source(
+        tmp_path,
+        """
+        import time
+        from multiprocessing import Pool
+
+        def work(number):
+            if number >= 19_992:
+                time.sleep(0.0012)
+
+        if __name__ == "__main__":
+            for _ in range(3):
+                with Pool(1) as pool:
+                    pool.map(work, range(19_993), chunksize=1)
+        """,
+    )
+    assert [pool.messages for pool in evidence.pools] == [19_993] * 3
+
+
 def test_workers_that_are_told_to_end_are_no_deaths(tmp_path):
     evidence = observe_source(
         tmp_path, write("multiprocessing.Pool(2)", "pool.map(work, range(9))")

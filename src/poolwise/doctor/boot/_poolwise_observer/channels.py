@@ -139,7 +139,7 @@ def _begin(worker: "workers.MessageWorker", asked: int, loaded: int) -> None:
             worker.begin(0, gate.seen, 1, asked, loaded)
             return
         gate.seen += asked < gate.until
-        worker.dark = loaded, _MESSAGE
+        worker.dark = loaded, _MESSAGE, gate.seen
         if not gate.seen & workers.COUNT_EVERY:
             worker.count(loaded)
     except Exception as error:  # this message goes unseen

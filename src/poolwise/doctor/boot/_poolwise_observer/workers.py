@@ -71,7 +71,7 @@ def _make_worker(original: "Callable[..., Any]") -> "Callable[..., Any]":
 class MessageWorker:
     """Records the messages of one worker process: `begin` .. `end` .. `complete`.
 
-    `dark`: the message in work goes unrecorded unless it is slow: (loaded at, message).
+    `dark`: the message in work goes unrecorded unless it is slow: (loaded at, message, its number).
     """
 
     __slots__ = ("_beat", "_counters", "dark", "gate", "opened", "reads")
@@ -80,7 +80,7 @@ class MessageWorker:
         self.reads = reads
         self.gate = Gate()
         self.opened: Any = None
-        self.dark: tuple[int, Any] | None = None
+        self.dark: tuple[int, Any, int] | None = None
         self._counters = Counters()
         self._beat = recorder.reserve(recorder.BEAT)
 
@@ -108,10 +108,10 @@ class MessageWorker:
             costs = self._counters.stop()
             (head, size, began), self.opened = self.opened, None
         elif self.dark is not None:
-            (began, task), self.dark = self.dark, None
+            (began, task, number), self.dark = self.dark, None
             if ended - began < SLOW_NS:
                 return None
-            head, size, costs = (*describe(task), self.gate.seen, *(began,) * 5), 0, UNKNOWN
+            head, size, costs = (*describe(task), number, *(began,) * 5), 0, UNKNOWN
         else:
             return None
         return recorder.put(recorder.TASK, *head, began, ended, now(), 0, 0, 0, 0, size, *costs)
@@ -274,7 +274,10 @@ class ProcessWorker:
     def _put_timed(self, result: "Any") -> None:
         ended = now()
         if self._dark_since:
-            self._messages.dark = self._dark_since, self._dark_task
+            number = (
+                self._messages.gate.seen - self._skip
+            )  # what will be skipped is counted already
+            self._messages.dark = self._dark_since, self._dark_task, number
             self._dark_since = 0
         where = self._end(ended)
         began = now()
