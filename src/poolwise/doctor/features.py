@@ -82,8 +82,10 @@ class Leaf:
 class StepCosts:
     """What one message costs at each step, as fixed seconds plus seconds per item.
 
-    The lower quartile of what was seen: what the step costs when nothing disturbs it. Rates are
-    bytes per second of messages that do not fit the pipe at once; None when there were none.
+    The lower quartile of what was seen: what the step costs when nothing disturbs it. A message
+    that does not fit the pipe at once keeps both its ends busy while it passes. That is not in the
+    steps: it is at `send_bytes_per_s` and `reply_bytes_per_s` on average, and in the calm quarter
+    at the rates of that name; None if there were none.
     """
 
     dispatch_s: tuple[float, float]
@@ -95,6 +97,8 @@ class StepCosts:
     message_bytes: float
     send_bytes_per_s: float | None
     reply_bytes_per_s: float | None
+    calm_send_bytes_per_s: float | None = None
+    calm_reply_bytes_per_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -385,19 +385,41 @@ def _costs(pool: PoolRecords, tasks: list[Task]) -> StepCosts | None:
     ]
     if not counted or not pool.results or pool.kind.startswith("Thread"):
         return None
-    items = [task.items for task in counted]
-    per_item = math.fsum(items)
+    per_item = math.fsum(task.items for task in counted)
+    out = _large([(task.message_bytes, task.payload - task.header) for task in counted])
+    back = _large([(result.size, result.payload - result.header) for result in pool.results])
     return StepCosts(
         dispatch_s=_cost([(s.items, s.pickled - s.taken) for s in pool.sends]),
-        fetch_s=_cost([(t.items, t.loaded - max(t.get, t.header)) for t in counted]),
-        reply_s=_cost([(t.items, t.sent - t.pickling) for t in counted]),
-        collect_s=_cost([(1, r.handled - max(r.waiting, r.header)) for r in pool.results]),
+        fetch_s=_cost([(t.items, _fetching(t)) for t in counted]),
+        reply_s=_cost([(t.items, _replying(t)) for t in counted]),
+        collect_s=_cost([(1, _collecting(r)) for r in pool.results]),
         item_bytes_out=math.fsum(t.message_bytes for t in counted) / per_item,
         item_bytes_in=math.fsum(t.result_bytes for t in counted) / per_item,
         message_bytes=sums.quantile(sorted(float(t.message_bytes) for t in counted), 0.25),
-        send_bytes_per_s=_bytes_per_s([(s.size, s.sent - s.pickled) for s in pool.sends]),
-        reply_bytes_per_s=_bytes_per_s([(t.result_bytes, t.sent - t.got) for t in counted]),
+        send_bytes_per_s=_bytes_per_s(out),
+        reply_bytes_per_s=_bytes_per_s(back),
+        calm_send_bytes_per_s=_calm_bytes_per_s(out),
+        calm_reply_bytes_per_s=_calm_bytes_per_s(back),
     )
+
+
+def _fetching(task: Task) -> int:
+    """From a message that is there to its arguments, but for the passing of many bytes."""
+    if task.message_bytes > PIPE_BYTES and task.payload:
+        return task.loaded - task.payload
+    return task.loaded - max(task.get, task.header)
+
+
+def _replying(task: Task) -> int:
+    """Packing the result, and writing it if the pipe takes it at once."""
+    return (task.wanted if task.result_bytes > PIPE_BYTES else task.sent) - task.pickling
+
+
+def _collecting(result: Result) -> int:
+    """From a result that is there until it is dealt with, but for the passing of many bytes."""
+    if result.size > PIPE_BYTES and result.payload:
+        return result.handled - result.payload
+    return result.handled - max(result.waiting, result.header)
 
 
 def _cost(pairs: list[tuple[int, int]]) -> tuple[float, float]:
@@ -420,8 +442,17 @@ def _cost(pairs: list[tuple[int, int]]) -> tuple[float, float]:
     return max(0.0, quartiles[low] - slope * low), slope
 
 
-def _bytes_per_s(pairs: list[tuple[int, int]]) -> float | None:
-    large = [(size, taken) for size, taken in pairs if size > PIPE_BYTES and taken > 0]
-    if not large:
+def _large(passings: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    return [(size, taken) for size, taken in passings if size > PIPE_BYTES and taken > 0]
+
+
+def _bytes_per_s(passings: list[tuple[int, int]]) -> float | None:
+    if not passings:
         return None
-    return sums.quantile(sorted(size / taken * 1e9 for size, taken in large), 0.75)
+    return math.fsum(size for size, _ in passings) / math.fsum(taken for _, taken in passings) * 1e9
+
+
+def _calm_bytes_per_s(passings: list[tuple[int, int]]) -> float | None:
+    if not passings:
+        return None
+    return sums.quantile(sorted(size / taken * 1e9 for size, taken in passings), 0.75)

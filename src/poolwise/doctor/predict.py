@@ -40,6 +40,9 @@ UNSEEN_S = 25e-6
 """More than this a message cannot cost the parent unseen: then the model is wrong elsewhere. Of the
 11 to 21 us that an empty message costs the parent, probes see 50 to 90 %."""
 
+UNSEEN_MEETING_S = 300e-6
+"""Nor one that does not fit the pipe more than this, on a machine that wakes up slowly."""
+
 TINY_S = 50e-6
 """Items shorter than this are taken at their median, as computing: what they seem to wait is what
 reading the clocks takes, and their mean is that of the few that were interrupted."""
@@ -141,16 +144,20 @@ def calibrate(site: Site, pool: Pool, seen: Evidence) -> Model | None:
         now_s=now_s,
         extra_s=pool.parent.generator_s + pool.parent.handle_s if pool.parent else 0.0,
     )
-    return _fit_unseen(_fit_others(model) if _is_short_of_cpus(site) else model)
+    return _fit_unseen(_fit_others(model) if _is_short_of_cpus(site, pool) else model)
 
 
-def _is_short_of_cpus(site: Site) -> bool:
-    """Whether tasks waited for a CPU for much of the time in which they could have had one."""
+def _is_short_of_cpus(site: Site, pool: Pool) -> bool:
+    """Whether tasks waited for a CPU for much of the time in which they could have had one.
+
+    And for some of the whole: in a call of nearly no work it explains nothing.
+    """
     queued_s, cpu_s = measures.spent_s(site, "run_queued"), measures.spent_s(site, "run_cpu")
-    return queued_s > QUEUED_SHARE * (queued_s + cpu_s)
+    whole_s = pool.slots * (site.last_s - site.first_s)
+    return queued_s > max(QUEUED_SHARE * (queued_s + cpu_s), QUEUED_OF_ALL * whole_s)
 
 
-QUEUED_SHARE = 0.1
+QUEUED_SHARE, QUEUED_OF_ALL = 0.1, 0.05
 
 
 def _load(site: Site) -> Load:
@@ -160,7 +167,8 @@ def _load(site: Site) -> Load:
     cpu_s, blocked_s = measures.spent_s(site, "run_cpu"), measures.spent_s(site, "run_blocked")
     times = site.item_times
     if times is not None and times.p50_s < TINY_S > cpu_s / site.items:
-        cpu_s, blocked_s = min(cpu_s + blocked_s, times.p50_s * site.items), 0.0
+        item_s = times.p50_s if site.chunksize > 1 else max(ITEM_S, times.p50_s - CALL_S)
+        cpu_s, blocked_s = min(cpu_s + blocked_s, item_s * site.items), 0.0
     return Load(
         [each * cpu_s / whole for each in series],
         [each * blocked_s / whole for each in series],
@@ -172,48 +180,54 @@ def _costs(seen: StepCosts, pool: Pool, chunk: int) -> Costs:
     """What steps cost beside the passing of bytes, which the simulation knows by itself."""
     parent = pool.parent
     dispatch_s = _split(seen.dispatch_s, seen.item_bytes_out, chunk)
-    passing_s = _passing_s(seen.item_bytes_out, seen.send_bytes_per_s, chunk)
-    returning_s = _passing_s(seen.item_bytes_in, seen.reply_bytes_per_s, chunk)
+    fetch_s = _split(seen.fetch_s, seen.item_bytes_out, chunk)
     waits_s = parent.generator_s / max(1, pool.items) if parent else 0.0
+    sent_bytes, send_bytes_per_s = seen.item_bytes_out * chunk, seen.send_bytes_per_s
+    passing_s = sent_bytes / send_bytes_per_s if send_bytes_per_s else 0.0
+    meet_s = _part(passing_s)
     return Costs(
         dispatch_s=(dispatch_s[0], dispatch_s[1] + waits_s),
-        fetch_s=_split(_without(seen.fetch_s, passing_s, chunk), seen.item_bytes_out, chunk),
-        reply_s=_split(_without(seen.reply_s, returning_s, chunk), seen.item_bytes_in, chunk),
-        collect_s=_without(seen.collect_s, returning_s, chunk),
+        fetch_s=(fetch_s[0] + (CALL_S if chunk == 1 else 0.0), fetch_s[1]),
+        reply_s=_split(seen.reply_s, seen.item_bytes_in, chunk),
+        collect_s=seen.collect_s,
         item_bytes_out=seen.item_bytes_out,
         item_bytes_in=seen.item_bytes_in,
-        send_bytes_per_s=seen.send_bytes_per_s or BYTES_PER_S,
+        send_bytes_per_s=sent_bytes / (passing_s - meet_s) if passing_s else BYTES_PER_S,
         reply_bytes_per_s=seen.reply_bytes_per_s or BYTES_PER_S,
+        meet_s=meet_s or MEET_S,
     )
 
 
-def _passing_s(item_bytes: float, bytes_per_s: float | None, chunk: int) -> float:
-    """How long a message keeps both its ends busy; nothing if it fits the pipe."""
-    size = item_bytes * max(1, chunk)
-    return size / (bytes_per_s or BYTES_PER_S) if size > HEAVY_BYTES else 0.0
+def _part(passing_s: float) -> float:
+    """What of the passing of a message is the meeting of both ends, and none of the flow."""
+    return min(MEET_S, MEETING_SHARE * passing_s)
 
 
-def _without(cost_s: tuple[float, float], passing_s: float, chunk: int) -> tuple[float, float]:
-    """A cost of a message of so many items, less the time of its bytes; a part of it is left."""
-    whole_s = cost_s[0] + cost_s[1] * max(1, chunk)
-    share = max(LEAST_LEFT, 1 - passing_s / whole_s) if whole_s > 0 else 1.0
-    return cost_s[0] * share, cost_s[1] * share
-
-
-LEAST_LEFT = 0.05
+MEET_S, MEETING_SHARE = 450e-6, 0.6
+"""What 0.4 MB take to a worker beyond a third of what 1.2 MB take, from `benchmarks/prediction.py`;
+on a machine that is faster than that one, no more than this share of all they take."""
 
 
 def _split(cost_s: tuple[float, float], item_bytes: float, chunk: int) -> tuple[float, float]:
     """A cost that was only seen at one chunk size, parted by what packing an item can take.
 
-    `StepCosts` counts all of it as the items' then; of small items it is nearly all the message's.
+    `StepCosts` counts all of it as the message's then, or as the items'. Of small items it is
+    nearly all the message's, of large ones nearly all theirs.
     """
     fixed_s, item_s = cost_s
-    most_s = ITEM_S + item_bytes * BYTE_S
-    if fixed_s > 0 or item_s <= most_s:
+    if fixed_s > 0 and item_s > 0:
         return cost_s
-    return (item_s - most_s) * chunk, most_s
+    whole_s = fixed_s + item_s * chunk
+    own_bytes = max(0.0, item_bytes - FRAME_BYTES / chunk)
+    items_s = min(whole_s, (ITEM_S + own_bytes * BYTE_S) * chunk)
+    return whole_s - items_s, items_s / chunk
 
+
+FRAME_BYTES = 100
+"""What a message weighs beside its items."""
+
+CALL_S = 1e-6
+"""What a message of one item takes between the clocks beside the function itself."""
 
 ITEM_S, BYTE_S = 0.1e-6, 2e-9
 """To pack or unpack an item takes at least a tenth of a microsecond, and a second for 500 MB."""
@@ -251,8 +265,9 @@ _HALVINGS = 6
 
 
 def _with_unseen(model: Model, unseen_s: float) -> Model:
-    fixed_s, item_s = model.costs.dispatch_s
-    costs = replace(model.costs, dispatch_s=(fixed_s + unseen_s, item_s))
+    costs, (fixed_s, item_s) = model.costs, model.costs.dispatch_s
+    meet_s = costs.meet_s + unseen_s * (UNSEEN_MEETING_S / UNSEEN_S)
+    costs = replace(costs, dispatch_s=(fixed_s + unseen_s, item_s), meet_s=meet_s)
     return replace(model, costs=costs)
 
 

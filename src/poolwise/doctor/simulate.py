@@ -51,7 +51,11 @@ Action = Callable[[], None]
 
 @dataclass(frozen=True)
 class Costs:
-    """What a message costs at each step: fixed seconds, seconds an item; and its weight."""
+    """What a message costs at each step: fixed seconds, seconds an item; and its weight.
+
+    `meet_s` passes before the bytes of a message flow that does not fit the pipe: one worker after
+    the other gives up the lock and wakes up. Of results there is one reader, which is awake.
+    """
 
     dispatch_s: tuple[float, float] = (0.0, 0.0)
     fetch_s: tuple[float, float] = (0.0, 0.0)
@@ -61,6 +65,7 @@ class Costs:
     item_bytes_in: float = 0.0
     send_bytes_per_s: float = BYTES_PER_S
     reply_bytes_per_s: float = BYTES_PER_S
+    meet_s: float = 0.0
 
 
 FREE = Costs()
@@ -362,7 +367,7 @@ class _Pool:
             self._take(worker, message)
             self._pack_next()
 
-        self._clock.after(size / self._costs.send_bytes_per_s, passed)
+        self._clock.after(self._costs.meet_s + size / self._costs.send_bytes_per_s, passed)
 
     # -- a worker: unpack, run the items, pack, answer
 

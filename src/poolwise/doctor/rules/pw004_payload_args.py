@@ -130,4 +130,6 @@ def is_cheap_when_calm(flow: Flow, pool: Pool) -> bool:
     items = flow.items / max(1, flow.messages)
     steps = (pool.costs.dispatch_s, pool.costs.fetch_s)
     calm_s = sum(fixed_s + slope_s * items for fixed_s, slope_s in steps) * flow.messages
+    if pool.costs.calm_send_bytes_per_s:
+        calm_s += flow.bytes_out / pool.costs.calm_send_bytes_per_s
     return calm_s < LEAST_CALM_SHARE * (calm_s + flow.work_s)

@@ -121,4 +121,6 @@ def is_cheap_when_calm(flow: Flow, pool: Pool) -> bool:
         return False
     fixed_s, slope_s = pool.costs.reply_s
     calm_s = fixed_s * flow.messages + slope_s * flow.items
+    if pool.costs.calm_reply_bytes_per_s:
+        calm_s += flow.bytes_in / pool.costs.calm_reply_bytes_per_s
     return calm_s < LEAST_CALM_SHARE * (calm_s + flow.work_s)
