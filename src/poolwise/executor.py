@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from itertools import islice
+from operator import index
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from poolwise import errors
@@ -452,10 +453,11 @@ def _source(iterables: tuple[Iterable[Any], ...]) -> tuple[Source, Iterator[Any]
 def _checked_workers(number: int | None) -> int:
     if number is None:
         return cpu_count()
-    if number <= 0:
+    workers = index(number)
+    if workers <= 0:
         message = "max_workers must be greater than 0"
         raise ValueError(message)
-    return number
+    return workers
 
 
 def _check_max_tasks(number: object) -> None:

@@ -9,6 +9,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from operator import index
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from poolwise import errors
@@ -629,10 +630,11 @@ def _list_ahead(items: Iterable[Any]) -> tuple[Sequence[Any], Iterator[Any] | No
 def _checked_processes(processes: int | None) -> int:
     if processes is None:
         return cpu_count()
-    if processes < 1:
+    number = index(processes)
+    if number < 1:
         message = "Number of processes must be at least 1"
         raise ValueError(message)
-    return processes
+    return number
 
 
 def _check_max_tasks(number: object) -> None:

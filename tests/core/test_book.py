@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pytest
 
@@ -217,3 +218,21 @@ def test_a_stopwatch_is_in_one_state_at_a_time():
         watch.to(state)
     assert sum(watch.totals) == watch.at_ns - begun_ns
     assert sum(watch.totals_at(watch.at_ns + 5)) == watch.at_ns + 5 - begun_ns
+
+
+def test_whatever_can_be_called_has_a_name():
+    names = [b.name_of(call) for call in (len, partial(pow, 2), Proxy(), Proxy, Named(None))]
+    assert names == ["len", "pow", "Proxy", "Proxy", "Named"]
+
+
+class Proxy:
+    """Of nothing: says so when it is asked for anything, as proxies of web frameworks do."""
+
+    def __getattr__(self, name):
+        message = f"working outside of the context: {name}"
+        raise RuntimeError(message)
+
+
+class Named:
+    def __init__(self, name):
+        self.__qualname__ = name

@@ -50,6 +50,18 @@ THINGS = {
 }
 
 
+class Proxy:
+    """Of nothing: says so when it is asked for anything."""
+
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+
+def test_what_cannot_be_asked_for_its_size_is_counted_all_the_same():
+    proxy, repeats = Proxy(), Repeats()
+    assert [repeats.count(chunk_of([(proxy, at)])) for at in range(3)] == [0, 0, 0]
+
+
 @pytest.mark.parametrize("kind", THINGS)
 def test_the_same_thing_in_each_message_is_repeated_from_the_second_on(kind):
     thing, repeats = THINGS[kind](), Repeats()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -112,3 +114,44 @@ def test_an_explicit_chunk_that_the_input_breaks_off_is_lost_whole(pool):
 
 def test_chunksize_beyond_the_buffersize_does_not_stall(pool):
     assert list(pool.imap(abs, iter(range(40)), 10, buffersize=3)) == list(range(40))
+
+
+# --- objects of any kind ------------------------------------------------------------------------
+
+
+class Proxy:
+    """May be called; asked for any attribute, it says that there is nothing behind it."""
+
+    def __getattr__(self, name):
+        message = f"working outside of the context: {name}"
+        raise RuntimeError(message)
+
+    def __call__(self, number):
+        return number + 1
+
+
+def test_a_function_that_may_not_be_asked_for_attributes(pool):
+    assert pool.map(Proxy(), range(3)) == [1, 2, 3]
+    assert pool.apply(Proxy(), (3,)) == 4
+    assert list(pool.imap(Proxy(), iter(range(3)))) == [1, 2, 3]
+
+
+def test_an_error_names_a_partial_by_what_it_calls(pool):
+    much = partial(end_worker, list(range(100_000)))
+    with pytest.raises(poolwise.WorkerDied, match="item 0 of end_worker") as caught:
+        pool.map(much, [1])
+    assert len(str(caught.value)) < 1000
+
+
+def end_worker(*_):
+    os._exit(3)
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("processes", [1.5, "2"])
+def test_a_number_of_workers_is_whole(processes):
+    for door in (poolwise.Pool, poolwise.ProcessPoolExecutor):
+        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+            door(processes)

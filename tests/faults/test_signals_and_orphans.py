@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.doors.programs import write
+from tests.doors.programs import run_python, write
 
 LIMIT_S = 100
 ROOT = Path(__file__).parents[2]
@@ -229,3 +229,29 @@ def test_interpreter_ends_without_close(tmp_path, lines):
         wait_until_alone(program.pid)
     assert program.returncode == 0, err
     assert not re.search("Traceback|Error", err), err
+
+
+@pytest.mark.parametrize("end", ["pool.terminate()", "os.kill(pool.apply(os.getpid), 15)"])
+def test_a_workers_signals_are_not_announced_to_the_parents_event_loop(tmp_path, end):
+    """asyncio hears of signals by a socket, and a forked child has the same socket."""
+    source = f"""
+    import os, signal, socket
+    import poolwise
+
+    if __name__ == "__main__":
+        heard, announced = socket.socketpair()
+        for end in (heard, announced):
+            end.setblocking(False)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.set_wakeup_fd(announced.fileno())
+        with poolwise.Pool(1, context="fork") as pool:
+            pool.apply(abs, (1,))
+            {end}
+            if pool.statistics()["workers"]:
+                assert pool.apply(abs, (-1,)) == 1
+        signal.set_wakeup_fd(-1)
+        announced.close()
+        print(bytes(number for number in heard.recv(100) if number == signal.SIGTERM))
+    """
+    ended = run_python(write(tmp_path / "program.py", source))
+    assert (ended.out, ended.err) == ("b''\n", "")

@@ -98,6 +98,13 @@ def test_what_is_hardly_an_exception_is_the_tasks_own(pool, error, chunksize):
     assert [results.next(LIMIT_S) for _ in range(2)] == [8, 10]
 
 
+def test_stop_iteration_of_a_single_call_is_whole(pool):
+    with pytest.raises(StopIteration) as caught:
+        pool.apply_async(breakers.raise_made, (StopIteration, 5)).get(LIMIT_S)
+    assert caught.value.value == 5
+    assert "raise_made" in str(caught.value.__cause__)
+
+
 def test_exception_that_exits_when_it_is_printed(pool):
     with pytest.raises(breakers.ExitsWhenAsked):
         pool.apply_async(breakers.raise_made, (breakers.ExitsWhenAsked,)).get(LIMIT_S)

@@ -88,6 +88,25 @@ def test_an_item_that_cannot_be_pickled_fails_alone(pool):
     assert list(results) == [2, 3, 4]
 
 
+class Claims:
+    """Speaks numpy's array interface, which need not say where the data lies."""
+
+    def __init__(self, interface):
+        self.__array_interface__ = interface
+
+
+class Refuses:
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: Claims({}), lambda: Claims({"data": b""}), Refuses], ids=range(3)
+)
+def test_what_is_no_array_is_not_asked_where_it_lies(make):
+    assert len(list(as_yielded(iter([make()])))) == 1
+
+
 def test_in_threads_each_task_is_given_the_object_itself():
     with poolwise.Pool(2, backend="threads") as pool:
         given = [[n] for n in range(5)]

@@ -255,6 +255,18 @@ def test_new_arrays_are_of_floats_unless_said_otherwise():
     assert poolwise.empty((0, 5)).size == 0
 
 
+@pytest.mark.parametrize(
+    ("error", "shape"),
+    [(ValueError, -1), (ValueError, (2, -1)), (TypeError, 3.5), (TypeError, "3"),
+     (ValueError, 1 << 62), (ValueError, (1 << 40, 1 << 40))],
+)  # fmt: skip
+def test_what_is_no_shape_is_refused_as_numpy_does(error, shape):
+    with pytest.raises(error):
+        np.empty(shape)
+    with pytest.raises(error):
+        poolwise.zeros(shape)
+
+
 def test_references_to_objects_cannot_be_shared():
     with pytest.raises(TypeError, match="Python objects"):
         poolwise.empty(3, object)

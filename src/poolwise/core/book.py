@@ -663,7 +663,12 @@ def _add_points(sums: list[float], count: int, x: float, y: float) -> None:
 
 
 def name_of(call: Any) -> str:
-    """What a callable is called in a report; a partial is called what it calls."""
-    call = getattr(call, "func", call)
-    name = getattr(call, "__qualname__", None) or type(call).__qualname__
-    return str(name)
+    """What a callable is called in words; a partial is called what it calls.
+
+    A proxy may answer the question for any attribute with any error.
+    """
+    try:
+        name = getattr(getattr(call, "func", call), "__qualname__", None)
+    except Exception:
+        name = None
+    return name if isinstance(name, str) else type(call).__qualname__

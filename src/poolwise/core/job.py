@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from poolwise.core.batching import ChunkSizer
 from poolwise.core.bell import Bell
-from poolwise.core.book import CONSUMER_SLOW, INPUT_SLOW, TAIL
+from poolwise.core.book import CONSUMER_SLOW, INPUT_SLOW, TAIL, name_of
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -329,7 +329,7 @@ class Job:
         self._next_start = 0
 
     def __repr__(self) -> str:
-        name = getattr(self.function.call, "__qualname__", repr(self.function.call))
+        name = name_of(self.function.call)
         return f"<Job {name}: {self._next_start} handed out, {self.open_items} open>"
 
     @property
@@ -458,7 +458,7 @@ def find_site() -> str | None:
     """``file.py:line`` of the program that called the door we are in."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - public in all but name
     while frame is not None:
-        if not frame.f_globals.get("__name__", "").startswith("poolwise."):
+        if not str(frame.f_globals.get("__name__")).startswith("poolwise."):
             return f"{frame.f_code.co_filename.rpartition(os.sep)[2]}:{frame.f_lineno}"
         frame = frame.f_back
     return None

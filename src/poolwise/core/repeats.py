@@ -162,13 +162,21 @@ def _weigh(part: Any, depth: int = _DEPTH) -> float:
         return float(len(part))
     if kind in _ROWS or kind in _SETS or kind is dict:
         return _weigh_container(part, depth)
-    size = getattr(part, "nbytes", None)
+    size = _ask(part, "nbytes")
     if isinstance(size, int):
         return float(size)
-    state = getattr(part, "__dict__", None)
+    state = _ask(part, "__dict__")
     if depth and isinstance(state, dict):
         return _weigh(state, depth - 1)
     return float(sys.getsizeof(part, _NUMBER_BYTES))
+
+
+def _ask(part: Any, name: str) -> Any:
+    """An attribute, or None: a proxy may answer with any error."""
+    try:
+        return getattr(part, name, None)
+    except Exception:
+        return None
 
 
 def _weigh_container(part: Any, depth: int) -> float:

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 from poolwise import errors
 from poolwise.core import contract as c
 from poolwise.core.batching import should_give_back
-from poolwise.core.book import CONSUMER_SLOW, INPUT_SLOW, NO_JOB, NOTHING_LACKS, TAIL, Book, NoBook
+from poolwise.core.book import (
+    CONSUMER_SLOW,
+    INPUT_SLOW,
+    NO_JOB,
+    NOTHING_LACKS,
+    TAIL,
+    Book,
+    NoBook,
+    name_of,
+)
 
 if TYPE_CHECKING:
     from poolwise.core.job import Chunk, Job
@@ -638,7 +647,7 @@ def _name(chunk: Chunk) -> str:
     call: Any = chunk.job.function.call
     if chunk.job.has_calls and (task_call := getattr(chunk.items[0], "call", None)):
         call = task_call[0]
-    return getattr(call, "__qualname__", None) or repr(call)
+    return name_of(call)
 
 
 def _which(chunk: Chunk, at: int) -> str:

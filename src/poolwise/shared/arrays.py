@@ -7,6 +7,7 @@ views need no bookkeeping, and a copy, wherever numpy made it, is pickled like a
 from __future__ import annotations
 
 import mmap
+import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -97,14 +98,18 @@ def empty(shape: int | tuple[int, ...], dtype: DTypeLike = float) -> SharedArray
     The memory is reserved at once, so that no later write meets a full machine; so all is zero.
 
     :raises OutOfSharedMemory: the system or a limit refuses; the message says which.
-    :raises TypeError: elements of that type are references to Python objects.
+    :raises TypeError: elements of that type are references to Python objects, or it is no shape.
+    :raises ValueError: the shape has a negative dimension, or is beyond all addresses.
     """
     kind = np.dtype(dtype)
     if kind.hasobject:
         message = f"elements of type {kind} are Python objects, which cannot lie in shared memory"
         raise TypeError(message)
-    dimensions = (shape,) if isinstance(shape, int) else tuple(shape)
+    dimensions = np.empty(shape, "V0").shape  # of nothing: numpy says what is no shape
     size_bytes = kind.itemsize * int(np.prod(dimensions, dtype=object))
+    if size_bytes > sys.maxsize:
+        message = f"an array of shape {dimensions} and type {kind} is too big for any memory"
+        raise ValueError(message)
     held = Held.create(size_bytes)
     held.segment.reserve(0, max(1, size_bytes))
     return _array(held, "rw", 0, dimensions, None, kind)

@@ -91,8 +91,18 @@ def dumps_call(call: Call, aside: Aside) -> bytes:
 
 
 def call(parts: Call) -> Any:
-    """Run, in the worker, one call."""
-    return parts[0](*parts[1], **parts[2])
+    """Run, in the worker, one call.
+
+    :raises Stopped: it raised StopIteration.
+    """
+    try:
+        return parts[0](*parts[1], **parts[2])
+    except StopIteration as error:
+        raise Stopped from error
+
+
+class Stopped(BaseException):
+    """Brings StopIteration (its cause) out of a C loop, which would take it for its own end."""
 
 
 def _is_plain(parts: Call) -> bool:

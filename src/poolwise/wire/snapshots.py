@@ -8,6 +8,7 @@ at once, and all others as well if what one of them holds was met in the one or 
 from __future__ import annotations
 
 import pickle
+import sys
 import types
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -88,5 +89,13 @@ def _place_of(part: Any) -> int:
     """An array's or a view's memory, of whatever else its identity."""
     if isinstance(part, memoryview):
         return address_of(part) if part.contiguous else id(part.obj)
-    interface = getattr(part, "__array_interface__", None)
-    return interface["data"][0] if isinstance(interface, dict) else id(part)
+    if _is_array(part):
+        address: int = part.__array_interface__["data"][0]
+        return address
+    return id(part)
+
+
+def _is_array(part: Any) -> bool:
+    """By its type: other objects answer questions for attributes in ways of their own."""
+    numpy = sys.modules.get("numpy")
+    return issubclass(type(part), getattr(numpy, "ndarray", ()))

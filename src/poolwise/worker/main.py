@@ -58,6 +58,7 @@ def serve(
         these levels (None: it goes where it always went).
     """
     task_fd, result_fd, life_fd = ends.take()
+    signal.set_wakeup_fd(-1)  # forked from an event loop: its signals are not ours to announce
     signal.signal(signal.SIGINT, _leave_to_parent)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     lifeline.die_with(life_fd)

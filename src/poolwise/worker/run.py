@@ -140,6 +140,8 @@ class ChunkRun:
         goal = len(out) + step
         try:
             out.extend(islice(self._applied, step))
+        except codec.Stopped as error:
+            self._record(error.__cause__ or error)
         except BaseException as error:
             self._record(error)
         else:
