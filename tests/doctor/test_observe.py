@@ -118,6 +118,7 @@ def test_a_program_under_poolwise_run(tmp_path):
     script = write_program(tmp_path, OURS.format(maker="multiprocessing.Pool(2)"))
     run, evidence = observe_script(tmp_path, "-m", "poolwise", "run", str(script))
     assert (run.stdout, run.stderr) == (b"5050\n", b"")
+    assert evidence.troubles == []
     assert [(pool.kind, pool.items) for pool in evidence.pools] == [("poolwise", 100)]
 
 
@@ -461,3 +462,67 @@ def test_workers_that_never_get_ready_are_told_with_their_cause(tmp_path):
     assert diagnosis.verdict == "worker-died"
     assert "before they were ready" in diagnosis.summary
     assert "__main__" in diagnosis.findings[0].remedies[0].words
+
+
+OUR_CALLS = """
+import poolwise, time
+
+def work(number):
+    time.sleep(0.02 if number == 7 else 0.002)
+    return number
+
+def parse():
+    for number in range(12):
+        time.sleep(0.004)
+        yield number
+
+def load():
+    pass
+
+if __name__ == "__main__":
+    with {maker} as pool:
+        list(pool.map(work, range(20)))
+        {single}
+        {streamed}
+"""
+
+
+@pytest.mark.parametrize(
+    ("maker", "single", "streamed", "apis"),
+    [
+        (
+            "poolwise.Pool(2, initializer=load, maxtasksperchild=50)",
+            "pool.apply(work, (1,))",
+            "list(pool.imap(work, parse()))",
+            {"map", "apply", "imap"},
+        ),
+        (
+            "poolwise.ProcessPoolExecutor(2, initializer=load, max_tasks_per_child=50)",
+            "pool.submit(work, 1).result()",
+            "list(pool.map(work, parse()))",
+            {"map", "submit"},
+        ),
+    ],
+    ids=["Pool", "executor"],
+)
+def test_the_calls_of_our_own_pools(maker, single, streamed, apis, tmp_path):
+    """As much is known of them as of those of a standard pool: place, times in order, waits."""
+    source = OUR_CALLS.format(maker=maker, single=single, streamed=streamed)
+    evidence = observe_source(tmp_path, source)
+    assert evidence.troubles == []
+    (pool,) = evidence.pools
+    assert pool.initializer == "__main__.load"
+    assert pool.max_tasks_per_child == 50
+    assert pool.method in {"fork", "spawn", "forkserver"}
+    assert {site.api for site in pool.sites} == apis
+    by_line = {site.place.line: site for site in pool.sites}
+    assert set(by_line) == {18, 19, 20}
+    assert {site.place.file for site in pool.sites} == {str(tmp_path / "program.py")}
+    mapped, streamed_site = by_line[18], by_line[20]
+    assert mapped.function_place.line == 4
+    assert len(mapped.series_s) == 20
+    assert mapped.first_s < mapped.last_s <= streamed_site.last_s
+    assert streamed_site.account["generator"] >= 0.8 * pool.account["generator"]
+    for state in ("generator", "transport", "wakeup"):
+        told = sum(site.account[state] for site in pool.sites)
+        assert told == pytest.approx(pool.account[state], abs=1e-6)

@@ -180,6 +180,7 @@ class ChunkSpan:
 
     :param first: position of its first item in the input.
     :param cause: why the worker waited before it: the cause of :data:`IDLE_CAUSES` that took most.
+    :param site: as that of :class:`FunctionAccount`.
     """
 
     lane: int
@@ -199,6 +200,7 @@ class ChunkSpan:
     bytes_out: int
     bytes_in: int
     cause: str
+    site: str | None = None
 
     def states(self) -> list[tuple[str, float, float]]:
         """(entry, begin, end) in seconds, in order, empty ones left out; "run" is not split."""

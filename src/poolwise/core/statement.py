@@ -214,6 +214,7 @@ class _Statement:
             bytes_out=out,
             bytes_in=back,
             cause=CAUSES[cause],
+            site=page.site,
         )
 
     def _parent_spans(self) -> tuple[ParentSpan, ...]:

@@ -18,7 +18,7 @@ from poolwise.doctor.features import (
     Trial,
 )
 from poolwise.doctor.gather_channels import gather_channels, gather_proxies
-from poolwise.doctor.gather_ledger import gather_own_pools
+from poolwise.doctor.gather_ledger import TICKS_PER_S, gather_own_pools
 from poolwise.doctor.pools import PoolRecords, assemble
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ RECORD_S = 20e-6
 
 DARK_S = 1e-6
 """CPU-seconds of one message that the probes let pass, over all processes (same benchmark)."""
-
-TICKS_PER_S = 100
-"""The kernel's unit of CPU time in /proc, the same on all Linux that Python runs on."""
 
 A_WHILE_NS = 100_000_000
 """A process that ends before this may have had no time to show itself."""
@@ -56,7 +53,7 @@ def gather(run: Run) -> Evidence:
         program=program,
         pools=pools,
         channels=gather_channels(run),
-        proxies=gather_proxies(run),
+        proxies=gather_proxies(run, {worker.pid for pool in own for worker in pool.workers}),
         cpu=gather_cpu(run, program, pools, observer),
         observer=observer,
         troubles=[f"{event['where']}: {event['error']}" for event in run.of("trouble")],

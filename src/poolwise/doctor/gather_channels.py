@@ -9,6 +9,8 @@ from poolwise.doctor import sites
 from poolwise.doctor.features import Channel, Proxy
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from poolwise.doctor.store import Meter, Run
 
 _PROXY = "proxy "
@@ -34,16 +36,19 @@ def gather_channels(run: Run) -> list[Channel]:
     ]
 
 
-def gather_proxies(run: Run) -> list[Proxy]:
-    """Calls of each method of each type of proxy from each line, over all processes."""
+def gather_proxies(run: Run, workers: Collection[int] = ()) -> list[Proxy]:
+    """Calls of each method of each type of proxy from each line, over all processes.
+
+    :param workers: processes that do nothing but tasks, though no probe saw these begin and end.
+    """
     groups: dict[Any, list[Metered]] = defaultdict(list)
     for meter, facts in _metered(run):
         if meter.calls and facts["kind"].startswith(_PROXY):
             groups[facts["kind"], facts["operation"], facts["place"]].append((meter, facts))
-    return [_add_up(group) for group in groups.values()]
+    return [_add_up(group, workers) for group in groups.values()]
 
 
-def _add_up(group: list[Metered]) -> Proxy:
+def _add_up(group: list[Metered], workers: Collection[int]) -> Proxy:
     facts = group[0][1]
     meters = [meter for meter, _ in group]
     return Proxy(
@@ -53,7 +58,8 @@ def _add_up(group: list[Metered]) -> Proxy:
         wait_s=sum(meter.wait for meter in meters) / 1e9,
         processes=len({meter.pid for meter in meters}),
         place=sites.place(facts["place"]),
-        inside_tasks_s=sum(meter.inside for meter in meters) / 1e9,
+        inside_tasks_s=sum(meter.wait if meter.pid in workers else meter.inside for meter in meters)
+        / 1e9,
     )
 
 

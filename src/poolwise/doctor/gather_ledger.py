@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import Any
 
 from poolwise.core import ledger
@@ -21,6 +22,9 @@ from poolwise.doctor.features import (
 )
 from poolwise.doctor.sites import place
 from poolwise.doctor.store import Run
+
+TICKS_PER_S = 100
+"""The kernel's unit of CPU time in /proc, the same on all Linux that Python runs on."""
 
 STATE_OF_ENTRY = {
     "start": "startup",
@@ -64,12 +68,14 @@ def gather_own_pools(run: Run) -> list[Pool]:
 def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
     report = ledger.Report.from_dict(event["report"])
     states = translate(report.worker_account, report.idle)
-    states["starved"] += report.not_started_s
-    whole_s = report.worker_seconds + report.not_started_s
+    is_replacing = sum(lane.lanes for lane in report.lanes) > report.workers
+    empty_s = max(0.0, report.not_started_s)  # one that ends may live beside the one that follows
+    states["respawn" if is_replacing else "starved"] += empty_s
+    whole_s = report.worker_seconds + empty_s
     region_s = whole_s / max(1, report.workers)
     states["unexplained"] = whole_s - math.fsum(states.values())
-    workers = [_worker(lane) for lane in report.lanes]
-    sites = [_site(function) for function in report.functions]
+    workers = [_worker(run, lane) for lane in report.lanes]
+    sites = gather_sites(run, report, (event["began"] - run.launch["began_ns"]) / 1e9)
     return Pool(
         **_identify(run, event, report),
         **_concurrency(report),
@@ -97,7 +103,7 @@ def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
         message_times=sums.distribute([(s.ended_s - s.begun_s) * 1e9 for s in report.spans]),
         queue_wait=None,
         **_blocking(run, event, report),
-        helper_cpu_s=0.0,
+        helper_cpu_s=_helpers_s(run, report),
         leaves=[],
         random_streams=[],
         switches_voluntary=0,
@@ -125,12 +131,12 @@ def _identify(run: Run, event: dict[str, Any], report: ledger.Report) -> dict[st
         "kind": "Threads of poolwise" if is_threads else "poolwise",
         "place": place(event["place"]),
         "pid": event["pid"],
-        "method": None if is_threads else report.backend,
+        "method": None if is_threads else event.get("method") or report.backend,
         "slots": report.workers,
         "slots_asked": None,
-        "max_tasks_per_child": None,
-        "initializer": None,
-        "parent_threads": None,
+        "max_tasks_per_child": event.get("max_tasks"),
+        "initializer": event.get("initializer"),
+        "parent_threads": event.get("threads"),
         "parent_rss_bytes": parent.get("rss_bytes"),
     }
 
@@ -172,7 +178,8 @@ def _pop(workers: list[Worker], slots: int, region_s: float) -> Any:
     return pop_factors(PoolAccount({}, accounts), slots, region_s)  # type: ignore[arg-type]
 
 
-def _worker(lane: ledger.LaneAccount) -> Worker:
+def _worker(run: Run, lane: ledger.LaneAccount) -> Worker:
+    seen = run.launch.get("processes", {}).get(str(lane.pid), {})
     return Worker(
         pid=lane.pid or -lane.lane,
         began_s=lane.born_s,
@@ -180,8 +187,8 @@ def _worker(lane: ledger.LaneAccount) -> Worker:
         messages=lane.chunks,
         account=dict(translate(lane.account, lane.idle)),
         cpu_s=None,
-        threads=None,
-        max_rss_bytes=None,
+        threads=seen.get("threads") or None,
+        max_rss_bytes=seen.get("rss_bytes") or None,
         exit_code=None,
     )
 
@@ -215,14 +222,86 @@ def _parent(entries: dict[str, float]) -> ParentTimeline:
     )
 
 
-def _site(found: ledger.FunctionAccount) -> Site:
+def gather_sites(run: Run, report: ledger.Report, began_s: float) -> list[Site]:
+    """The lines that gave work to one pool.
+
+    :param began_s: when it was made, in seconds of the run.
+    """
+    calls = {(call["name"], call["site"]): call for call in run.of("own call")}
+    groups: dict[tuple[str, str | None], list[ledger.ChunkSpan]] = defaultdict(list)
+    for span in report.spans:
+        groups[span.function, span.site].append(span)
+    spans = [groups[each.function, each.site] for each in report.functions]
+    sites = [
+        _site(function, own, calls.get((function.function, function.site), {}), report, began_s)
+        for function, own in zip(report.functions, spans, strict=True)
+    ]
+    return _with_waits(sites, spans, report)
+
+
+WAITING = ("starved", "generator", "pickle_args", "transport", "dispatch", "wakeup")
+"""What a worker waits for before a message, in the doctor's states."""
+
+
+def _with_waits(
+    sites: list[Site], groups: list[list[ledger.ChunkSpan]], report: ledger.Report
+) -> list[Site]:
+    """What workers waited for before the messages of each line, as the chunks tell it.
+
+    The sums are those of the pool; what no chunk tells of goes by the time inside the function.
+    """
+    whole = translate({}, report.idle)
+    told = [_tell_waits(group) for group in groups]
+    ran_s = math.fsum(site.work_s for site in sites) or 1.0
+    found = []
+    for site, own in zip(sites, told, strict=True):
+        account = dict(site.account)
+        for state in WAITING:
+            told_s = math.fsum(each[state] for each in told)
+            share = own[state] / told_s if told_s > 0 else site.work_s / ran_s
+            account[state] = whole[state] * share
+        account["send_result"] = own["send_result"]
+        found.append(replace(site, account=account))
+    return found
+
+
+def _tell_waits(spans: list[ledger.ChunkSpan]) -> dict[str, float]:
+    told: dict[str, float] = defaultdict(float)
+    for span in spans:
+        told[STATE_OF_CAUSE.get(span.cause, "starved")] += max(0.0, span.arrived_s - span.free_s)
+        told["send_result"] += span.sent_s - span.pickled_s
+    return told
+
+
+def _helpers_s(run: Run, report: ledger.Report) -> float:
+    """CPU-seconds of all threads of the workers but their first, as the launcher saw them."""
+    if report.backend == "threads":
+        return 0.0
+    threads = [
+        (pid, thread, samples[-1].cpu_ticks)
+        for pid in {lane.pid for lane in report.lanes if lane.pid}
+        for thread, samples in run.samples.get(pid, {}).items()
+    ]
+    return sum(ticks for pid, thread, ticks in threads if pid != thread) / TICKS_PER_S
+
+
+def _site(
+    found: ledger.FunctionAccount,
+    spans: list[ledger.ChunkSpan],
+    call: dict[str, Any],
+    report: ledger.Report,
+    began_s: float,
+) -> Site:
     file, _, line = (found.site or "").rpartition(":")
+    known = Place(file, int(line)) if line.isdigit() else None
+    series, step = _series(found, spans)
+    first_s = 0.0 if report.spans_left_out else min((s.free_s for s in spans), default=0.0)
     return Site(
-        place=Place(file, int(line)) if line.isdigit() else None,
-        api="map" if found.site else "submit",
-        function=found.function,
-        function_place=None,
-        calls=found.jobs,
+        place=place(call.get("place")) or known,
+        api=call.get("api") or ("map" if found.site else "submit"),
+        function=call.get("function") or found.function,
+        function_place=place(call.get("function_place")),
+        calls=found.jobs or found.items,
         messages=found.chunks,
         items=found.items,
         chunksize_asked=None,
@@ -233,8 +312,8 @@ def _site(found: ledger.FunctionAccount) -> Site:
         result_type=None,
         bytes_out=float(found.bytes_out),
         bytes_in=float(found.bytes_in),
-        first_s=0.0,
-        last_s=0.0,
+        first_s=began_s + first_s,
+        last_s=began_s + max((s.sent_s for s in spans), default=first_s),
         account={
             "run_cpu": found.cpu_s,
             "run_queued": found.queued_s,
@@ -243,14 +322,41 @@ def _site(found: ledger.FunctionAccount) -> Site:
             "unpickle_args": found.worker_unpickle_s,
             "pickle_result": found.worker_pickle_s,
         },
-        item_times=_distribution(found.task_times),
-        message_times=None,
+        item_times=_item_times(found, report),
+        message_times=sums.distribute([(s.ended_s - s.begun_s) * 1e9 for s in spans]),
         queue_wait=None,
         leaves=[],
-        series_s=[],
-        series_step=1.0,
-        is_partial=None,
+        series_s=series,
+        series_step=step,
+        is_partial=call.get("is_partial"),
     )
+
+
+def _series(
+    found: ledger.FunctionAccount, spans: list[ledger.ChunkSpan]
+) -> tuple[list[float], float]:
+    """Item times in input order, and for how many items each value stands.
+
+    Of the items of a chunk each counts as its mean. Nothing where chunks were forgotten.
+    """
+    if sum(span.items for span in spans) < found.items:
+        return [], 1.0
+    step = -(-found.items // sums.SERIES)
+    series: list[float] = []
+    for span in sorted(spans, key=lambda span: (span.job, span.first)):
+        each_s = (span.ended_s - span.begun_s) / max(1, span.items)
+        series += [each_s] * max(1, round(span.items / step))
+    return series, found.items / max(1, len(series))
+
+
+def _item_times(found: ledger.FunctionAccount, report: ledger.Report) -> Distribution | None:
+    """With the position of the longest item, if the ledger kept it and it is of this line."""
+    times = _distribution(found.task_times)
+    is_alone = sum(each.function == found.function for each in report.functions) == 1
+    slowest = next((slow for slow in report.slowest if slow.function == found.function), None)
+    if times is None or slowest is None or not is_alone:
+        return times
+    return replace(times, index_of_max=slowest.item)
 
 
 def _distribution(found: ledger.Distribution | None) -> Distribution | None:

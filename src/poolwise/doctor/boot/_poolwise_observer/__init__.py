@@ -29,6 +29,8 @@ TARGETS = {
     "loky.backend.spawn": "processes",
     "loky.process_executor": "executors",
     "poolwise.core.engine": "ours",
+    "poolwise.pool": "our_calls",
+    "poolwise.executor": "our_calls",
     "joblib.externals.loky.backend.spawn": "processes",
     "joblib.externals.loky.process_executor": "executors",
 }

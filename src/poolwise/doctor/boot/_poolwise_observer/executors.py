@@ -40,7 +40,8 @@ def _make_setup(original: "Method") -> "Method":
         except BaseException as error:
             hide(error)
             raise
-        attempt("executor", lambda: _probe(self, began, args, options))
+        if hasattr(self, "_call_queue"):  # else `poolwise run` has made it one of ours
+            attempt("executor", lambda: _probe(self, began, args, options))
 
     return setup
 

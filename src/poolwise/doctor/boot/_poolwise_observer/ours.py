@@ -2,7 +2,8 @@
 
 import math
 
-from . import recorder, sites
+from . import our_calls, recorder, sites
+from .calls import count_threads
 from .clocks import now
 from .seams import attempt, hide, replace
 
@@ -19,17 +20,18 @@ def attach(module: "Any") -> None:
     replace(module.Engine, "__init__", _make_init)
     replace(module.Engine, "join", _make_end)
     replace(module.Engine, "terminate", _make_end)
+    our_calls.attach(module)
 
 
 def _make_init(original: "Method") -> "Method":
     def __init__(self: "Any", *args: "Any", **options: "Any") -> None:
-        began = now()
+        began, threads = now(), count_threads()
         try:
             original(self, *args, **options)
         except BaseException as error:
             hide(error)
             raise
-        self._poolwise_made = sites.new_pool(), began, now(), sites.place()
+        self._poolwise_made = sites.new_pool(), began, now(), sites.place(), threads
 
     return __init__
 
@@ -49,10 +51,22 @@ def _make_end(original: "Method") -> "Method":
 
 
 def _note_ledger(engine: "Any", began: int) -> None:
-    number, made, ready, place = engine._poolwise_made
+    number, made, ready, place, threads = engine._poolwise_made
     report = _plain(engine.report().to_dict())
     times = {"began": made, "ready": ready, "ending": began, "ended": now()}
-    recorder.event("ledger", id=number, place=place, report=report, **times)
+    initializer = getattr(engine._backend, "_initializer", None)
+    context = getattr(engine._backend, "context", None)
+    recorder.event(
+        "ledger",
+        id=number,
+        place=place,
+        report=report,
+        threads=threads,
+        method=context and context.get_start_method(),
+        initializer=initializer and sites.describe_function(initializer)["function"],
+        max_tasks=engine.state._tasks_per_lane,
+        **times,
+    )
 
 
 def _plain(value: "Any") -> "Any":

@@ -52,7 +52,8 @@ def _make_init(original: "Method") -> "Method":
         except BaseException as error:
             hide(error)
             raise
-        attempt("Pool.__init__", lambda: _note_pool(self, began, args, options))
+        if hasattr(self, "_inqueue"):  # else `poolwise run` has made it one of ours
+            attempt("Pool.__init__", lambda: _note_pool(self, began, args, options))
 
     return __init__
 

@@ -72,6 +72,12 @@ def place() -> "tuple[str, int, str] | None":
     return frame and _locate(frame)
 
 
+def place_and_api() -> "tuple[tuple[str, int, str] | None, str]":
+    """The place, and the function of the pool's library that was called there."""
+    frame, api = _find_frame()
+    return frame and _locate(frame), api
+
+
 def program_frame() -> "FrameType | None":
     """The nearest frame of the program."""
     return _find_frame()[0]
