@@ -133,6 +133,38 @@ def test_without_descriptors_the_pool_is_refused():
     assert set(refused) == {errno.EMFILE}
 
 
+MANY_WORKERS = """
+import resource
+import poolwise
+
+if __name__ == "__main__":
+    soft, hard = {limits}
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        with poolwise.Pool(20, context={method!r}) as pool:
+            print(pool.map(abs, [-1, -2]), pool.statistics()["workers"])
+    except OSError as error:
+        print(type(error).__name__, error)
+    print(resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard))
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_many_workers_find_descriptors_as_long_as_the_system_has_any(tmp_path, method):
+    limits = "64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]"
+    source = MANY_WORKERS.format(limits=limits, method=method)
+    ended = run_python(write(tmp_path / "program.py", source))
+    assert (ended.out, ended.err) == ("[1, 2] 20\nFalse\n", "")
+
+
+def test_a_limit_on_descriptors_that_cannot_be_raised_is_named(tmp_path):
+    source = MANY_WORKERS.format(limits="64, 64", method="fork")
+    ended = run_python(write(tmp_path / "program.py", source))
+    said = "this process may have 64 (ulimit -n), of which a worker takes six. Raise that limit"
+    assert said in ended.out
+    assert ended.out.endswith("\nTrue\n")
+
+
 @pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_standard_streams_closed(tmp_path, stream, method):

@@ -26,6 +26,7 @@ from poolwise.core.book import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE, ParentCl
 from poolwise.core.shield import Struck, users_code
 from poolwise.wire import codec, death, failures, frames, keeping, packing, pipes, waiting
 from poolwise.wire.arena import Deposit, Ends, PoolMemory
+from poolwise.wire.descriptors import limit_named, make_room
 from poolwise.wire.handover import Handover
 from poolwise.wire.mail import Mail
 from poolwise.wire.parcel import Packed, Parcel, size_of
@@ -149,7 +150,8 @@ class Processes:
         import multiprocessing.util  # noqa: F401
 
         self._clock = clock
-        (self._life_reader, life_writer), (wake_reader, wake_writer) = pipes.open_two(os.pipe)
+        with limit_named():
+            (self._life_reader, life_writer), (wake_reader, wake_writer) = pipes.open_two(os.pipe)
         self._memory = PoolMemory()
         self._life_writer = pipes.own(life_writer)
         self._wake_reader, self._wake_writer = pipes.own(wake_reader), pipes.own(wake_writer)
@@ -165,7 +167,8 @@ class Processes:
 
     def start_lane(self, lane: int) -> None:
         try:
-            self._lanes[lane] = self._start(lane)
+            with limit_named():
+                self._lanes[lane] = self._start(lane)
         except Exception as error:
             self.start_error = error
             self._events.append(c.LaneDied(lane, errors.Death(None, None), error))
@@ -261,6 +264,7 @@ class Processes:
 
     def _start(self, number: int) -> _Lane:
         (task_reader, task_writer), (result_reader, result_writer) = pipes.open_two()
+        make_room(result_writer)
         for fd in (task_writer, result_reader):
             os.set_blocking(pipes.own(fd), False)
         handed: Sequence[Segment] = ()
