@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from poolwise.report import blocks as b
 from poolwise.report import extras, text
 from poolwise.report.text import ink
+from poolwise.report.text.letters import letters_of
 from poolwise.report.text.lines import Sheet, clip, count_cells, pad, width_of, wrap
 from tests.report.samples import ALL, DOCUMENT
 
@@ -53,6 +54,12 @@ def test_every_style_is_in_the_palette(name):
     lines = text.lay_blocks([ALL[name]], Sheet(80, has_color=True))
     styles = {style for line in lines for piece in line for style in piece.style.split()}
     assert styles <= ink.STYLES.keys()
+
+
+def test_there_are_letters_for_more_parts_than_the_alphabet_has():
+    names = [f"part {number}" for number in range(40)]
+    bar = b.StackedBar([b.Part(name, 1.0, "work") for name in names], "many", "s")
+    assert len({*letters_of([bar]).values()} - {"?"}) == 40
 
 
 def test_without_colour_parts_have_letters_of_their_own():

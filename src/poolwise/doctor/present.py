@@ -66,9 +66,10 @@ def name_of(pool: Pool) -> str:
 
 def _scaling_of(pool: Pool, scaling: Scaling | None) -> Iterator[b.Block]:
     if pool.laws is not None:
-        yield list_laws(pool.laws)
+        yield from list_laws(pool.laws)
     if most := _most_workers(pool, scaling):
-        yield b.Text(most.why or say_most_workers(most), is_aside=True)
+        told = say_most_workers(most) if most.count else f"enough workers: {most.why}"
+        yield b.Text(f"{told[:1].upper()}{told[1:]}.", is_aside=True)
 
 
 def _most_workers(pool: Pool | None, scaling: Scaling | None) -> MostWorkers | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from poolwise.core import derive
 from poolwise.doctor import measures
 from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor.notes import is_busy
 from poolwise.doctor.predict import Model
 
 NOTHING = 0.03
@@ -72,7 +73,7 @@ def find_scaling(seen: Evidence, models: Mapping[int, Sequence[Model | None]]) -
         ceiling=derive.amdahl(share, math.inf) if share > 0 else None,
         ceiling_as_is=loop_s / as_is_s if as_is_s > 0 else None,
         serial_share=share,
-        most_workers=[_most_workers(pool, models[pool.id]) for pool in pools],
+        most_workers=[_most_workers(pool, models[pool.id], seen) for pool in pools],
     )
 
 
@@ -82,13 +83,16 @@ def _bound_s(pool: Pool) -> float:
     return measures.useful_s(pool) / ceiling if ceiling else 0.0
 
 
-def _most_workers(pool: Pool, models: Sequence[Model | None]) -> MostWorkers:
+def _most_workers(pool: Pool, models: Sequence[Model | None], seen: Evidence) -> MostWorkers:
     if pool.laws is not None and pool.laws.best_workers is not None:
         return MostWorkers(pool.id, round(pool.laws.best_workers), "usl", "")
+    if is_busy(seen):
+        why = "other programs used the CPUs, and more workers would only take them from these"
+        return MostWorkers(pool.id, None, None, why)
     main = max(range(len(models)), key=lambda at: pool.sites[at].work_s, default=None)
     model = None if main is None else models[main]
     if model is None:
-        return MostWorkers(pool.id, None, None, "its calls are none that the simulation knows")
+        return MostWorkers(pool.id, None, None, "nothing that can be simulated was handed out")
     most = widest(model)
     count = enough_workers(lambda workers: model.pool_s(workers=workers), most)
     why = f"up to {most} workers the time still falls" if count is None else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import TYPE_CHECKING
 
 from poolwise.report import blocks as b
@@ -21,7 +22,7 @@ def letters_of(blocks: Sequence[b.Block]) -> dict[str, str]:
     return letters
 
 
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+_ALPHABET = string.ascii_letters + string.digits
 
 
 def _names_in(blocks: Sequence[b.Block]) -> Iterable[str]:
