@@ -454,11 +454,15 @@ def feed(
         wake()
 
 
+_NOT_THE_PROGRAM = ("poolwise.", "_poolwise_observer.")
+"""Ours, and what `doctor --verify` puts between a door and its caller."""
+
+
 def find_site() -> str | None:
     """``file.py:line`` of the program that called the door we are in."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - public in all but name
     while frame is not None:
-        if not str(frame.f_globals.get("__name__")).startswith("poolwise."):
+        if not str(frame.f_globals.get("__name__")).startswith(_NOT_THE_PROGRAM):
             return f"{frame.f_code.co_filename.rpartition(os.sep)[2]}:{frame.f_lineno}"
         frame = frame.f_back
     return None

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 
 from poolwise.doctor.diagnose import Diagnosis, diagnose
-from poolwise.doctor.features import Evidence, Pool, Site
+from poolwise.doctor.features import Evidence, Place, Pool, Site
 from poolwise.doctor.findings import Finding
 from poolwise.doctor.predict import site_in_question
 
@@ -31,21 +31,24 @@ MOST = 12
 
 
 def main(argv: list[str]) -> None:
-    """Print the plan as JSON: DIR FILE LINE ITEMS."""
+    """Print the plan as JSON: DIR FILE LINE ITEMS POOL."""
     from poolwise.doctor import replay
 
-    directory, file, line, items = argv
+    directory, file, line, items, pool = argv
     seen = replay(directory)
-    plan = choose(seen, diagnose(seen), (file, int(line)), int(items))
+    plan = choose(seen, diagnose(seen), (file, int(line)), int(items), int(pool))
     json.dump(plan, sys.stdout)
 
 
-def choose(seen: Evidence, diagnosis: Diagnosis, place: tuple[str, int], items: int) -> list[Way]:
+def choose(
+    seen: Evidence, diagnosis: Diagnosis, place: tuple[str, int], items: int, number: int = 0
+) -> list[Way]:
     """The experiments for the call at this place, the most telling first.
 
     :param items: how many items the experiments will have.
+    :param number: the pool's, for a pool that does not know the lines that call it.
     """
-    found = _find(seen, place)
+    found = _find(seen, place, number)
     if found is None:
         return [("serial", None), ("pickle", None)]
     site, pool = found
@@ -55,12 +58,19 @@ def choose(seen: Evidence, diagnosis: Diagnosis, place: tuple[str, int], items: 
     return [way for way in dict.fromkeys(ways) if way not in known][:MOST]
 
 
-def _find(seen: Evidence, place: tuple[str, int]) -> tuple[Site, Pool] | None:
+def _find(seen: Evidence, place: tuple[str, int], number: int) -> tuple[Site, Pool] | None:
+    wanted = Place(*place)
     for pool in reversed(seen.pools):  # a line that makes pools in a loop: the last one
         for site in pool.sites:
-            if site.place and (site.place.file, site.place.line) == place:
+            if site.place and site.place.is_line_of(wanted):
                 return site, pool
-    return None
+    unplaced = [
+        (site, pool)
+        for pool in seen.pools
+        for site in pool.sites
+        if pool.id == number and site.place is None
+    ]
+    return unplaced[0] if unplaced else None
 
 
 def _is_about(finding: Finding, site: Site, pool: Pool) -> bool:
@@ -91,4 +101,5 @@ def _curves(pool: Pool, about: list[Finding], items: int) -> Iterator[Way]:
     threads: list[Way] = [("threads", 2 * pool.slots)]
     yield from [*threads, *workers, *chunks] if is_waiting else [*chunks, *workers, *threads]
     yield "pickle", None
-    yield "poolwise", None
+    if not pool.is_ours:
+        yield "poolwise", None

@@ -7,6 +7,7 @@ import dataclasses
 from poolwise.doctor.features import Evidence, Experiment, Trial
 from poolwise.doctor.findings import Confidence, Finding, Remedy
 from poolwise.doctor.predict import site_in_question
+from poolwise.doctor.trials import find_trial, lasted_s
 
 GAIN = 0.95
 """A way that takes more than this share of the time is no gain: runs differ by as much."""
@@ -17,34 +18,28 @@ def confirm(findings: list[Finding], seen: Evidence) -> list[Finding]:
     return [_confirm(finding, seen) for finding in findings]
 
 
-def find_trial(finding: Finding, seen: Evidence) -> Trial | None:
-    """The experiments on the call that a finding is about."""
+def _confirm(finding: Finding, seen: Evidence) -> Finding:
     pool = next((each for each in seen.pools if each.id == finding.pool), None)
     site = site_in_question(finding, pool) if pool else None
-    places = {finding.where, site.place if site else None} - {None}
-    return next((trial for trial in seen.trials if trial.place in places), None)
-
-
-def _confirm(finding: Finding, seen: Evidence) -> Finding:
-    trial = find_trial(finding, seen)
-    pool = next((each for each in seen.pools if each.id == finding.pool), None)
-    if trial is None or pool is None or not trial.experiments:
+    trial = find_trial(site, pool, seen) if site and pool else None
+    if site is None or pool is None or trial is None or not trial.experiments:
         return finding
-    site = site_in_question(finding, pool)
-    now_s = site.last_s - site.first_s if site else pool.active_s
-    tried = [(remedy, _find_experiment(remedy, trial)) for remedy in finding.remedies]
+    now_s = lasted_s(site, pool)
+    tried = [(remedy, _find_experiment(remedy, trial, finding)) for remedy in finding.remedies]
     remedies = [_with_measured(remedy, found, now_s) for remedy, found in tried]
     ratios = [found.ratio for _, found in tried if found is not None]
     confidence = _trust(ratios) or finding.confidence
     return dataclasses.replace(finding, remedies=remedies, confidence=confidence)
 
 
-def _find_experiment(remedy: Remedy, trial: Trial) -> Experiment | None:
+def _find_experiment(remedy: Remedy, trial: Trial, finding: Finding) -> Experiment | None:
     """The one that tried this remedy; of chunk sizes the nearest, if it is near.
 
     What to try was chosen from the records up to then, and a finding of the whole run may ask for
     a chunk that is a few items larger.
     """
+    if remedy.kind == "share" and finding.name not in _ABOUT_ARGUMENTS:
+        return None  # what was put down were arguments
     alike = [each for each in trial.experiments if each.kind == remedy.kind]
     wanted = remedy.value
     if remedy.kind == "chunksize" and wanted and alike:
@@ -54,6 +49,8 @@ def _find_experiment(remedy: Remedy, trial: Trial) -> Experiment | None:
 
 
 NEAR = 1.5
+
+_ABOUT_ARGUMENTS = ("repeated-payload", "payload-args")
 
 
 def _with_measured(remedy: Remedy, found: Experiment | None, now_s: float) -> Remedy:

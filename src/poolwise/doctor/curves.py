@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from poolwise.doctor.features import Evidence, Experiment, Pool, Site, Trial
 from poolwise.doctor.predict import Model, calibrate
 from poolwise.doctor.scaling import widest
+from poolwise.doctor.trials import find_trial, lasted_s, say_sample
 from poolwise.report import blocks as b
-from poolwise.report import figures
 
 _MOST_POINTS = 18
 
@@ -36,47 +36,27 @@ def make_models(seen: Evidence) -> Models:
 def draw_predictions(pool: Pool, models: Models, seen: Evidence) -> Iterator[b.Block]:
     """The curves of each call that there is a model of, and all that experiments found."""
     for site, model in zip(pool.sites, models[pool.id], strict=True):
-        trial = next((each for each in seen.trials if each.place == site.place), None)
+        trial = find_trial(site, pool, seen)
         if model is not None:
             yield from _draw_curves(site, model, trial)
         if trial is not None and trial.experiments:
-            yield list_experiments(site, trial)
+            yield list_experiments(trial, lasted_s(site, pool))
 
 
-def list_experiments(site: Site, trial: Trial) -> b.Table:
-    """Everything that was tried on one call."""
-    now_s = site.last_s - site.first_s
+def list_experiments(trial: Trial, now_s: float) -> b.Table:
+    """Everything that was tried on one call, which took `now_s`."""
     columns = [b.Column("tried"), b.Column("on the sample", "s"), b.Column("for the whole", "s"),
                b.Column("of what it was", "share"), b.Column("times", "count")]  # fmt: skip
     rows: list[list[b.Cell]] = [
         [name_of(each), each.seconds, each.ratio * now_s, each.ratio, each.rounds]
         for each in sorted(trial.experiments, key=lambda each: each.ratio)
     ]
-    return b.Table(columns, rows, f"Measured at {site.place}, on {_sample(trial)}")
+    return b.Table(columns, rows, f"Measured at {trial.place}, on {say_sample(trial)}")
 
 
 def name_of(experiment: Experiment) -> str:
     """What was tried, in words."""
     return _NAMES.get(experiment.kind, experiment.kind).format(experiment.value)
-
-
-def say_trial(trial: Trial) -> str:
-    """That the function ran again, how often, and what there was no time for."""
-    if trial.failure is not None:
-        return f"Experiments at {trial.place} failed: {trial.failure}."
-    count = len(trial.experiments)
-    told = (
-        f"Measured in a snapshot of the program right after {trial.place}, in "
-        f"{figures.seconds(trial.spent_s)} that are not counted above: {count} ways, on "
-        f"{_sample(trial)}. The function ran again for that."
-    )
-    return f"{told} Not tried: {', '.join(trial.skipped)}." if trial.skipped else told
-
-
-def _sample(trial: Trial) -> str:
-    if trial.items >= trial.of_items:
-        return f"all {figures.count(trial.items)} items"
-    return f"{figures.count(trial.items)} of {figures.count(trial.of_items)} items"
 
 
 def _draw_curves(site: Site, model: Model, trial: Trial | None) -> Iterator[b.Block]:

@@ -33,6 +33,13 @@ class Place:
     def __str__(self) -> str:
         return f"{self.file.rpartition('/')[2]}:{self.line}"
 
+    def is_line_of(self, other: Place | None) -> bool:
+        """Whether both are the same line. Our own pools know no more of a file than its name."""
+        if other is None or self.line != other.line:
+            return False
+        short, long = sorted((self.file, other.file), key=len)
+        return short == long or ("/" not in short and long.endswith(f"/{short}"))
+
 
 @dataclass(frozen=True)
 class Distribution:
@@ -313,6 +320,11 @@ class Pool:
         return self.kind.startswith("Thread")
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it is one of poolwise."""
+        return self.kind.endswith("poolwise")
+
+    @property
     def work_s(self) -> float:
         """Worker-seconds inside the user's function, on CPU or blocked: a plain loop's time."""
         return self.account.get("run_cpu", 0.0) + self.account.get("run_blocked", 0.0)
@@ -454,6 +466,16 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Untried:
+    """A call that `--verify` made no experiments on, and why not."""
+
+    place: Place | None
+    pool: int
+    api: str
+    why: str
+
+
+@dataclass(frozen=True)
 class HotLine:
     """A line of the program and its share of the time inside tasks.
 
@@ -490,6 +512,7 @@ class Evidence:
     observer: ObserverCost
     troubles: list[str] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
+    untried: list[Untried] = field(default_factory=list)
     profile: Profile | None = None
     schema: int = SCHEMA
 

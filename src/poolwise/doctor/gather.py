@@ -6,16 +6,14 @@ import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from poolwise.doctor import causes, gather_pool, hot, laws, outside, pyspy, sites, sums
+from poolwise.doctor import causes, gather_pool, hot, laws, outside, pyspy, sums, trials
 from poolwise.doctor.account import account
 from poolwise.doctor.features import (
     CpuAccount,
     Evidence,
-    Experiment,
     ObserverCost,
     Pool,
     Program,
-    Trial,
 )
 from poolwise.doctor.gather_channels import gather_channels, gather_proxies
 from poolwise.doctor.gather_ledger import TICKS_PER_S, gather_own_pools
@@ -48,6 +46,7 @@ def gather(run: Run) -> Evidence:
     pools.sort(key=lambda pool: pool.created_s)
     observer = gather_observer(run, pools)
     program = gather_program(run, records, own)
+    tried = [trials.gather_trial(event) for event in run.of("verify")]
     return Evidence(
         is_attached=any(event["pid"] == run.launch.get("root") for event in run.of("interpreter")),
         program=program,
@@ -57,23 +56,9 @@ def gather(run: Run) -> Evidence:
         cpu=gather_cpu(run, program, pools, observer),
         observer=observer,
         troubles=[f"{event['where']}: {event['error']}" for event in run.of("trouble")],
-        trials=[gather_trial(event) for event in run.of("verify")],
+        trials=tried,
+        untried=trials.gather_untried(run, pools, tried),
         profile=hot.from_stacks(run.stacks, pyspy.RATE) or hot.from_counts(run.of("profile")),
-    )
-
-
-def gather_trial(event: dict[str, Any]) -> Trial:
-    """What the experiments on one call came to."""
-    return Trial(
-        place=sites.place(event["place"]),
-        pool=event["pool"],
-        api=event["api"],
-        items=event.get("items", 0),
-        of_items=event.get("of_items", 0),
-        spent_s=(event["ended"] - event["began"]) / 1e9,
-        experiments=[Experiment(**each) for each in event.get("experiments", [])],
-        skipped=event.get("skipped", []),
-        failure=event.get("failure"),
     )
 
 

@@ -73,7 +73,7 @@ def launch(
     :raises OSError: the command cannot be started.
     """
     _compile_observer()
-    before = _Before(directory, list(command))
+    before = _Before(directory, list(command), verify_s)
     profiler = _find_profiler() if is_profiled else None
     environment = _environment(directory, verify_s, is_counted=is_profiled and profiler is None)
     process = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own
@@ -244,7 +244,7 @@ def _has_terminal() -> bool:
 class _Before:
     """What was so before the program ran; afterwards, what has changed."""
 
-    def __init__(self, directory: str, command: list[str]) -> None:
+    def __init__(self, directory: str, command: list[str], verify_s: float = 0.0) -> None:
         self._path = os.path.join(directory, "run.json")
         self._throttling = cgroups.throttling()
         self._busy_s, self._steal_s = read_machine_s()
@@ -257,6 +257,7 @@ class _Before:
             "cpus_machine": os.cpu_count() or 1,
             "quota_cpus": min((quota.cpus for quota in cgroups.quotas()), default=None),
             "variables": {n: os.environ[n] for n in THREAD_VARIABLES if n in os.environ},
+            "verify_s": verify_s,
             "began_ns": time.perf_counter_ns(),
         }
 

@@ -32,7 +32,7 @@ _TIMES = {
 _PID = re.compile(r"process (\d+):")
 """How py-spy names the processes of a stack."""
 
-_EVENT_TIMES = ("t", "began", "ended", "started")
+_EVENT_TIMES = ("t", "began", "ended", "started", "ready", "ending")
 
 
 def cut_out(run: Run) -> Run:
@@ -55,7 +55,7 @@ def cut_out(run: Run) -> Run:
         last_gets={pid: _move_pair(pair, clock) for pid, pair in run.last_gets.items()},
         stacks=[stack for stack in run.stacks if not pids & set(map(int, _PID.findall(stack)))],
         samples={
-            pid: {thread: _move_samples(seen, clock) for thread, seen in threads.items()}
+            pid: _move_samples(threads, clock)
             for pid, threads in run.samples.items()
             if pid not in pids
         },
@@ -106,8 +106,13 @@ def _move_pair(pair: tuple[int, int], clock: _Clock) -> tuple[int, int]:
     return clock.move(pair[0]), clock.move(pair[1])
 
 
-def _move_samples(seen: list[Any], clock: _Clock) -> list[Any]:
-    return [_move(each, ("at",), clock) for each in seen if not clock.is_paused(each.at)]
+def _move_samples(threads: dict[int, list[Any]], clock: _Clock) -> dict[int, list[Any]]:
+    """Of threads that were seen at other times than in pauses."""
+    moved = {
+        thread: [_move(each, ("at",), clock) for each in seen if not clock.is_paused(each.at)]
+        for thread, seen in threads.items()
+    }
+    return {thread: seen for thread, seen in moved.items() if seen}
 
 
 def _move_launch(

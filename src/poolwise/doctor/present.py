@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from poolwise.doctor import compare, words
 from poolwise.doctor.charts import draw_pool
-from poolwise.doctor.curves import draw_predictions, make_models, say_trial
+from poolwise.doctor.curves import draw_predictions, make_models
 from poolwise.doctor.diagnose import Diagnosis
 from poolwise.doctor.features import Evidence, Pool, Profile
 from poolwise.doctor.findings import Finding, Prediction, Remedy
 from poolwise.doctor.record import to_record
 from poolwise.doctor.scaling import MostWorkers, Scaling, find_scaling
 from poolwise.doctor.states import in_groups
+from poolwise.doctor.trials import say_trials
 from poolwise.report import blocks as b
 from poolwise.report import figures
 from poolwise.report.account import list_laws
@@ -232,7 +233,7 @@ def _small_print(seen: Evidence, diagnosis: Diagnosis, pool: Pool | None) -> Ite
     if seen.program.other_cpus is not None:
         used = f"; other programs used {seen.program.other_cpus:.2f} of {seen.program.cpus:g} CPUs"
     yield f"{balance}the doctor itself took {cost} of the CPU time{used}.".replace("%", " %", 1)
-    yield from map(say_trial, seen.trials)
+    yield from say_trials(seen)
     for note in diagnosis.notes:
         if note.name != "busy-machine":
             yield f"Note: {note.words}."

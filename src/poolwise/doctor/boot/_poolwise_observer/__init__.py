@@ -43,6 +43,10 @@ IS_VERIFYING = "POOLWISE_DOCTOR_VERIFY" in os.environ
 """Whether experiments shall follow the program's calls."""
 
 
+ONLY_VERIFIED = {"joblib.parallel"}
+"""Modules that are only touched for experiments: what they do is seen elsewhere."""
+
+
 def attach(directory: str, loaded: "set[str]") -> None:
     """Record what this interpreter does to `directory`. Called before the program's first line.
 
@@ -73,7 +77,8 @@ def _probe(module: "ModuleType") -> None:
         ours = __import__(TARGETS[module.__name__], globals(), fromlist=["attach"], level=1)
         ours.attach(module)
 
-    attempt(module.__name__, attach_to)
+    if module.__name__ in TARGETS:
+        attempt(module.__name__, attach_to)
     if IS_VERIFYING:
         from . import verify
 
@@ -86,7 +91,7 @@ class Finder:
     @staticmethod
     def find_spec(name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         """The spec that the other finders give, with a loader that tells us."""
-        if name not in TARGETS:
+        if name not in TARGETS and not (IS_VERIFYING and name in ONLY_VERIFIED):
             return None
         for finder in sys.meta_path:
             find = getattr(finder, "find_spec", None)

@@ -1,7 +1,7 @@
 """Runs inside a snapshot of the program: times its own function in other ways, within a budget.
 
 Which ways is told by `poolwise.doctor.choose`, which diagnoses the records so far. Each is timed on
-the same items as the call as it was, in turns with it, and told as a multiple of that: what the
+the same tasks as the call as it was, in turns with it, and told as a multiple of that: what the
 machine does meanwhile cancels out.
 """
 
@@ -10,12 +10,14 @@ import os
 import sys
 from time import perf_counter, process_time
 
+from . import runners
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .verify import Batch, Item
+    from .verify import Call, Task
 
 ROUNDS = 3
 """At most so often each way is timed; the least time counts."""
@@ -24,15 +26,18 @@ SHARE = 6
 """The sample is so large that the call as it was takes this part of the budget."""
 
 
-def run(pool: "Any", batch: "Batch", options: "dict[str, Any]", directory: str) -> "dict[str, Any]":
+def run(call: "Call", options: "dict[str, Any]", directory: str) -> "dict[str, Any]":
     """All experiments on one call."""
-    trial = Trial(pool, batch, options)
-    plan, chooser = _choose(options["path"], directory, batch, len(trial.items))
+    if call.is_one_by_one:
+        call.runner.api = "apply"
+    trial = Trial(call, options)
+    trial.size_sample()
+    plan, chooser = _choose(options["path"], directory, call, len(trial.tasks))
     trial.end = perf_counter() + options["seconds"]
     return {
         "pids": [chooser],
-        "items": len(trial.items),
-        "of_items": batch.count,
+        "items": len(trial.tasks),
+        "of_items": call.count,
         "experiments": trial.run(plan),
         "skipped": trial.skipped,
     }
@@ -46,20 +51,24 @@ main(sys.argv[2:])
 """
 
 
-def _choose(
-    path: str, directory: str, batch: "Batch", sample: int
-) -> "tuple[list[list[Any]], int]":
+def _choose(path: str, directory: str, call: "Call", sample: int) -> "tuple[list[list[Any]], int]":
     """Ask a fresh interpreter, which may load what the program has not, for what to try.
 
     Returns kinds and values of experiments, and that interpreter's pid.
     """
     import subprocess
 
-    place = batch.place or ("", 0, "")
-    command = [sys.executable, "-c", CHOOSE, path, directory, place[0], str(place[1]), str(sample)]
+    file, line, _ = call.place
+    facts = [directory, file, str(line), str(sample), str(call.pool)]
+    command = [sys.executable, "-c", CHOOSE, path, *facts]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("POOLWISE_DOCTOR")}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:  # noqa: S603
-        answer, _ = process.communicate(timeout=20)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe) as process:  # noqa: S603
+        answer, errors = process.communicate(timeout=20)
+    if process.returncode:
+        last = errors.decode(errors="replace").strip().rpartition("\n")[2]
+        message = f"the records so far could not be diagnosed ({last})"
+        raise RuntimeError(message)
     plan: list[list[Any]] = json.loads(answer)
     return plan, process.pid
 
@@ -67,21 +76,33 @@ def _choose(
 class Trial:
     """One call, tried in several ways."""
 
-    def __init__(self, pool: "Any", batch: "Batch", options: "dict[str, Any]") -> None:
-        self.pool = pool
-        self.batch = batch
+    def __init__(self, call: "Call", options: "dict[str, Any]") -> None:
+        self.runner = call.runner
+        self.count = call.count
         self.path = options["path"]
+        self.seconds = options["seconds"]
         self.end = 0.0
-        self.workers = getattr(pool, "_processes", 0) or getattr(pool, "_max_workers", 1)
-        self.items = _sample(batch, options["seconds"] / SHARE, self.workers)
-        self.chunk = batch.chunksize or self._default_chunk()
+        self.workers = self.runner.workers
+        self.took_s = (call.ended - call.began) / 1e9
+        self.all_tasks = call.tasks
+        self.tasks = call.tasks
         self.skipped: list[str] = []
+        self.errors: list[BaseException] = []
+        self.most_errors = 0
 
-    def _default_chunk(self) -> int:
-        """As the standard pool chooses: four chunks a worker; an executor's is one item."""
-        if not hasattr(self.pool, "_processes") or self.batch.api.startswith(("imap", "apply")):
-            return 1
-        return -(-len(self.items) // (4 * self.workers))
+    def size_sample(self) -> None:
+        """As many tasks as the call, as it was, does in its part of the budget; evenly spread.
+
+        A call that was only over with its pool did not take as long as it seems: what a first
+        sample takes is a better measure.
+        """
+        wanted_s = self.seconds / SHARE
+        most = round(self.count * min(1.0, wanted_s / max(self.took_s, 1e-9)))
+        self.tasks = _spread(self.all_tasks, max(2 * self.workers, most))
+        if len(self.tasks) < len(self.all_tasks):
+            took_s = self.as_is(None)
+            most = round(len(self.tasks) * wanted_s / max(took_s, 1e-9))
+            self.tasks = _spread(self.all_tasks, max(len(self.tasks), most))
 
     def run(self, plan: "list[list[Any]]") -> "list[dict[str, Any]]":
         """Time each way of the plan, in turns with the call as it was, while there is time."""
@@ -93,9 +114,12 @@ class Trial:
                 if perf_counter() + expected_s > self.end or (turn and number not in times):
                     continue
                 self._time(kind, value, times, number)
+            if 0 not in times:
+                break  # nothing to compare with
+        named = {each.partition(":")[0] for each in self.skipped}
         for number, (kind, value) in enumerate(ways):
-            if number not in times:
-                self.skipped.append(f"{kind} {value or ''}".strip())
+            if number not in times and _name(kind, value) not in named:
+                self.skipped.append(_name(kind, value))
         base_s = min(times.get(0, [0.0]))
         if not base_s:
             return []
@@ -106,74 +130,78 @@ class Trial:
         ]  # fmt: skip
 
     def _time(self, kind: str, value: "Any", times: "dict[int, list[float]]", number: int) -> None:
+        self.errors.clear()
         try:
             seconds = WAYS[kind](self, value)
         except Exception as error:
-            self.skipped.append(f"{kind}: {error!r}"[:200])
+            self._skip(kind, value, error)
+            return
+        if number == 0:
+            self.most_errors = max(self.most_errors, len(self.errors))
+        if len(self.errors) > self.most_errors:
+            self._skip(kind, value, self.errors[0])  # it may have been fast because tasks failed
         else:
             times.setdefault(number, []).append(seconds)
+
+    def _skip(self, kind: str, value: "Any", error: BaseException) -> None:
+        told = f"{_name(kind, value)}: {error!r}"[:200]
+        if told not in self.skipped:
+            self.skipped.append(told)
 
     # -- the ways
 
     def as_is(self, _: "Any") -> float:
         """The call as it was, on the sample."""
-        return self._in_pool(self.workers, self.chunk)
+        return self.runner.time(self.tasks, self.errors)
 
     def serial(self, _: "Any") -> float:
         """A plain loop, as far as its part of the budget lasts; then as if it had gone on."""
         self._initialise()
-        most_s, function = (self.end - perf_counter()) / 4, self.batch.function
+        most_s = (self.end - perf_counter()) / 4
         done, began = 0, perf_counter()
-        for args, keywords in _spread(self.items, 256):
-            function(*args, **keywords)
+        for task in _spread(self.tasks, 256):
+            self._do(task)
             done += 1
             if perf_counter() - began > most_s:
                 break
-        return (perf_counter() - began) / done * len(self.items)
+        return (perf_counter() - began) / done * len(self.tasks)
 
     def chunks(self, value: int) -> float:
         """Other chunks: as large, as long as there are a few a worker; else as many."""
-        scale = len(self.items) / max(1, self.batch.count)
-        is_enough = len(self.items) >= 4 * self.workers * value
-        return self._in_pool(self.workers, value if is_enough else max(1, round(value * scale)))
+        scale = len(self.tasks) / max(1, self.count)
+        is_enough = len(self.tasks) >= 4 * self.workers * value
+        chunk = value if is_enough else max(1, round(value * scale))
+        return self.runner.time(self.tasks, self.errors, chunk=chunk)
 
     def with_workers(self, value: int) -> float:
         """Other workers."""
-        return self._in_pool(value, self.chunk)
+        return self.runner.time(self.tasks, self.errors, workers=value)
 
     def threads(self, value: int) -> float:
         """Threads."""
         from concurrent.futures import ThreadPoolExecutor
 
         self._initialise()
-        function = self.batch.function
         with ThreadPoolExecutor(value) as executor:
             began = perf_counter()
-            futures = [executor.submit(function, *args, **more) for args, more in self.items]
+            futures = [executor.submit(self._do, task) for task in self.tasks]
             for future in futures:
                 future.result()
             return perf_counter() - began
 
     def shared(self, _: "Any") -> float:
-        """What `functools.partial` holds, put down once."""
-        from functools import partial
-
-        poolwise = self._poolwise()
-        function = self.batch.function
-        if not isinstance(function, partial):
-            message = "the repeated argument is not bound to the function"
-            raise TypeError(message)
-        args = [poolwise.share(each) for each in function.args]
-        keywords = {name: poolwise.share(each) for name, each in function.keywords.items()}
-        bound = partial(function.func, *args, **keywords)
-        return self._in_pool(self.workers, self.chunk, bound)
+        """What all tasks have in common, put down once in each worker."""
+        tasks, begin = runners.put_down(self.tasks, self.runner.begin)
+        return self.runner.time(tasks, self.errors, begin=begin)
 
     def ours(self, _: "Any") -> float:
         """`poolwise.Pool`, which chooses its chunks itself."""
-        initializer, initargs = _initializer(self.pool)
-        with self._poolwise().Pool(self.workers, initializer, initargs) as pool:
+        function, items, is_star = runners.as_map(self.tasks)
+        with self._poolwise().Pool(self.workers, *self.runner.begin) as pool:
             pool.map(abs, range(2 * self.workers))
-            return _timed(lambda: _map(pool, self.batch.function, self.items, None))
+            began = perf_counter()
+            (pool.starmap if is_star else pool.map)(function, items)
+            return perf_counter() - began
 
     def _poolwise(self) -> "Any":
         """The library as a program uses it: to this package it is a peer, not a part."""
@@ -187,50 +215,29 @@ class Trial:
         """Packing and unpacking all messages, once each, without a pool."""
         from multiprocessing.reduction import ForkingPickler
 
-        function, some = self.batch.function, self.items[: self.chunk]
+        function, items, _ = runners.as_map(self.tasks)
+        some = items[: self.runner.chunk_of(self.tasks)]
         began = process_time()
         repeats = 0
         while process_time() - began < 0.02 and repeats < 200:  # noqa: PLR2004 - long enough to time
             ForkingPickler.loads(ForkingPickler.dumps((function, some)))
             repeats += 1
-        return (process_time() - began) / repeats * len(self.items) / len(some)
+        return (process_time() - began) / repeats * len(items) / len(some)
 
     # -- how
 
     def _initialise(self) -> None:
         """What workers do first, in this process, once."""
-        initializer, initargs = _initializer(self.pool)
+        initializer, initargs = self.runner.begin
         if initializer is not None and not getattr(self, "is_initialised", False):
             initializer(*initargs)
         self.is_initialised = True
 
-    def _in_pool(self, workers: int, chunk: int, function: "Any" = None) -> float:
-        function = function or self.batch.function
-        initializer, initargs = _initializer(self.pool)
-        if hasattr(self.pool, "_max_workers"):
-            return self._in_executor(workers, chunk, function)
-        from multiprocessing.pool import ThreadPool
-
-        is_threads = isinstance(self.pool, ThreadPool)
-        make = ThreadPool if is_threads else self.pool._ctx.Pool
-        with make(workers, initializer, initargs) as pool:
-            pool.map(abs, range(2 * workers), 1)
-            if self.batch.api.startswith("imap"):
-                return _timed(lambda: _imap(pool, function, self.items, chunk))
-            return _timed(lambda: _map(pool, function, self.items, chunk))
-
-    def _in_executor(self, workers: int, chunk: int, function: "Any") -> float:
-        initializer, initargs = _initializer(self.pool)
-        options = {"initializer": initializer, "initargs": initargs}
-        context = getattr(self.pool, "_mp_context", None)
-        if context is not None:
-            options["mp_context"] = context
-        with type(self.pool)(workers, **options) as executor:
-            list(executor.map(abs, range(2 * workers)))
-            if chunk == 1 or context is None:
-                return _timed(lambda: _submit(executor, function, self.items))
-            calls = [(function, args, keywords) for args, keywords in self.items]
-            return _timed(lambda: list(executor.map(_call, calls, chunksize=chunk)))
+    def _do(self, task: "Task") -> None:
+        try:
+            runners.call(task)
+        except Exception as error:
+            self.errors.append(error)
 
 
 WAYS: "dict[str, Callable[[Trial, Any], float]]" = {
@@ -245,54 +252,11 @@ WAYS: "dict[str, Callable[[Trial, Any], float]]" = {
 }
 
 
-def _sample(batch: "Batch", seconds: float, workers: int) -> "list[Item]":
-    """As many items as the call, as it was, does in so many seconds; evenly spread."""
-    took_s = (batch.ended - batch.began) / 1e9
-    share = min(1.0, seconds / max(took_s, 1e-9))
-    most = max(2 * workers, round(batch.count * share))
-    return _spread(batch.items, most)
+def _name(kind: str, value: "Any") -> str:
+    return f"{kind} {value or ''}".strip()
 
 
-def _spread(items: "list[Item]", most: int) -> "list[Item]":
-    if len(items) <= most:
-        return items
-    return [items[at * len(items) // most] for at in range(most)]
-
-
-def _initializer(pool: "Any") -> "tuple[Any, Any]":
-    return getattr(pool, "_initializer", None), getattr(pool, "_initargs", ())
-
-
-def _timed(work: "Callable[[], object]") -> float:
-    began = perf_counter()
-    work()
-    return perf_counter() - began
-
-
-def _is_plain(items: "list[Item]") -> bool:
-    return all(len(args) == 1 and not keywords for args, keywords in items)
-
-
-def _map(pool: "Any", function: "Any", items: "list[Item]", chunk: "int | None") -> None:
-    if _is_plain(items):
-        pool.map(function, [args[0] for args, _ in items], chunk)
-    elif any(keywords for _, keywords in items):
-        pool.map(_call, [(function, args, keywords) for args, keywords in items], chunk)
-    else:
-        pool.starmap(function, [args for args, _ in items], chunk)
-
-
-def _imap(pool: "Any", function: "Any", items: "list[Item]", chunk: int) -> None:
-    for _ in pool.imap(function, [args[0] for args, _ in items], chunk):
-        pass
-
-
-def _submit(executor: "Any", function: "Any", items: "list[Item]") -> None:
-    futures = [executor.submit(function, *args, **keywords) for args, keywords in items]
-    for future in futures:
-        future.result()
-
-
-def _call(call: "tuple[Any, Any, Any]") -> "Any":
-    function, args, keywords = call
-    return function(*args, **keywords)
+def _spread(tasks: "list[Task]", most: int) -> "list[Task]":
+    if len(tasks) <= most:
+        return tasks
+    return [tasks[at * len(tasks) // most] for at in range(most)]

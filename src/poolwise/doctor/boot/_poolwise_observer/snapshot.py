@@ -16,23 +16,27 @@ from .clocks import now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from typing import Any
 
-    from .verify import Batch
+    from .verify import Call
 
 GRACE_S = 20.0
 """Beyond its budget, until a snapshot that hangs is ended: to choose takes an interpreter's start,
 and an experiment that has begun is let end."""
 
 
-def run(
-    pool: "Any", batch: "Batch", options: "dict[str, Any]"
-) -> "tuple[dict[str, Any], float, list[int]]":
+def run(call: "Call", options: "dict[str, Any]") -> "tuple[dict[str, Any], float, list[int]]":
     """Fork, wait; return what the snapshot told, its CPU seconds, its processes."""
     reader, writer = os.pipe()
-    child = _fork()
+    try:
+        child = _fork()
+    except (OSError, RuntimeError) as error:  # too many processes; too late, for Python 3.12
+        os.close(reader)
+        os.close(writer)
+        return {"failure": f"the program could not be forked ({error})"}, 0.0, []
     if not child:
-        _live(pool, batch, options, writer)
+        _live(call, options, writer)
     os.close(writer)
     try:
         told = _listen(reader, options["seconds"] + GRACE_S)
@@ -79,11 +83,10 @@ def _end_all(child: int) -> None:
         pass
 
 
-def _live(pool: "Any", batch: "Batch", options: "dict[str, Any]", writer: int) -> None:
+def _live(call: "Call", options: "dict[str, Any]", writer: int) -> None:
     """All of the snapshot's life."""
     try:
         os.setsid()
-        options["is_off"] = True
         _silence()
         for name in ("SIGTERM", "SIGHUP", "SIGINT"):
             signal.signal(signal.Signals[name], signal.SIG_DFL)
@@ -94,10 +97,16 @@ def _live(pool: "Any", batch: "Batch", options: "dict[str, Any]", writer: int) -
         os.environ["POOLWISE_DOCTOR"] = apart
         from . import experiments
 
+        endings = _catch_endings()
         try:
-            told = experiments.run(pool, batch, options, directory)
+            _forget_helpers()
+            told = experiments.run(call, options, directory)
         except Exception as error:
-            told = {"failure": repr(error)[:500]}
+            told = {"failure": (str(error) or repr(error))[:500]}
+        try:
+            _clean_up(endings)
+        except Exception as error:
+            told.setdefault("skipped", []).append(f"giving back: {error!r}"[:200])
         told["pids"] = [*told.get("pids", []), *_remove(apart)]
         os.write(writer, json.dumps(told).encode())  # a few KiB fit the pipe
     finally:
@@ -110,6 +119,78 @@ def _silence() -> None:
         os.dup2(nothing, number)
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of our life
     sys.stderr = sys.stdout
+
+
+_keep: "list[Any]" = []
+"""What the program's helpers hold on to, so that to forget them here ends nothing there."""
+
+
+def _forget_helpers() -> None:
+    """Let pools be made here as in a fresh program, without servers and threads of the real one."""
+    forkserver: Any = sys.modules.get("multiprocessing.forkserver")
+    if forkserver is not None:
+        server = forkserver._forkserver
+        preload = server._preload_modules
+        server.__init__()  # the functions of its module are bound to this one
+        server._preload_modules = preload
+    for holder, name in _reusable_executors():
+        _keep.append(getattr(holder, name))
+        setattr(holder, name, None)
+    executors: Any = sys.modules.get("joblib.executor")
+    if executors is not None:
+        executors._executor_args = None
+    for name, flag in _ENDINGS:
+        module = sys.modules.get(name)
+        if module is not None and hasattr(module, flag):
+            setattr(module, flag, False)
+
+
+def _reusable_executors() -> "Iterator[tuple[Any, str]]":
+    """Where each loky there is keeps the executor that its next user gets: object and attribute."""
+    for package in ("loky", "joblib.externals.loky"):
+        module: Any = sys.modules.get(f"{package}.reusable_executor")
+        holder = getattr(module, "_executor_storage", module)
+        for name in ("executor", "_executor"):
+            if hasattr(holder, name):
+                yield holder, name
+
+
+_ENDINGS = (
+    ("threading", "_SHUTTING_DOWN"),
+    ("concurrent.futures.thread", "_shutdown"),
+    ("concurrent.futures.process", "_global_shutdown"),
+    ("loky.process_executor", "_global_shutdown"),
+    ("joblib.externals.loky.process_executor", "_global_shutdown"),
+)
+"""What refuses new work when the program is at its end: here it goes on for a while."""
+
+
+def _catch_endings() -> "list[Callable[[], object]]":
+    """What is registered from now on for the end of this process, which ends without it."""
+    import atexit
+
+    module: Any = atexit
+    endings: list[Callable[[], object]] = []
+
+    def register(function: "Any", *args: "Any", **keywords: "Any") -> "Any":
+        endings.append(lambda: function(*args, **keywords))
+        return function
+
+    module.register = register
+    return endings
+
+
+def _clean_up(endings: "list[Callable[[], object]]") -> None:
+    """Give back what the experiments' pools hold by name."""
+    for holder, name in _reusable_executors():
+        executor = getattr(holder, name)
+        if executor is not None:
+            getattr(executor, "terminate", executor.shutdown)(kill_workers=True)
+    for end in reversed(endings):
+        end()
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util._run_finalizers()  # those of the program's own process are not run in this one
 
 
 def _remove(apart: str) -> "list[int]":
