@@ -526,3 +526,28 @@ def test_the_calls_of_our_own_pools(maker, single, streamed, apis, tmp_path):
     for state in ("generator", "transport", "wakeup"):
         told = sum(site.account[state] for site in pool.sites)
         assert told == pytest.approx(pool.account[state], abs=1e-6)
+
+
+def test_futures_of_our_own_pools_that_are_waited_for(tmp_path):
+    """Waiting is no callback, and calls that travel together were outstanding together."""
+    evidence = observe_source(
+        tmp_path,
+        """
+        import time
+        from concurrent.futures import as_completed
+        from poolwise import ProcessPoolExecutor
+
+        def work(number):
+            if number < 8:
+                time.sleep(0.2)
+
+        if __name__ == "__main__":
+            with ProcessPoolExecutor(2) as executor:
+                for future in as_completed([executor.submit(work, n) for n in range(300)]):
+                    future.result()
+        """,
+    )
+    (pool,) = evidence.pools
+    assert pool.parent.handle_s < 0.3 * pool.active_s
+    assert pool.parent.caller_wait_s > 0.5 * pool.active_s
+    assert pool.max_outstanding > 2

@@ -97,7 +97,7 @@ def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
         workers=workers,
         startup=_startup(report),
         deaths=[Death(0, None, 0.0, None, None)] * report.deaths,
-        parent=_parent(report.parent),
+        parent=_parent(run, event, report),
         costs=None,
         item_times=_distribution(report.task_times),
         message_times=sums.distribute([(s.ended_s - s.begun_s) * 1e9 for s in report.spans]),
@@ -147,7 +147,8 @@ def _concurrency(report: ledger.Report) -> dict[str, Any]:
     account, open_s = report.worker_account, max(report.open_s, 1e-9)
     cpu_s, queued_s = account.get("run_cpu", 0.0), account.get("run_queued", 0.0)
     jobs = sum(function.jobs for function in report.functions)
-    together = report.items if report.items > jobs else 1
+    in_a_chunk = max([1, *(span.items for span in report.spans)])
+    together = report.items if report.items > jobs else in_a_chunk
     return {
         "cores_used": cpu_s / open_s,
         "demand_cpus": (cpu_s + queued_s) / open_s,
@@ -163,10 +164,7 @@ def _blocking(run: Run, event: dict[str, Any], report: ledger.Report) -> dict[st
     seen: Counter[str] = Counter()
     for lane in report.lanes:
         times = [(s.begun_s, s.ended_s) for s in report.spans if s.lane == lane.lane]
-        spans = [
-            (event["began"] + round(begin * 1e9), event["began"] + round(end * 1e9))
-            for begin, end in sorted(times)
-        ]
+        spans = [_in_run(event, begin, end) for begin, end in sorted(times)]
         samples = run.samples.get(lane.pid or 0, {}).get(lane.pid or 0, [])
         seen.update(causes.count_causes(samples, spans))
     blocked_s = report.worker_account.get("run_blocked", 0.0)
@@ -207,7 +205,8 @@ def _startup(report: ledger.Report) -> Startup:
     )
 
 
-def _parent(entries: dict[str, float]) -> ParentTimeline:
+def _parent(run: Run, event: dict[str, Any], report: ledger.Report) -> ParentTimeline:
+    entries = report.parent
     idle_s = entries.get("wait", 0.0)
     return ParentTimeline(
         dispatch_idle_s=idle_s + entries.get("decide", 0.0),
@@ -217,9 +216,25 @@ def _parent(entries: dict[str, float]) -> ParentTimeline:
         collect_wait_s=idle_s,
         read_s=entries.get("receive", 0.0),
         unpickle_s=entries.get("unpickle", 0.0),
-        handle_s=entries.get("user_code", 0.0),
-        caller_wait_s=idle_s,
+        # A program that waits for futures by itself is at its own code for the ledger; what
+        # callbacks hold up shows in workers that wait for them.
+        handle_s=min(entries.get("user_code", 0.0), report.idle.get("parent_user_code", 0.0)),
+        caller_wait_s=_caller_wait_s(run, event, report),
     )
+
+
+def _caller_wait_s(run: Run, event: dict[str, Any], report: ledger.Report) -> float:
+    """How long the first thread of the pool's process was blocked while chunks were under way."""
+    pid = event["pid"]
+    work = sums.unite(_in_run(event, s.arrived_s, s.sent_s) for s in report.spans)
+    seen = causes.count_causes(run.samples.get(pid, {}).get(pid, []), work)
+    count = sum(seen.values())
+    return report.open_s * (1 - seen["run"] / count) if count else report.parent.get("wait", 0.0)
+
+
+def _in_run(event: dict[str, Any], begin_s: float, end_s: float) -> sums.Span:
+    """Two times of a ledger on the clock of the run."""
+    return event["began"] + round(begin_s * 1e9), event["began"] + round(end_s * 1e9)
 
 
 def gather_sites(run: Run, report: ledger.Report, began_s: float) -> list[Site]:
