@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import socket
 import sys
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
+from multiprocessing.pool import ThreadPool
 
 import pytest
 
@@ -125,7 +127,8 @@ HEAD = """
     import multiprocessing as mp
     import time
     from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-    from functools import partial
+    from contextlib import nullcontext
+from functools import partial
     from multiprocessing.pool import ThreadPool
 
     def work(x, more=0):
@@ -433,6 +436,29 @@ def test_an_input_is_read_no_more_often_than_without_us() -> None:
     assert call.tasks[-1][1] == (3, 4)
 
 
+def test_the_call_as_it_was_has_the_chunks_of_its_kind() -> None:
+    tasks = [(abs, (x,), {}) for x in range(100)]
+    with ThreadPoolExecutor(2) as executor:
+        assert runners.of_executor(executor, "map", None).chunk_of(tasks) == 1
+    with ThreadPool(2) as pool:
+        assert runners.of_pool(pool, "map", None).chunk_of(tasks) == 13
+        assert runners.of_pool(pool, "imap", None).chunk_of(tasks) == 1
+        assert runners.of_pool(pool, "map", 7).chunk_of(tasks) == 7
+
+
+def test_tasks_are_handed_out_one_by_one_unless_they_are_to_be_together() -> None:
+    apis: list[str] = []
+    owner = Future()
+    runner = runners.Runner(
+        owner, "apply", lambda *_: nullcontext(), lambda _, api, *__: apis.append(api)
+    )
+    tasks = [(abs, (x,), {}) for x in range(10)]
+    runner.time(tasks, [])
+    runner.time(tasks, [], chunk=4)
+    runner.time(tasks, [], is_together=True)
+    assert apis[1::2] == ["apply", "map", "map"]  # between: what makes the workers ready
+
+
 def test_submissions_that_wait_for_each_other_are_told_from_those_that_do_not() -> None:
     alone, together = call_of(), call_of()
     futures = []
@@ -538,7 +564,7 @@ def test_trials_travel_through_json() -> None:
 
 
 def run_of(*tried: dict, **more) -> store.Run:
-    launch = {"began_ns": 0, "ended_ns": 1000, "cpu_s": 5.0, "busy_s": 9.0,
+    launch = {"began_ns": 0, "ended_ns": 1000, "cpu_s": 5.0, "busy_s": 9.0, "steal_s": 2.0,
               "processes": {"7": {}, "8": {}}}  # fmt: skip
     return store.Run(launch, {"verify": list(tried)}, **more)
 
@@ -556,6 +582,8 @@ def test_the_time_of_experiments_is_cut_out() -> None:
     )
     assert run.launch["ended_ns"] == 600
     assert run.launch["cpu_s"] == 1.0
+    assert run.launch["busy_s"] == pytest.approx(1.0 + 0.6 * 4.0)  # others were busy all the time
+    assert run.launch["steal_s"] == pytest.approx(0.6 * 2.0)
     assert list(run.launch["processes"]) == ["7"]
     assert run.stacks == stacks[:1]
     assert run.calls[1] == [call, later._replace(began=150, ended=300)]

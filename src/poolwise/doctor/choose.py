@@ -22,7 +22,7 @@ from poolwise.doctor.predict import site_in_question
 Way = tuple[str, int | None]
 """Kind and value of an experiment; kinds are those of remedies, and "pickle"."""
 
-_TESTED = ("chunksize", "workers", "threads", "serial", "share", "poolwise")
+_TESTED = ("chunksize", "workers", "threads", "serial", "share", "together", "poolwise")
 
 LADDER = (1, 4, 16, 64, 256, 1024, 4096)
 """Chunk sizes of the curve; those beyond a worker's share of the sample are left out."""

@@ -19,6 +19,7 @@ _NAMES = {
     "workers": "{} workers",
     "threads": "{} threads",
     "share": "repeated argument put down once",
+    "together": "all handed out, then collected",
     "poolwise": "poolwise.Pool",
     "pickle": "packing and unpacking alone",
 }

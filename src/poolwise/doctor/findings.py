@@ -18,7 +18,16 @@ Kind = Literal["wrong", "slow", "advice"]
 Confidence = Literal["high", "medium", "low"]
 
 RemedyKind = Literal[
-    "chunksize", "workers", "threads", "serial", "share", "order", "keep", "poolwise", "code"
+    "chunksize",
+    "workers",
+    "threads",
+    "serial",
+    "share",
+    "order",
+    "keep",
+    "together",
+    "poolwise",
+    "code",
 ]
 """What a remedy changes; an experiment is chosen by it. `code`: the program, by hand."""
 

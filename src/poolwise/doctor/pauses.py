@@ -122,9 +122,26 @@ def _move_launch(
     moved = dict(launch)
     if "ended_ns" in launch:
         moved["ended_ns"] = clock.move(launch["ended_ns"])
-    for name in ("cpu_s", "busy_s"):
-        if launch.get(name) is not None:
-            moved[name] = max(0.0, launch[name] - cpu_s)
+    if "ended_ns" in launch and launch.get("cpu_s") is not None:
+        moved.update(_share_out(launch, moved["ended_ns"], cpu_s))
     processes = launch.get("processes", {})
     moved["processes"] = {pid: seen for pid, seen in processes.items() if int(pid) not in pids}
     return moved
+
+
+def _share_out(launch: dict[str, Any], ended_ns: int, cpu_s: float) -> dict[str, float]:
+    """CPU-seconds without those of the experiments, and without what others used meanwhile.
+
+    Nobody looked at the others in between: they are taken to be as busy then as at other times.
+    """
+    began_ns = launch["began_ns"]
+    kept = (ended_ns - began_ns) / max(1, launch["ended_ns"] - began_ns)
+    program_s = max(0.0, launch["cpu_s"] - cpu_s)
+    shared = {"cpu_s": program_s}
+    if launch.get("busy_s") is not None:
+        beside_s = launch.get("beside_s", 0.0)
+        others_s = max(0.0, launch["busy_s"] - launch["cpu_s"] - beside_s)
+        shared["busy_s"] = program_s + beside_s + others_s * kept
+    if launch.get("steal_s") is not None:
+        shared["steal_s"] = launch["steal_s"] * kept
+    return shared

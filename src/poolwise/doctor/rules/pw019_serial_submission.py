@@ -94,5 +94,5 @@ class SerialSubmission(PoolRule):
                 Fact("messages", pool.messages, words.count(pool.messages, "task")),
                 Fact("ideal_s", ideal_s, f"{figures.seconds(ideal_s)} if all workers had tasks"),
             ],
-            [Remedy("code", text, prediction)],
+            [Remedy("together", text, prediction)],
         )

@@ -194,6 +194,10 @@ class Trial:
         tasks, begin = runners.put_down(self.tasks, self.runner.begin)
         return self.runner.time(tasks, self.errors, begin=begin)
 
+    def together(self, _: "Any") -> float:
+        """All tasks handed out before the first result is waited for."""
+        return self.runner.time(self.tasks, self.errors, is_together=True)
+
     def ours(self, _: "Any") -> float:
         """`poolwise.Pool`, which chooses its chunks itself."""
         function, items, is_star = runners.as_map(self.tasks)
@@ -247,6 +251,7 @@ WAYS: "dict[str, Callable[[Trial, Any], float]]" = {
     "workers": Trial.with_workers,
     "threads": Trial.threads,
     "share": Trial.shared,
+    "together": Trial.together,
     "poolwise": Trial.ours,
     "pickle": Trial.pickled,
 }

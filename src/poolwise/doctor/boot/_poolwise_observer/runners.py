@@ -63,21 +63,24 @@ class Runner:
             or getattr(owner, "_cache", None)  # multiprocessing.Pool
         )
 
-    def time(
+    def time(  # noqa: PLR0913 - what can be other than it was
         self,
         tasks: "Sequence[Task]",
         errors: "Errors",
         workers: "int | None" = None,
         chunk: "int | None" = None,
         begin: "Begin | None" = None,
+        *,
+        is_together: bool = False,
     ) -> float:
         """Seconds that the tasks take in a pool whose workers are there already.
 
-        With a chunk size single tasks are given together.
+        With a chunk size, or if they are to be, tasks are handed out all together.
         """
         assert self.make is not None  # noqa: S101 - asked before
         workers = workers or self.workers
-        api = self.api if chunk is None or "imap" in self.api else "map"
+        is_together = is_together or (chunk is not None and "imap" not in self.api)
+        api = "map" if is_together else self.api
         with self.make(workers, begin or self.begin) as pool:
             self._run(pool, "map", [(abs, (0,), {})] * (2 * workers), 1, errors)
             began = perf_counter()
