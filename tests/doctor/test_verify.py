@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -457,6 +458,16 @@ def test_tasks_are_handed_out_one_by_one_unless_they_are_to_be_together() -> Non
     runner.time(tasks, [], chunk=4)
     runner.time(tasks, [], is_together=True)
     assert apis[1::2] == ["apply", "map", "map"]  # between: what makes the workers ready
+
+
+def test_a_stream_that_ends_with_a_failure_is_not_taken_for_a_fast_one() -> None:
+    tasks = [(math.sqrt, (x,), {}) for x in range(9, -11, -1)]
+    errors: list[BaseException] = []
+    with ThreadPool(2) as pool:
+        runners.run_in_pool(pool, "imap", tasks, 1, errors)
+        assert len(errors) == 10
+        with pytest.raises(ValueError, match="domain"):
+            runners.run_in_pool(pool, "imap", tasks, 4, errors)
 
 
 def test_submissions_that_wait_for_each_other_are_told_from_those_that_do_not() -> None:

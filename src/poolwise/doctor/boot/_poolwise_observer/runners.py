@@ -220,15 +220,24 @@ def run_in_pool(
         for result in [pool.apply_async(*task) for task in tasks]:
             _collect(errors, result.get)
     elif "imap" in api:
-        function, items, is_star = as_map(tasks)
-        if is_star:
-            function, items = call, tasks
-        stream = iter(pool.imap(function, items, chunk))
-        while _collect(errors, lambda: next(stream)):
-            pass
+        _read_stream(pool, tasks, chunk, errors)
     else:
         function, items, is_star = as_map(tasks)
         (pool.starmap if is_star else pool.map)(function, items, chunk)
+
+
+def _read_stream(
+    pool: "Any", tasks: "Sequence[Task]", chunk: "int | None", errors: "Errors"
+) -> None:
+    function, items, is_star = as_map(tasks)
+    if is_star:
+        function, items = call, tasks
+    stream = iter(pool.imap(function, items, chunk))
+    came = 0
+    while _collect(errors, lambda: next(stream)):
+        came += 1
+    if came < len(tasks):
+        raise errors[-1]  # a chunk with a failure is the last that is given
 
 
 def run_in_executor(
