@@ -30,6 +30,7 @@ from poolwise.core.job import (
     Submitted,
     no_call,
 )
+from poolwise.core.rows import as_sequence, is_held
 from poolwise.core.shield import UNTIL_ASSIGNED
 from poolwise.core.sinks import Raised, Stream
 from poolwise.options import (
@@ -442,9 +443,9 @@ def _as_cause(text: str) -> BaseException:
 
 def _source(iterables: tuple[Iterable[Any], ...]) -> tuple[Source, Iterator[Any] | None]:
     """Where a map's items come from, and what must be read on for it."""
-    if len(iterables) == 1 and isinstance(iterables[0], (list, tuple, range)):
-        return Listed(iterables[0]), None
-    if iterables and all(isinstance(items, (list, tuple, range)) for items in iterables):
+    if len(iterables) == 1 and is_held(iterables[0]):
+        return Listed(as_sequence(iterables[0])), None
+    if iterables and all(map(is_held, iterables)):
         return Listed(list(zip(*iterables))), None  # noqa: B905 - the shortest ends it, as in map()
     items = iterables[0] if len(iterables) == 1 else zip(*iterables)  # noqa: B905
     return Fed(), iter(items)

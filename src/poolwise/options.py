@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import index
 from typing import Any, Literal
 
 from poolwise.record import record
@@ -20,6 +21,7 @@ class TaskRules:
         or after an exception named in ``retry_on``.
     :param retry_on: exceptions of the task itself that are worth another try.
     :raises ValueError: a limit that is not positive, or a negative number of retries.
+    :raises TypeError: what is no number, or no exception.
     """
 
     task_timeout_s: float | None = None
@@ -33,9 +35,15 @@ class TaskRules:
                 "leave it out (None) for no limit"
             )
             raise ValueError(message)
-        if self.retries < 0:
+        if index(self.retries) < 0:
             message = f"retries must be 0 or more, not {self.retries!r}"
             raise ValueError(message)
+        if not _are_exceptions(self.retry_on):
+            message = (
+                "retry_on must be an exception class or a tuple of exception classes, "
+                f"not {self.retry_on!r}"
+            )
+            raise TypeError(message)
 
     def updated(self, changes: dict[str, Any]) -> TaskRules:
         """These rules with those of one call (``task_timeout``, ``retries``, ``retry_on``).
@@ -56,6 +64,12 @@ class TaskRules:
             changes.get("retries", self.retries),
             changes.get("retry_on", self.retry_on),
         )
+
+
+def _are_exceptions(kinds: Any) -> bool:
+    """An exception class, or a tuple of them."""
+    classes = kinds if isinstance(kinds, tuple) else (kinds,)
+    return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in classes)
 
 
 def checked_progress(progress: object) -> ProgressKind | None:
@@ -122,12 +136,18 @@ DEFAULT_INSIGHT = Insight()
 def checked_chunksize(chunksize: int | None) -> int | None:
     """``chunksize`` as the standard pools take it, or None to choose.
 
-    :raises ValueError: it is less than 1.
+    :raises ValueError: it is less than 1, or not whole.
+    :raises TypeError: it is no number.
     """
-    if chunksize is not None and chunksize < 1:
-        message = f"chunksize must be >= 1, not {chunksize}; leave it out to let the pool choose"
+    if chunksize is None:
+        return None
+    if chunksize < 1 or isinstance(chunksize, float):
+        message = (
+            f"chunksize must be >= 1 and whole, not {chunksize!r}; leave it out to let the pool "
+            "choose"
+        )
         raise ValueError(message)
-    return chunksize
+    return index(chunksize)
 
 
 def checked_buffersize(size: object) -> int | None:

@@ -31,7 +31,7 @@ from poolwise.core.job import (
     feed,
     no_call,
 )
-from poolwise.core.rows import as_sequence, find_common
+from poolwise.core.rows import as_sequence, find_common, is_held
 from poolwise.core.shield import UNTIL_ASSIGNED
 from poolwise.core.sinks import Stream
 from poolwise.options import (
@@ -532,9 +532,9 @@ class Pool:
         stream: Stream[T] = Stream(
             is_ordered=is_ordered, buffer_size=checked_buffersize(buffersize)
         )
-        is_listed = isinstance(iterable, (list, tuple, range))
+        is_listed = is_held(iterable)
         together = min(unit or 1, buffersize or unit or 1)
-        source: Listed | Fed = Listed(iterable) if is_listed else Fed(together)  # type: ignore[arg-type]
+        source = Listed(as_sequence(iterable)) if is_listed else Fed(together)
         job = self._job(
             Function(func),
             mode,

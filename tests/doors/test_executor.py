@@ -215,6 +215,14 @@ def append_to(values, value):
     return values
 
 
+@pytest.mark.parametrize("kind", [list, set, dict.fromkeys])
+def test_the_input_of_a_map_may_be_used_again_as_soon_as_it_returns(executor, kind):
+    numbers = kind(range(3_000))
+    results = executor.map(abs, numbers)
+    numbers.clear()
+    assert list(results) == list(range(3_000))
+
+
 # --- bad input ----------------------------------------------------------------------------------
 
 

@@ -147,7 +147,90 @@ def end_worker(*_):
     os._exit(3)
 
 
+# --- inputs that change while they are worked on ------------------------------------------------
+
+CHANGES = {
+    "emptied": lambda items: items.clear(),
+    "longer": lambda items: items.extend(range(100)),
+    "other": lambda items: items.__setitem__(-1, 0),
+}
+
+CALLS = {
+    "map_async": lambda pool, items: pool.map_async(wait_a_moment, items),
+    "imap": lambda pool, items: pool.imap(wait_a_moment, items),
+    "imap_unordered": lambda pool, items: pool.imap_unordered(wait_a_moment, items),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("call", CALLS)
+def test_a_list_may_be_used_again_as_soon_as_the_call_returns(pool, call, change):
+    items = list(range(1, 3_001))
+    found = CALLS[call](pool, items)
+    CHANGES[change](items)
+    values = found.get(100) if call == "map_async" else sorted(found)
+    assert values == list(range(1, 3_001))
+
+
+def wait_a_moment(item):
+    time.sleep(0.0001)
+    return item
+
+
+class Doubled(list):
+    """A list with items of its own making."""
+
+    def __iter__(self):
+        return (2 * item for item in super().__iter__())
+
+
+def test_the_items_of_a_kind_of_list_are_those_it_yields(pool):
+    assert pool.map(abs, Doubled([1, 2])) == [2, 4]
+    assert list(pool.imap(abs, Doubled([1, 2]))) == [2, 4]
+    assert pool.map_async(abs, Doubled([1, 2])).get(100) == [2, 4]
+
+
 # --- bad input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "match", "options"),
+    [
+        (ValueError, "chunksize must be >= 1", {"chunksize": 1.5}),
+        (ValueError, "chunksize must be >= 1", {"chunksize": float("nan")}),
+        (TypeError, "retry_on must be an exception class", {"retry_on": [ValueError]}),
+        (TypeError, "retry_on must be an exception class", {"retry_on": "ValueError"}),
+        (TypeError, "cannot be interpreted as an integer", {"retries": 1.5}),
+        (TypeError, "cannot be interpreted as an integer", {"retries": float("inf")}),
+    ],
+)
+def test_bad_options_of_a_call_leave_the_pool_alone(pool, error, match, options):
+    with pytest.raises(error, match=match):
+        pool.map(fail, range(5), **options)
+    with pytest.raises(error, match=match):
+        pool.imap(fail, range(5), **options)
+    assert pool.map(abs, [-1]) == [1]
+
+
+def fail(item):
+    raise ValueError(item)
+
+
+@pytest.mark.parametrize("limit_s", [float("inf"), 1e300, 10**30])
+def test_a_limit_for_ever_is_none(pool, limit_s):
+    assert pool.map(abs, [-1, -2], task_timeout=limit_s) == [1, 2]
+
+
+def test_one_exception_is_worth_another_try_without_a_tuple(pool):
+    with pytest.raises(ValueError, match="3"):
+        pool.map(fail, [3], retry_on=ValueError, retries=1)
+    assert pool.statistics()["retries"] == 1
+
+
+@pytest.mark.parametrize("state", [5, [("a", 1)], "ab"])
+def test_a_state_without_names_is_refused(state):
+    with pytest.raises(TypeError, match="state must be a dict"):
+        poolwise.Pool(1, state=state)
 
 
 @pytest.mark.parametrize("processes", [1.5, "2"])

@@ -7,12 +7,18 @@ waits for. A slice of it shows the same memory, and the worker makes the objects
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-_SLICED = frozenset({list, tuple, range, str, bytes})
-"""Built-in types whose slices have the items that the whole has there."""
+_SLICED = frozenset({tuple, range, str, bytes})
+"""Built-in types whose slices have the items that the whole has there, now and later."""
 
+_HELD = frozenset({
+    list, tuple, range, set, frozenset, deque, dict, type({}.keys()), type({}.values()),
+    type({}.items()),
+})  # fmt: skip
+"""Built-in containers, by their very type: a subclass may have its own idea of its items."""
 
 _FEW = 3
 """In fewer items nothing is worth looking for."""
@@ -22,13 +28,21 @@ _MOST_PARTS = 32
 
 
 def as_sequence(items: Iterable[Any]) -> Sequence[Any]:
-    """The items as something that slices: itself where it does, else a list of them."""
+    """The items as something that slices: itself where it does, else a list of them.
+
+    A list is copied: it may be filled for the next call before this one has read it.
+    """
     kind = type(items)
     if kind in _SLICED:
         return items  # type: ignore[return-value]
     find = _LIBRARIES.get(kind.__module__.partition(".")[0])
     rows = None if find is None else find(items)
     return list(items) if rows is None else rows
+
+
+def is_held(items: Iterable[Any]) -> bool:
+    """All items are there now, in a container that may change once the call has returned."""
+    return type(items) in _HELD
 
 
 def _rows_of_numpy(items: Any) -> Any:

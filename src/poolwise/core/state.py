@@ -35,6 +35,9 @@ new processes. One could be bad luck; a measured reason for exactly three does n
 _LOSSES = 3
 """So often items go again whose results were lost with the memory of a worker that died."""
 
+_EVER_S = 1e9
+"""A task's limit, infinity included, is no longer than this: 30 years."""
+
 _ASK_AGAIN_NS = 5_000_000
 """While lanes are idle and others hold items, this often it is asked whether to share those."""
 
@@ -611,7 +614,7 @@ class State:
         if not lane.chunks or lane.is_stopping:
             return None
         limit_s = lane.chunks[0].job.rules.task_timeout_s
-        return None if limit_s is None else lane.since_ns + round(limit_s * 1e9)
+        return None if limit_s is None else lane.since_ns + round(min(limit_s, _EVER_S) * 1e9)
 
     def _stop_overdue(self) -> None:
         for lane in self.lanes.values():

@@ -88,6 +88,7 @@ class Preload:
         *,
         is_process: bool,
     ) -> None:
+        _check_names(values)
         self._makers: dict[str, Any] = {k: v for k, v in values.items() if isinstance(v, _MAKERS)}
         self._values = {k: v for k, v in values.items() if k not in self._makers}
         self._packed: Shared[dict[str, Any]] | None = None
@@ -120,6 +121,12 @@ class Preload:
         if plain:
             self._packed = _share_all(plain)
         return self
+
+
+def _check_names(values: Any) -> None:
+    if not isinstance(values, Mapping):
+        message = f"state must be a dict of values by their names, not {values!r}"
+        raise TypeError(message)
 
 
 def _share_all(values: dict[str, Any]) -> Shared[dict[str, Any]]:
