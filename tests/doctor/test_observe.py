@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -551,3 +552,58 @@ def test_futures_of_our_own_pools_that_are_waited_for(tmp_path):
     assert pool.parent.handle_s < 0.3 * pool.active_s
     assert pool.parent.caller_wait_s > 0.5 * pool.active_s
     assert pool.max_outstanding > 2
+
+
+LIBRARY = """
+import multiprocessing
+
+def apply_to_all(function, items):
+    with multiprocessing.Pool(2) as pool:
+        return pool.map(function, items)
+"""
+
+
+def test_the_line_is_the_program_s_where_a_library_has_the_pool(tmp_path):
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    (installed / "library.py").write_text(LIBRARY)
+    source = f"""
+import sys
+sys.path.append({str(installed)!r})
+from library import apply_to_all
+{FUNCTION}
+if __name__ == "__main__":
+    apply_to_all(work, range(40))
+"""
+    (pool,) = observe_source(tmp_path, source).pools
+    (site,) = pool.sites
+    assert (site.place.file, site.place.line) == (str(tmp_path / "program.py"), 11)
+    assert (site.api, pool.place) == ("map", site.place)
+
+
+def test_the_line_is_the_library_s_where_all_is_installed(tmp_path):
+    installed = tmp_path / "site-packages"
+    package = installed / "package"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(LIBRARY)
+    main = f"from package import apply_to_all\n{FUNCTION}\napply_to_all(work, range(40))\n"
+    (package / "__main__.py").write_text(main)
+    _, seen = observe_script(tmp_path, "-m", "package", env=os.environ | {"PYTHONPATH": installed})
+    (pool,) = seen.pools
+    assert pool.sites[0].place.file == str(package / "__init__.py")
+
+
+def test_pools_of_multiprocess_are_seen(tmp_path):
+    pytest.importorskip("multiprocess")
+    source = """
+import multiprocess
+
+if __name__ == "__main__":
+    with multiprocess.Pool(2) as pool:
+        pool.map(lambda number: number + 1, range(40), chunksize=4)
+"""
+    evidence = observe_source(tmp_path, source)
+    assert evidence.troubles == []
+    (pool,) = evidence.pools
+    (site,) = pool.sites
+    assert (site.items, site.messages, site.place.line) == (40, 10, 6)

@@ -36,6 +36,11 @@ TARGETS = {
 }
 """Module of the program -> ours that attaches to it (its function `attach`)."""
 
+for name in [name for name in TARGETS if name.startswith("multiprocessing.")]:
+    # The same library with another pickler, of which pathos and others make their pools.
+    TARGETS[name.replace("multiprocessing", "multiprocess")] = TARGETS[name]
+del name
+
 IS_PROFILING = "POOLWISE_DOCTOR_PROFILE" in os.environ
 """Whether workers shall count where their tasks spend their time."""
 

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     Method = Callable[..., Any]
 
 INTERNAL = frozenset(
-    {"_poolwise_observer", "concurrent", "joblib", "loky", "multiprocessing", "poolwise"}
+    {
+        "_poolwise_observer",
+        "concurrent",
+        "joblib",
+        "loky",
+        "multiprocess",
+        "multiprocessing",
+        "poolwise",
+    }
 )
 """Packages whose own messages are not the program's."""
 

@@ -20,7 +20,9 @@ NOT_THE_PROGRAM = frozenset(
         "joblib",
         "loky",
         "mpire",
+        "multiprocess",
         "multiprocessing",
+        "pathos",
         "poolwise",
         "runpy",
         "threading",
@@ -29,8 +31,17 @@ NOT_THE_PROGRAM = frozenset(
 )
 """Packages between the line that wants something done and the pool that does it."""
 
+POOL, INSTALLED, PROGRAM = range(3)
+"""Whose code a frame may be of: of a pool; of another library; of the program."""
+
+_LIBRARIES = (os.path.dirname(os.__file__) + os.sep, os.path.dirname(sys.executable) + os.sep)
+_PACKAGES = tuple(f"{os.sep}{name}-packages{os.sep}" for name in ("site", "dist"))
+
+MOST_FRAMES = 100
+"""How far up the line of the program is looked for behind those of libraries."""
+
 _numbers: "dict[Any, int]" = {}
-_packages: "dict[str, str]" = {}
+_owners: "dict[str, int]" = {}
 _latest: "dict[int, int]" = {}
 _next_number = count(1).__next__
 _next_pool = count(1).__next__
@@ -84,20 +95,43 @@ def program_frame() -> "FrameType | None":
 
 
 def _find_frame() -> "tuple[FrameType | None, str]":
-    """The nearest frame of the program, and which function of the pool's library it called."""
+    """The nearest frame of the program, and which function of the pool's library was called.
+
+    A library that uses a pool stands between them: who wants something changed calls it, and does
+    not edit it. Where all is installed (`-m package`), it is the frame that is nearest to the pool.
+    """
     frame: FrameType | None = sys._getframe(2)
-    api = ""
-    while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        package = _packages.get(name)
-        if package is None:
-            package = _packages[name] = name.partition(".")[0]
-        if package and package not in NOT_THE_PROGRAM:  # a manager's proxies are made by `exec`
-            break
-        if package != "_poolwise_observer":
+    nearest, api, left = None, "", MOST_FRAMES
+    while frame is not None and left:
+        owner = owner_of(frame)
+        if owner == PROGRAM:
+            return frame, api
+        if nearest is None and owner == INSTALLED:
+            nearest = frame
+        if nearest is not None:
+            left -= 1
+        elif not frame.f_globals.get("__name__", "").startswith("_poolwise_observer"):
             api = frame.f_code.co_name
         frame = frame.f_back
-    return frame, api
+    return nearest, api
+
+
+def owner_of(frame: "FrameType") -> int:
+    """Whose code it is; of one module it is all of the same."""
+    module = frame.f_globals.get("__name__", "")
+    owner = _owners.get(module)
+    if owner is None:
+        owner = _owners[module] = _find_owner(module, frame.f_code.co_filename)
+    return owner
+
+
+def _find_owner(module: str, file: str) -> int:
+    package = module.partition(".")[0]
+    if not package or package in NOT_THE_PROGRAM:  # a manager's proxies are made by `exec`
+        return POOL
+    if file.startswith(_LIBRARIES) or any(each in file for each in _PACKAGES):
+        return INSTALLED
+    return PROGRAM
 
 
 def _locate(frame: "FrameType") -> "tuple[str, int, str]":
