@@ -128,8 +128,7 @@ HEAD = """
     import multiprocessing as mp
     import time
     from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-    from contextlib import nullcontext
-from functools import partial
+    from functools import partial
     from multiprocessing.pool import ThreadPool
 
     def work(x, more=0):
