@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
 from poolwise.core import book as b
 from poolwise.core import contract as c
 from poolwise.core import statement
-from poolwise.core.job import MAP, Chunk, Function, Job, Listed
+from poolwise.core.job import CALLS, MAP, Chunk, Function, Job, Listed, Submitted
 from poolwise.core.ledger import WORKER_ENTRIES
 from poolwise.core.statement import make_report
 from poolwise.core.stopwatch import Stopwatch
@@ -51,6 +52,15 @@ def answer(book, at_ns, job=None, lane=1, count=1, times=None, **spent):
     outcome = c.Outcome(0, list(range(count)), {}, nbytes=7, times=times, run_ns=run_ns)
     outcome.reading = reading(at_ns, **spent)
     book.chunk_done(lane, chunk, outcome)
+
+
+def test_single_calls_keep_their_name_when_a_chunk_is_answered_in_parts():
+    """The first ones forget what they called as soon as they are answered."""
+    job = Job(Function(len), CALLS, Submitted(), None, TaskRules(), lanes=1, prompt_ns=0)
+    answered, open_one = SimpleNamespace(call=None), SimpleNamespace(call=(sorted, (), {}))
+    chunk = Chunk(job, 0, [answered, open_one])
+    chunk.done = 1
+    assert b.Book(1).page_of(chunk).function == "sorted"
 
 
 def account_of(book):

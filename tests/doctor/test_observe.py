@@ -607,3 +607,52 @@ if __name__ == "__main__":
     (pool,) = evidence.pools
     (site,) = pool.sites
     assert (site.items, site.messages, site.place.line) == (40, 10, 6)
+
+
+OUR_LEAVES = """
+from poolwise import Pool, ProcessPoolExecutor
+
+class Model:
+    def __init__(self):
+        self.table = {{n: str(n) for n in range(5000)}}
+    def price(self, order):
+        return len(self.table) + order
+
+def price(table, order):
+    return len(table) + order
+
+if __name__ == "__main__":
+    model = Model()
+    table = model.table
+    with {maker}(2) as pool:
+        {call}
+"""
+
+
+@pytest.mark.parametrize(
+    ("maker", "call", "name", "parameter"),
+    [
+        (
+            "Pool",
+            "[r.get() for r in [pool.apply_async(price, (table, n)) for n in range(20)]]",
+            "arg[0]",
+            "table",
+        ),
+        (
+            "ProcessPoolExecutor",
+            "[f.result() for f in [pool.submit(model.price, n) for n in range(20)]]",
+            "self",
+            None,
+        ),
+        ("Pool", "pool.starmap(price, [(table, n) for n in range(60)])", "arg[0]", "table"),
+    ],
+    ids=["apply_async", "submit", "starmap"],
+)
+def test_the_weight_of_arguments_in_our_own_pools(maker, call, name, parameter, tmp_path):
+    evidence = observe_source(tmp_path, OUR_LEAVES.format(maker=maker, call=call))
+    assert evidence.troubles == []
+    (leaf,) = evidence.pools[0].leaves
+    assert (leaf.name, leaf.parameter) == (name, parameter)
+    assert leaf.is_repeated
+    assert leaf.size_bytes > 40_000
+    assert leaf.share_of_bytes_out > 0.9

@@ -486,8 +486,8 @@ class Book:
     def page_of(self, chunk: Chunk) -> FunctionPage:
         """The page of the function that a chunk is for."""
         page: FunctionPage | None = chunk.job.page
-        if page is None:  # single calls bring their own function
-            call = chunk.items[0].call
+        if page is None:  # single calls bring their own function, until they are answered
+            call = chunk.items[min(chunk.done, len(chunk.items) - 1)].call
             page = self._page("a call" if call is None else name_of(call[0]), None)
         return page
 

@@ -13,6 +13,7 @@ from poolwise.doctor.account import PoolAccount, chain, pop_factors
 from poolwise.doctor.features import (
     Death,
     Distribution,
+    Leaf,
     ParentTimeline,
     Place,
     Pool,
@@ -20,7 +21,7 @@ from poolwise.doctor.features import (
     Startup,
     Worker,
 )
-from poolwise.doctor.sites import place
+from poolwise.doctor.sites import make_leaves, place
 from poolwise.doctor.store import Run
 
 TICKS_PER_S = 100
@@ -75,7 +76,7 @@ def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
     region_s = whole_s / max(1, report.workers)
     states["unexplained"] = whole_s - math.fsum(states.values())
     workers = [_worker(run, lane) for lane in report.lanes]
-    sites = gather_sites(run, report, (event["began"] - run.launch["began_ns"]) / 1e9)
+    sites = gather_sites(run, event, report)
     return Pool(
         **_identify(run, event, report),
         **_concurrency(report),
@@ -104,7 +105,7 @@ def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
         queue_wait=None,
         **_blocking(run, event, report),
         helper_cpu_s=_helpers_s(run, report),
-        leaves=[],
+        leaves=sorted((leaf for s in sites for leaf in s.leaves), key=lambda x: -x.size_bytes),
         random_streams=[],
         switches_voluntary=0,
         switches_forced=0,
@@ -237,11 +238,9 @@ def _in_run(event: dict[str, Any], begin_s: float, end_s: float) -> sums.Span:
     return event["began"] + round(begin_s * 1e9), event["began"] + round(end_s * 1e9)
 
 
-def gather_sites(run: Run, report: ledger.Report, began_s: float) -> list[Site]:
-    """The lines that gave work to one pool.
-
-    :param began_s: when it was made, in seconds of the run.
-    """
+def gather_sites(run: Run, event: dict[str, Any], report: ledger.Report) -> list[Site]:
+    """The lines that gave work to one pool."""
+    began_s = (event["began"] - run.launch["began_ns"]) / 1e9
     calls = {(call["name"], call["site"]): call for call in run.of("own call")}
     groups: dict[tuple[str, str | None], list[ledger.ChunkSpan]] = defaultdict(list)
     for span in report.spans:
@@ -250,6 +249,10 @@ def gather_sites(run: Run, report: ledger.Report, began_s: float) -> list[Site]:
     sites = [
         _site(function, own, calls.get((function.function, function.site), {}), report, began_s)
         for function, own in zip(report.functions, spans, strict=True)
+    ]
+    sites = [
+        replace(site, leaves=_leaves(run, event["id"], function, calls))
+        for site, function in zip(sites, report.functions, strict=True)
     ]
     return _with_waits(sites, spans, report)
 
@@ -345,6 +348,19 @@ def _site(
         series_step=step,
         is_partial=call.get("is_partial"),
     )
+
+
+def _leaves(
+    run: Run, pool: int, found: ledger.FunctionAccount, calls: dict[Any, dict[str, Any]]
+) -> list[Leaf]:
+    """The parts of the arguments. One that a chunk's items share travels once with the chunk."""
+    key = (found.function, found.site)
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for event in run.of("leaf"):
+        if event["pool"] == pool and event.get("own") == key:
+            groups[event["name"]].append(event)
+    times = found.chunks if found.site else found.items
+    return make_leaves(groups, calls.get(key, {}), float(found.bytes_out), times)
 
 
 def _series(

@@ -226,7 +226,17 @@ def gather_leaves(
     for event in run.of("leaf"):
         if event["pool"] == pool.id and _site_of(pool, event) == number:
             groups[event["name"]].append(event)
-    facts = pool.sites.get(number, {})
+    return make_leaves(groups, pool.sites.get(number, {}), sent, messages)
+
+
+def make_leaves(
+    groups: dict[str, list[dict[str, Any]]], facts: dict[str, Any], sent: float, messages: int
+) -> list[Leaf]:
+    """Parts by their names, with what was sampled of each; the heaviest first.
+
+    :param facts: of the function: the names of its parameters.
+    :param sent: bytes in all; :param messages: how often a part travelled.
+    """
     found = []
     for name, events in groups.items():
         size = math.fsum(event["size"] for event in events) / len(events)

@@ -118,19 +118,23 @@ class Sampler:
 
     def look(self, task: "Any", **where: "Any") -> bool:
         """Look into a message that has been sent, if it is its turn; tell if it was."""
-        function, item = first_call(task)
+        return self.look_into(*first_call(task), **where)
+
+    def look_into(self, function: "Any", item: "Any", **where: "Any") -> bool:
+        """The same of a call and what it is given."""
         inner = sites.unwrap(function)
         key = id(getattr(inner, "__code__", type(inner)))
         number = self._seen[key] = self._seen.get(key, -1) + 1
         if number & number - 1 or self._sampled_bytes.get(key, 0) > ENOUGH_BYTES:
             return False
-        size = sum(_sample(name, value, where) for name, value in sites.leaves(function, item))
+        size = sum(sample(name, value, where) for name, value in sites.leaves(function, item))
         if number:
             self._sampled_bytes[key] = self._sampled_bytes.get(key, 0) + size
         return True
 
 
-def _sample(name: str, value: "Any", where: "dict[str, Any]") -> int:
+def sample(name: str, value: "Any", where: "dict[str, Any]") -> int:
+    """Note type, size and a hash of one part; its size."""
     from multiprocessing.reduction import ForkingPickler
 
     try:
