@@ -229,6 +229,8 @@ class ProcessPoolExecutor(Executor):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool | None:
+        if os.getpid() != self._engine.pid:
+            return None  # a forked child leaves the block too: nothing here is its own
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._kill("the program was interrupted before this task had ended")
         else:

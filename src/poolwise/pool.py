@@ -335,7 +335,8 @@ class Pool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.terminate()
+        if os.getpid() == self._engine.pid:  # else in a forked child, which leaves the block too
+            self.terminate()
 
     def __del__(self) -> None:
         engine = getattr(self, "_engine", None)

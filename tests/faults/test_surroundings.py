@@ -94,6 +94,25 @@ def test_pools_in_workers():
         assert pool.map(nested, [1, 2, 3]) == [0, 2, 6]
 
 
+@pytest.mark.parametrize("door", ["Pool", "ProcessPoolExecutor"])
+def test_forked_child_ends_as_any_other(tmp_path, door):
+    source = f"""
+    import os, sys
+    import poolwise
+    if __name__ == "__main__":
+        with poolwise.{door}(2) as pool:
+            assert list(pool.map(abs, [-1, -2])) == [1, 2]
+            sys.stdout.flush()
+            child = os.fork()
+            if not child:
+                sys.exit(7)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            assert list(pool.map(abs, [-1, -2])) == [1, 2]
+    """
+    ended = run_python(write(tmp_path / "program.py", source))
+    assert (ended.out, ended.err) == ("7\n", "")
+
+
 def test_lock_held_by_a_thread_at_the_fork():
     lock = threading.Lock()
     with lock, poolwise.Pool(2, context="fork") as pool:

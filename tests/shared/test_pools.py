@@ -75,6 +75,17 @@ def check_a_result_that_its_worker_dropped_arrives(call):
     assert is_handle(results[0])
 
 
+def raise_shared(size):
+    raise ValueError(make_shared(size))
+
+
+def check_an_exception_brings_what_its_worker_dropped(call):
+    with pytest.raises(ValueError, match="0") as caught:
+        call(raise_shared, 3)
+    (array,) = caught.value.args
+    assert array.tolist() == make_shared(3).tolist()
+
+
 def check_a_part_of_an_argument_comes_back_as_the_same_memory(call):
     array = poolwise.share(np.arange(5), "read-write")
     part = call(return_part, array)

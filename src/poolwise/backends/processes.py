@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
+from poolwise.backends import offspring
 from poolwise.backends.unguarded import end_if_importing_main
 from poolwise.core import contract as c
 from poolwise.core.book import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE, ParentClock
@@ -287,6 +288,7 @@ class Processes:
                 _start_tracker()
             with _sigint_blocked(), _quiet_about_threads():
                 process.start()
+            offspring.note(process)
             lane = _Lane(number, process, task_writer, result_reader, lambda: self._lend(kept))
             lane.mail.note_lent(handover.blocks)
         except BaseException:

@@ -75,11 +75,11 @@ def _causes_of(error: BaseException | None) -> str:
 
 
 def _checked(error: object) -> bytes:
-    pickled = packing.dumps(error)
-    if not isinstance(codec.loads(pickled), BaseException):
+    """Its pickle, if such a one can be rebuilt; not the same one: what it shares was received."""
+    if not isinstance(codec.loads(packing.dumps(error)), BaseException):
         message = f"{error!r} does not unpickle as an exception"
         raise pickle.PicklingError(message)
-    return pickled
+    return packing.dumps(error)
 
 
 class _Bare:
