@@ -82,6 +82,34 @@ def test_bands_are_wide_where_predictions_are_off() -> None:
     assert model_of(computing(), other_cpus=0.6).width() > work
 
 
+def test_what_large_items_take_to_pack_is_theirs_and_what_small_ones_take_is_the_message_s() -> (
+    None
+):
+    """Seen one a message, ten in a message: of the large ones packing takes ten times as long."""
+    large = dataclasses.replace(
+        COSTS, dispatch_s=(200e-6, 0.0), item_bytes_out=400_100, send_bytes_per_s=0.5e9
+    )
+    pool = made_up.pool({"run_cpu": 0.01, "transport": 1.0}, messages=100, costs=large)
+    _, item_s = model_of(pool).costs.dispatch_s
+    assert item_s == pytest.approx(200e-6, rel=0.01)
+    assert model_of(tiny()).costs.dispatch_s[1] < 1e-6
+
+
+def test_bytes_flow_faster_in_messages_that_meet_less_often() -> None:
+    """Passing 0.4 MB at 0.5 GB/s takes 0.8 ms, of which 0.45 ms are no flow."""
+    heavy = dataclasses.replace(COSTS, item_bytes_out=400_000, send_bytes_per_s=0.5e9)
+    pool = made_up.pool({"run_cpu": 0.01, "transport": 0.19}, messages=100, costs=heavy)
+    costs = model_of(pool).costs
+    assert costs.meet_s >= predict.MEET_S
+    assert costs.send_bytes_per_s == pytest.approx(400_000 / 350e-6, rel=0.01)
+
+
+def test_what_a_message_takes_beside_its_only_item_is_not_that_of_many() -> None:
+    """2 us were seen of an item, one a message; in a message of many it takes half of that."""
+    load = model_of(tiny()).load
+    assert load.cpu_s == pytest.approx(10_000 * 1e-6, rel=0.05)
+
+
 def test_other_load_explains_what_waited_for_a_cpu() -> None:
     pool = made_up.pool({"run_cpu": 2.0, "run_queued": 2.0}, messages=40, items=200, costs=COSTS)
     model = model_of(pool, other_cpus=0.9)
