@@ -53,13 +53,11 @@ def test_a_plain_loop_waits_for_no_lock():
     assert useful_s(waiting) == pytest.approx(1.5)
 
 
-def test_the_pools_of_a_task_are_its_own_affair():
-    outer = pool({"run_cpu": 2.0}, pid=100)
-    inner = pool({"run_cpu": 8.0}, pid=101, id=2)
-    alone, both = (
-        scaling_of(*each, wall_s=2.0, serial_s=0.5) for each in ([outer], [outer, inner])
-    )
-    assert both.speedup == alone.speedup
+def test_a_task_that_waits_for_a_pool_of_its_own_does_not_count_twice():
+    outer = pool({"run_cpu": 0.5, "run_blocked": 4.0}, pid=100, creation_s=0.0, teardown_s=0.0)
+    inner = pool({"run_cpu": 4.0}, pid=101, id=2)  # the first worker of the outer one
+    found = scaling_of(outer, inner, wall_s=2.75, serial_s=0.5)
+    assert found.speedup == pytest.approx((0.5 + 0.5 + 4.0) / 2.75)
 
 
 def test_nothing_is_said_where_no_pool_worked():

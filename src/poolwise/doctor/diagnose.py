@@ -195,8 +195,9 @@ def _say_healthy(seen: Evidence) -> str:
     pools = [pool for pool in seen.pools if pool.messages]
     busiest = max(pools, key=lambda pool: pool.worker_seconds)
     share = figures.share(min(1.0, busiest.work_s / max(busiest.worker_seconds, 1e-9)))
+    workers = words.count(busiest.slots, "thread" if busiest.is_threads else "worker")
     return (
-        f"Nothing is wrong with the way work is handed out: {words.count(busiest.slots, 'worker')} "
+        f"Nothing is wrong with the way work is handed out: {workers} "
         f"spent {share} of their time in your function"
     )
 

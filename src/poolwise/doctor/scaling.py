@@ -65,7 +65,7 @@ def find_scaling(seen: Evidence, models: Mapping[int, Sequence[Model | None]]) -
     having_s = sum(pool.creation_s + pool.teardown_s for pool in own)
     serial_s = max(0.0, seen.program.serial_s - having_s)
     serial_s += sum(measures.parent_floor_s(pool) for pool in own)
-    loop_s = serial_s + sum(measures.useful_s(pool) for pool in own)
+    loop_s = serial_s + sum(_useful_s(pool, seen) for pool in pools)
     share = serial_s / loop_s if loop_s > 0 else 0.0
     as_is_s = serial_s + sum(_bound_s(pool) for pool in own)
     return Scaling(
@@ -75,6 +75,13 @@ def find_scaling(seen: Evidence, models: Mapping[int, Sequence[Model | None]]) -
         serial_share=share,
         most_workers=[_most_workers(pool, models[pool.id], seen) for pool in pools],
     )
+
+
+def _useful_s(pool: Pool, seen: Evidence) -> float:
+    """What a plain loop would take: tasks that wait for pools of their own would do their work."""
+    if measures.inner_pools(pool, seen):
+        return measures.spent_s(pool, "run_cpu")
+    return measures.useful_s(pool)
 
 
 def _bound_s(pool: Pool) -> float:
