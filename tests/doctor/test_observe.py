@@ -52,6 +52,14 @@ if __name__ == "__main__":
 """
 
 
+def test_a_program_that_installs_our_pools_itself_is_observed(tmp_path):
+    source = "import poolwise\npoolwise.install()\n" + write(
+        "multiprocessing.Pool(2)", "pool.map(work, range(40))"
+    )
+    (pool,) = observe_source(tmp_path, source).pools
+    assert (pool.kind, pool.items) == ("poolwise", 40)
+
+
 @pytest.mark.parametrize("case", POOLS)
 def test_pool_is_seen_whole(case, tmp_path):
     kind, call, messages, items = POOLS[case]

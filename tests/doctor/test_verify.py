@@ -321,22 +321,26 @@ def test_what_cannot_be_tried_is_named_with_the_reason(tmp_path) -> None:
 
 
 def test_memory_that_experiments_wrote_to_is_put_back(tmp_path) -> None:
+    pytest.importorskip("numpy")
     source = """
-        counter = mp.Value("i", 0)
-        with mp.Pool(2, initializer=globals().update, initargs=({"counter": counter},)) as pool:
+        import poolwise
+
+        common = {"counter": mp.Value("i", 0), "cells": poolwise.zeros(3)}
+        with mp.Pool(2, initializer=globals().update, initargs=(common,)) as pool:
             pool.map(count, range(30), chunksize=1)
-        print(counter.value)
+        print(common["counter"].value, *common["cells"])
     """
     count = """
     def count(x):
         time.sleep(0.004)
         with counter.get_lock():
             counter.value += 1
+            cells[1] += 1
     """
     output, _, seen = doctor(tmp_path, count + HEAD + source + TAIL, *AMPLE)
     (trial,) = seen.trials
     assert len(trial.experiments) > 1
-    assert output == "30\n"
+    assert output == "30 0.0 30.0 0.0\n"
 
 
 def test_a_worker_that_makes_a_pool_experiments_with_nothing(tmp_path) -> None:

@@ -98,9 +98,10 @@ class Finder:
         """The spec that the other finders give, with a loader that tells us."""
         if name not in TARGETS and not (IS_VERIFYING and name in ONLY_VERIFIED):
             return None
-        for finder in sys.meta_path:
+        # Only the finders behind us: one before us may be asking on its own behalf already.
+        for finder in sys.meta_path[sys.meta_path.index(Finder) + 1 :]:
             find = getattr(finder, "find_spec", None)
-            spec = find(name, path, target) if find and finder is not Finder else None
+            spec = find(name, path, target) if find else None
             if spec is not None:
                 if spec.loader is not None:
                     spec.loader = Loader(spec.loader)

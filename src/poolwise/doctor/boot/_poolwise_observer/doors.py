@@ -71,6 +71,7 @@ def _attach_own_executor(module: "Any") -> None:
 
 _DOORS: "dict[str, Callable[[Any], None]]" = {
     "multiprocessing.pool": _attach_pool,
+    "multiprocess.pool": _attach_pool,
     "concurrent.futures.process": _attach_executor,
     "concurrent.futures.thread": _attach_executor,
     "loky.process_executor": _attach_executor,

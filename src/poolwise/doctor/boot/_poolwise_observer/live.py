@@ -48,7 +48,7 @@ class Reach:
         self._memory: list[Any] = []
         for value in _walk([call.tasks[:MOST_TASKS], call.runner.begin]):
             self.line = self.line or _name_line(value)
-            if type(value).__module__ == "mmap" and not value.closed:
+            if _is_of(value, "mmap") and not value.closed:
                 self._memory.append(value)
         self._memory = [each for each in self._memory if not memoryview(each).readonly]
 
@@ -93,13 +93,19 @@ def _look_into(value: "Any") -> "Iterator[Any]":
         yield from (value.__globals__[name] for name in code.co_names if name in value.__globals__)
     else:
         yield from gc.get_referents(value)
-        if type(value).__module__ == "numpy" or type(value) is memoryview:
+        if _is_of(value, "numpy") or type(value) is memoryview:
             yield getattr(value, "base", None) or getattr(value, "obj", None)
+
+
+def _is_of(value: "Any", module: str) -> bool:
+    """Whether its class, or one that this is made from, is of that module."""
+    return any(kind.__module__ == module for kind in type(value).__mro__)
 
 
 def _name_line(value: "Any") -> "str | None":
     for kind in type(value).__mro__:
-        name = LINES.get((kind.__module__, kind.__qualname__))
+        module = kind.__module__.replace("multiprocess.", "multiprocessing.")
+        name = LINES.get((module, kind.__qualname__))
         if name is not None and not _is_harmless(value):
             return name
     return None

@@ -113,9 +113,8 @@ def _make_pool(pool: "Any") -> "Make":
     context, more = pool._ctx, (pool._maxtasksperchild,)
     if hasattr(pool._inqueue, "_writer"):
         return lambda workers, begin: context.Pool(workers, *begin, *more)
-    from multiprocessing.pool import ThreadPool
-
-    return lambda workers, begin: ThreadPool(workers, *begin)
+    kind = next(each for each in type(pool).__mro__ if each.__name__ == "ThreadPool")
+    return lambda workers, begin: kind(workers, *begin)
 
 
 def of_executor(executor: "Any", api: str, chunk: "int | None") -> Runner:

@@ -90,7 +90,7 @@ def _live(call: "Call", options: "dict[str, Any]", writer: int) -> None:
         _silence()
         for name in ("SIGTERM", "SIGHUP", "SIGINT"):
             signal.signal(signal.Signals[name], signal.SIG_DFL)
-        directory = os.environ["POOLWISE_DOCTOR"]
+        directory = recorder.directory()
         apart = os.path.join(directory, f"snapshot-{os.getpid()}")
         os.mkdir(apart)
         recorder.use(apart)
@@ -121,18 +121,21 @@ def _silence() -> None:
     sys.stderr = sys.stdout
 
 
+_MULTIPROCESSING = ("multiprocessing", "multiprocess")
+
 _keep: "list[Any]" = []
 """What the program's helpers hold on to, so that to forget them here ends nothing there."""
 
 
 def _forget_helpers() -> None:
     """Let pools be made here as in a fresh program, without servers and threads of the real one."""
-    forkserver: Any = sys.modules.get("multiprocessing.forkserver")
-    if forkserver is not None:
-        server = forkserver._forkserver
-        preload = server._preload_modules
-        server.__init__()  # the functions of its module are bound to this one
-        server._preload_modules = preload
+    for package in _MULTIPROCESSING:
+        forkserver: Any = sys.modules.get(f"{package}.forkserver")
+        if forkserver is not None:
+            server = forkserver._forkserver
+            preload = server._preload_modules
+            server.__init__()  # the functions of its module are bound to this one
+            server._preload_modules = preload
     for holder, name in _reusable_executors():
         _keep.append(getattr(holder, name))
         setattr(holder, name, None)
@@ -188,9 +191,10 @@ def _clean_up(endings: "list[Callable[[], object]]") -> None:
             getattr(executor, "terminate", executor.shutdown)(kill_workers=True)
     for end in reversed(endings):
         end()
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util._run_finalizers()  # those of the program's own process are not run in this one
+    for package in _MULTIPROCESSING:
+        util = sys.modules.get(f"{package}.util")
+        if util is not None:
+            util._run_finalizers()  # those of the program's own process are not run in this one
 
 
 def _remove(apart: str) -> "list[int]":
