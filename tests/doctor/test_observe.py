@@ -664,3 +664,25 @@ def test_the_weight_of_arguments_in_our_own_pools(maker, call, name, parameter, 
     assert leaf.is_repeated
     assert leaf.size_bytes > 40_000
     assert leaf.share_of_bytes_out > 0.9
+
+
+def test_a_pool_of_ours_that_is_killed_is_known_to_be_missing(tmp_path):
+    script = write_program(
+        tmp_path,
+        """
+        import os, poolwise
+
+        def work(number):
+            return number
+
+        if __name__ == "__main__":
+            with poolwise.Pool(2) as finished:
+                finished.map(work, range(10))
+            pool = poolwise.Pool(2)
+            pool.map(work, range(10))
+            os.kill(os.getpid(), 9)
+        """,
+    )
+    _, evidence = observe_script(tmp_path, str(script))
+    assert len(evidence.pools) == 1
+    assert evidence.program.lost_pools == 1

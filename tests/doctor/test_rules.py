@@ -427,6 +427,12 @@ def test_a_program_that_fails_before_its_pool_is_told_so():
     assert "exit code 1, before any pool" in diagnose(run(wall_s=1.0, exit_status=1)).summary
 
 
+def test_a_pool_of_ours_that_was_killed_is_not_said_to_have_had_no_work():
+    diagnosis = diagnose(run(wall_s=1.0, exit_status=-15, lost_pools=1))
+    assert "SIGTERM before its pools were" in diagnosis.summary
+    assert [note.name for note in diagnosis.notes] == ["lost-pools"]
+
+
 def test_a_finding_of_a_program_that_was_killed_says_so():
     killed = dataclasses.replace(
         SICK["serial-parent"],

@@ -15,7 +15,7 @@ from typing import Literal
 
 from poolwise.doctor import words
 from poolwise.doctor.confirm import confirm
-from poolwise.doctor.features import Evidence
+from poolwise.doctor.features import Evidence, Program
 from poolwise.doctor.findings import CannotTell, Confidence, Finding, Note
 from poolwise.doctor.notes import is_busy, say_unseen, take_notes
 from poolwise.doctor.predict import foretell
@@ -173,16 +173,25 @@ def _trust(seen: Evidence, finding: Finding | None) -> Confidence:
     return "low" if busy and few else "medium" if busy or few else "high"
 
 
+def _why_no_work(program: Program) -> str:
+    """Why there is no pool to judge."""
+    how = words.ending(program.exit_status or 0)
+    if program.lost_pools:
+        ended = f"ended with {how}" if program.exit_status else "was over"
+        return f"the program {ended} before its pools were, which is when their accounts are read"
+    if program.exit_status and not program.is_interrupted:
+        return f"the program ended with {how}, before any pool got work"
+    if program.unseen_processes:
+        return f"no pool that could be seen got any work, and {say_unseen(program)}"
+    return "no pool got any work, so that there is nothing to judge"
+
+
 def _why_no_verdict(seen: Evidence, unknown: list[CannotTell]) -> str | None:
     """Why a run without findings is not called healthy; None if it is."""
     is_cut_off = bool(seen.program.exit_status) and not seen.program.is_interrupted
     how = words.ending(seen.program.exit_status or 0)
     if not any(pool.messages for pool in seen.pools):
-        if is_cut_off:
-            return f"the program ended with {how}, before any pool got work"
-        if seen.program.unseen_processes:
-            return f"no pool that could be seen got any work, and {say_unseen(seen.program)}"
-        return "no pool got any work, so that there is nothing to judge"
+        return _why_no_work(seen.program)
     if is_cut_off:
         return f"the program ended with {how}, perhaps before it was done"
     heaviest = max(unknown, key=lambda each: each.at_stake_s, default=None)

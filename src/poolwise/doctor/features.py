@@ -389,7 +389,8 @@ class Program:
     `exit_status`: negative: the signal that ended it; None: it was not seen to end.
     `serial_idle_s`: the part of `serial_s`, but for making and ending pools, in which the program
     neither computed nor read nor slept: its threads waited for each other. `unseen_s`: the part
-    of it in which a Python of the program ran that could not be looked into.
+    of it in which a Python of the program ran that could not be looked into. `lost_pools`: pools
+    of ours that did not come to their end, which is when their ledger is read.
     """
 
     command: list[str]
@@ -417,6 +418,7 @@ class Program:
     can_see_run_queue: bool
     serial_idle_s: float | None = None
     unseen_s: float = 0.0
+    lost_pools: int = 0
 
 
 @dataclass(frozen=True)

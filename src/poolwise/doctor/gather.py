@@ -109,6 +109,7 @@ def gather_program(run: Run, records: list[PoolRecords], own: list[Pool]) -> Pro
         can_see_run_queue=any(task.queued > 0 for tasks in run.tasks.values() for task in tasks)
         or launch.get("platform") == "linux",
         serial_idle_s=None if own else outside.idle_s(run, alone),
+        lost_pools=len({event["id"] for event in run.of("own pool")} - {pool.id for pool in own}),
         unseen_s=(sums.length(outside_pools) - sums.length(alone)) / 1e9,
     )
 

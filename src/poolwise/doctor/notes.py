@@ -15,6 +15,9 @@ OFF_BALANCE = 0.005
 """How far the account may miss P x W before that is said."""
 
 
+LOST = "their accounts are read then, and are missing here"
+
+
 def is_busy(seen: Evidence) -> bool:
     """Whether other programs used so much that timings deserve less trust."""
     return (seen.program.other_cpus or 0.0) > BUSY_CPUS
@@ -42,6 +45,9 @@ def _sight(seen: Evidence) -> Iterator[Note]:
     elif program.exit_status and any(pool.messages for pool in seen.pools):
         how = words.ending(program.exit_status)
         yield Note("ended-badly", f"the program ended with {how}: this is what was seen until then")
+    if program.lost_pools:
+        count = words.count(program.lost_pools, "pool")
+        yield Note("lost-pools", f"{count} of poolwise did not come to the end: {LOST}")
     if program.unseen_processes:
         text = (
             f"{say_unseen(program)}: started without its environment (PYTHONPATH), or with -I, -E "

@@ -31,7 +31,9 @@ def _make_init(original: "Method") -> "Method":
         except BaseException as error:
             hide(error)
             raise
-        self._poolwise_made = sites.new_pool(), began, now(), sites.place(), threads
+        number, place = sites.new_pool(), sites.place()
+        self._poolwise_made = number, began, now(), place, threads
+        recorder.event("own pool", id=number, place=place)
 
     return __init__
 
