@@ -413,6 +413,16 @@ def test_what_is_kept_is_bounded_in_bytes_and_what_is_common_counts_once(monkeyp
     assert call_of(*((abs, (bytes(2_000_000),), {}) for _ in range(3))).tasks == []
 
 
+class Loaded:
+    def __init__(self, number: int) -> None:
+        self.rows = [bytes(100_000 + number)]
+
+
+def test_what_an_object_holds_is_counted(monkeypatch) -> None:
+    monkeypatch.setattr(verify, "MOST_BYTES", 1_000_000)
+    assert 0 < len(call_of(*((abs, (Loaded(x),), {}) for x in range(100))).tasks) <= 10
+
+
 class Once:
     """An input with a length that must not be read twice."""
 

@@ -197,7 +197,9 @@ def begin(
         return None  # the same line has another pool open, and one of them is enough
     api = "apply" if outer_api == "apply" else api  # which is made of another method
     call = Call(key, api, pool, make(api))
-    if not is_kept:
+    if len(_tried) >= MOST_CALLS:
+        call.most_bytes = 0  # its time will tell whether it would have been worth it, no more
+    elif not is_kept:
         call.most_bytes = sys.maxsize
     return call
 
@@ -331,6 +333,9 @@ def _is_interrupted() -> bool:
 _LOOKED_INTO = 64
 """Elements of a container that are weighed; the others are as heavy."""
 
+_ARRAYS = ("numpy", "torch", "pyarrow.lib")
+"""Where classes come from that know how many bytes they hold."""
+
 _HEAVY_BYTES = 4096
 """Objects from this size on may be common to many tasks, and weigh only once."""
 
@@ -340,12 +345,14 @@ def _weigh(value: "Any", weighed: "set[int]", depth: int = 3) -> int:
     kind = type(value)
     if kind in (bytes, bytearray, str):
         size = len(value)
-    elif kind.__module__ == "numpy":
+    elif kind.__module__ in _ARRAYS:
         size = int(getattr(value, "nbytes", 0))
     elif kind.__module__.startswith("pandas."):
         size = 8 * int(getattr(value, "size", 0))
     elif kind in (dict, list, tuple, set, frozenset):
         size = _weigh_all(value, weighed, depth)
+    elif kind.__dictoffset__ and not isinstance(value, type | type(sys)):
+        size = _weigh_all(object.__getattribute__(value, "__dict__"), weighed, depth)
     else:
         size = 64
     if size < _HEAVY_BYTES:
