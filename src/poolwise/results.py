@@ -39,9 +39,14 @@ class AsyncResult(Generic[T]):
         self._value: T | None = None
         self._error: BaseException | None = None
         self._is_ready = False
+        self.is_begun = False
+
+    kept: Any = None
+    """The call as it was when it was submitted, for who sends it; None: as it is."""
 
     def begin(self) -> bool:
         """The call is about to be sent."""
+        self.is_begun = True
         return True
 
     def ready(self) -> bool:
@@ -78,7 +83,7 @@ class AsyncResult(Generic[T]):
 
     def settle(self, value: T | None, error: BaseException | None) -> News:
         """Take the value; a callback is news, to be told before the result is ready."""
-        self.call = None
+        self.call = self.kept = None
         callback: Callable[[Any], object] | None = (
             self._callback if error is None else self._error_callback
         )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from functools import partial
+
 import pytest
 
 import poolwise
@@ -115,3 +119,83 @@ def test_in_threads_each_task_is_given_the_object_itself():
 
 def itself(item):
     return item
+
+
+# --- calls that do not wait ---------------------------------------------------------------------
+
+REFILLED = {
+    "a list": [0],
+    "a small array": np.zeros(10),
+    "a large array": np.zeros(20_000),
+}
+
+
+def fill_of(buffer):
+    time.sleep(0.001)
+    return float(buffer[0])
+
+
+def fill_under_name(*, buffer):
+    return fill_of(buffer)
+
+
+SUBMIT = {
+    "apply_async": lambda pool, buffer: pool.apply_async(fill_of, (buffer,)),
+    "by name": lambda pool, buffer: pool.apply_async(fill_under_name, kwds={"buffer": buffer}),
+    "bound": lambda pool, buffer: pool.apply_async(partial(fill_of, buffer)),
+}
+
+
+@pytest.mark.parametrize("kind", REFILLED)
+@pytest.mark.parametrize("submit", SUBMIT)
+def test_a_call_has_what_it_was_given_when_it_was_made(pool, kind, submit):
+    buffer, results = REFILLED[kind], []
+    for number in range(60):
+        buffer[0] = number
+        results.append(SUBMIT[submit](pool, buffer))
+    assert [result.get(100) for result in results] == list(range(60))
+
+
+@pytest.mark.parametrize("kind", ["a list", "a small array"])
+def test_a_map_that_does_not_wait_has_what_it_was_given(pool, kind):
+    buffer, results = REFILLED[kind], []
+    for number in range(40):
+        buffer[0] = number
+        results.append(pool.map_async(fill_of, [buffer]))
+        results.append(pool.starmap_async(fill_of, [(buffer,)]))
+    assert [value for result in results for value in result.get(100)] == [
+        number for number in range(40) for _ in range(2)
+    ]
+
+
+def test_the_rows_of_an_array_are_those_of_the_call(pool):
+    rows, results = np.zeros((20, 3)), []
+    for number in range(20):
+        rows[:] = number
+        results.append(pool.map_async(fill_of, rows))
+    assert [sum(result.get(100)) for result in results] == [20.0 * n for n in range(20)]
+
+
+def test_calls_that_wait_take_no_more_memory_than_allowed(pool, monkeypatch):
+    monkeypatch.setattr("poolwise.pool._KEPT_BYTES", 100_000)
+    buffer = np.zeros(5_000)
+    results = [pool.apply_async(fill_of, (buffer,)) for _ in range(50)]
+    assert sum(result.kept is not None for result in results) < 4
+    assert [result.get(100) for result in results] == [0.0] * 50
+    assert all(result.kept is None for result in results)
+
+
+def test_a_call_that_waits_and_cannot_be_pickled_fails_alone(pool):
+    waiting = [pool.apply_async(fill_of, ([n],)) for n in range(9)]
+    bad = pool.apply_async(fill_of, ([lambda: 0],))
+    exits = pool.apply_async(fill_of, (ExitsWhenPickled(),))
+    with pytest.raises(Exception, match="lambda"):
+        bad.get(100)
+    with pytest.raises(SystemExit):
+        exits.get(100)
+    assert [result.get(100) for result in waiting] == list(range(9))
+
+
+class ExitsWhenPickled:
+    def __reduce__(self):
+        sys.exit(3)

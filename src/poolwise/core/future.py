@@ -43,6 +43,7 @@ class TaskFuture(Future[T]):
     _state = _PENDING
     _result: T | None = None
     _exception: BaseException | None = None
+    kept: Any = None
 
     def __init__(
         self,

@@ -105,7 +105,8 @@ class Stopped(BaseException):
     """Brings StopIteration (its cause) out of a C loop, which would take it for its own end."""
 
 
-def _is_plain(parts: Call) -> bool:
+def is_plain(parts: Call) -> bool:
+    """Nothing in this call can change before it is sent."""
     return type(parts[0]) in _by_reference and not parts[2] and is_atomic(parts[1])
 
 
@@ -132,11 +133,13 @@ def pack_calls(
 ) -> Packed:
     """A CHUNK of calls: one pickle for all where nothing mutable is in it, else one each.
 
+    :param calls: as tuples, or as what unpickles as one.
     :param by_value: the code of functions and classes of the main module travels with them.
     """
     if by_value:
         return _pack_each(packer, head, CALLS, calls, packing.dumps_by_value)
-    if len(calls) == 1 or all(map(_is_plain, calls)):
+    is_kept = any(type(parts) is not tuple for parts in calls)
+    if not is_kept and (len(calls) == 1 or all(map(is_plain, calls))):
         try:
             return packer.pack((*head, CALLS, calls), _lone_argument(calls), len(calls))
         except Exception:  # noqa: S110 - said below, call by call
