@@ -45,6 +45,22 @@ def test_who_waits_for_a_thread_is_idle_if_that_does_nothing(threads, idle):
     assert idle_s(observed(**threads), [(0, 200 * MS)]) == pytest.approx(idle)
 
 
+@pytest.mark.parametrize(
+    ("channel", "idle"),
+    [("do_epoll_wait", 0.2), ("ep_poll", 0.2), ("poll_schedule_timeout.constprop.0", 0.0)],
+)
+def test_an_event_loop_waits_to_be_called_and_a_read_with_a_limit_for_its_data(channel, idle):
+    seen = observed(pool=LOCK)
+    seen.samples[ROOT][ROOT] = looks(("S", channel))
+    assert idle_s(seen, [(0, 200 * MS)]) == pytest.approx(idle)
+
+
+def test_a_thread_that_is_just_waking_up_is_not_hidden():
+    seen = observed()
+    seen.samples[ROOT][ROOT][3] = Sample(60 * MS, "S", "0", 0)
+    assert idle_s(seen, [(0, 200 * MS)]) == pytest.approx(0.18)
+
+
 def test_only_the_time_asked_for_counts():
     seen = observed()
     seen.samples[ROOT][ROOT][5:] = [Sample(each.at, *RUNS, 0) for each in looks(RUNS)[5:]]

@@ -388,7 +388,8 @@ class Program:
 
     `exit_status`: negative: the signal that ended it; None: it was not seen to end.
     `serial_idle_s`: the part of `serial_s`, but for making and ending pools, in which the program
-    neither computed nor read nor slept: its threads waited for each other. `unseen_s`: the part
+    neither computed nor read nor slept: its threads waited for each other, or an event loop to be
+    called. `unseen_s`: the part
     of it in which a Python of the program ran that could not be looked into. `lost_pools`: pools
     of ours that did not come to their end, which is when their ledger is read.
     """

@@ -20,19 +20,20 @@ NOT_AT_IT = {"lock", "poll"}
 
 
 def idle_s(run: Run, within: list[Span]) -> float | None:
-    """Seconds of these intervals in which the program waited for nothing but itself.
+    """Seconds of these intervals in which the program waited for nothing but itself, or a call.
 
-    Its first thread was at a lock, and no other thread of that process ran, read, slept or waited
-    for a child: a server that is told to stop and looks twice a second, say. None where the kernel
-    did not tell what threads wait for.
+    Its first thread was at a lock or in an event loop, and no other thread of that process ran,
+    read, slept or waited for a child: a server that is told to stop and looks twice a second, say,
+    or one that has nothing to do. None where the kernel did not tell what threads wait for.
     """
     root = run.launch.get("root", 0)
     threads = run.samples.get(root, {})
     others = [samples for thread, samples in threads.items() if thread != root]
     looks = [sample for sample in threads.get(root, []) if _is_in(sample.at, within)]
-    if not looks or any(classify(look) == "hidden" for look in looks):
+    hidden = sum(classify(look) == "hidden" for look in looks)  # single ones: it was just waking up
+    if not looks or hidden > len(looks) / 2:
         return None
-    idle = [look for look in looks if classify(look) == "lock" and _is_still(look.at, others)]
+    idle = [look for look in looks if _is_waiting(look) and _is_still(look.at, others)]
     return len(idle) / len(looks) * sums.length(within) / 1e9
 
 
@@ -41,6 +42,14 @@ def complement(spans: list[Span], began: int, ended: int) -> list[Span]:
     edges = [began, *(min(max(edge, began), ended) for span in spans for edge in span), ended]
     gaps = zip(edges[::2], edges[1::2], strict=True)
     return [(begin, end) for begin, end in gaps if end > begin]
+
+
+def _is_waiting(look: Sample) -> bool:
+    """Whether it is at a lock or in an event loop: those use epoll, and reads with a limit poll."""
+    return classify(look) == "lock" or any(part in look.channel for part in LOOPS)
+
+
+LOOPS = ("ep_poll", "epoll")
 
 
 def _is_in(at: int, spans: list[Span]) -> bool:

@@ -61,10 +61,11 @@ class SerialParent(Rule):
     ## What is measured
 
     Wall time without work in any pool, less the start of the interpreter and of the pools, and
-    less that in which the program's threads only waited for each other: over half of the program's
-    time, and over 0.25 s; or less, if the program's own thread does not wait while the pools work
-    either (it handles results, say), so that it is busy four fifths of the time. Beside other
-    programs serial time is counted as what it would be without them. The ceiling is wall / serial.
+    less that in which the program's threads only waited for each other, or its event loop for a
+    call: over half of the program's time, and over 0.25 s; or less, if the program's own thread
+    does not wait while the pools work either (it handles results, say), so that it is busy four
+    fifths of the time. Beside other programs serial time is counted as what it would be without
+    them. The ceiling is wall / serial.
     At stake is what would be won if half of the serial part ran on all CPUs: imports, input and
     output rarely can.
 
