@@ -686,3 +686,34 @@ def test_a_pool_of_ours_that_is_killed_is_known_to_be_missing(tmp_path):
     _, evidence = observe_script(tmp_path, str(script))
     assert len(evidence.pools) == 1
     assert evidence.program.lost_pools == 1
+
+
+@pytest.mark.parametrize("library", ["multiprocessing", "poolwise"])
+def test_handles_are_not_pickled_to_weigh_them(library, tmp_path):
+    """Shared memory waits for each handle that was pickled to be opened."""
+    pytest.importorskip("numpy")
+    evidence = observe_source(
+        tmp_path,
+        f"""
+        import poolwise, {library}
+        import numpy as np
+
+        class Counted(type(poolwise.share(np.zeros(4)))):
+            pickles = 0
+            def __reduce_ex__(self, protocol):
+                Counted.pickles += 1
+                return int, (0,)
+
+        Counted.__module__ = "poolwise.shared.arrays"
+
+        def work(handle, number):
+            return number
+
+        if __name__ == "__main__":
+            handle = np.zeros(4).view(Counted)
+            with {library}.Pool(2) as pool:
+                [r.get() for r in [pool.apply_async(work, (handle, n)) for n in range(8)]]
+            assert Counted.pickles <= 8, Counted.pickles
+        """,
+    )
+    assert evidence.troubles == []

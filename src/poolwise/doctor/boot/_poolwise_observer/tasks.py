@@ -137,12 +137,14 @@ def sample(name: str, value: "Any", where: "dict[str, Any]") -> int:
     """Note type, size and a hash of one part; its size."""
     from multiprocessing.reduction import ForkingPickler
 
+    kind = type(value)
+    if kind.__module__.partition(".")[0] == "poolwise":
+        return 0  # a handle: light, and memory waits for one that was pickled to be opened
     try:
         pickled = bytes(ForkingPickler.dumps(value))
     except Exception:
         return 0
     if len(pickled) >= SMALL_BYTES:
-        kind = type(value)
         name_of_kind = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
         facts = {"size": len(pickled), "digest": hash(pickled), "type": name_of_kind}
         recorder.event("leaf", name=name, **facts, **where)
