@@ -309,6 +309,25 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_program_with_a_module_called_resource_has_its_own(tmp_path, method):
+    write(tmp_path / "resource.py", "OWN = True")
+    source = f"""
+    import multiprocessing
+
+    def have_own(_):
+        import resource
+        return resource.OWN
+
+    if __name__ == "__main__":
+        with multiprocessing.get_context({method!r}).Pool(2) as pool:
+            print(pool.map(have_own, range(2)), len(pool.apply(bytes, (1_000_000,))))
+            print(have_own(0), type(pool).__module__)
+    """
+    ended = run_python(*WITH_US, write(tmp_path / "program.py", source))
+    assert (ended.out, ended.err) == ("[True, True] 1000000\nTrue poolwise.pool\n", "")
+
+
 def test_subclass_is_standard_and_the_pool_in_its_worker_ours(tmp_path):
     ended = run_python(*WITH_US, write(tmp_path / "script.py", OWN_SUBCLASS))
     assert (ended.out, ended.err) == ("NestingPool [('poolwise', [3])]\n", "")

@@ -63,7 +63,7 @@ def default_limit_bytes(share: int) -> int:
         memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Windows takes all of it at once
         return 64 << 20
-    import resource
+    from poolwise.wire.rlimits import resource
 
     addresses, _ = resource.getrlimit(resource.RLIMIT_AS)
     memory_bytes = setting_bytes("POOLWISE_SHARED_BYTES", memory_bytes)

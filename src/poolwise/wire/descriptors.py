@@ -22,7 +22,7 @@ def make_room(fd: int) -> None:
     """Raise the limit if ``fd``, opened just now, says that half of what it allows is open."""
     if fd < _FEW or sys.platform == "win32":
         return
-    import resource
+    from poolwise.wire.rlimits import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or fd < soft // 2:
@@ -46,7 +46,7 @@ def limit_named() -> Iterator[None]:
 
 
 def _advice(number: int) -> str:
-    import resource
+    from poolwise.wire.rlimits import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import errno
 import os
-import resource  # not later: a process without descriptors can import nothing
 import sys
 import weakref
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from poolwise.errors import OutOfSharedMemory, SharedMemoryGone
 from poolwise.wire.mapping import Mapping, Mode, map_fd
+from poolwise.wire.rlimits import resource
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
