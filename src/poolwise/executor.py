@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from poolwise import errors
 from poolwise.backends.choose import BackendName, open_engine
+from poolwise.backends.kept import Keeper
 from poolwise.core.contract import InputEnded, JobDropped, JobPosted
 from poolwise.core.future import FutureSink, TaskFuture
 from poolwise.core.job import (
@@ -124,6 +125,7 @@ class ProcessPoolExecutor(Executor):
         self._unread: list[_Reading[Any]] = []
         self._engine.leave(JobPosted(self._job))
         self._is_killed = False
+        self._keeper = Keeper(self._engine.shield) if backend == "processes" else None
         self._are_calls_shown = self._progress is None
         self._engine.drain_at_exit(self._drain)
 
@@ -141,11 +143,14 @@ class ProcessPoolExecutor(Executor):
         if not self._are_calls_shown:
             self._are_calls_shown = True
             self._show(self._job, self._progress)
-        future: TaskFuture[T] = TaskFuture(engine, self._job, (fn, args, kwargs))
+        call = (fn, args, kwargs)
+        future: TaskFuture[T] = TaskFuture(engine, self._job, call)
         self._calls.items.append(future)
         if self._calls.is_ended and self._calls.take_back(future):
             self._refuse()
         engine.hint()
+        if self._keeper is not None and not future.running():
+            future.kept = self._keeper.keep(call, len(self._calls.items))
         return future
 
     def map(  # type: ignore[override]

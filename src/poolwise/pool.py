@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from poolwise import errors
 from poolwise.backends.choose import BackendName, open_engine
+from poolwise.backends.kept import Keeper
 from poolwise.core.contract import InputEnded, JobPosted
 from poolwise.core.job import (
     CALL_PROMPT_NS,
@@ -32,7 +33,7 @@ from poolwise.core.job import (
     no_call,
 )
 from poolwise.core.rows import as_sequence, find_common, is_held
-from poolwise.core.shield import UNTIL_ASSIGNED, users_code
+from poolwise.core.shield import UNTIL_ASSIGNED
 from poolwise.core.sinks import Stream
 from poolwise.options import (
     Insight,
@@ -44,9 +45,8 @@ from poolwise.options import (
     take_progress,
 )
 from poolwise.results import AsyncResult, CallSink, MapResult, ResultIterator
-from poolwise.wire.codec import is_plain
 from poolwise.wire.cpus import cpu_count
-from poolwise.wire.snapshots import Snapshot, as_called, as_yielded
+from poolwise.wire.snapshots import as_yielded
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -63,12 +63,6 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 T = TypeVar("T")
-
-_KEPT_BYTES = 64 << 20
-"""Calls that wait are kept as they were when they were made, in so much memory. No benchmark."""
-
-_HELD_BYTES = 64 << 10
-"""Of what a ``map_async`` is given so much is kept: as much as the standard pool's pipe holds."""
 
 _READ_AHEAD_S = 0.005
 """An input without a length is listed first if that takes no longer than this."""
@@ -147,7 +141,7 @@ class Pool:
         self._engine.leave(JobPosted(self._calls))
         self._streams: weakref.WeakSet[ResultIterator[Any]] = weakref.WeakSet()
         self._is_terminated = False
-        self._kept_bytes = 0
+        self._keeper = Keeper(self._engine.shield) if backend == "processes" else None
         self._are_calls_shown = self._progress is None
         self._engine.start_all()
         self._state = "RUN"
@@ -189,8 +183,8 @@ class Pool:
         result: AsyncResult[T] = AsyncResult(self, self._engine, callback, error_callback, call)
         self._submit(result)
         self._engine.hint()
-        if not result.is_begun:
-            self._keep(result, call)
+        if not result.is_begun and self._keeper is not None:
+            result.kept = self._keeper.keep(call, len(self._calls.source.items))  # type: ignore[attr-defined]
         return result
 
     # -- a list of values
@@ -413,34 +407,8 @@ class Pool:
             message = "Pool not running"
             raise ValueError(message)
 
-    def _keep(self, result: AsyncResult[Any], call: tuple[Any, ...]) -> None:
-        """A call has to wait: pickle it now if it can change meanwhile, and memory allows."""
-        waiting = len(self._calls.source.items)  # type: ignore[attr-defined]
-        if self._backend_name != "processes" or is_plain(call):
-            return
-        if self._kept_bytes * waiting > _KEPT_BYTES:
-            self._kept_bytes //= 2  # the next ones may be smaller
-            return
-        kept = self._at_once(lambda: Snapshot(call))
-        if kept is not None:
-            self._kept_bytes = kept.size_bytes
-            if self._kept_bytes * waiting <= _KEPT_BYTES:
-                result.kept = kept
-
     def _as_called(self, items: Sequence[Any]) -> Sequence[Any]:
-        if self._backend_name != "processes":
-            return items
-        kept = self._at_once(lambda: as_called(items, _HELD_BYTES))
-        return items if kept is None else kept
-
-    def _at_once(self, act: Callable[[], T]) -> T | None:
-        """Pickle something; None if it cannot be, which is said by who sends it."""
-        with self._engine.shield:  # tells what a signal's handler raises from what pickling does
-            try:
-                with users_code:
-                    return act()
-            except BaseException:
-                return None
+        return items if self._keeper is None else self._keeper.as_called(items)
 
     def _check_running(self) -> None:
         if self._engine.is_closed:

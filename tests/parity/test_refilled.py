@@ -156,6 +156,39 @@ def test_a_call_has_what_it_was_given_when_it_was_made(pool, kind, submit):
     assert [result.get(100) for result in results] == list(range(60))
 
 
+@pytest.mark.parametrize("kind", REFILLED)
+def test_a_submitted_call_has_what_it_was_given_when_it_was_made(kind):
+    buffer, futures = REFILLED[kind], []
+    with poolwise.ProcessPoolExecutor(2) as executor:
+        for number in range(60):
+            buffer[0] = number
+            futures.append(executor.submit(fill_of, buffer))
+        assert [future.result(100) for future in futures] == list(range(60))
+
+
+def test_a_map_that_does_not_wait_pickles_no_more_than_it_keeps(pool):
+    pickled = []
+    items = [Counted(pickled) for _ in range(50)]
+    result = pool.map_async(size_of, items)
+    assert len(pickled) < 20  # those that were sent, and the first that was not kept
+    assert result.get(100) == [200_000] * 50
+
+
+class Counted:
+    """Takes 200 kB in a pickle, and counts how often it was pickled."""
+
+    def __init__(self, pickled):
+        self.pickled = pickled
+
+    def __reduce__(self):
+        self.pickled.append(1)
+        return list, ([*range(100_000)],)
+
+
+def size_of(numbers):
+    return 2 * len(numbers)
+
+
 @pytest.mark.parametrize("kind", ["a list", "a small array"])
 def test_a_map_that_does_not_wait_has_what_it_was_given(pool, kind):
     buffer, results = REFILLED[kind], []
@@ -177,7 +210,7 @@ def test_the_rows_of_an_array_are_those_of_the_call(pool):
 
 
 def test_calls_that_wait_take_no_more_memory_than_allowed(pool, monkeypatch):
-    monkeypatch.setattr("poolwise.pool._KEPT_BYTES", 100_000)
+    monkeypatch.setattr("poolwise.backends.kept._MOST_BYTES", 100_000)
     buffer = np.zeros(5_000)
     results = [pool.apply_async(fill_of, (buffer,)) for _ in range(50)]
     assert sum(result.kept is not None for result in results) < 4

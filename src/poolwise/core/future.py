@@ -150,6 +150,8 @@ def settle_all(
     with _changing:
         for at, future in enumerate(futures):
             future.call = None
+            if future.kept is not None:
+                future.kept = None
             if "_condition" in future.__dict__:
                 news.append(partial(_settle, future, values[at], errors.get(at)))
             elif future._state == _RUNNING:  # noqa: SLF001 - one class with the function

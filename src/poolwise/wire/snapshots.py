@@ -36,14 +36,23 @@ _UNCHANGING = frozenset({
 })  # fmt: skip
 
 
+class TooLarge(Exception):
+    """What is to be kept as it is takes too much memory."""
+
+
 class Snapshot:
-    """An item as it was; unpickling this gives the item itself."""
+    """An item as it was; unpickling this gives the item itself.
+
+    :raises TooLarge: it would take more memory than ``most_bytes``.
+    """
 
     __slots__ = ("_buffers", "_pickled")
 
-    def __init__(self, item: Any) -> None:
+    def __init__(self, item: Any, most_bytes: int = sys.maxsize) -> None:
         aside = Aside()
         self._pickled = dumps(item, aside)
+        if len(self._pickled) + sum(buffer.nbytes for buffer in aside) > most_bytes:
+            raise TooLarge
         self._buffers = [bytearray(buffer) for buffer in aside]
 
     @property
@@ -87,11 +96,13 @@ def as_called(items: Sequence[Any], most_bytes: int) -> Sequence[Any]:
         return items
     held = list(items)
     for at, item in enumerate(first):
-        if not _is_fixed(item) and type(kept := _as_it_is(item)) is Snapshot:
-            most_bytes -= kept.size_bytes
-            if most_bytes < 0:
-                break
-            held[at] = kept
+        if _is_fixed(item):
+            continue
+        held[at] = kept = _as_it_is(item, most_bytes)
+        if kept is None:
+            held[at] = item
+            break
+        most_bytes -= kept.size_bytes if type(kept) is Snapshot else 0
     return held
 
 
@@ -103,9 +114,12 @@ def _is_fixed(item: Any) -> bool:
     return is_atomic((item,)) or (hasattr(kind, "dtype") and not hasattr(kind, "__setitem__"))
 
 
-def _as_it_is(item: Any) -> Any:
+def _as_it_is(item: Any, most_bytes: int = sys.maxsize) -> Any:
+    """A snapshot, or the item itself if it cannot be pickled, or None if it is too large."""
     try:
-        return Snapshot(item)
+        return Snapshot(item, most_bytes)
+    except TooLarge:
+        return None
     except Exception:  # said by whoever sends it
         return item
 
