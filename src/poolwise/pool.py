@@ -226,6 +226,7 @@ class Pool:
         """:meth:`map` without waiting; callbacks as for :meth:`apply_async`."""
         items = Listed(self._as_called(as_sequence(iterable)))
         result = self._start_map(func, items, MAP, chunksize, rules, callback, error_callback)
+        self._keep_function(result.job)
         self._engine.nudge()
         return result
 
@@ -241,6 +242,7 @@ class Pool:
         """:meth:`starmap` without waiting; callbacks as for :meth:`apply_async`."""
         items = Listed(self._as_called(as_sequence(iterable)))
         result = self._start_map(func, items, STARMAP, chunksize, rules, callback, error_callback)
+        self._keep_function(result.job)
         self._engine.nudge()
         return result
 
@@ -407,6 +409,10 @@ class Pool:
             message = "Pool not running"
             raise ValueError(message)
 
+    def _keep_function(self, job: Job | None) -> None:
+        if job is not None and self._keeper is not None:
+            self._keeper.keep_function(job.function)
+
     def _as_called(self, items: Sequence[Any]) -> Sequence[Any]:
         return items if self._keeper is None else self._keeper.as_called(items)
 
@@ -555,6 +561,7 @@ class Pool:
         )
         if not is_listed and together == 1 and self._backend_name == "processes":
             iterable = as_yielded(iterable)
+        self._keep_function(job)
         self._show(job, kind)
         results = ResultIterator(self, self._engine, job, stream)
         with self._engine.shield:  # a job that is posted has somebody who reads its input

@@ -166,6 +166,26 @@ def test_a_submitted_call_has_what_it_was_given_when_it_was_made(kind):
         assert [future.result(100) for future in futures] == list(range(60))
 
 
+MAPS = {
+    "map_async": lambda pool, function: pool.map_async(function, [0, 1]).get,
+    "imap": lambda pool, function: partial(list, pool.imap(function, [0, 1])),
+}
+
+
+@pytest.mark.parametrize("start", MAPS)
+@pytest.mark.parametrize("kind", REFILLED)
+def test_what_is_bound_in_the_function_of_a_map_is_that_of_the_call(pool, kind, start):
+    buffer, starts = REFILLED[kind], []
+    for number in range(30):
+        buffer[0] = number
+        starts.append(MAPS[start](pool, partial(fill_beside, buffer)))
+    assert [get() for get in starts] == [[number] * 2 for number in range(30)]
+
+
+def fill_beside(buffer, _):
+    return fill_of(buffer)
+
+
 def test_a_map_that_does_not_wait_pickles_no_more_than_it_keeps(pool):
     pickled = []
     items = [Counted(pickled) for _ in range(50)]

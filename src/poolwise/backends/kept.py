@@ -14,6 +14,7 @@ from poolwise.wire.codec import is_plain
 from poolwise.wire.snapshots import Snapshot, as_called
 
 if TYPE_CHECKING:
+    from poolwise.core.job import Function
     from poolwise.core.shield import Shield
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ _MOST_BYTES_OF_A_MAP = 64 << 10
 """Of a map's items so much is kept: as much as the standard pool's pipe holds."""
 
 _TRIES = 16
-"""What is too large by far is not tried again for about so many halvings of its size."""
+"""After something too large, about so many functions (halvings of a call's size) are not tried."""
 
 
 class Keeper:
@@ -40,6 +41,7 @@ class Keeper:
     def __init__(self, shield: Shield) -> None:
         self._shield = shield
         self._usual_bytes = 0
+        self._left_out = 0
 
     def keep(self, call: tuple[Any, ...], waiting: int) -> Snapshot | None:
         """A call as it is now; None where it cannot change, or where memory does not allow it.
@@ -55,6 +57,16 @@ class Keeper:
         kept = self._try(lambda: Snapshot(call, most_bytes))
         self._usual_bytes = _TRIES * most_bytes if kept is None else kept.size_bytes
         return kept
+
+    def keep_function(self, function: Function) -> None:
+        """A map's function as it is now: a method's object may change before it is sent."""
+        if is_plain((function.call, (), {})):
+            return
+        if self._left_out:
+            self._left_out -= 1
+            return
+        function.kept = self._try(lambda: Snapshot(function.call, _MOST_BYTES_EACH))
+        self._left_out = _TRIES if function.kept is None else 0
 
     def as_called(self, items: Sequence[Any]) -> Sequence[Any]:
         """A map's items, the first of them as they are now."""

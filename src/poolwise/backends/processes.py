@@ -354,8 +354,9 @@ class Processes:
 
     def _pack_function(self, function: Function) -> bytes | Deposit:
         by_value = function.by_value or self._is_out_of_reach(function.call)
+        call = function.call if by_value or function.kept is None else function.kept
         with users_code:
-            packed = self._packer.pack_function(function.call, by_value=by_value)
+            packed = self._packer.pack_function(call, by_value=by_value)
         return packed if isinstance(packed, bytes) else self._memory.deposit(packed)
 
     def _is_out_of_reach(self, call: Callable[..., Any]) -> bool:

@@ -44,14 +44,16 @@ class Function:
     """A callable, pickled once for a whole job and sent once to each lane.
 
     ``by_value`` says that its code must travel, because workers cannot find it by name;
-    ``packed`` is the back end's to fill.
+    ``packed`` is the back end's to fill; ``kept`` stands for it where what it holds may change
+    before it is sent.
     """
 
-    __slots__ = ("__weakref__", "by_value", "call", "id", "packed")
+    __slots__ = ("__weakref__", "by_value", "call", "id", "kept", "packed")
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self.call = call
         self.by_value = False
+        self.kept: Any = None
         self.packed: Any = None
         self.id = next(_function_ids)
 
