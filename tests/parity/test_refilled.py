@@ -9,7 +9,9 @@ from functools import partial
 import pytest
 
 import poolwise
+from poolwise import errors
 from poolwise.wire.snapshots import Snapshot, as_yielded
+from tests.faults.breakers import RaisesElsewhere
 
 np = pytest.importorskip("numpy")
 
@@ -247,6 +249,16 @@ def test_a_call_that_waits_and_cannot_be_pickled_fails_alone(pool):
     with pytest.raises(SystemExit):
         exits.get(100)
     assert [result.get(100) for result in waiting] == list(range(9))
+
+
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit, ValueError])
+def test_what_loading_raises_is_not_the_tasks_own_where_it_waited_either(pool, error):
+    waiting = [pool.apply_async(fill_of, ([n],)) for n in range(20)]
+    bad = pool.apply_async(fill_of, (RaisesElsewhere(error()),))
+    assert bad.kept is not None
+    with pytest.raises(errors.ArgumentNotLoadable):
+        bad.get(100)
+    assert [result.get(100) for result in waiting] == list(range(20))
 
 
 class ExitsWhenPickled:

@@ -233,6 +233,8 @@ class Task(Protocol):
     """One submitted call: something that waits for one value."""
 
     call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None
+    kept: Any
+    """What unpickles as the call as it was when it was made; None: the call itself does."""
 
     def begin(self) -> bool:
         """It is about to be sent; False when it has been cancelled."""

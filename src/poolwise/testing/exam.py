@@ -105,6 +105,8 @@ def fail(*_: object) -> None:
 
 
 class _Call:
+    kept = None
+
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         self.call = (function, args, kwargs)
 

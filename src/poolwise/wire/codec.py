@@ -252,7 +252,7 @@ def load_item(packed: list[Any]) -> Any:
     """One packed item, in the worker, when its turn comes."""
     try:
         return load_value(packed)
-    except Exception as error:
+    except BaseException as error:  # SystemExit of a constructor is not the task's own
         message = "the argument could not be rebuilt in the worker (see the cause above)"
         raise errors.not_loadable(message, error) from error
 
