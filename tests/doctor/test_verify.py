@@ -307,17 +307,16 @@ SERVE = """
 def test_what_cannot_be_tried_is_named_with_the_reason(tmp_path) -> None:
     output, report, seen = doctor(tmp_path, SERVE + HEAD + APART + TAIL, *AMPLE)
     assert output.split() == ["30", "30", "True", str(ALL)]
-    assert seen.trials == []
-    why = {each.api: each.why for each in seen.untried if "20 ms" not in each.why}
-    assert [each.api for each in seen.untried if "20 ms" in each.why] == ["map"]
-    assert sorted(each.why.partition(",")[0] for each in seen.untried) == [
-        "it took less than 20 ms",
+    short = [each.api for each in seen.untried if "less than 20 ms" in each.why]
+    assert short + [trial.api for trial in seen.trials] == ["map"]  # a busy machine takes longer
+    assert sorted(
+        each.why.partition(",")[0] for each in seen.untried if "less than 20 ms" not in each.why
+    ) == [
         "its tasks can reach a queue",
         "its tasks can reach a socket",
         "its workers run a loop of the program's own",
     ]
     assert "No experiments on" in report
-    assert why
 
 
 def test_memory_that_experiments_wrote_to_is_put_back(tmp_path) -> None:

@@ -126,6 +126,9 @@ class Proxy:
         message = f"working outside of the context: {name}"
         raise RuntimeError(message)
 
+    def __reduce__(self):
+        return Proxy, ()
+
     def __call__(self, number):
         return number + 1
 

@@ -167,6 +167,15 @@ def test_whatever_was_packed_before_nothing_is_left_out(sizes):
         assert travel(packer.pack(some, None, len(some))) == some
 
 
+def test_a_large_array_given_to_many_after_small_ones_is_no_part_of_the_pickle():
+    """On average it is short, but whoever writes to it would write to that of the others."""
+    packer, large = Packer(), np.zeros(LEAST_BUFFER_BYTES // 8 + 100)
+    for _ in range(20):
+        packer.pack(np.zeros(10))
+    packed = packer.pack([(large, number) for number in range(30)], count=30)
+    assert [len(buffer) for buffer in packed.buffers] == [large.nbytes]
+
+
 def test_many_small_arrays_in_a_row_are_pickled_once_each(monkeypatch):
     made = []
     dumps = pickle.dumps

@@ -59,6 +59,36 @@ def test_disowning_closes():
         os.write(writer, b"x")
 
 
+def test_who_wakes_keeps_the_pipe_until_it_is_through():
+    wakes = pipes.WakePipe(ends := os.pipe())
+    wake = wakes.wake  # as another thread has it, in the moment in which the pool is closed
+    del wakes
+    wake()
+    assert all(map(is_open, ends))
+    assert os.read(ends[0], 10) == b"w"
+    del wake
+    assert not any(map(is_open, ends))
+
+
+def test_a_full_pipe_has_woken_and_an_empty_one_is_drained():
+    wakes = pipes.WakePipe(os.pipe())
+    wakes.drain()
+    for _ in range(pipes.PIPE_BYTES + 1):
+        wakes.wake()
+
+
+def test_a_forked_child_leaves_alone_what_it_opened_at_the_numbers_of_its_parent():
+    held = [pipes.WakePipe(ends := os.pipe())]
+
+    def opens_and_forgets():
+        for fd in ends:
+            os.dup2(1, fd)
+        held.clear()
+        return all(map(is_open, ends))
+
+    assert in_fork(opens_and_forgets)
+
+
 def test_programs_that_are_started_do_not_inherit_them():
     for fd in pipes.open_pipe():
         assert not os.get_inheritable(fd)

@@ -136,7 +136,7 @@ class Processes:
         self._waiter = waiting.Waiter(self._poll)
         self._packer = packing.Packer()
         self._outlets: Outlets | None = None
-        self._is_open = False
+        self._wakes: pipes.WakePipe | None = None
 
     @property
     def processes(self) -> list[BaseProcess]:
@@ -152,18 +152,16 @@ class Processes:
 
         self._clock = clock
         with limit_named():
-            (self._life_reader, life_writer), (wake_reader, wake_writer) = pipes.open_two(os.pipe)
+            (self._life_reader, life_writer), wake_ends = pipes.open_two(os.pipe)
+        wakes = pipes.WakePipe(wake_ends)
         self._memory = PoolMemory()
         self._life_writer = pipes.own(life_writer)
-        self._wake_reader, self._wake_writer = pipes.own(wake_reader), pipes.own(wake_writer)
-        os.set_blocking(wake_reader, False)
-        os.set_blocking(wake_writer, False)
-        self._watch(wake_reader, select.POLLIN, self._drain_wakes)
+        self._watch(wakes.reader, select.POLLIN, wakes.drain)
         if self._log_levels is not None:
             from poolwise.backends.outlets import Outlets
 
             self._outlets = Outlets(self._watch, self._unwatch, self._tell)
-        self._is_open = True
+        self._wakes = wakes
         return self
 
     def start_lane(self, lane: int) -> None:
@@ -206,9 +204,10 @@ class Processes:
             pass  # it has died: the event is on its way
 
     def close(self) -> None:
-        if not self._is_open:
+        if self._wakes is None:
             return
-        self._is_open = False
+        self._unwatch(self._wakes.reader)
+        self._wakes = None
         lanes = list(self._lanes.values())
         for lane in lanes:
             lane.process.terminate()
@@ -218,8 +217,7 @@ class Processes:
                 lane.process.kill()
             lane.process.join()
             self._discard(lane)
-        for fd in (self._wake_reader, self._wake_writer, self._life_writer):
-            pipes.disown(fd)
+        pipes.disown(self._life_writer)
         os.close(self._life_reader)
         self._memory.close()
 
@@ -241,11 +239,9 @@ class Processes:
         return events
 
     def wake(self) -> None:
-        if self._is_open:
-            try:
-                os.write(self._wake_writer, b"w")
-            except BlockingIOError:
-                pass  # full: it will wake
+        wakes = self._wakes
+        if wakes is not None:
+            wakes.wake()
 
     def _watch(self, fd: int, mask: int, act: Callable[[int], object]) -> None:
         self._poll.register(fd, mask)
@@ -254,12 +250,6 @@ class Processes:
     def _unwatch(self, fd: int) -> None:
         if self._on_ready.pop(fd, None) is not None:
             self._poll.unregister(fd)
-
-    def _drain_wakes(self, _: int) -> None:
-        try:
-            os.read(self._wake_reader, 4096)
-        except BlockingIOError:
-            pass
 
     # -- starting
 

@@ -33,9 +33,10 @@ _LOOK_OUT = 16
 """After a long pickle, so many are made in pieces in case they are long as well."""
 
 _SMALL_IN_A_ROW = 8
-"""After so many pickles with small arrays only, the older protocol is used, which asks nobody what
-to do with a buffer: half the cost of an array of 100 bytes (``benchmarks/small_payloads``). Fewer
-would make inputs in which small and large take turns pickle the large ones twice."""
+"""After so many short pickles with arrays, the older protocol is used, which asks nobody what to do
+with a buffer: half the cost of an array of 100 bytes (``benchmarks/small_payloads``). Fewer would
+make inputs in which small and large take turns pickle the large ones twice. A pickle that is not
+short might hold a large array, once for all that were given it."""
 
 _STRINGS = frozenset({bytes, bytearray, str})
 _READ_BY_PICKLE = frozenset({"memmap", "Tensor"})
@@ -198,8 +199,8 @@ class Packer:
             return self._pack_in_pieces(value, count)
         if self._small_in_a_row >= _SMALL_IN_A_ROW:
             pickled = _dumps_older(value)
-            if pickled is not None and len(pickled) < LEAST_BUFFER_BYTES * count:
-                return _by_length(pickled)
+            if pickled is not None and len(pickled) < LEAST_BUFFER_BYTES:
+                return pickled
             self._small_in_a_row = 0
         aside = Aside()
         try:
@@ -210,7 +211,8 @@ class Packer:
             self._small_in_a_row = 0
             self._look_out(len(pickled), count)
             return Parcel([pickled], aside)
-        self._small_in_a_row += aside.has_met
+        is_short = len(pickled) < LEAST_BUFFER_BYTES
+        self._small_in_a_row = self._small_in_a_row + aside.has_met if is_short else 0
         return _by_length(pickled)
 
     def pack_function(self, function: Callable[..., Any], *, by_value: bool) -> Packed:

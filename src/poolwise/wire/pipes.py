@@ -76,6 +76,41 @@ def open_two(
         raise
 
 
+class WakePipe:
+    """Ends a wait from any thread and any signal's handler.
+
+    Who wakes holds it meanwhile, and its descriptors are closed when nobody does any more: else a
+    byte might be written to a file that was opened at their number in this very moment.
+
+    :param ends: of a pipe; they belong to it from here on.
+    """
+
+    def __init__(self, ends: tuple[int, int]) -> None:
+        self.reader, self._writer = ends
+        self._pid = os.getpid()
+        for fd in ends:
+            os.set_blocking(own(fd), False)
+
+    def wake(self) -> None:
+        """End the wait, or the next one."""
+        try:
+            os.write(self._writer, b"w")
+        except BlockingIOError:
+            pass  # full: it will wake
+
+    def drain(self, _: int = 0) -> None:
+        """Forget that it was woken."""
+        try:
+            os.read(self.reader, 4096)
+        except BlockingIOError:
+            pass
+
+    def __del__(self) -> None:
+        if self._pid == os.getpid():  # a forked child has closed its copies
+            disown(self.reader)
+            disown(self._writer)
+
+
 def count_unread(fd: int) -> int | None:
     """How many bytes in a pipe nobody has read, asked at its write end; None if nobody knows."""
     if sys.platform != "linux":
