@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from functools import partial
 
@@ -156,6 +157,20 @@ def test_a_call_has_what_it_was_given_when_it_was_made(pool, kind, submit):
         buffer[0] = number
         results.append(SUBMIT[submit](pool, buffer))
     assert [result.get(100) for result in results] == list(range(60))
+
+
+TOO_MUCH = {"a large bytearray": bytearray(3 << 20), "a lock": [threading.Lock()]}
+
+
+@pytest.mark.parametrize("before", TOO_MUCH)
+def test_what_cannot_be_kept_of_one_function_says_nothing_of_others(pool, before):
+    buffer, results = [0], []
+    others = [pool.apply_async(first_of, (TOO_MUCH[before],)) for _ in range(30)]
+    for number in range(30):
+        buffer[0] = number
+        results.append(pool.apply_async(fill_of, (buffer,)))
+    assert [result.get(100) for result in results] == list(range(30))
+    assert all(other.wait(100) is None for other in others)
 
 
 @pytest.mark.parametrize("kind", REFILLED)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from poolwise.core.shield import users_code
 from poolwise.wire.codec import is_plain
-from poolwise.wire.snapshots import Snapshot, as_called
+from poolwise.wire.snapshots import Snapshot, TooLarge, as_called
 
 if TYPE_CHECKING:
     from poolwise.core.job import Function
@@ -28,8 +28,8 @@ _MOST_BYTES_EACH = 1 << 20
 _MOST_BYTES_OF_A_MAP = 64 << 10
 """Of a map's items so much is kept: as much as the standard pool's pipe holds."""
 
-_TRIES = 16
-"""After something too large, about so many functions (halvings of a call's size) are not tried."""
+_LEFT_OUT = 8
+"""After a function whose call was pickled in vain, so many calls of the same are not tried."""
 
 
 class Keeper:
@@ -40,7 +40,7 @@ class Keeper:
 
     def __init__(self, shield: Shield) -> None:
         self._shield = shield
-        self._usual_bytes = 0
+        self._in_vain = 0
         self._left_out = 0
 
     def keep(self, call: tuple[Any, ...], waiting: int) -> Snapshot | None:
@@ -50,34 +50,38 @@ class Keeper:
         """
         if is_plain(call):
             return None
-        most_bytes = min(_MOST_BYTES // max(1, waiting), _MOST_BYTES_EACH)
-        if self._usual_bytes > most_bytes:
-            self._usual_bytes //= 2  # the next ones may be smaller
-            return None
-        kept = self._try(lambda: Snapshot(call, most_bytes))
-        self._usual_bytes = _TRIES * most_bytes if kept is None else kept.size_bytes
-        return kept
+        return self._keep(call, call[0], min(_MOST_BYTES // max(1, waiting), _MOST_BYTES_EACH))
 
     def keep_function(self, function: Function) -> None:
         """A map's function as it is now: a method's object may change before it is sent."""
-        if is_plain((function.call, (), {})):
-            return
-        if self._left_out:
-            self._left_out -= 1
-            return
-        function.kept = self._try(lambda: Snapshot(function.call, _MOST_BYTES_EACH))
-        self._left_out = _TRIES if function.kept is None else 0
+        if not is_plain((function.call, (), {})):
+            function.kept = self._keep(function.call, function.call, _MOST_BYTES_EACH)
 
     def as_called(self, items: Sequence[Any]) -> Sequence[Any]:
         """A map's items, the first of them as they are now."""
-        kept = self._try(lambda: as_called(items, _MOST_BYTES_OF_A_MAP))
-        return items if kept is None else kept
+        kept = self._tried(lambda: as_called(items, _MOST_BYTES_OF_A_MAP))
+        return items if isinstance(kept, BaseException) else kept
 
-    def _try(self, act: Callable[[], T]) -> T | None:
-        """Pickle something; None if it cannot be, which is said by who sends it."""
+    def _keep(self, what: Any, function: object, most_bytes: int) -> Snapshot | None:
+        """As it is now; None if it takes more memory, or cannot be pickled: who sends it says so.
+
+        To find that costs next to nothing where all that is large stays out of the pickle.
+        """
+        if self._left_out and self._in_vain == id(function):
+            self._left_out -= 1
+            return None
+        kept = self._tried(lambda: Snapshot(what, most_bytes))
+        if isinstance(kept, Snapshot):
+            return kept
+        if not isinstance(kept, TooLarge) or kept.pickled_bytes > most_bytes:
+            self._in_vain, self._left_out = id(function), _LEFT_OUT
+        return None
+
+    def _tried(self, act: Callable[[], T]) -> T | BaseException:
+        """What pickling gives or raises. What a signal's handler raised comes out of the shield."""
         with self._shield:
             try:
                 with users_code:
                     return act()
-            except BaseException:
-                return None
+            except BaseException as error:
+                return error

@@ -37,7 +37,14 @@ _UNCHANGING = frozenset({
 
 
 class TooLarge(Exception):
-    """What is to be kept as it is takes too much memory."""
+    """What is to be kept as it is takes too much memory.
+
+    :param pickled_bytes: what of it was in the pickle, and so was copied to find that.
+    """
+
+    def __init__(self, pickled_bytes: int) -> None:
+        super().__init__(pickled_bytes)
+        self.pickled_bytes = pickled_bytes
 
 
 class Snapshot:
@@ -52,7 +59,7 @@ class Snapshot:
         aside = Aside()
         self._pickled = dumps(item, aside)
         if len(self._pickled) + sum(buffer.nbytes for buffer in aside) > most_bytes:
-            raise TooLarge
+            raise TooLarge(len(self._pickled))
         self._buffers = [bytearray(buffer) for buffer in aside]
 
     @property
