@@ -110,6 +110,14 @@ def test_what_a_message_takes_beside_its_only_item_is_not_that_of_many() -> None
     assert load.cpu_s == pytest.approx(10_000 * 1e-6, rel=0.05)
 
 
+def test_of_too_few_recorded_messages_the_chunk_is_one_item() -> None:
+    model = model_of(made_up.pool({"run_cpu": 0.1}, messages=100, costs=COSTS, call=NO_CHUNK))
+    assert model.chunk == 1
+
+
+NO_CHUNK = {"chunksize": 0.0}
+
+
 def test_other_load_explains_what_waited_for_a_cpu() -> None:
     pool = made_up.pool({"run_cpu": 2.0, "run_queued": 2.0}, messages=40, items=200, costs=COSTS)
     model = model_of(pool, other_cpus=0.9)

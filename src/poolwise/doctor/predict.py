@@ -134,12 +134,13 @@ def calibrate(site: Site, pool: Pool, seen: Evidence) -> Model | None:
     now_s = site.last_s - site.first_s
     if now_s <= 0:
         return None
+    chunk = max(1, round(site.chunksize))
     model = Model(
         load=_load(site),
-        costs=_costs(pool.costs, pool, round(site.chunksize)),
+        costs=_costs(pool.costs, pool, chunk),
         cpus=max(1, round(seen.program.cpus)),
         other_cpus=min(seen.program.other_cpus or 0.0, seen.program.cpus),
-        chunk=max(1, round(site.chunksize)),
+        chunk=chunk,
         workers=pool.slots,
         now_s=now_s,
         extra_s=pool.parent.generator_s + pool.parent.handle_s if pool.parent else 0.0,
