@@ -29,7 +29,7 @@ _MOST_BYTES_OF_A_MAP = 64 << 10
 """Of a map's items so much is kept: as much as the standard pool's pipe holds."""
 
 _LEFT_OUT = 8
-"""After a function whose call was pickled in vain, so many calls of the same are not tried."""
+"""After a call that was pickled for long in vain, so many of the same function are not tried."""
 
 
 class Keeper:
@@ -65,7 +65,7 @@ class Keeper:
     def _keep(self, what: Any, function: object, most_bytes: int) -> Snapshot | None:
         """As it is now; None if it takes more memory, or cannot be pickled: who sends it says so.
 
-        To find that costs next to nothing where all that is large stays out of the pickle.
+        To find that costs little, but for a long pickle: then the next calls are not tried.
         """
         if self._left_out and self._in_vain == id(function):
             self._left_out -= 1
@@ -73,7 +73,7 @@ class Keeper:
         kept = self._tried(lambda: Snapshot(what, most_bytes))
         if isinstance(kept, Snapshot):
             return kept
-        if not isinstance(kept, TooLarge) or kept.pickled_bytes > most_bytes:
+        if isinstance(kept, TooLarge) and kept.pickled_bytes > _MOST_BYTES_EACH:
             self._in_vain, self._left_out = id(function), _LEFT_OUT
         return None
 
