@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from poolwise.doctor import gather_ledger
 from poolwise.doctor.account import STATES
 from poolwise.doctor.diagnose import diagnose
 from tests.doctor.programs import observe_script, observe_source, write_program
@@ -535,6 +537,14 @@ def test_the_calls_of_our_own_pools(maker, single, streamed, apis, tmp_path):
     for state in ("generator", "transport", "wakeup"):
         told = sum(site.account[state] for site in pool.sites)
         assert told == pytest.approx(pool.account[state], abs=1e-6)
+
+
+def test_the_end_of_a_chunk_that_is_told_apart_is_no_item():
+    spans = [
+        SimpleNamespace(job=1, first=first, items=items, begun_s=0.0, ended_s=0.1 * items)
+        for first, items in [(2, 1), (0, 2), (2, 0)]
+    ]
+    assert gather_ledger._series(SimpleNamespace(items=3), spans) == ([0.1] * 3, 1.0)
 
 
 def test_futures_of_our_own_pools_that_are_waited_for(tmp_path):

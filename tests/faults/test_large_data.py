@@ -84,7 +84,8 @@ def test_workers_killed_with_large_data_under_way_leave_nothing():
         wait_until(lambda: pool.map(rest, range(6), chunksize=1) and not arena.lent_bytes)
         assert arena.lent_bytes == 0
     gc.collect()
-    assert (descriptors(), mapped_bytes()) == before
+    assert descriptors() <= before[0]  # what other tests have left may have gone meanwhile
+    assert mapped_bytes() == before[1]
 
 
 def rest(_):

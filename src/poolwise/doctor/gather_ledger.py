@@ -368,14 +368,16 @@ def _series(
 ) -> tuple[list[float], float]:
     """Item times in input order, and for how many items each value stands.
 
-    Of the items of a chunk each counts as its mean. Nothing where chunks were forgotten.
+    Of the items of a chunk each counts as its mean. Nothing where chunks were forgotten. An answer
+    that only says that its chunk has ended has none.
     """
     if sum(span.items for span in spans) < found.items:
         return [], 1.0
     step = -(-found.items // sums.SERIES)
     series: list[float] = []
-    for span in sorted(spans, key=lambda span: (span.job, span.first)):
-        each_s = (span.ended_s - span.begun_s) / max(1, span.items)
+    answers = [span for span in spans if span.items]
+    for span in sorted(answers, key=lambda span: (span.job, span.first)):
+        each_s = (span.ended_s - span.begun_s) / span.items
         series += [each_s] * max(1, round(span.items / step))
     return series, found.items / max(1, len(series))
 
