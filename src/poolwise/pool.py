@@ -627,6 +627,8 @@ class _Feeder:
 
 def _list_ahead(items: Iterable[Any]) -> tuple[Sequence[Any], Iterator[Any] | None]:
     """The items as a list if reading them takes no time; else those read so far and the rest."""
+    if type(items) is list:  # the caller waits, so nobody fills it anew
+        return items, None
     if hasattr(items, "__len__"):
         return as_sequence(items), None
     listed: list[Any] = []

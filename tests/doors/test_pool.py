@@ -180,6 +180,20 @@ def wait_a_moment(item):
     return item
 
 
+def test_a_map_whose_list_another_thread_empties_fails(pool):
+    items = list(range(10_000))
+    threading.Timer(0.02, items.clear).start()
+    with pytest.raises(RuntimeError, match="became shorter"):
+        pool.map(wait_a_moment, items)
+    assert pool.map(abs, [1]) == [1]
+
+
+def test_a_map_has_the_items_that_its_list_had_at_the_call(pool):
+    items = list(range(1_000))
+    threading.Timer(0.01, items.extend, [items]).start()
+    assert pool.map(wait_a_moment, items) == list(range(1_000))
+
+
 class Doubled(list):
     """A list with items of its own making."""
 

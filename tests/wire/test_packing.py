@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolwise.wire import parcel
+from poolwise.wire import packing, parcel
 from poolwise.wire.codec import load_opened
 from poolwise.wire.packing import LEAST_BUFFER_BYTES, LEAST_PIECE_BYTES, Packer, Shelf, loads
 
@@ -174,6 +174,19 @@ def test_a_large_array_given_to_many_after_small_ones_is_no_part_of_the_pickle()
         packer.pack(np.zeros(10))
     packed = packer.pack([(large, number) for number in range(30)], count=30)
     assert [len(buffer) for buffer in packed.buffers] == [large.nbytes]
+
+
+@pytest.mark.parametrize("size", [0, 1000, LEAST_BUFFER_BYTES - 1000])
+def test_no_array_below_the_limit_passes_for_a_large_one(size):
+    arrays = [np.full(size // 8, number) for number in range(30)]
+    assert packing._is_short(pickle.dumps(arrays, packing._OLDER_PROTOCOL), len(arrays))
+
+
+@pytest.mark.parametrize("around", [0, 3, 20_000])
+def test_a_large_array_is_found_wherever_it_stands(around):
+    small = [np.zeros(10) for _ in range(around)]
+    values = [*small, np.zeros(LEAST_BUFFER_BYTES // 8), *small]
+    assert not packing._is_short(pickle.dumps(values, packing._OLDER_PROTOCOL), 10_000)
 
 
 def test_many_small_arrays_in_a_row_are_pickled_once_each(monkeypatch):

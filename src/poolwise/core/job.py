@@ -148,29 +148,37 @@ class Source(Protocol):
 
 
 class Listed:
-    """Items of a sequence, handed out as slices of it."""
+    """Items of a sequence, handed out as slices of it: those that it has now.
 
-    error: BaseException | None = None
+    Another thread may make a list shorter while a map works on it: then the map fails.
+    """
 
     def __init__(self, items: Sequence[Any]) -> None:
+        self.error: BaseException | None = None
         self._items = items
-        self._at = 0
+        self._at, self._end = 0, len(items)
 
     @property
     def remaining(self) -> int:
-        return len(self._items) - self._at
+        return self._end - self._at
 
     @property
     def has_items(self) -> bool:
-        return self._at < len(self._items)
+        return self._at < self._end
 
     @property
     def is_exhausted(self) -> bool:
-        return self._at >= len(self._items)
+        return self._at >= self._end
 
     def take(self, size: int) -> Sequence[Any]:
+        size = min(size, self.remaining)
         taken = self._items[self._at : self._at + size]
         self._at += len(taken)
+        if len(taken) < size:
+            self._end = self._at
+            self.error = RuntimeError(
+                "the input of a map became shorter while the map was working on it: give it a copy"
+            )
         return taken
 
 

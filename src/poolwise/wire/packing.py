@@ -33,10 +33,9 @@ _LOOK_OUT = 16
 """After a long pickle, so many are made in pieces in case they are long as well."""
 
 _SMALL_IN_A_ROW = 8
-"""After so many short pickles with arrays, the older protocol is used, which asks nobody what to do
-with a buffer: half the cost of an array of 100 bytes (``benchmarks/small_payloads``). Fewer would
-make inputs in which small and large take turns pickle the large ones twice. A pickle that is not
-short might hold a large array, once for all that were given it."""
+"""After so many pickles with small arrays only, the older protocol is used, which asks nobody what
+to do with a buffer: half the cost of an array of 100 bytes (``benchmarks/small_payloads``). Fewer
+would make inputs in which small and large take turns pickle the large ones twice."""
 
 _STRINGS = frozenset({bytes, bytearray, str})
 _READ_BY_PICKLE = frozenset({"memmap", "Tensor"})
@@ -199,8 +198,8 @@ class Packer:
             return self._pack_in_pieces(value, count)
         if self._small_in_a_row >= _SMALL_IN_A_ROW:
             pickled = _dumps_older(value)
-            if pickled is not None and len(pickled) < LEAST_BUFFER_BYTES:
-                return pickled
+            if pickled is not None and _is_short(pickled, count):
+                return _by_length(pickled)
             self._small_in_a_row = 0
         aside = Aside()
         try:
@@ -211,8 +210,7 @@ class Packer:
             self._small_in_a_row = 0
             self._look_out(len(pickled), count)
             return Parcel([pickled], aside)
-        is_short = len(pickled) < LEAST_BUFFER_BYTES
-        self._small_in_a_row = self._small_in_a_row + aside.has_met if is_short else 0
+        self._small_in_a_row += aside.has_met
         return _by_length(pickled)
 
     def pack_function(self, function: Callable[..., Any], *, by_value: bool) -> Packed:
@@ -252,6 +250,27 @@ def _dumps_older(value: Any) -> bytes | None:
         return pickle.dumps(value, _OLDER_PROTOCOL)
     except Exception:
         return None  # said by whoever tries next
+
+
+_FRAME, _FRAME_HEAD, _FRAME_BYTES = 0x95, 9, 64 * 1024
+"""A frame of a pickle (PEP 3154): its opcode, with the length behind; what is longer has none."""
+
+
+def _is_short(pickled: bytes, count: int) -> bool:
+    """Whether it is, for so many, and has no large buffer in it: that might be one for them all.
+
+    They would all write into the same memory. A string that is as long as a frame stands between
+    two of them, so only the heads are looked at.
+    """
+    length = len(pickled)
+    if length < LEAST_BUFFER_BYTES:
+        return True
+    if length >= LEAST_BUFFER_BYTES * count or LEAST_BUFFER_BYTES < _FRAME_BYTES:
+        return False
+    at = 2  # behind the protocol's number
+    while at < length and pickled[at] == _FRAME:
+        at += _FRAME_HEAD + int.from_bytes(pickled[at + 1 : at + _FRAME_HEAD], "little")
+    return length - at < _FRAME_BYTES
 
 
 def _by_length(pickled: bytes) -> Packed:
