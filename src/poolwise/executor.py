@@ -150,7 +150,7 @@ class ProcessPoolExecutor(Executor):
             self._refuse()
         engine.hint()
         if self._keeper is not None and not future.running():
-            future.kept = self._keeper.keep(call, len(self._calls.items))
+            future.kept = self._keeper.keep(call, self._calls.remaining)
         return future
 
     def map(  # type: ignore[override]

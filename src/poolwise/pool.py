@@ -184,7 +184,7 @@ class Pool:
         self._submit(result)
         self._engine.hint()
         if not result.is_begun and self._keeper is not None:
-            result.kept = self._keeper.keep(call, len(self._calls.source.items))  # type: ignore[attr-defined]
+            result.kept = self._keeper.keep(call, self._calls.source.remaining or 0)
         return result
 
     # -- a list of values

@@ -149,13 +149,19 @@ SUBMIT = {
 }
 
 
+def call_for_each(buffer, count, call):
+    """What one call for each number gives, which the buffer is filled with before."""
+    made = []
+    for number in range(count):
+        buffer[0] = number
+        made.append(call(buffer))
+    return made
+
+
 @pytest.mark.parametrize("kind", REFILLED)
 @pytest.mark.parametrize("submit", SUBMIT)
 def test_a_call_has_what_it_was_given_when_it_was_made(pool, kind, submit):
-    buffer, results = REFILLED[kind], []
-    for number in range(60):
-        buffer[0] = number
-        results.append(SUBMIT[submit](pool, buffer))
+    results = call_for_each(REFILLED[kind], 60, partial(SUBMIT[submit], pool))
     assert [result.get(100) for result in results] == list(range(60))
 
 
@@ -164,22 +170,16 @@ TOO_MUCH = {"a large bytearray": bytearray(3 << 20), "a lock": [threading.Lock()
 
 @pytest.mark.parametrize("before", TOO_MUCH)
 def test_what_cannot_be_kept_of_one_function_says_nothing_of_others(pool, before):
-    buffer, results = [0], []
     others = [pool.apply_async(first_of, (TOO_MUCH[before],)) for _ in range(30)]
-    for number in range(30):
-        buffer[0] = number
-        results.append(pool.apply_async(fill_of, (buffer,)))
+    results = call_for_each([0], 30, partial(SUBMIT["apply_async"], pool))
     assert [result.get(100) for result in results] == list(range(30))
     assert all(other.wait(100) is None for other in others)
 
 
 @pytest.mark.parametrize("kind", REFILLED)
 def test_a_submitted_call_has_what_it_was_given_when_it_was_made(kind):
-    buffer, futures = REFILLED[kind], []
     with poolwise.ProcessPoolExecutor(2) as executor:
-        for number in range(60):
-            buffer[0] = number
-            futures.append(executor.submit(fill_of, buffer))
+        futures = call_for_each(REFILLED[kind], 60, partial(executor.submit, fill_of))
         assert [future.result(100) for future in futures] == list(range(60))
 
 
@@ -192,10 +192,9 @@ MAPS = {
 @pytest.mark.parametrize("start", MAPS)
 @pytest.mark.parametrize("kind", REFILLED)
 def test_what_is_bound_in_the_function_of_a_map_is_that_of_the_call(pool, kind, start):
-    buffer, starts = REFILLED[kind], []
-    for number in range(30):
-        buffer[0] = number
-        starts.append(MAPS[start](pool, partial(fill_beside, buffer)))
+    starts = call_for_each(
+        REFILLED[kind], 30, lambda buffer: MAPS[start](pool, partial(fill_beside, buffer))
+    )
     assert [get() for get in starts] == [[number] * 2 for number in range(30)]
 
 

@@ -377,10 +377,9 @@ class Processes:
     def _pack(self, lane: _Lane, chunk: Chunk) -> Packed:
         job, packer = chunk.job, lane.mail.packer
         if job.has_calls:
-            calls = [task.kept or task.call for task in chunk.items]
-            if chunk.by_value:
-                calls = [task.call for task in chunk.items]
-            return codec.pack_calls(packer, (0, job.prompt_ns), calls, by_value=chunk.by_value)
+            by_value = chunk.by_value
+            calls = [task.call if by_value else task.kept or task.call for task in chunk.items]
+            return codec.pack_calls(packer, (0, job.prompt_ns), calls, by_value=by_value)
         return codec.pack_items(packer, (job.function.id, job.prompt_ns), job.mode, chunk.items)
 
     def _write_more(self, lane: _Lane) -> None:

@@ -185,7 +185,7 @@ def _costs(seen: StepCosts, pool: Pool, chunk: int) -> Costs:
     waits_s = parent.generator_s / max(1, pool.items) if parent else 0.0
     sent_bytes, send_bytes_per_s = seen.item_bytes_out * chunk, seen.send_bytes_per_s
     passing_s = sent_bytes / send_bytes_per_s if send_bytes_per_s else 0.0
-    meet_s = _part(passing_s)
+    meet_s = min(MEET_S, MEETING_SHARE * passing_s)
     return Costs(
         dispatch_s=(dispatch_s[0], dispatch_s[1] + waits_s),
         fetch_s=(fetch_s[0] + (CALL_S if chunk == 1 else 0.0), fetch_s[1]),
@@ -199,14 +199,10 @@ def _costs(seen: StepCosts, pool: Pool, chunk: int) -> Costs:
     )
 
 
-def _part(passing_s: float) -> float:
-    """What of the passing of a message is the meeting of both ends, and none of the flow."""
-    return min(MEET_S, MEETING_SHARE * passing_s)
-
-
 MEET_S, MEETING_SHARE = 450e-6, 0.6
-"""What 0.4 MB take to a worker beyond a third of what 1.2 MB take, from `benchmarks/prediction.py`;
-on a machine that is faster than that one, no more than this share of all they take."""
+"""What of the passing of a message is the meeting of both ends, and none of the flow: what 0.4 MB
+take to a worker beyond a third of what 1.2 MB take, from `benchmarks/prediction.py`; on a machine
+that is faster than that one, no more than this share of all they take."""
 
 
 def _split(cost_s: tuple[float, float], item_bytes: float, chunk: int) -> tuple[float, float]:
