@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from itertools import islice
 from operator import index
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from poolwise import errors
-from poolwise.backends.choose import BackendName, open_engine
-from poolwise.backends.kept import Keeper
+from poolwise.backends.choose import BackendName, open_engine, open_intake
 from poolwise.core.contract import InputEnded, JobDropped, JobPosted
 from poolwise.core.future import FutureSink, TaskFuture
 from poolwise.core.job import (
@@ -23,12 +20,12 @@ from poolwise.core.job import (
     MAP,
     STARMAP,
     STREAM_PROMPT_NS,
-    Fed,
     Function,
     Job,
     Listed,
     Source,
     Submitted,
+    close_generator,
     no_call,
 )
 from poolwise.core.rows import as_sequence, is_held
@@ -44,6 +41,7 @@ from poolwise.options import (
     take_progress,
 )
 from poolwise.wire.cpus import cpu_count
+from poolwise.wire.unread import unread_limit_bytes
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -60,6 +58,12 @@ T = TypeVar("T")
 
 _READS_PER_LOOK = 256
 """Items read between two looks at the workers, when an input is read to its end."""
+
+_FIRST_READ_S = 0.02
+_FIRST_READ_BYTES = 64 << 20
+"""A call of map reads its input for so long, and so much of it, also beyond what the workers need
+for the moment: the caller may do other things before it reads results. The standard executor reads
+all of it. No benchmark found them."""
 
 _READ_S = 0.001
 """While results are there to be read, reading more of the input takes no longer than this."""
@@ -121,11 +125,10 @@ class ProcessPoolExecutor(Executor):
                 as_cause=_as_cause,
             )
         self._job = self._make_job(Function(no_call), CALLS, self._calls, FutureSink(), unit=1)
-        self._maps: weakref.WeakSet[_Reading[Any]] = weakref.WeakSet()
-        self._unread: list[_Reading[Any]] = []
+        self._maps: list[_MapInput[Any]] = []
         self._engine.leave(JobPosted(self._job))
         self._is_killed = False
-        self._keeper = Keeper(self._engine.shield) if backend == "processes" else None
+        self._intake = open_intake(backend, self._engine)
         self._are_calls_shown = self._progress is None
         self._engine.drain_at_exit(self._drain)
 
@@ -149,8 +152,8 @@ class ProcessPoolExecutor(Executor):
         if self._calls.is_ended and self._calls.take_back(future):
             self._refuse()
         engine.hint()
-        if self._keeper is not None and not future.running():
-            future.kept = self._keeper.keep(call, self._calls.remaining)
+        if not future.running():
+            future.kept = self._intake.call(call, self._calls.remaining)
         return future
 
     def map(  # type: ignore[override]
@@ -163,10 +166,12 @@ class ProcessPoolExecutor(Executor):
         buffersize: int | None = None,
         **rules: Any,
     ) -> Iterator[T]:
-        """An iterator over ``map(fn, *iterables)``, computed by the workers, in order.
+        """An iterator over ``map(fn, *iterables)``, computed ahead by the workers, in order.
 
-        The input is read in the calling thread, as far as keeps the workers busy: at the call,
-        then as results are read, and to its end by :meth:`shutdown`.
+        The input is read in the calling thread: at the call, for a moment and as far as keeps the
+        workers busy, then as results are read, and to its end by :meth:`shutdown`. Each item is
+        taken as it is when the input yields it. Unread results weigh no more than a sixteenth of
+        the memory that this process may use (or ``POOLWISE_UNREAD_BYTES``).
 
         :param timeout: seconds from now after which waiting for a result raises TimeoutError.
         :param chunksize: items that are scheduled together; None lets the pool choose and adapt.
@@ -179,22 +184,26 @@ class ProcessPoolExecutor(Executor):
         until = None if timeout is None else time.monotonic() + timeout
         unit, size = checked_chunksize(chunksize), checked_buffersize(buffersize)
         kind = take_progress(rules, self._progress)
-        stream: Stream[T] = Stream(is_ordered=True, buffer_size=size)
-        source, unread = _source(iterables)
+        stream: Stream[T] = Stream(
+            is_ordered=True, buffer_size=size, most_bytes=unread_limit_bytes()
+        )
+        source, unread = self._source(iterables)
         mode = MAP if len(iterables) == 1 else STARMAP
         job = self._make_job(
             Function(fn), mode, source, stream, unit=unit, rules=self._rules.updated(rules)
         )
-        reading = _Reading(self._engine, job, stream, unread)
-        self._maps.add(reading)
-        if unread is not None and size is None:
-            self._unread.append(reading)
+        self._intake.function(job.function)
+        reading = _MapInput(self._engine, job, stream, unread)
         reading.read_on()
         if source.error is not None:
             raise source.error
         shown = self._show(job, kind)
+        self._maps = [one for one in self._maps if not one.is_over]
+        self._maps.append(reading)
         self._engine.post(JobPosted(job))
-        return reading.results(until, shown)
+        if size is None:
+            reading.read_on(_FIRST_READ_S)
+        return _results(reading, _Reader(reading), until, shown)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """No more calls; free the workers when all is done.
@@ -318,19 +327,31 @@ class ProcessPoolExecutor(Executor):
         message = "cannot schedule new futures after shutdown"
         raise RuntimeError(message)
 
+    def _source(self, iterables: tuple[Iterable[Any], ...]) -> tuple[Source, Iterator[Any] | None]:
+        """Where a map's items come from, and what must be read on for it."""
+        if len(iterables) == 1 and is_held(iterables[0]):
+            return Listed(self._intake.listed(as_sequence(iterables[0]))), None
+        if iterables and all(map(is_held, iterables)):  # the shortest ends it, as in map()
+            return Listed(self._intake.listed(list(zip(*iterables)))), None  # noqa: B905
+        items = iterables[0] if len(iterables) == 1 else zip(*iterables)  # noqa: B905 - likewise
+        return self._intake.queue(), iter(items)
+
     def _cancel_waiting(self) -> None:
-        for reading in list(self._maps):
+        for reading in self._maps:
             reading.drop()
-        self._unread.clear()
+        self._maps.clear()
         # Idle workers, and those that are being started, had as good as begun the first ones.
         begun = max(0, self._max_workers - self._job.open_items)
         for future in list(self._calls.items)[begun:]:
             future.cancel()
 
     def _read_all(self) -> None:
-        """Read what is left of the inputs of maps: the standard executor has read it long ago."""
-        while self._unread:
-            self._unread.pop().read_to_end()
+        """Read what is left of the inputs of maps: the standard executor has read it long ago.
+
+        Nobody reads results while we wait for the end: so no limit on unread ones holds any more.
+        """
+        while self._maps:
+            self._maps.pop(0).read_to_end()
 
     def _drain(self) -> None:
         self.shutdown(wait=True)
@@ -340,8 +361,8 @@ class ProcessPoolExecutor(Executor):
         self._engine.terminate(errors.PoolTerminated(message))
 
 
-class _Reading(Generic[T]):
-    """One ``map`` call while it is read: reads its input on, hands on its results.
+class _MapInput(Generic[T]):
+    """Input of one ``map`` call, read on in the threads that use its results.
 
     :param unread: the input that is left, if it must be read item by item.
     """
@@ -351,29 +372,17 @@ class _Reading(Generic[T]):
     ) -> None:
         self._engine = engine
         self._job = job
-        self._stream = stream
+        self.stream = stream
         self._unread = unread
-        self._taken = 0
 
-    def results(self, until: float | None, shown: Shown | None) -> Iterator[T]:
-        """The values in order; stops the rest when it is closed before the end."""
-        stream, ready = self._stream, self._stream.ready
-        try:
-            while self._wait_for_news(until):
-                for _ in range((len(ready) + 1) // 2):  # then the input wants to be read on
-                    value = [ready.popleft()]
-                    stream.count_read += 1
-                    if type(value[0]) is Raised:
-                        raise value[0].error
-                    yield value.pop()  # type: ignore[misc] # kept by nobody but the reader
-        finally:
-            self.drop()
-            if shown is not None:
-                shown.close()
+    @property
+    def is_over(self) -> bool:
+        """All results are here, or none will come."""
+        return self.stream.is_over
 
-    def _wait_for_news(self, until: float | None) -> bool:
+    def wait_for_news(self, until: float | None) -> bool:
         """Read the input on, then wait for a value; False when none will come."""
-        stream = self._stream
+        stream = self.stream
         if self._unread is not None:
             self.read_on()
         elif stream.count_read >= stream.tell_at:
@@ -385,60 +394,107 @@ class _Reading(Generic[T]):
                 raise FutureTimeoutError
         return bool(stream.ready)
 
-    def read_on(self) -> None:
-        """Read the input as far as there is room, in this thread; not long if results wait."""
-        stream, until = self._stream, time.monotonic() + _READ_S
+    def read_on(self, for_s: float = 0.0) -> None:
+        """Read the input as far as there is room, in this thread; not long if results wait.
+
+        :param for_s: read so many seconds whether the workers need it or not.
+        """
+        begun_s = time.monotonic()
         self._engine.clock.begin_producing()
         size = 1
-        while self._unread is not None and (room := self._room()) > 0:
+        while self._unread is not None and (room := self._room(begun_s + for_s)) > 0:
             self._read(min(size, room))
             size *= 2
-            if stream.ready and time.monotonic() > until:
+            if self.stream.ready and time.monotonic() > begun_s + max(_READ_S, for_s):
                 break
         self._engine.clock.end_producing()
         self._engine.nudge_if_idle()
 
-    def _room(self) -> int:
-        return self._stream.room_in_input(self._job, self._taken)
+    def _room(self, until: float) -> int:
+        source: Any = self._job.source
+        room = self.stream.room_in_input(self._job, source)
+        if room <= 0 and source.waiting_bytes < _FIRST_READ_BYTES and time.monotonic() < until:
+            return _READS_PER_LOOK
+        return room
 
     def _read(self, size: int) -> None:
         source: Any = self._job.source
         try:
-            for item in islice(self._unread, size):  # type: ignore[arg-type]
-                source.items.append(item)
-                self._taken += 1
-                size -= 1
+            source.read(self._unread, size, _no_wake)
         except BaseException as error:
             self._engine.clock.end_producing()
-            self._end_input(error)
+            source.end(error)
+            self._end_input()
             if not isinstance(error, Exception):
                 raise
         else:
-            if size:
-                self._end_input(None)
+            if source.is_ended:
+                self._end_input()
 
-    def _end_input(self, error: BaseException | None) -> None:
+    def _end_input(self) -> None:
         self._unread = None
-        source: Any = self._job.source
-        source.end(error)
         self._engine.post(InputEnded(self._job))
 
     def read_to_end(self) -> None:
-        """Read all that is left of the input, wanted or not."""
-        self._stream.lift()
+        """Read all that is left of the input, wanted or not, and work without limit."""
+        self.stream.lift()
         self._engine.clock.begin_producing()
         while self._unread is not None:
             self._read(_READS_PER_LOOK)
             self._engine.nudge_if_idle()
         self._engine.clock.end_producing()
+        self._engine.nudge_if_idle()
 
     def drop(self) -> None:
-        """Nobody reads on: begin nothing more."""
-        if not self._stream.is_over:
-            self._unread = None
-            if isinstance(self._job.source, Fed):
-                self._job.source.end()
+        """Begin nothing more: the results are read no further."""
+        unread, self._unread = self._unread, None
+        if not self.stream.is_over:
+            self._job.source.stop()
             self._engine.post_later(JobDropped(self._job))
+        close_generator(unread)
+
+    def ignore(self) -> None:
+        """Run everything all the same: the results were never asked for."""
+        self.stream.ignore()
+        self._engine.post_later(InputEnded(self._job))  # look at it again: limits are lifted
+
+
+class _Reader:
+    """Mark in the frame of a results generator: goes with it, also when it was never started."""
+
+    def __init__(self, reading: _MapInput[Any]) -> None:
+        self._reading = reading
+        self.has_begun = False
+
+    def __del__(self) -> None:
+        if self.has_begun:
+            self._reading.drop()
+        elif not self._reading.is_over:
+            self._reading.ignore()
+
+
+def _results(
+    reading: _MapInput[T], reader: _Reader, until: float | None, shown: Shown | None
+) -> Iterator[T]:
+    """The values in order; stops the rest when it is closed before the end."""
+    stream, ready = reading.stream, reading.stream.ready
+    reader.has_begun = True
+    try:
+        while reading.wait_for_news(until):
+            for _ in range((len(ready) + 1) // 2):  # then the input wants to be read on
+                value = [ready.popleft()]
+                stream.count_read += 1
+                if type(value[0]) is Raised:
+                    raise value[0].error
+                yield value.pop()  # type: ignore[misc] # kept by nobody but the reader
+    finally:
+        reading.drop()
+        if shown is not None:
+            shown.close()
+
+
+def _no_wake() -> None:
+    """Stands for a wake-up: who reads the input looks at the workers by itself."""
 
 
 def _as_cause(text: str) -> BaseException:
@@ -446,16 +502,6 @@ def _as_cause(text: str) -> BaseException:
     from concurrent.futures.process import _RemoteTraceback
 
     return _RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[arg-type] # it is a text
-
-
-def _source(iterables: tuple[Iterable[Any], ...]) -> tuple[Source, Iterator[Any] | None]:
-    """Where a map's items come from, and what must be read on for it."""
-    if len(iterables) == 1 and is_held(iterables[0]):
-        return Listed(as_sequence(iterables[0])), None
-    if iterables and all(map(is_held, iterables)):
-        return Listed(list(zip(*iterables))), None  # noqa: B905 - the shortest ends it, as in map()
-    items = iterables[0] if len(iterables) == 1 else zip(*iterables)  # noqa: B905
-    return Fed(), iter(items)
 
 
 def _checked_workers(number: int | None) -> int:

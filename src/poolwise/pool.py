@@ -13,8 +13,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from poolwise import errors
-from poolwise.backends.choose import BackendName, open_engine
-from poolwise.backends.kept import Keeper
+from poolwise.backends.choose import BackendName, open_engine, open_intake
 from poolwise.core.contract import InputEnded, JobPosted
 from poolwise.core.job import (
     CALL_PROMPT_NS,
@@ -46,7 +45,7 @@ from poolwise.options import (
 )
 from poolwise.results import AsyncResult, CallSink, MapResult, ResultIterator
 from poolwise.wire.cpus import cpu_count
-from poolwise.wire.snapshots import as_yielded
+from poolwise.wire.unread import unread_limit_bytes
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -63,6 +62,9 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+_READER_PATIENCE_S = 1.0
+"""An input that is waiting for something when its pool ends holds the program up no longer."""
 
 _READ_AHEAD_S = 0.005
 """An input without a length is listed first if that takes no longer than this."""
@@ -141,7 +143,8 @@ class Pool:
         self._engine.leave(JobPosted(self._calls))
         self._streams: weakref.WeakSet[ResultIterator[Any]] = weakref.WeakSet()
         self._is_terminated = False
-        self._keeper = Keeper(self._engine.shield) if backend == "processes" else None
+        self._intake = open_intake(backend, self._engine)
+        self._readers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._are_calls_shown = self._progress is None
         self._engine.start_all()
         self._state = "RUN"
@@ -183,8 +186,8 @@ class Pool:
         result: AsyncResult[T] = AsyncResult(self, self._engine, callback, error_callback, call)
         self._submit(result)
         self._engine.hint()
-        if not result.is_begun and self._keeper is not None:
-            result.kept = self._keeper.keep(call, self._calls.source.remaining or 0)
+        if not result.is_begun:
+            result.kept = self._intake.call(call, self._calls.source.remaining or 0)
         return result
 
     # -- a list of values
@@ -224,9 +227,9 @@ class Pool:
         **rules: Any,
     ) -> MapResult[T]:
         """:meth:`map` without waiting; callbacks as for :meth:`apply_async`."""
-        items = Listed(self._as_called(as_sequence(iterable)))
+        items = Listed(self._intake.listed(as_sequence(iterable)))
         result = self._start_map(func, items, MAP, chunksize, rules, callback, error_callback)
-        self._keep_function(result.job)
+        self._fix_function(result.job)
         self._engine.nudge()
         return result
 
@@ -240,9 +243,9 @@ class Pool:
         **rules: Any,
     ) -> MapResult[T]:
         """:meth:`starmap` without waiting; callbacks as for :meth:`apply_async`."""
-        items = Listed(self._as_called(as_sequence(iterable)))
+        items = Listed(self._intake.listed(as_sequence(iterable)))
         result = self._start_map(func, items, STARMAP, chunksize, rules, callback, error_callback)
-        self._keep_function(result.job)
+        self._fix_function(result.job)
         self._engine.nudge()
         return result
 
@@ -257,10 +260,13 @@ class Pool:
         buffersize: int | None = None,
         **rules: Any,
     ) -> ResultIterator[T]:
-        """An iterator over ``func(x)`` in order; the input is read as results are.
+        """An iterator over ``func(x)`` in order, computed ahead while the caller does other things.
 
-        :param buffersize: at most so many items are read whose results are not (None: as many as
-            keep the workers busy).
+        Each item is taken as it is when the input yields it. Unread results weigh no more than a
+        sixteenth of the memory that this process may use (or ``POOLWISE_UNREAD_BYTES``): then the
+        workers, and the input, wait for the reader.
+
+        :param buffersize: at most so many items are read whose results are not.
         """
         return self._stream(func, iterable, MAP, chunksize, buffersize, rules, is_ordered=True)
 
@@ -318,6 +324,7 @@ class Pool:
                 errors.PoolTerminated("the pool was terminated before this task had ended")
             )
             self._is_terminated = True  # only now: Ctrl-C may have come before anything was done
+            self._join_readers()
 
     def join(self) -> None:
         """Wait until the workers have ended; call :meth:`close` or :meth:`terminate` first.
@@ -331,6 +338,14 @@ class Pool:
             stream.lift()
         if not self._is_terminated:
             self._engine.join()
+            self._join_readers()
+
+    def _join_readers(self) -> None:
+        """Wait for the threads that read inputs; one that its input holds up is left behind."""
+        until = time.monotonic() + _READER_PATIENCE_S
+        for thread in list(self._readers):
+            if thread is not threading.current_thread():  # an input may end its own pool
+                thread.join(max(0.0, until - time.monotonic()))
 
     def __enter__(self) -> Self:
         self._check_running()
@@ -409,12 +424,9 @@ class Pool:
             message = "Pool not running"
             raise ValueError(message)
 
-    def _keep_function(self, job: Job | None) -> None:
-        if job is not None and self._keeper is not None:
-            self._keeper.keep_function(job.function)
-
-    def _as_called(self, items: Sequence[Any]) -> Sequence[Any]:
-        return items if self._keeper is None else self._keeper.as_called(items)
+    def _fix_function(self, job: Job | None) -> None:
+        if job is not None:
+            self._intake.function(job.function)
 
     def _check_running(self) -> None:
         if self._engine.is_closed:
@@ -545,11 +557,14 @@ class Pool:
         unit = checked_chunksize(chunksize)
         kind = take_progress(rules, self._progress)
         stream: Stream[T] = Stream(
-            is_ordered=is_ordered, buffer_size=checked_buffersize(buffersize)
+            is_ordered=is_ordered,
+            buffer_size=checked_buffersize(buffersize),
+            most_bytes=unread_limit_bytes(),
         )
-        is_listed = is_held(iterable)
-        together = min(unit or 1, buffersize or unit or 1)
-        source = Listed(self._as_called(as_sequence(iterable))) if is_listed else Fed(together)
+        if is_held(iterable):
+            source: Source = Listed(self._intake.listed(as_sequence(iterable)))
+        else:
+            source = self._intake.queue(min(unit or 1, buffersize or unit or 1))
         job = self._job(
             Function(func),
             mode,
@@ -559,15 +574,13 @@ class Pool:
             unit=unit,
             prompt_ns=STREAM_PROMPT_NS,
         )
-        if not is_listed and together == 1 and self._backend_name == "processes":
-            iterable = as_yielded(iterable)
-        self._keep_function(job)
+        self._fix_function(job)
         self._show(job, kind)
         results = ResultIterator(self, self._engine, job, stream)
-        with self._engine.shield:  # a job that is posted has somebody who reads its input
+        with self._engine.shield:  # a job that is posted has a thread that reads its input
             self._engine.post(JobPosted(job))
             if isinstance(source, Fed):
-                _Feeder(source, iterable, job, stream, self._engine).start()
+                self._readers.add(_Feeder(source, iterable, job, stream, self._engine).start())
         self._streams.add(results)
         return results
 
@@ -605,12 +618,15 @@ class _Feeder:
         self._stream = stream
         self._engine = engine
 
-    def start(self) -> None:
-        threading.Thread(target=self._run, name="poolwise-input", daemon=True).start()
+    def start(self) -> threading.Thread:
+        thread = threading.Thread(target=self._run, name="poolwise-input", daemon=True)
+        thread.start()
+        return thread
 
     def _run(self) -> None:
+        items, self._items = self._items, ()
         try:
-            feed(self._source, self._items, self._engine.nudge, self._wait_for_room)
+            feed(self._source, items, self._engine.nudge, self._wait_for_room)
         except BaseException:  # noqa: S110 - the source has it, and raises it to the reader
             pass
         try:
@@ -622,7 +638,7 @@ class _Feeder:
         return self._source.wait_for_room(self._room)
 
     def _room(self) -> int:
-        return self._stream.room_in_input(self._job, self._source.count_fed)
+        return self._stream.room_in_input(self._job, self._source)
 
 
 def _list_ahead(items: Iterable[Any]) -> tuple[Sequence[Any], Iterator[Any] | None]:

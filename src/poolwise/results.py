@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from poolwise.core.contract import JobDropped
+from poolwise.core.contract import InputEnded, JobDropped
 from poolwise.core.job import Fed
 from poolwise.core.sinks import Raised
 
 if TYPE_CHECKING:
     from poolwise.core.engine import Engine
-    from poolwise.core.job import Chunk, Job, News
+    from poolwise.core.job import Callback, Chunk, Job, News
     from poolwise.core.sinks import Stream
     from poolwise.report.live.board import Shown
 
@@ -38,6 +38,7 @@ class AsyncResult(Generic[T]):
         self.call = call
         self._value: T | None = None
         self._error: BaseException | None = None
+        self._has_value = False
         self._is_ready = False
         self.is_begun = False
 
@@ -50,15 +51,19 @@ class AsyncResult(Generic[T]):
         return True
 
     def ready(self) -> bool:
-        """The value (or exception) is there."""
-        return self._is_ready
+        """The value (or exception) is there, and its callback has run.
+
+        A callback that asks for another result need not wait for that one's own callback, which
+        cannot run before it returns.
+        """
+        return self._is_ready or (self._has_value and self._engine.is_in_callback)
 
     def successful(self) -> bool:
         """The call raised no exception.
 
         :raises ValueError: it is not ready.
         """
-        if not self._is_ready:
+        if not self.ready():
             message = f"{self!r} not ready"
             raise ValueError(message)
         return self._error is None
@@ -75,35 +80,34 @@ class AsyncResult(Generic[T]):
         :raises Exception: what the call raised.
         """
         self.wait(timeout)
-        if not self._is_ready:
+        if not self._is_ready and not self.ready():
             raise multiprocessing.TimeoutError
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]
 
     def settle(self, value: T | None, error: BaseException | None) -> News:
-        """Take the value; a callback is news, to be told before the result is ready."""
+        """Take the value; it is ready when its callback, if there is one, has run.
+
+        No callback is called for what is dropped when the pool is terminated.
+        """
         self.call = self.kept = None
+        self._value, self._error = value, error
+        self._has_value = True
         callback: Callable[[Any], object] | None = (
             self._callback if error is None else self._error_callback
         )
-        if callback is None:
-            self._finish(value, error)
-            return ()
-        return (partial(self._call_back, callback, value, error),)
-
-    def _call_back(
-        self, callback: Callable[[Any], object], value: T | None, error: BaseException | None
-    ) -> None:
-        try:
-            callback(value if error is None else error)
-        finally:
-            self._finish(value, error)
-
-    def _finish(self, value: T | None, error: BaseException | None) -> None:
-        self._value, self._error = value, error
         self._callback = self._error_callback = None
-        self._is_ready = True
+        if callback is None or self._engine.dropped(error):
+            self._is_ready = True
+            return ()
+        return (lambda: partial(self._call_back, callback),)
+
+    def _call_back(self, callback: Callable[[Any], object]) -> None:
+        try:
+            callback(self._value if self._error is None else self._error)
+        finally:
+            self._is_ready = True
 
 
 ApplyResult = AsyncResult
@@ -171,7 +175,7 @@ class CallSink:
         self, chunk: Chunk, first: int, values: Sequence[Any], errors: dict[int, BaseException]
     ) -> News:
         """Give each its value."""
-        news: list[Callable[[], object]] = []
+        news: list[Callable[[], Callback | None]] = []
         for at, value in enumerate(values):
             news.extend(chunk.items[first + at].settle(value, errors.get(at)))
         return news
@@ -244,7 +248,7 @@ class ResultIterator(Iterator[T]):
     def close(self) -> None:
         """Stop: the input is read no further, and what has not begun is not run."""
         if not self._stream.is_over:
-            _end_source(self._job)
+            self._job.source.stop()
             self._engine.post_later(JobDropped(self._job))
             self._stream.is_over = True
 
@@ -255,9 +259,6 @@ class ResultIterator(Iterator[T]):
             self.close()
         else:
             self._stream.ignore()
-
-
-def _end_source(job: Job) -> None:
-    if isinstance(job.source, Fed):
-        job.source.end()
-        job.source.items.clear()
+            if isinstance(self._job.source, Fed):
+                self._job.source.ring()
+            self._engine.post_later(InputEnded(self._job))  # look at it again: limits are lifted

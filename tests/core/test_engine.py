@@ -26,7 +26,7 @@ class Ends:
         self.values = {}
         self.error = None
         self.is_over = False
-        self._news = news
+        self._news = [lambda call=call: call for call in news]
 
     def deliver(self, chunk, first, values, failed):
         self.values.update(enumerate(values, chunk.start + first))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolwise.core.job import MAP, Function, Job, Listed
+from poolwise.core.job import MAP, Fed, Function, Job, Listed
 from poolwise.core.sinks import Raised, Stream
 from poolwise.options import TaskRules
 from tests.core.desk import work
@@ -82,14 +82,24 @@ def test_the_end_is_news():
     assert not stream.ready
 
 
-def test_what_came_early_is_read_before_the_error_that_ended_the_job():
+@pytest.mark.parametrize("here", [[], [0], [0, 1], [2], [0, 2], [1, 2]])
+def test_the_error_that_ends_a_job_is_read_in_the_place_of_the_first_missing_value(here):
     stream, job = stream_of("abc")
     chunks = take_all(job)
-    stream.deliver(chunks[2], 0, ["C"], {})
-    error = ValueError()
-    stream.end(error)
-    value, raised = read_all(stream)
-    assert (value, raised.error) == ("C", error)
+    for at in here:
+        stream.deliver(chunks[at], 0, [at], {})
+    stream.end(error := ValueError())
+    *values, raised = read_all(stream)
+    assert values == list(range(len(values)))
+    assert len(values) not in here
+    assert raised.error is error
+
+
+def test_an_unordered_stream_gives_all_that_came_before_its_error():
+    stream, job = stream_of("abc", is_ordered=False)
+    stream.deliver(take_all(job)[2], 0, ["C"], {})
+    stream.end(ValueError())
+    assert [type(value) for value in read_all(stream)] == [str, Raised]
 
 
 # -- backpressure
@@ -109,11 +119,20 @@ def test_no_more_than_the_buffer_is_handed_out_and_unread(size):
 
 @pytest.mark.parametrize("size", [1, 3, 10])
 def test_no_more_than_the_buffer_is_read_from_the_input(size):
-    stream, job = stream_of("", buffer_size=size)
-    assert stream.room_in_input(job, 0) == size
-    assert stream.room_in_input(job, size) == 0
+    stream, job, source = fed_stream(buffer_size=size)
+    assert stream.room_in_input(job, source) == size
+    source.read(iter(range(100)), size, lambda: None)
+    assert stream.room_in_input(job, source) == 0
     stream.count_read += 1
-    assert stream.room_in_input(job, size) == 1
+    assert stream.room_in_input(job, source) == 1
+
+
+def fed_stream(unit=1, **options):
+    """A stream, and the job and the queue of an input that is read as it goes."""
+    stream = Stream(**{"is_ordered": True, **options})
+    source = Fed(unit, lambda item: (item, len(item)))
+    job = Job(Function(work), MAP, source, stream, TaskRules(), lanes=2, prompt_ns=0, unit=unit)
+    return stream, job, source
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
@@ -126,32 +145,101 @@ def test_whoever_waits_for_the_reader_is_told_before_all_is_read(size):
 
 
 def test_items_of_unknown_weight_are_read_by_the_handful_and_light_ones_by_the_thousand():
-    stream, job = stream_of("")
-    assert stream.room_in_input(job, 0) == 16
+    stream, job, source = fed_stream()
+    assert stream.room_in_input(job, source) == 16
     job.sizer.observe(1, 10**7, nbytes=100)
-    assert stream.room_in_input(job, 0) == 1024
+    assert stream.room_in_input(job, source) == 1024
     job.sizer.observe(1, 10**7, nbytes=1 << 30)
-    assert stream.room_in_input(job, 0) <= 16
+    assert stream.room_in_input(job, source) <= 16
 
 
-def test_when_nothing_is_known_a_few_items_for_each_lane_are_looked_ahead():
-    _, job = stream_of(range(1000), lanes=3)
-    take_all(job)
-    assert job.handed_out == 12
+def test_an_input_is_read_ahead_of_the_workers_and_not_of_the_reader():
+    stream, job, source = fed_stream()
+    source.read(iter(range(100)), 16, lambda: None)
+    assert stream.room_in_input(job, source) == 0
+    job.take(None)
+    assert stream.room_in_input(job, source) == 1
 
 
-def test_cheap_items_are_looked_ahead_by_the_thousand_but_not_without_bound():
-    _, job = stream_of(range(10**7))
-    job.sizer.observe(10**6, 10**9)
-    take_all(job)
-    assert 10_000 <= job.handed_out <= 100_000
+def test_heavy_items_are_not_read_ahead_however_light_those_before_them_were():
+    stream, job, source = fed_stream()
+    job.sizer.observe(1000, 10**6, nbytes=1000)
+    heavy = iter(lambda: b"x" * (1 << 20), None)
+    while (room := stream.room_in_input(job, source)) > 0:
+        source.read(heavy, room, lambda: None)
+    assert 64 <= len(source.items) <= 66
+    assert source.waiting_bytes == len(source.items) << 20
+    while source.items:
+        source.take(1)
+    assert source.waiting_bytes == 0
 
 
-def test_big_values_bound_the_look_ahead_by_their_bytes():
-    _, job = stream_of(range(10**6))
-    job.sizer.observe(100, 100_000, nbytes=100 << 20)
-    take_all(job)
-    assert job.handed_out <= 64
+def test_a_unit_is_read_whole_however_heavy():
+    stream, job, source = fed_stream(unit=100)
+    heavy = iter(lambda: b"x" * (1 << 20), None)
+    while (room := stream.room_in_input(job, source)) > 0:
+        source.read(heavy, room, lambda: None)
+    assert len(source.items) >= 100
+    assert source.has_items
+
+
+# -- working ahead
+
+
+def work_ahead(stream, job, nbytes):
+    """Run all that is handed out; each value weighs so many bytes in its message."""
+    while (chunk := job.take(None)) is not None:
+        size = len(chunk.items)
+        job.sizer.observe(size, size * 1000, nbytes=nbytes * size)
+        chunk.answer_bytes = nbytes * size
+        stream.deliver(chunk, 0, list(chunk.items), {})
+
+
+@pytest.mark.parametrize("is_ordered", [True, False])
+@pytest.mark.parametrize("nbytes", [1, 1_000, 1_000_000])
+def test_unread_values_are_bounded_by_their_weight(nbytes, is_ordered):
+    limit = 16 << 20
+    stream, job = stream_of(range(10**7), most_bytes=limit, is_ordered=is_ordered)
+    work_ahead(stream, job, nbytes)
+    weight = job.handed_out * (nbytes + 64)
+    assert limit / 2 < weight <= limit + 4 * (nbytes + 64)
+
+
+def test_values_that_were_read_make_room_for_as_many():
+    limit, nbytes = 1 << 20, 1_000
+    stream, job = stream_of(range(10**6), most_bytes=limit)
+    for _ in range(20):
+        work_ahead(stream, job, nbytes)
+        while stream.count_read < stream.tell_at:
+            read(stream)
+        stream.told()
+    assert job.handed_out > 3 * limit / nbytes
+    assert (job.handed_out - stream.count_read) * nbytes <= limit
+
+
+def test_heavy_values_after_many_light_ones_are_bounded_too():
+    limit = 100 << 20
+    stream, job = stream_of(range(10**7), most_bytes=limit)
+    work_ahead(stream, job, 10)
+    read_all(stream)
+    stream.told()
+    before = job.handed_out
+    job.sizer.observe(1, 1000, nbytes=1)
+    for _ in range(10_000):
+        chunk = job.take(None)
+        if chunk is None:
+            break
+        chunk.items = chunk.items[:1]  # the average knows little of them yet
+        chunk.answer_bytes = 10 << 20
+        stream.deliver(chunk, 0, [0], {})
+    assert job.handed_out - before < 10**6
+    assert len(stream.ready) <= 12
+
+
+def test_chunks_are_single_items_until_there_is_something_to_weigh():
+    stream, job = stream_of(range(1000), lanes=3)
+    assert len(job.take(None).items) == 1
+    assert stream.room(job) is None
 
 
 def test_whoever_waits_for_the_end_of_all_lifts_the_bound():

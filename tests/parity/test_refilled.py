@@ -1,17 +1,19 @@
-"""Inputs that fill one buffer again and again: each task sees it as it was when it was yielded."""
+"""Inputs and callers that change what they gave: each task sees it as it was when handed in."""
 
 from __future__ import annotations
 
 import sys
 import threading
 import time
+import weakref
 from functools import partial
 
 import pytest
 
 import poolwise
 from poolwise import errors
-from poolwise.wire.snapshots import Snapshot, as_yielded
+from poolwise.core.job import Fed
+from poolwise.wire.snapshots import Snapshot, fix
 from tests.faults.breakers import RaisesElsewhere
 
 np = pytest.importorskip("numpy")
@@ -78,12 +80,139 @@ def test_views_of_one_buffer_are_the_same_buffer(pool):
     assert list(pool.imap(first_of, items)) == list(range(COUNT))
 
 
-def test_what_is_made_anew_each_time_is_pickled_with_its_neighbours():
-    kept = list(as_yielded([n] for n in range(20)))
-    assert [type(item) for item in kept[3:]] == [list] * 17
-    rows = np.arange(40.0).reshape(20, 2)
-    assert not any(isinstance(row, Snapshot) for row in [*as_yielded(iter(rows))][3:])
-    assert list(as_yielded(iter(range(9)))) == list(range(9))
+# --- inputs that empty what they have yielded ---------------------------------------------------
+
+
+class Page:
+    def __init__(self, words):
+        self.words = words
+
+    def clear(self):
+        self.words = None
+
+
+YIELDED = {
+    "a list": lambda n: [n] * 50,
+    "a dict": lambda n: {"x": n},
+    "a set": lambda n: {n},
+    "a bytearray": lambda n: bytearray([n % 250, 1]),
+    "an object": lambda n: Page([n] * 3),
+    "nested": lambda n: ([n], {"x": [n]}),
+    "a large array": lambda n: np.full(20_000, n),
+    "a small array": lambda n: np.full(3, n),
+    "with an array": lambda n: (n, np.full(20_000, n)),
+    "a view": lambda n: np.full(40_000, n)[::2],
+}
+
+
+def empty(item):
+    if isinstance(item, tuple):
+        for part in item:
+            empty(part)
+    elif isinstance(item, np.ndarray):
+        item[:] = -1
+    elif hasattr(item, "clear"):
+        item.clear()
+
+
+def yield_and_empty(make, count):
+    for number in range(count):
+        item = make(number)
+        yield item
+        empty(item)
+
+
+READ = {
+    "imap": lambda pool, items: pool.imap(shown, items),
+    "imap 1": lambda pool, items: pool.imap(shown, items, 1),
+    "imap 7": lambda pool, items: pool.imap(shown, items, 7),
+    "imap_unordered": lambda pool, items: pool.imap_unordered(shown, items),
+    "istarmap": lambda pool, items: pool.istarmap(shown, ((item,) for item in items)),
+    "bounded": lambda pool, items: pool.imap(shown, items, buffersize=3),
+}
+
+
+def shown(item):
+    """What the item holds, as text."""
+    if isinstance(item, tuple):
+        return " ".join(map(shown, item))
+    if isinstance(item, np.ndarray):
+        return f"{item[0]} {item[-1]} {item.size}"
+    return repr(vars(item) if isinstance(item, Page) else item)
+
+
+@pytest.mark.parametrize("read", READ)
+@pytest.mark.parametrize("kind", YIELDED)
+def test_an_item_is_what_was_yielded(pool, kind, read):
+    found = READ[read](pool, yield_and_empty(YIELDED[kind], COUNT))
+    assert sorted(found) == sorted(shown(YIELDED[kind](n)) for n in range(COUNT))
+
+
+@pytest.mark.parametrize("kind", YIELDED)
+def test_an_item_is_what_was_yielded_to_an_executor(kind):
+    with poolwise.ProcessPoolExecutor(2) as executor:
+        for options in ({}, {"chunksize": 5}, {"buffersize": 2}):
+            found = executor.map(shown, yield_and_empty(YIELDED[kind], COUNT), **options)
+            assert list(found) == [shown(YIELDED[kind](n)) for n in range(COUNT)]
+            pairs = executor.map(max, yield_and_empty(lambda n: [n], 9), yield_and_empty(list_, 9))
+            assert list(pairs) == [max([n], [5]) for n in range(9)]
+
+
+def list_(_):
+    return [5]
+
+
+# --- what waits as it is, and what waits as a pickle --------------------------------------------
+
+
+def read_of(items):
+    """What is kept of an input."""
+    source = Fed(fix=fix)
+    source.read(iter(items), 100, lambda: None)
+    return [type(item) for item in source.items], source.waiting_bytes
+
+
+@pytest.mark.parametrize(
+    "item", ["text", b"bytes", 3, 2.5, None, (1, "a", b"b"), np.float64(3), np.int32(1)]
+)
+def test_what_cannot_change_waits_as_it_is(item):
+    assert read_of([item])[0] == [type(item)]
+
+
+@pytest.mark.parametrize("item", [[1], {}, (1, []), Page(1), np.zeros(3), np.zeros(2, "i4,i4")[0]])
+def test_what_can_change_is_pickled(item):
+    assert read_of([item])[0] == [Snapshot]
+
+
+def test_a_large_array_that_nobody_else_can_reach_is_not_copied():
+    large = 20_000
+
+    def named():
+        array = np.zeros(large)
+        yield array
+
+    assert read_of(np.zeros(large) for _ in range(3))[0] == [np.ndarray] * 3
+    assert read_of(map(np.zeros, [large] * 3))[0] == [np.ndarray] * 3
+    assert read_of(named())[0] == [Snapshot]
+    assert read_of([np.zeros(large)])[0] == [Snapshot]
+    assert read_of(np.zeros(2 * large)[::2] for _ in range(3))[0] == [Snapshot] * 3
+    assert read_of(np.full(large, [None]) for _ in range(2))[0] == [Snapshot] * 2
+
+
+def test_an_array_that_is_watched_is_copied():
+    watched = []
+
+    def watch(array):
+        watched.append(weakref.ref(array))
+        return array
+
+    assert read_of(watch(np.zeros(20_000)) for _ in range(2))[0] == [Snapshot] * 2
+
+
+def test_what_waits_is_weighed():
+    assert read_of([b"x" * 1000] * 3)[1] == 3 * sys.getsizeof(b"x" * 1000)
+    assert 1000 < read_of([[b"x" * 1000]])[1] < 1100
+    assert read_of([np.zeros(1000)])[1] > 8000
 
 
 def test_an_item_that_cannot_be_pickled_fails_alone(pool):
@@ -111,7 +240,7 @@ class Refuses:
     "make", [lambda: Claims({}), lambda: Claims({"data": b""}), Refuses], ids=range(3)
 )
 def test_what_is_no_array_is_not_asked_where_it_lies(make):
-    assert len(list(as_yielded(iter([make()])))) == 1
+    assert len(read_of([make()])[0]) == 1
 
 
 def test_in_threads_each_task_is_given_the_object_itself():
@@ -246,7 +375,7 @@ def test_the_rows_of_an_array_are_those_of_the_call(pool):
 
 
 def test_calls_that_wait_take_no_more_memory_than_allowed(pool, monkeypatch):
-    monkeypatch.setattr("poolwise.backends.kept._MOST_BYTES", 100_000)
+    monkeypatch.setattr("poolwise.backends.intake._MOST_BYTES", 100_000)
     buffer = np.zeros(5_000)
     results = [pool.apply_async(fill_of, (buffer,)) for _ in range(50)]
     assert sum(result.kept is not None for result in results) < 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from poolwise.backends.intake import CopyingIntake, SharedIntake
 from poolwise.core.book import Book
 from poolwise.core.engine import Engine
 from poolwise.core.listener import Listener
@@ -79,6 +80,11 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
         as_cause=as_cause,
     )
     return Engine(backend, make_state(lanes, starts_at_once=is_fork))
+
+
+def open_intake(name: str, engine: Engine) -> SharedIntake:
+    """How the back end called ``name`` fixes what calls are given."""
+    return CopyingIntake(engine.shield) if name == "processes" else SharedIntake()
 
 
 def _context(context: BaseContext | str | None) -> BaseContext:

@@ -5,8 +5,10 @@ value takes the drive and helps everything along until its value is there; so on
 no switch between threads. While nobody waits, a helper thread drives, started when it is first
 needed. Every other thread only leaves events in a queue.
 
-News (callbacks, threads that wait through a Condition) are told by the helper thread alone, as the
-standard pools do: a caller may hold a lock that a callback wants.
+Results are published (threads that wait through a Condition are woken) and callbacks are run by the
+helper thread alone, as the standard pools do: a caller may hold a lock that a callback wants. A
+callback runs to its end before the next one begins; one that waits for a result gets it as soon as
+the value is here, before that result's own callback has run.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from poolwise.core.book import ParentClock
+    from poolwise.core.job import Callback
     from poolwise.core.ledger import Report
     from poolwise.core.state import State
 
@@ -108,7 +111,9 @@ class Engine:
         self._clock = state.book.clock
         self._backend = backend
         self._posted: deque[c.Event] = deque()
-        self._news: deque[Callable[[], object]] = deque()
+        self._news: deque[Callable[[], Callback | None]] = deque()
+        self._callbacks: deque[Callback] = deque()
+        self._calling_back: int | None = None
         self._drive = threading.Lock()
         self._standby: deque[_Waiter] = deque()
         self._driver: int | None = None
@@ -152,6 +157,7 @@ class Engine:
         if os.getpid() == self.pid:
             self._posted.append(event)
             self.wake()
+            self._helper.ring()
 
     def hint(self) -> None:
         """A call was submitted. Look at once if a lane is idle, else now and then.
@@ -212,7 +218,7 @@ class Engine:
             while not is_done():
                 if until is not None and time.monotonic() >= until:
                     return False
-                if self._helper.is_here():
+                if self.is_in_callback:
                     self._wait_in_callback(is_done, until)
                 else:
                     self._lead_or_stand_by(is_done, until)
@@ -249,6 +255,10 @@ class Engine:
             self._give_back()
         return True
 
+    def dropped(self, error: BaseException | None) -> bool:
+        """Whether ``error`` says that the pool was terminated before the call had ended."""
+        return error is not None and error is self._error
+
     @property
     def is_busy(self) -> bool:
         """Something is under way that needs a driver."""
@@ -256,10 +266,15 @@ class Engine:
 
     # -- driving
 
+    @property
+    def is_in_callback(self) -> bool:
+        """This thread runs a callback of this pool."""
+        return self._calling_back == get_ident()
+
     def _wait_in_callback(self, is_done: Callable[[], bool], until: float | None) -> None:
-        """A callback waits in the helper's thread, perhaps for a result that has a callback."""
+        """A callback waits in the thread that publishes results, perhaps for one of those."""
         self._lead_or_stand_by(lambda: bool(self._news) or is_done(), until)
-        self.tell()
+        self._publish()
 
     def _lead_or_stand_by(self, is_done: Callable[[], bool], until: float | None) -> None:
         with self.shield:
@@ -336,8 +351,8 @@ class Engine:
             self._driver = None
         said = self.state.listener.said
         while said:
-            self._news.append(partial(self.state.listener.tell, said.popleft()))
-        if self._news:
+            self._callbacks.append(partial(self.state.listener.tell, said.popleft()))
+        if self._news or self._callbacks:
             self._helper.arm(at_once=True)
         for waiter in list(self._standby):  # others come and go meanwhile
             if waiter.is_done():
@@ -422,18 +437,43 @@ class Engine:
                 self.state.apply(event, time.perf_counter_ns())
         self._carry_out(self.state.fail_all(error))
 
-    # -- telling
+    # -- publishing results
 
     def tell(self) -> None:
-        """Run callbacks and wake Conditions, one by one. For the helper, and after its end."""
-        news = self._news
-        if not news:
+        """Publish results and run callbacks, one by one. For the helper, and after its end.
+
+        Never re-entered: what a callback brings about, such as the end of the pool, is published
+        when it has returned.
+        """
+        if self._calling_back is not None:
             return
+        self._publish()
+        while self._callbacks:
+            self._call_back(self._callbacks.popleft())
+            self._publish()
+
+    def _publish(self) -> None:
+        news = self._news
         while news:
-            _tell(news.popleft())
-        # Results that have callbacks are ready only now: those who wait must look again.
-        if self._drive.locked():
-            self._inbox.wake()
+            callback = news.popleft()()
+            if callback is not None:
+                self._callbacks.append(callback)
+
+    def _call_back(self, callback: Callback) -> None:
+        self._calling_back = get_ident()
+        try:
+            callback()
+        except (Exception, SystemExit):  # nor may it end the thread that has others to run
+            import logging  # here, since few programs need it: a fifth of importing us
+
+            logging.getLogger("poolwise").exception("a callback of a pool raised an exception")
+        finally:
+            self._calling_back = None
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """A result is ready only after its callback: those who wait for it must look again."""
+        self.wake()
         for waiter in list(self._standby):
             if waiter.is_done():
                 waiter.ring()
@@ -576,15 +616,6 @@ def _is_interrupted() -> bool:
     return ended_by is not None and issubclass(ended_by, KeyboardInterrupt)
 
 
-def _tell(news: Callable[[], object]) -> None:
-    try:
-        news()
-    except (Exception, SystemExit):  # nor may it end the thread that has others to tell
-        import logging  # here, since few programs need it: a fifth of what importing us costs
-
-        logging.getLogger("poolwise").exception("a callback of a pool raised an exception")
-
-
 class _Visit:
     """The drive for one who must have it, whoever has it now.
 
@@ -656,9 +687,9 @@ class _Helper:
         self._is_last = False
         self.is_driving = False
 
-    def is_here(self) -> bool:
-        """This is the helper's thread: it runs a callback."""
-        return self._thread is not None and self._thread.ident == get_ident()
+    def ring(self) -> None:
+        """Look whether there is something to do, if the thread runs. Safe in a finalizer."""
+        self._bell.ring()
 
     def arm(self, *, at_once: bool = False) -> None:
         """Be ready to drive: in a little while, or at once."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, InvalidStateError
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +18,7 @@ from poolwise.core.contract import TaskDropped
 
 if TYPE_CHECKING:
     from poolwise.core.engine import Engine
-    from poolwise.core.job import Chunk, Job, News
+    from poolwise.core.job import Callback, Chunk, Job, News
 
 T = TypeVar("T")
 Call = tuple[Callable[..., T], tuple[Any, ...], dict[str, Any]]
@@ -140,13 +140,13 @@ class TaskFuture(Future[T]):
 
 def settle_all(
     futures: Sequence[TaskFuture[Any]], values: Sequence[Any], errors: dict[int, BaseException]
-) -> list[Callable[[], object]]:
+) -> list[Callable[[], Callback | None]]:
     """Give futures their values; what must be said to waiting threads is returned, for later.
 
     Plain stores for those that nobody waits for through a Condition (nearly all): a batch of
     them costs one lock and no wake-ups.
     """
-    news: list[Callable[[], object]] = []
+    news: list[Callable[[], Callback | None]] = []
     with _changing:
         for at, future in enumerate(futures):
             future.call = None
@@ -161,14 +161,17 @@ def settle_all(
     return news
 
 
-def _settle(future: TaskFuture[Any], value: Any, error: BaseException | None) -> None:
-    try:
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(value)
-    except InvalidStateError:
-        pass  # cancelled while it ran: its caller has been told so
+def _settle(future: TaskFuture[Any], value: Any, error: BaseException | None) -> Callback | None:
+    """Publish a result to those who wait through the future; its callbacks are run later."""
+    with future._condition:  # noqa: SLF001 - one class with the function
+        if future._state != _RUNNING:  # noqa: SLF001 - cancelled while it ran
+            return None
+        future._result, future._exception = value, error  # noqa: SLF001
+        future._state = _FINISHED  # noqa: SLF001
+        for waiter in future._waiters:  # noqa: SLF001
+            (waiter.add_result if error is None else waiter.add_exception)(future)
+        future._condition.notify_all()  # noqa: SLF001
+    return future._invoke_callbacks if future._done_callbacks else None  # noqa: SLF001
 
 
 class FutureSink:

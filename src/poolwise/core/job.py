@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from poolwise.core.batching import ChunkSizer
@@ -73,12 +74,13 @@ class Chunk:
     their functions, ``function_id`` which pickle of the function
     they were sent for.
     What they weighed on the way and cost to send (``sent_bytes``, ``function_bytes``,
-    ``pickle_ns``) is the back end's to fill in.
+    ``pickle_ns``) is the back end's to fill in; ``answer_bytes`` is the weight of the answer that
+    is being delivered.
     """
 
     __slots__ = (
-        "attempt", "by_value", "done", "function_bytes", "function_id", "id", "is_alone", "items",
-        "job", "losses", "pickle_ns", "sent_bytes", "start",
+        "answer_bytes", "attempt", "by_value", "done", "function_bytes", "function_id", "id",
+        "is_alone", "items", "job", "losses", "pickle_ns", "sent_bytes", "start",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - what is known of it
@@ -102,7 +104,7 @@ class Chunk:
         self.by_value = by_value
         self.done = 0
         self.function_id = job.function.id
-        self.sent_bytes = self.function_bytes = self.pickle_ns = 0
+        self.sent_bytes = self.function_bytes = self.pickle_ns = self.answer_bytes = 0
 
     def __repr__(self) -> str:
         return (
@@ -146,6 +148,9 @@ class Source(Protocol):
     def take(self, size: int) -> Sequence[Any]:
         """The next items, ``size`` at most; fewer, or none, if they are not there yet."""
 
+    def stop(self) -> None:
+        """Drop what is left: the job is over. May run in a finalizer."""
+
 
 class Listed:
     """Items of a sequence, handed out as slices of it: those that it has now.
@@ -181,20 +186,42 @@ class Listed:
             )
         return taken
 
+    def stop(self) -> None:
+        self._items, self._at, self._end = (), 0, 0
+
+
+_SCALARS = frozenset({int, float, complex, bool, type(None)})
+"""Immutable and small: neither copied nor weighed when they are read."""
+
+_LOOK_BYTES = 1 << 20
+"""A batch that is read from the input ends early once it weighs so much, for the limits on what
+waits to be looked at again."""
+
+Fix = Callable[[Any], tuple[Any, int]]
+"""Turns an item that was just read into what is kept of it, and says how many bytes that takes."""
+
 
 class Fed:
-    """Items that somebody else puts in, now and later: a queue with an end.
+    """Bounded queue between the thread that reads a job's input and the scheduler.
 
-    :param unit: they go in units of so many (an explicit chunksize), except the last.
+    Each item is fixed before the next one is asked for: an input may reuse what it has yielded.
+
+    :param unit: items leave in units of so many (an explicit chunksize), except the last.
+    :param fix: makes an item safe from changes (None: items are kept as they are).
     """
 
-    def __init__(self, unit: int = 1) -> None:
+    def __init__(self, unit: int = 1, fix: Fix | None = None) -> None:
         self.unit = unit
         self.items: deque[Any] = deque()
         self.error: BaseException | None = None
         self.is_ended = False
         self.count_fed = 0
+        self._fix = fix
+        self._count_taken = 0
+        self._weights: deque[tuple[int, int]] = deque()
+        self._fed_bytes = self._taken_bytes = 0
         self._bell = Bell()
+        self._low_mark = -1
 
     @property
     def remaining(self) -> int | None:
@@ -208,11 +235,62 @@ class Fed:
     def is_exhausted(self) -> bool:
         return self.is_ended and not self.items
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Weight of the items that wait, to within a batch."""
+        return self._fed_bytes - self._taken_bytes
+
+    # -- the scheduler's side
+
     def take(self, size: int) -> Sequence[Any]:
         items, is_ended = self.items, self.is_ended
         there = len(items)
         size = min(size, there if is_ended else there - there % self.unit)
-        return [items.popleft() for _ in range(size)]
+        taken = [items.popleft() for _ in range(size)]
+        self._count_taken += size
+        weights = self._weights
+        while weights and weights[0][0] <= self._count_taken:
+            self._taken_bytes += weights.popleft()[1]
+        if len(items) <= self._low_mark:
+            self._bell.ring()
+        return taken
+
+    def stop(self) -> None:
+        self.is_ended = True
+        self.items.clear()
+        self._bell.ring()
+
+    # -- the reader's side
+
+    def read(self, iterator: Iterator[Any], size: int, wake: Callable[[], None]) -> None:
+        """Read up to ``size`` items; fewer when they are heavy, or when the input ends.
+
+        :param wake: is called when there is something to hand out where there was nothing.
+        :raises BaseException: whatever the input raises.
+        """
+        items, unit, fix = self.items, self.unit, self._fix
+        count = nbytes = weight = 0
+        try:
+            for item in islice(iterator, size):
+                if fix is not None and type(item) not in _SCALARS:
+                    kept, weight = fix(item)
+                    nbytes += weight
+                    items.append(kept)
+                    del kept
+                else:
+                    items.append(item)
+                count += 1
+                if len(items) == unit:
+                    wake()
+                if self.is_ended or nbytes > _LOOK_BYTES:
+                    return
+            if count < size:
+                self.end()
+        finally:
+            self.count_fed += count
+            if nbytes:
+                self._fed_bytes += nbytes
+                self._weights.append((self.count_fed, nbytes))
 
     def end(self, error: BaseException | None = None) -> None:
         """No more will come (because the input raised ``error``, which costs the unit begun)."""
@@ -228,10 +306,16 @@ class Fed:
         self._bell.ring()
 
     def wait_for_room(self, room: Callable[[], int]) -> int:
-        """Wait until items may be put in: how many; 0 when nothing is wanted any more."""
+        """Wait until items may be read: how many; 0 when none are wanted any more.
+
+        The reader sleeps until half of what waits has gone: to wake it for each item would cost
+        two context switches an item.
+        """
         while not self.is_ended:
             self._bell.clear()
+            self._low_mark = len(self.items) // 2  # before the look: a race with take()
             if (size := room()) > 0:
+                self._low_mark = -1
                 return size
             self._bell.wait()
         return 0
@@ -268,6 +352,10 @@ class Submitted(Fed):
                 taken.append(task)
         return taken
 
+    def stop(self) -> None:
+        """Take no more; a call that is submitted in this moment finds that out by itself."""
+        self.is_ended = True
+
     def take_back(self, task: Any) -> bool:
         """Take out what was put in while another thread ended it; False when it has been taken."""
         try:
@@ -277,8 +365,12 @@ class Submitted(Fed):
         return True
 
 
-News = Sequence[Callable[[], object]]
-"""Things to be said to waiting threads and callbacks, once the state is nobody's business."""
+Callback = Callable[[], object]
+"""The program's own code, to be called with a result."""
+
+News = Sequence[Callable[[], Callback | None]]
+"""Results to publish to waiting threads, after the drive is released; each returns the callback
+that follows it, if there is one."""
 
 
 class Sink(Protocol):
@@ -427,9 +519,10 @@ class Job:
         self._again.appendleft(chunk)
 
     def drop(self) -> None:
-        """Hand out nothing more."""
+        """Hand out nothing more, and let whoever reads its input end."""
         self.is_over = True
         self._again.clear()
+        self.source.stop()
 
     def tasks_in(self, chunk: Chunk) -> int:
         """How many tasks the chunk counts as, where workers are replaced after some number."""
@@ -439,31 +532,39 @@ class Job:
 def feed(
     source: Fed, items: Iterable[Any], wake: Callable[[], None], room: Callable[[], int] = _no_limit
 ) -> None:
-    """Put every item in as there is room; ``wake`` is called when one arrives where none was.
+    """Read the whole input as there is room; ``wake`` is called when an item comes to none.
 
     What the input raises ends the source; what is no Exception is raised here as well.
 
     :param room: waits until items may be read and says how many; 0 when no more are wanted.
     """
-    iterator, waiting = iter(items), source.items
+    iterator: Iterator[Any] = iter(())
     try:
-        while size := room():
-            before = source.count_fed
-            for source.count_fed, item in enumerate(islice(iterator, size), before + 1):
-                waiting.append(item)
-                if len(waiting) == source.unit:
-                    wake()
-                if source.is_ended:
-                    return
-            if source.count_fed < before + size:
-                source.end()
-                return
+        iterator = iter(items)
+        while not source.is_ended and (size := room()):
+            source.read(iterator, size, wake)
     except BaseException as error:
         source.end(error)
         if not isinstance(error, Exception):
             raise
     finally:
-        wake()
+        close_generator(iterator)
+        wake()  # raises where the pool was terminated
+
+
+def close_generator(iterator: Iterator[Any] | None) -> None:
+    """End a generator that is read no further, so that its ``finally`` blocks run now.
+
+    Other iterators are left alone: files and queues have a ``close`` with a meaning of its own.
+    """
+    if not isinstance(iterator, GeneratorType):
+        return
+    try:
+        iterator.close()
+    except Exception:  # a fault of the generator's own, and its values are wanted no more
+        import logging
+
+        logging.getLogger("poolwise").exception("an input raised an exception as it was closed")
 
 
 _NOT_THE_PROGRAM = ("poolwise.", "_poolwise_observer.")

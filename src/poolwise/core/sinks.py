@@ -8,22 +8,28 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from poolwise.core.job import Chunk, Job, News
+    from poolwise.core.job import Chunk, Fed, Job, News
 
 T = TypeVar("T")
 
-_WINDOW_CHUNKS = 4
-"""A stream looks ahead by so many chunks for each lane: two on their way, two that wait to be read
-(or for an earlier one to end). Fewer starve lanes where costs are uneven."""
+_INPUT_CHUNKS = 8
+"""Chunks for each lane that are read from the input ahead of what is handed out: two on their way,
+and twice as many again. Fewer starve lanes where costs are uneven."""
 
-_WINDOW_BYTES = 64 << 20
-"""And by no more bytes than this, as far as the messages so far tell."""
+_INPUT_BYTES = 64 << 20
+"""And no more bytes than this: an input is read ahead to keep lanes busy, not to be stored."""
 
 _FEW = 1024
-"""Items of a known weight that may be read ahead, whatever their cost: an input read by a thread of
-its own should not have to hand the interpreter over for each."""
+"""Light items that may be read ahead, whatever their cost: an input read by a thread of its own
+should not have to hand the interpreter over for each."""
+
+_OBJECT_BYTES = 64
+"""Weight of a value beside its bytes: a small object and its place in a queue."""
 
 _NEVER = sys.maxsize
+
+DEFAULT_MOST_BYTES = 1 << 30
+"""Bound on unread values where the door names none."""
 
 
 class Raised:
@@ -38,24 +44,34 @@ class Raised:
 class Stream(Generic[T]):
     """Values that are read one by one, while later ones are still being worked on.
 
-    How far ahead of the reader others may be is counted in items: :meth:`window` of them may be
-    handed out, and twice that may be read from the input. Whoever has to wait for the reader says
-    so in ``tell_at``: once ``count_read`` is there, the reader calls :meth:`told` and wakes them.
+    Backpressure: no more is handed out while unread values, and those that are expected of what is
+    under way, weigh ``most_bytes``. Whoever has to wait for the reader says so in ``tell_at``: once
+    ``count_read`` is there, the reader calls :meth:`told` and wakes them.
 
     :param is_ordered: read them in the order of the items, else as they come.
-    :param buffer_size: at most so many items are read whose values are not (None: as many as keep
-        the lanes busy).
+    :param buffer_size: at most so many items are read whose values are not (None: the limit is
+        ``most_bytes``).
     """
 
-    def __init__(self, *, is_ordered: bool, buffer_size: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        is_ordered: bool,
+        buffer_size: int | None = None,
+        most_bytes: int = DEFAULT_MOST_BYTES,
+    ) -> None:
         self.ready: deque[T | Raised] = deque()
         self.is_over = False
         self.count_read = 0
         self.tell_at = _NEVER
         self._is_ordered = is_ordered
         self._buffer_size = buffer_size
-        self._early: dict[int, list[T | Raised]] = {}
+        self._most_bytes = most_bytes
+        self._early: dict[int, tuple[list[T | Raised], int]] = {}
         self._next = 0
+        self._count_delivered = self._count_ready = 0
+        self._delivered_bytes = self._unread_bytes = 0
+        self._weights: deque[tuple[int, int]] = deque()
         self._is_lifted = False
         self._is_ignored = False
 
@@ -70,7 +86,7 @@ class Stream(Generic[T]):
         self.tell_at = _NEVER
 
     def lift(self) -> None:
-        """Look ahead without limit: somebody waits for the end of all, not for values."""
+        """Work ahead without limit: somebody waits for the end of all, not for values."""
         self._is_lifted = True
 
     def ignore(self) -> None:
@@ -83,61 +99,83 @@ class Stream(Generic[T]):
     def deliver(
         self, chunk: Chunk, first: int, values: Sequence[T], errors: dict[int, BaseException]
     ) -> News:
+        self._count_delivered += len(values)
         if self._is_ignored:
             return ()
         marked: list[T | Raised] = list(values)
         for at, error in errors.items():
             marked[at] = Raised(error)
+        nbytes, chunk.answer_bytes = chunk.answer_bytes, 0
+        # Values of a thread have travelled in no message.
+        weight = len(values) * _OBJECT_BYTES + (nbytes or sum(map(sys.getsizeof, values)))
+        self._delivered_bytes += weight
+        self._unread_bytes += weight
         if not self._is_ordered:
-            self.ready.extend(marked)
+            self._enqueue(marked, weight)
             return ()
-        self._early[chunk.start + first] = marked
+        self._early[chunk.start + first] = marked, weight
         while (now := self._early.pop(self._next, None)) is not None:
-            self.ready.extend(now)
-            self._next += len(now)
+            self._next += len(now[0])
+            self._enqueue(*now)
         return ()
 
+    def _enqueue(self, values: list[T | Raised], weight: int) -> None:
+        self.ready.extend(values)
+        self._count_ready += len(values)
+        self._weights.append((self._count_ready, weight))
+
     def end(self, error: BaseException | None) -> News:
+        """No more values; ``error`` is read in the place of the first that is missing.
+
+        What was to come behind that place is dropped: it would be read in the place of another.
+        """
+        self._early.clear()
         if error is not None and not self._is_ignored:
-            for start in sorted(self._early):
-                self.ready.extend(self._early[start])
             self.ready.append(Raised(error))
         self.is_over = True
         return ()
 
-    # -- looking ahead
+    # -- working ahead
 
     def room(self, job: Job) -> int | None:
+        """How many more items may be handed out now (None: any number)."""
         if self._is_lifted:
             return None
-        window = self.window(job)
-        if job.handed_out - self.count_read >= window:
-            self._tell_after(window)  # and then look again: nobody tells of what was just read
-        return max(0, window - (job.handed_out - self.count_read))
-
-    def window(self, job: Job) -> int:
-        """How many items may be handed out and not yet read."""
         if self._buffer_size is not None:
-            return self._buffer_size
-        window = _WINDOW_CHUNKS * job.lanes * max(1, job.sizer.size(None, job.lanes))
-        if job.sizer.item_bytes:
-            window = min(window, max(2 * job.lanes, int(_WINDOW_BYTES / job.sizer.item_bytes)))
-        return window
+            return self._room_in_buffer(job.handed_out, self._buffer_size)
+        if not self._count_delivered:
+            return None  # chunks are single items until there is something to weigh
+        if (room := self._room_in_memory(job)) <= 0:
+            self._tell_after(job.handed_out - self.count_read)
+            room = self._room_in_memory(job)  # again: nobody tells of what was just read
+        return max(0, room)
 
-    def room_in_input(self, job: Job, count_fed: int) -> int:
-        """How many more items may be read from the input, of which so many were read."""
-        if self._is_lifted:
-            return _NEVER - count_fed
-        window = self._input_window(job)
-        self._tell_after(window)
-        return self.count_read + window - count_fed
+    def _room_in_memory(self, job: Job) -> int:
+        weights = self._weights
+        while weights and weights[0][0] <= self.count_read:
+            self._unread_bytes -= weights.popleft()[1]
+        each = max(self._delivered_bytes / self._count_delivered, job.sizer.item_bytes)
+        under_way = (job.handed_out - self._count_delivered) * each
+        return int((self._most_bytes - self._unread_bytes - under_way) / each)
 
-    def _input_window(self, job: Job) -> int:
-        if self._buffer_size is not None:
-            return self._buffer_size
-        few = min(_FEW, int(_WINDOW_BYTES / job.sizer.item_bytes)) if job.sizer.item_bytes else 0
-        return max(few, 2 * self.window(job))
+    def room_in_input(self, job: Job, source: Fed) -> int:
+        """How many more items may be read from the input."""
+        if self._buffer_size is not None and not self._is_lifted:
+            return self._room_in_buffer(source.count_fed, self._buffer_size)
+        each, lanes = job.sizer.item_bytes, job.lanes
+        ahead = _INPUT_CHUNKS * lanes * max(1, job.sizer.size(None, lanes))
+        if each:
+            light = int(_INPUT_BYTES / each)
+            ahead = max(min(ahead, max(2 * lanes, light)), min(_FEW, light))
+        if source.waiting_bytes > _INPUT_BYTES and source.has_items:
+            return 0
+        return ahead - len(source.items)
 
-    def _tell_after(self, window: int) -> None:
-        """When a quarter of a window has been read; for each single item it would cost more."""
-        self.tell_at = min(self.tell_at, self.count_read + max(1, window // 4))
+    def _room_in_buffer(self, count: int, size: int) -> int:
+        if count - self.count_read >= size:
+            self._tell_after(size)
+        return max(0, self.count_read + size - count)
+
+    def _tell_after(self, unread: int) -> None:
+        """When a quarter of what is unread has been read: for each item it would cost too much."""
+        self.tell_at = min(self.tell_at, self.count_read + max(1, unread // 4))

@@ -272,6 +272,7 @@ class State:
             lane.chunks.remove(chunk)
             lane.is_asked = False
             self._note_if_idle(lane)
+        chunk.answer_bytes = outcome.nbytes
         self._deliver(chunk, outcome.first, outcome.values, outcome.errors)
 
     def _take_shares(self, chunk: Chunk, returned: int) -> None:

@@ -39,6 +39,7 @@ from poolwise.record import Row
 from poolwise.wire import packing
 from poolwise.wire.packing import PROTOCOL, Aside, dumps, dumps_function
 from poolwise.wire.parcel import Look, Opened, Packed, Parcel, view_of
+from poolwise.wire.snapshots import ATOMIC, Snapshot
 
 if TYPE_CHECKING:
     from poolwise.wire.failures import Failure
@@ -55,7 +56,6 @@ PACKED = 0x80
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
-_ATOMIC = frozenset({int, float, complex, bool, str, bytes, type(None)})
 _FEW = 4
 """Fewer values are not looked at for something that they have in common."""
 
@@ -68,7 +68,7 @@ loads = pickle.loads
 
 def is_atomic(values: Sequence[Any]) -> bool:
     """True when all values are of immutable built-in types, so that sharing them is harmless."""
-    return _ATOMIC.issuperset(map(type, values))
+    return ATOMIC.issuperset(map(type, values))
 
 
 class _Carried:
@@ -118,8 +118,13 @@ ChunkHead = tuple[int, int]
 
 
 def pack_items(packer: packing.Packer, head: ChunkHead, mode: int, items: Sequence[Any]) -> Packed:
-    """A CHUNK whose items share one pickle, as in ``multiprocessing.Pool``, unless they are big."""
+    """A CHUNK whose items share one pickle, as in ``multiprocessing.Pool``.
+
+    Big items, and those that were pickled when they were handed in, are a pickle each.
+    """
     is_listed = type(items) in _LISTS
+    if is_listed and type(items[0]) is Snapshot:
+        return _pack_each(packer, head, mode, items, dumps)
     lone = (items[0] if len(items) == 1 else None) if is_listed else items
     sent = _compact(items) if is_listed and len(items) >= _FEW else items
     packed = packer.pack((*head, mode, sent), lone, len(items))
@@ -172,10 +177,16 @@ def _pack_each(
     items: Sequence[Any],
     dump: Callable[[Any, Aside], bytes],
 ) -> Packed:
-    """A CHUNK with a pickle for each item; a buffer that several leave out travels once."""
+    """A CHUNK with a pickle for each item; a buffer that several leave out travels once.
+
+    :param dump: pickles what is no snapshot already.
+    """
     shelf = packing.Shelf()
     blobs = []
     for item in items:
+        if type(item) is Snapshot:
+            blobs.append((item.pickled, shelf.add(item.buffers)))
+            continue
         aside = Aside()
         blobs.append((dump(item, aside), shelf.add(aside)))
     return _beside(packer.pack((*head, mode | PACKED, blobs)), shelf.buffers, shelf.repeated)

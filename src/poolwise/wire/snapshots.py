@@ -1,39 +1,30 @@
-"""Items of an input that fills one buffer again and again.
+"""Snapshots of what is handed to a pool: what a task sees is what was handed in.
 
-``multiprocessing.Pool.imap`` pickles each item before it asks for the next, so there such an input
-works. Here items gather, to be pickled together when a worker is free. So the first few are pickled
-at once, and all others as well if what one of them holds was met in the one or two before it.
-
-Its ``apply_async`` and ``map_async`` have pickled what they were given a moment later, as far as a
-pipe holds it; here it would wait for a worker. So what waits, and can change, is pickled as well.
+An input may reuse what it has yielded, and a caller what it has submitted, while that still waits
+for a worker. So a mutable object is pickled when it is handed in, and its chunk carries the pickle.
+Immutable objects, and arrays that nobody else can reach, wait as they are.
 """
 
 from __future__ import annotations
 
 import pickle
 import sys
-import types
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+import weakref
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-from poolwise.wire.address import address_of
-from poolwise.wire.codec import is_atomic
-from poolwise.wire.packing import Aside, dumps
-
-_FIRST = 3
-"""So many items tell whether an input has one or two buffers that it fills in turn."""
+from poolwise.wire.packing import LEAST_PIECE_BYTES, Aside, dumps
 
 _MOST_ITEMS = 1000
-"""Items of one call that are looked at: it takes 0.1 ms, and 3 us for each that is pickled."""
+"""Items of one list that are looked at: it takes 0.1 ms, and 3 us for each that is pickled."""
 
-_MOST_PARTS = 32
-"""Parts of an item that are looked at."""
+ATOMIC = frozenset({int, float, complex, bool, str, bytes, type(None)})
+"""Immutable built-in types that hold nothing else."""
 
-_UNCHANGING = frozenset({
-    int, float, complex, bool, str, bytes, type(None), tuple, range, frozenset, slice, type,
-    types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType,
-})  # fmt: skip
+_LEAST_BORROWED_BYTES = LEAST_PIECE_BYTES
+"""A smaller array is copied without asking who else can reach it."""
 
 
 class TooLarge(Exception):
@@ -48,68 +39,93 @@ class TooLarge(Exception):
 
 
 class Snapshot:
-    """An item as it was; unpickling this gives the item itself.
+    """An object as it was, pickled; unpickling this gives the object itself.
 
     :raises TooLarge: it would take more memory than ``most_bytes``.
     """
 
-    __slots__ = ("_buffers", "_pickled")
+    __slots__ = ("buffers", "pickled")
 
     def __init__(self, item: Any, most_bytes: int = sys.maxsize) -> None:
         aside = Aside()
-        self._pickled = dumps(item, aside)
-        if len(self._pickled) + sum(buffer.nbytes for buffer in aside) > most_bytes:
-            raise TooLarge(len(self._pickled))
-        self._buffers = [bytearray(buffer) for buffer in aside]
+        self.pickled = dumps(item, aside)
+        if len(self.pickled) + sum(buffer.nbytes for buffer in aside) > most_bytes:
+            raise TooLarge(len(self.pickled))
+        self.buffers = [memoryview(bytearray(buffer)) for buffer in aside]
 
     @property
     def size_bytes(self) -> int:
-        """How much memory it takes, about."""
-        return len(self._pickled) + sum(map(len, self._buffers))
+        """Memory that it takes, about."""
+        return len(self.pickled) + sum(buffer.nbytes for buffer in self.buffers)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _load, (self._pickled, *map(pickle.PickleBuffer, self._buffers))
+        return _load, (self.pickled, *map(pickle.PickleBuffer, self.buffers))
 
 
-def as_yielded(items: Iterable[Any]) -> Iterator[Any]:
-    """The items, each as it is when it is yielded, unless every item is an object of its own.
+def _load(pickled: bytes, *buffers: Any) -> Any:
+    return pickle.loads(pickled, buffers=buffers)
 
-    :raises Exception: whatever the input raises.
+
+def fix(item: Any) -> tuple[Any, int]:
+    """An item that an input has just yielded, safe from changes, and its weight in bytes.
+
+    What cannot be pickled stays as it is: whoever sends it reports that.
     """
-    iterator = iter(items)
-    before: list[
-        tuple[Any, set[int]]
-    ] = []  # with the items, lest others come to lie in their place
-    for item in islice(iterator, _FIRST):
-        places = _places_of(item)
-        if any(places & others for _, others in before):
-            yield _as_it_is(item)
-            yield from map(_as_it_is, iterator)
-            return
-        before.append((item, places))
-        yield _as_it_is(item) if places else item
-    before.clear()
-    yield from iterator
+    kind = type(item)
+    if kind is str or kind is bytes:
+        return item, sys.getsizeof(item)
+    if kind is tuple and ATOMIC.issuperset(map(type, item)):
+        return item, sum(map(sys.getsizeof, item))
+    if _is_numpys_number(item) or (_is_array(item) and _is_private(item)):
+        return item, sys.getsizeof(item)
+    kept = _pickled(item)
+    return kept, kept.size_bytes if type(kept) is Snapshot else sys.getsizeof(kind)
 
 
-def as_called(items: Sequence[Any], most_bytes: int) -> Sequence[Any]:
-    """The items, the first of them as they are now: as many as fit into so many bytes."""
+def _pickled(item: Any) -> Any:
+    try:
+        return Snapshot(item)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if _is_refused(item):
+            return item
+        raise error from None  # the handler of a signal raised it, amid the pickling
+
+
+def _is_refused(item: Any) -> bool:
+    """Whether it is the item that cannot be pickled, rather than that a signal struck."""
+    if threading.current_thread() is not threading.main_thread():
+        return True
+    try:
+        Snapshot(item)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return True
+    return False
+
+
+def fix_first(items: Sequence[Any], most_bytes: int) -> Sequence[Any]:
+    """The items of a list, the first of them fixed: as many as fit into so many bytes."""
     if _is_array(items):
         return items.copy() if items.nbytes <= most_bytes else items  # type: ignore[attr-defined]
     if type(items) not in {list, tuple}:
         return items
     first = items[:_MOST_ITEMS]
-    if is_atomic(first):
+    if ATOMIC.issuperset(map(type, first)):
         return items
     held = list(items)
     for at, item in enumerate(first):
         if _is_fixed(item):
             continue
-        held[at] = kept = _as_it_is(item, most_bytes)
-        if kept is None:
-            held[at] = item
+        try:
+            held[at] = kept = Snapshot(item, most_bytes)
+        except TooLarge:
             break
-        most_bytes -= kept.size_bytes if type(kept) is Snapshot else 0
+        except Exception:  # noqa: S112 - reported by whoever sends it
+            continue
+        most_bytes -= kept.size_bytes
     return held
 
 
@@ -117,45 +133,62 @@ def _is_fixed(item: Any) -> bool:
     """It, and what it holds, stays as it is."""
     kind = type(item)
     if kind is tuple:
-        return is_atomic(item)
-    return is_atomic((item,)) or (hasattr(kind, "dtype") and not hasattr(kind, "__setitem__"))
+        return ATOMIC.issuperset(map(type, item))
+    return kind in ATOMIC or _is_numpys_number(item)
 
 
-def _as_it_is(item: Any, most_bytes: int = sys.maxsize) -> Any:
-    """A snapshot, or the item itself if it cannot be pickled, or None if it is too large."""
-    try:
-        return Snapshot(item, most_bytes)
-    except TooLarge:
-        return None
-    except Exception:  # said by whoever sends it
-        return item
-
-
-def _load(pickled: bytes, *buffers: Any) -> Any:
-    return pickle.loads(pickled, buffers=buffers)
-
-
-def _places_of(item: Any) -> set[int]:
-    """Where in memory the item, and what it holds, may be changed."""
-    parts = [item]
-    if isinstance(item, dict):
-        parts += islice(item.values(), _MOST_PARTS)
-    elif isinstance(item, (tuple, list)):
-        parts += islice(item, _MOST_PARTS)
-    return {_place_of(part) for part in parts if type(part) not in _UNCHANGING}
-
-
-def _place_of(part: Any) -> int:
-    """An array's or a view's memory, of whatever else its identity."""
-    if isinstance(part, memoryview):
-        return address_of(part) if part.contiguous else id(part.obj)
-    if _is_array(part):
-        address: int = part.__array_interface__["data"][0]
-        return address
-    return id(part)
-
-
-def _is_array(part: Any) -> bool:
+def _is_array(item: Any) -> bool:
     """By its type: other objects answer questions for attributes in ways of their own."""
     numpy = sys.modules.get("numpy")
-    return issubclass(type(part), getattr(numpy, "ndarray", ()))
+    return issubclass(type(item), getattr(numpy, "ndarray", ()))
+
+
+def _is_numpys_number(item: Any) -> bool:
+    numpy = sys.modules.get("numpy")
+    kind = type(item)
+    return issubclass(kind, getattr(numpy, "generic", ())) and not hasattr(kind, "__setitem__")
+
+
+# -- arrays that nobody else can reach
+
+
+def _references(item: Any) -> int:
+    """References to an item that `fix` was called with, as they are counted in here."""
+    return sys.getrefcount(item)
+
+
+def _count_private() -> int:
+    """References to an object that only the reading loop holds, on this interpreter.
+
+    The loop has the shape of that in `Fed.read`, and the calls are as many as to `_is_private`.
+    """
+
+    def fix(item: object) -> int:
+        return is_private(item)
+
+    def is_private(item: object) -> int:
+        return _references(item)
+
+    count = 0
+    for item in islice((object() for _ in range(1)), 1):
+        count = fix(item)
+    return count
+
+
+_PRIVATE = 0 if sys.gettrace() else _count_private()
+"""A tracer may hold on to what it looks at, which would make others' arrays look private."""
+
+
+def _is_private(array: Any) -> bool:
+    """Nobody but the loop that has just read this array can change it.
+
+    So it need not be copied: of what is large, most is made anew for each item.
+    """
+    return (
+        array.nbytes >= _LEAST_BORROWED_BYTES
+        and array.base is None
+        and array.flags.owndata
+        and not array.dtype.hasobject
+        and not weakref.getweakrefcount(array)
+        and _references(array) <= _PRIVATE
+    )

@@ -1,7 +1,8 @@
-"""What calls that do not wait were given, as it was when they were made.
+"""Intake: what a call is given is fixed when it is handed in.
 
-The standard pool has pickled it a moment later; ours waits for a worker that is free. So what has
-to wait, and can change meanwhile, is pickled at the call.
+Whatever waits for a worker can change meanwhile. So items that are read from an input are pickled
+before the next one is asked for (or proven immutable), and so are the calls, functions and lists
+of calls that do not wait, as far as the memory set aside for them goes.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from poolwise.core.job import Fed
 from poolwise.core.shield import users_code
 from poolwise.wire.codec import is_plain
-from poolwise.wire.snapshots import Snapshot, TooLarge, as_called
+from poolwise.wire.snapshots import Snapshot, TooLarge, fix, fix_first
 
 if TYPE_CHECKING:
     from poolwise.core.job import Function
@@ -25,15 +27,33 @@ _MOST_BYTES = 64 << 20
 _MOST_BYTES_EACH = 1 << 20
 """And one so much: copying more takes longer than anybody needs to change it unnoticed."""
 
-_MOST_BYTES_OF_A_MAP = 64 << 10
-"""Of a map's items so much is kept: as much as the standard pool's pipe holds."""
+_MOST_BYTES_OF_A_LIST = 64 << 10
+"""Of a list's items so much is copied: as much as the standard pool's pipe holds."""
 
 _LEFT_OUT = 8
 """After a call that was pickled for long in vain, so many of the same function are not tried."""
 
 
-class Keeper:
-    """Pickles at the call what would wait.
+class SharedIntake:
+    """Intake of lanes that share this process's memory: tasks are given the objects themselves."""
+
+    def queue(self, unit: int = 1) -> Fed:
+        """A queue for items that are read one by one."""
+        return Fed(unit)
+
+    def call(self, call: tuple[Any, ...], waiting: int) -> Snapshot | None:
+        """A snapshot of a call; None: the call itself is used."""
+
+    def function(self, function: Function) -> None:
+        """Fix what is bound in a map's function."""
+
+    def listed(self, items: Sequence[Any]) -> Sequence[Any]:
+        """The items of a list, which the caller may fill anew."""
+        return items
+
+
+class CopyingIntake(SharedIntake):
+    """Intake of lanes to which everything is pickled.
 
     :param shield: the engine's, which tells what a signal's handler raises from what pickling does.
     """
@@ -43,7 +63,10 @@ class Keeper:
         self._in_vain = 0
         self._left_out = 0
 
-    def keep(self, call: tuple[Any, ...], waiting: int) -> Snapshot | None:
+    def queue(self, unit: int = 1) -> Fed:
+        return Fed(unit, fix)
+
+    def call(self, call: tuple[Any, ...], waiting: int) -> Snapshot | None:
         """A call as it is now; None where it cannot change, or where memory does not allow it.
 
         :param waiting: how many calls wait.
@@ -52,14 +75,14 @@ class Keeper:
             return None
         return self._keep(call, call[0], min(_MOST_BYTES // max(1, waiting), _MOST_BYTES_EACH))
 
-    def keep_function(self, function: Function) -> None:
+    def function(self, function: Function) -> None:
         """A map's function as it is now: a method's object may change before it is sent."""
         if not is_plain((function.call, (), {})):
             function.kept = self._keep(function.call, function.call, _MOST_BYTES_EACH)
 
-    def as_called(self, items: Sequence[Any]) -> Sequence[Any]:
-        """A map's items, the first of them as they are now."""
-        kept = self._tried(lambda: as_called(items, _MOST_BYTES_OF_A_MAP))
+    def listed(self, items: Sequence[Any]) -> Sequence[Any]:
+        """The items of a list, the first of them as they are now."""
+        kept = self._tried(lambda: fix_first(items, _MOST_BYTES_OF_A_LIST))
         return items if isinstance(kept, BaseException) else kept
 
     def _keep(self, what: Any, function: object, most_bytes: int) -> Snapshot | None:
