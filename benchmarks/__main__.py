@@ -21,6 +21,8 @@ CLAIMS = (
     "map_identity",
     "chunksize_one",
     "imap_generator",
+    "handed_in",
+    "busy_parent",
     "submit_then_result",
     "apply_one",
     "cost_shapes",
