@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from poolwise.core.job import Fed
 from poolwise.core.shield import users_code
 from poolwise.wire.codec import is_plain
-from poolwise.wire.snapshots import Snapshot, TooLarge, fix, fix_first
+from poolwise.wire.snapshots import Snapshot, TooLarge, fix, fix_first, take_snapshot
 
 if TYPE_CHECKING:
     from poolwise.core.job import Function
@@ -93,7 +93,7 @@ class CopyingIntake(SharedIntake):
         if self._left_out and self._in_vain == id(function):
             self._left_out -= 1
             return None
-        kept = self._tried(lambda: Snapshot(what, most_bytes))
+        kept = self._tried(lambda: take_snapshot(what, most_bytes))
         if isinstance(kept, Snapshot):
             return kept
         if isinstance(kept, TooLarge) and kept.pickled_bytes > _MOST_BYTES_EACH:

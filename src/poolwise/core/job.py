@@ -187,11 +187,14 @@ class Listed:
         return taken
 
     def stop(self) -> None:
-        self._items, self._at, self._end = (), 0, 0
+        self._items = ()  # the numbers stay: progress tells where it stopped
 
 
 _SCALARS = frozenset({int, float, complex, bool, type(None)})
 """Immutable and small: neither copied nor weighed when they are read."""
+
+_STRINGS = frozenset({str, bytes})
+"""Immutable, and perhaps long. They are weighed in the loop: a call would double their cost."""
 
 _LOOK_BYTES = 1 << 20
 """A batch that is read from the input ends early once it weighs so much, for the limits on what
@@ -272,13 +275,13 @@ class Fed:
         count = nbytes = weight = 0
         try:
             for item in islice(iterator, size):
-                if fix is not None and type(item) not in _SCALARS:
-                    kept, weight = fix(item)
+                kind = type(item)
+                if kind in _STRINGS:
+                    nbytes += len(item)
+                elif fix is not None and kind not in _SCALARS:
+                    item, weight = fix(item)  # noqa: PLW2901 - the original must not be kept
                     nbytes += weight
-                    items.append(kept)
-                    del kept
-                else:
-                    items.append(item)
+                items.append(item)
                 count += 1
                 if len(items) == unit:
                     wake()

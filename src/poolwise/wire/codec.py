@@ -123,7 +123,7 @@ def pack_items(packer: packing.Packer, head: ChunkHead, mode: int, items: Sequen
     Big items, and those that were pickled when they were handed in, are a pickle each.
     """
     is_listed = type(items) in _LISTS
-    if is_listed and type(items[0]) is Snapshot:
+    if is_listed and items and type(items[0]) is Snapshot:
         return _pack_each(packer, head, mode, items, dumps)
     lone = (items[0] if len(items) == 1 else None) if is_listed else items
     sent = _compact(items) if is_listed and len(items) >= _FEW else items
@@ -182,13 +182,14 @@ def _pack_each(
     :param dump: pickles what is no snapshot already.
     """
     shelf = packing.Shelf()
-    blobs = []
+    blobs: list[Blob] = []
+    aside: Sequence[memoryview]
     for item in items:
         if type(item) is Snapshot:
-            blobs.append((item.pickled, shelf.add(item.buffers)))
-            continue
-        aside = Aside()
-        blobs.append((dump(item, aside), shelf.add(aside)))
+            pickled, aside = item.pickled, item.buffers
+        else:
+            pickled = dump(item, aside := Aside())
+        blobs.append((pickled, shelf.add(aside)) if aside else pickled)
     return _beside(packer.pack((*head, mode | PACKED, blobs)), shelf.buffers, shelf.repeated)
 
 
@@ -239,17 +240,27 @@ def load_opened(opened: Opened) -> Any:
 PackedValue = list[Any]
 """A pickle, and the buffers that it leaves out."""
 
+Blob = bytes | tuple[bytes, Sequence[int]]
+"""A pickle of its own, and the positions of the buffers that it leaves out, if it does."""
 
-def _share_out_items(chunk: Loaded, buffers: Sequence[Look]) -> Loaded:
+
+def _share_out_items(chunk: Any, buffers: Sequence[Look]) -> Loaded:
+    """Items that are a pickle each: loaded now if they are small, else each in its turn.
+
+    Calls are loaded in their turn: one that cannot be rebuilt fails alone.
+    """
     function_id, prompt_ns, mode, items = chunk
+    if not buffers and mode != CALLS | PACKED:
+        return function_id, prompt_ns, mode & ~PACKED, list(map(loads, items))
     return function_id, prompt_ns, mode, _share_out(items, buffers)
 
 
-def _share_out(
-    packed: Sequence[tuple[bytes, Sequence[int]]], buffers: Sequence[Look]
-) -> list[PackedValue]:
+def _share_out(packed: Sequence[Blob], buffers: Sequence[Look]) -> list[PackedValue]:
     """Each pickle with the buffers that it leaves out."""
-    return [[pickled, [buffers[at] for at in which]] for pickled, which in packed]
+    return [
+        [blob, []] if isinstance(blob, bytes) else [blob[0], [buffers[at] for at in blob[1]]]
+        for blob in packed
+    ]
 
 
 def load_value(packed: PackedValue) -> Any:

@@ -39,19 +39,13 @@ class TooLarge(Exception):
 
 
 class Snapshot:
-    """An object as it was, pickled; unpickling this gives the object itself.
-
-    :raises TooLarge: it would take more memory than ``most_bytes``.
-    """
+    """An object as it was, pickled; unpickling this gives the object itself."""
 
     __slots__ = ("buffers", "pickled")
 
-    def __init__(self, item: Any, most_bytes: int = sys.maxsize) -> None:
-        aside = Aside()
-        self.pickled = dumps(item, aside)
-        if len(self.pickled) + sum(buffer.nbytes for buffer in aside) > most_bytes:
-            raise TooLarge(len(self.pickled))
-        self.buffers = [memoryview(bytearray(buffer)) for buffer in aside]
+    def __init__(self, pickled: bytes, buffers: Sequence[memoryview] = ()) -> None:
+        self.pickled = pickled
+        self.buffers = buffers
 
     @property
     def size_bytes(self) -> int:
@@ -60,6 +54,23 @@ class Snapshot:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load, (self.pickled, *map(pickle.PickleBuffer, self.buffers))
+
+
+def take_snapshot(item: Any, most_bytes: int = sys.maxsize) -> Snapshot:
+    """Pickle an object, and copy the large buffers in it.
+
+    :raises TooLarge: it would take more memory than ``most_bytes``.
+    :raises Exception: it cannot be pickled.
+    """
+    aside = Aside()
+    pickled = dumps(item, aside)
+    if len(pickled) + sum(buffer.nbytes for buffer in aside) > most_bytes:
+        raise TooLarge(len(pickled))
+    return Snapshot(pickled, _copies(aside))
+
+
+def _copies(buffers: Sequence[memoryview]) -> list[memoryview]:
+    return [memoryview(bytearray(buffer)) for buffer in buffers]
 
 
 def _load(pickled: bytes, *buffers: Any) -> Any:
@@ -72,25 +83,25 @@ def fix(item: Any) -> tuple[Any, int]:
     What cannot be pickled stays as it is: whoever sends it reports that.
     """
     kind = type(item)
-    if kind is str or kind is bytes:
-        return item, sys.getsizeof(item)
     if kind is tuple and ATOMIC.issuperset(map(type, item)):
         return item, sum(map(sys.getsizeof, item))
-    if _is_numpys_number(item) or (_is_array(item) and _is_private(item)):
+    if kind.__module__ == "numpy" and (
+        _is_numpys_number(item) or (_is_array(item) and _is_private(item))
+    ):
         return item, sys.getsizeof(item)
-    kept = _pickled(item)
-    return kept, kept.size_bytes if type(kept) is Snapshot else sys.getsizeof(kind)
-
-
-def _pickled(item: Any) -> Any:
+    aside = Aside()
     try:
-        return Snapshot(item)
+        pickled = dumps(item, aside)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         if _is_refused(item):
-            return item
+            return item, sys.getsizeof(kind)
         raise error from None  # the handler of a signal raised it, amid the pickling
+    if not aside:
+        return Snapshot(pickled), len(pickled)
+    kept = Snapshot(pickled, _copies(aside))
+    return kept, kept.size_bytes
 
 
 def _is_refused(item: Any) -> bool:
@@ -98,7 +109,7 @@ def _is_refused(item: Any) -> bool:
     if threading.current_thread() is not threading.main_thread():
         return True
     try:
-        Snapshot(item)
+        dumps(item)
     except KeyboardInterrupt:
         raise
     except BaseException:
@@ -120,7 +131,7 @@ def fix_first(items: Sequence[Any], most_bytes: int) -> Sequence[Any]:
         if _is_fixed(item):
             continue
         try:
-            held[at] = kept = Snapshot(item, most_bytes)
+            held[at] = kept = take_snapshot(item, most_bytes)
         except TooLarge:
             break
         except Exception:  # noqa: S112 - reported by whoever sends it
@@ -140,13 +151,13 @@ def _is_fixed(item: Any) -> bool:
 def _is_array(item: Any) -> bool:
     """By its type: other objects answer questions for attributes in ways of their own."""
     numpy = sys.modules.get("numpy")
-    return issubclass(type(item), getattr(numpy, "ndarray", ()))
+    return numpy is not None and issubclass(type(item), getattr(numpy, "ndarray", ()))
 
 
 def _is_numpys_number(item: Any) -> bool:
-    numpy = sys.modules.get("numpy")
-    kind = type(item)
-    return issubclass(kind, getattr(numpy, "generic", ())) and not hasattr(kind, "__setitem__")
+    numpy, kind = sys.modules.get("numpy"), type(item)
+    is_scalar = numpy is not None and issubclass(kind, getattr(numpy, "generic", ()))
+    return is_scalar and not hasattr(kind, "__setitem__")  # a record's fields can be set
 
 
 # -- arrays that nobody else can reach
