@@ -41,6 +41,7 @@ CLAIMS = (
     "shared_sums",
     "shared_array",
     "peak_memory",
+    "unread_results",
     "small_payloads",
     "killed_workers",
 )
