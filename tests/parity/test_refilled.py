@@ -275,6 +275,8 @@ SUBMIT = {
     "apply_async": lambda pool, buffer: pool.apply_async(fill_of, (buffer,)),
     "by name": lambda pool, buffer: pool.apply_async(fill_under_name, kwds={"buffer": buffer}),
     "bound": lambda pool, buffer: pool.apply_async(partial(fill_of, buffer)),
+    "to a lambda": lambda pool, buffer: pool.apply_async(lambda held: 1 * fill_of(held), (buffer,)),
+    "closed over": lambda pool, buffer: pool.apply_async(lambda: fill_of(buffer)),
 }
 
 

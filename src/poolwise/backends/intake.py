@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from poolwise.core.job import Fed
 from poolwise.core.shield import users_code
-from poolwise.wire.codec import is_plain
+from poolwise.wire.codec import dumps_call, is_plain
+from poolwise.wire.packing import dumps_function
 from poolwise.wire.snapshots import Snapshot, TooLarge, fix, fix_first, take_snapshot
 
 if TYPE_CHECKING:
@@ -73,27 +74,31 @@ class CopyingIntake(SharedIntake):
         """
         if is_plain(call):
             return None
-        return self._keep(call, call[0], min(_MOST_BYTES // max(1, waiting), _MOST_BYTES_EACH))
+        most_bytes = min(_MOST_BYTES // max(1, waiting), _MOST_BYTES_EACH)
+        return self._keep(lambda: take_snapshot(call, most_bytes, dumps_call), call[0])
 
     def function(self, function: Function) -> None:
         """A map's function as it is now: a method's object may change before it is sent."""
         if not is_plain((function.call, (), {})):
-            function.kept = self._keep(function.call, function.call, _MOST_BYTES_EACH)
+            call = function.call
+            function.kept = self._keep(
+                lambda: take_snapshot(call, _MOST_BYTES_EACH, dumps_function), call
+            )
 
     def listed(self, items: Sequence[Any]) -> Sequence[Any]:
         """The items of a list, the first of them as they are now."""
         kept = self._tried(lambda: fix_first(items, _MOST_BYTES_OF_A_LIST))
         return items if isinstance(kept, BaseException) else kept
 
-    def _keep(self, what: Any, function: object, most_bytes: int) -> Snapshot | None:
-        """As it is now; None if it takes more memory, or cannot be pickled: who sends it says so.
+    def _keep(self, take: Callable[[], Snapshot], function: object) -> Snapshot | None:
+        """A snapshot; None if it takes too much memory, or cannot be pickled, which the sender says.
 
         To find that costs little, but for a long pickle: then the next calls are not tried.
         """
         if self._left_out and self._in_vain == id(function):
             self._left_out -= 1
             return None
-        kept = self._tried(lambda: take_snapshot(what, most_bytes))
+        kept = self._tried(take)
         if isinstance(kept, Snapshot):
             return kept
         if isinstance(kept, TooLarge) and kept.pickled_bytes > _MOST_BYTES_EACH:

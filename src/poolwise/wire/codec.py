@@ -107,7 +107,13 @@ class Stopped(BaseException):
 
 def is_plain(parts: Call) -> bool:
     """Nothing in this call can change before it is sent."""
-    return type(parts[0]) in _by_reference and not parts[2] and is_atomic(parts[1])
+    function = parts[0]
+    return (
+        type(function) in _by_reference
+        and not parts[2]
+        and is_atomic(parts[1])
+        and getattr(function, "__closure__", None) is None
+    )
 
 
 _CHUNK_ID = struct.Struct("<q")

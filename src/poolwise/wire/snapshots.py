@@ -11,7 +11,7 @@ import pickle
 import sys
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -56,14 +56,19 @@ class Snapshot:
         return _load, (self.pickled, *map(pickle.PickleBuffer, self.buffers))
 
 
-def take_snapshot(item: Any, most_bytes: int = sys.maxsize) -> Snapshot:
+def take_snapshot(
+    item: Any,
+    most_bytes: int = sys.maxsize,
+    dump: Callable[[Any, Aside], bytes] = dumps,
+) -> Snapshot:
     """Pickle an object, and copy the large buffers in it.
 
+    :param dump: how it is pickled.
     :raises TooLarge: it would take more memory than ``most_bytes``.
     :raises Exception: it cannot be pickled.
     """
     aside = Aside()
-    pickled = dumps(item, aside)
+    pickled = dump(item, aside)
     if len(pickled) + sum(buffer.nbytes for buffer in aside) > most_bytes:
         raise TooLarge(len(pickled))
     return Snapshot(pickled, _copies(aside))
