@@ -91,7 +91,7 @@ class CopyingIntake(SharedIntake):
         return items if isinstance(kept, BaseException) else kept
 
     def _keep(self, take: Callable[[], Snapshot], function: object) -> Snapshot | None:
-        """A snapshot; None if it takes too much memory, or cannot be pickled, which the sender says.
+        """A snapshot; None if it takes too much memory or cannot be pickled: the sender says so.
 
         To find that costs little, but for a long pickle: then the next calls are not tried.
         """
