@@ -47,17 +47,28 @@ class TooLarge(Exception):
         self.pickled_bytes = pickled_bytes
 
 
+class HoldsDescriptor(Exception):
+    """What is handed to another process is pickled when it is sent: others may not take it."""
+
+
 class Snapshot:
     """An item as it was; unpickling this gives the item itself.
 
     :raises TooLarge: it would take more memory than ``most_bytes``.
+    :raises HoldsDescriptor: there is a connection, a socket or the like in it.
     """
 
     __slots__ = ("_buffers", "_pickled")
 
     def __init__(self, item: Any, most_bytes: int = sys.maxsize) -> None:
+        from poolwise.wire import offers  # here, since workers load this file and need no offers
+
         aside = Aside()
+        offers.take()
         self._pickled = dumps(item, aside)
+        if offered := offers.take():
+            offers.Offers(offered)
+            raise HoldsDescriptor
         if len(self._pickled) + sum(buffer.nbytes for buffer in aside) > most_bytes:
             raise TooLarge(len(self._pickled))
         self._buffers = [bytearray(buffer) for buffer in aside]
