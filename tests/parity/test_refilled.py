@@ -13,7 +13,8 @@ import pytest
 import poolwise
 from poolwise import errors
 from poolwise.core.job import Fed
-from poolwise.wire.snapshots import Snapshot, fix
+from poolwise.wire.codec import Snapshot
+from poolwise.wire.snapshots import fix
 from tests.faults.breakers import RaisesElsewhere
 
 np = pytest.importorskip("numpy")

@@ -17,10 +17,9 @@ np = pytest.importorskip("numpy")
 
 LONG = LEAST_PIECE_BYTES
 plain = st.one_of(st.integers(), st.text(max_size=5), st.none())
+lengths = st.integers(60 * 1024, 3 * LONG)  # where the pickler begins to hand strings over
 long_ones = st.one_of(
-    st.integers(LONG, 3 * LONG).map(bytes),
-    st.integers(LONG, 3 * LONG).map(bytearray),
-    st.integers(LONG, 3 * LONG).map(lambda n: "é" * n),
+    lengths.map(bytes), lengths.map(bytearray), lengths.map(lambda length: "é" * length)
 )
 values = st.recursive(
     st.one_of(plain, long_ones),
@@ -50,13 +49,7 @@ def test_values_come_out_as_they_went_in(several):
 
 def test_a_long_string_alone_is_never_copied_into_a_pickle():
     long = bytes(LONG)
-    assert any(piece is long for piece in Packer().pack((1, [long]), long).pieces)
-
-
-def test_after_a_long_one_others_are_looked_out_for():
-    packer, long = Packer(), bytes(LONG)
-    packer.pack([long])
-    assert any(piece is long for piece in packer.pack([1, long]).pieces)
+    assert any(piece is long for piece in Packer().pack((1, [long])).pieces)
 
 
 def test_what_is_short_stays_one_pickle():
@@ -64,6 +57,20 @@ def test_what_is_short_stays_one_pickle():
     for value in (1, [1, 2], bytes(LONG), "short", {"a": b"b"}):
         packed = packer.pack(value)
         assert (type(packed) is bytes) == (value != bytes(LONG))
+
+
+@pytest.mark.parametrize("size", [100, LONG, 3 * LONG])
+def test_buffers_that_nobody_takes_aside_are_in_the_pickle(size):
+    for value in (np.arange(size), pickle.PickleBuffer(bytearray(size)), bytearray(size)):
+        (got,) = pickle.loads(packing.dumps([value]))
+        assert bytes(got) == bytes(value)
+
+
+def test_what_is_packed_is_what_it_was_whatever_is_done_to_the_parts_afterwards():
+    part = bytearray(70 * 1024)  # handed over by the pickler as it is, and joined by us
+    packed = Packer().pack([bytes(LONG), part, bytes(70 * 1024), part])
+    part[:] = b"x" * len(part)
+    assert travel(packed)[1] == bytes(70 * 1024)
 
 
 ARRAYS = {
@@ -148,23 +155,20 @@ def test_small_arrays_in_a_row_stay_in_the_pickle_and_a_large_one_among_them_doe
         assert got.flags.writeable
 
 
-def test_many_short_strings_do_not_make_a_long_one():
+def test_short_strings_are_joined_and_long_ones_stand_apart():
     packer = Packer()
-    packed = packer.pack([bytes(1000) for _ in range(500)], None, 500)
+    packed = packer.pack([bytes(1000) for _ in range(500)])
     assert (len(packed.pieces), len(packed.buffers)) == (1, 0)
-    assert isinstance(packer.pack([bytes(1000)]), bytes)  # and it looks out for no long ones
-    two_long = [bytes(LONG), bytearray(LONG)]
-    assert len(packer.pack(two_long, None, 2).pieces) == 1
-    assert len(packer.pack(two_long, None, 2).pieces) > 1  # it does now
+    long = bytes(LONG), bytearray(LONG)
+    assert [len(piece) for piece in packer.pack([b"", *long, b""]).pieces][1::2] == [LONG, LONG]
 
 
 @given(st.lists(st.sampled_from([1, 100, LONG - 1, LONG, 3 * LONG]), min_size=1, max_size=12))
 def test_whatever_was_packed_before_nothing_is_left_out(sizes):
     packer = Packer()
-    packer.pack(bytes(LONG), bytes(LONG))
     values = [size.to_bytes(4, "little") + bytes(size) for size in sizes]
     for some in (values, values[:1], values):
-        assert travel(packer.pack(some, None, len(some))) == some
+        assert travel(packer.pack(some)) == some
 
 
 def test_a_large_array_given_to_many_after_small_ones_is_no_part_of_the_pickle():
@@ -172,28 +176,5 @@ def test_a_large_array_given_to_many_after_small_ones_is_no_part_of_the_pickle()
     packer, large = Packer(), np.zeros(LEAST_BUFFER_BYTES // 8 + 100)
     for _ in range(20):
         packer.pack(np.zeros(10))
-    packed = packer.pack([(large, number) for number in range(30)], count=30)
+    packed = packer.pack([(large, number) for number in range(30)])
     assert [len(buffer) for buffer in packed.buffers] == [large.nbytes]
-
-
-@pytest.mark.parametrize("size", [0, 1000, LEAST_BUFFER_BYTES - 1000])
-def test_no_array_below_the_limit_passes_for_a_large_one(size):
-    arrays = [np.full(size // 8, number) for number in range(30)]
-    assert packing._is_short(pickle.dumps(arrays, packing._OLDER_PROTOCOL), len(arrays))
-
-
-@pytest.mark.parametrize("around", [0, 3, 20_000])
-def test_a_large_array_is_found_wherever_it_stands(around):
-    small = [np.zeros(10) for _ in range(around)]
-    values = [*small, np.zeros(LEAST_BUFFER_BYTES // 8), *small]
-    assert not packing._is_short(pickle.dumps(values, packing._OLDER_PROTOCOL), 10_000)
-
-
-def test_many_small_arrays_in_a_row_are_pickled_once_each(monkeypatch):
-    made = []
-    dumps = pickle.dumps
-    monkeypatch.setattr(pickle, "dumps", lambda *a, **k: made.append(dumps(*a, **k)) or made[-1])
-    packer, arrays = Packer(), [np.arange(500.0) for _ in range(100)]
-    packed = [packer.pack(arrays, None, len(arrays)) for _ in range(20)]
-    assert len(made) == len(packed)
-    assert all(np.array_equal(travel(one), arrays) for one in packed)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from poolwise.core.job import Fed
 from poolwise.core.shield import users_code
-from poolwise.wire.codec import dumps_call, is_plain
+from poolwise.wire.codec import Snapshot, dumps_call, is_plain
 from poolwise.wire.packing import dumps_function
-from poolwise.wire.snapshots import Snapshot, TooLarge, fix, fix_first, take_snapshot
+from poolwise.wire.snapshots import TooLarge, fix, fix_first, take_snapshot
 
 if TYPE_CHECKING:
     from poolwise.core.job import Function
@@ -79,11 +79,12 @@ class CopyingIntake(SharedIntake):
 
     def function(self, function: Function) -> None:
         """A map's function as it is now: a method's object may change before it is sent."""
-        if not is_plain((function.call, (), {})):
-            call = function.call
-            function.kept = self._keep(
-                lambda: take_snapshot(call, _MOST_BYTES_EACH, dumps_function), call
-            )
+        call = function.call
+        if is_plain((call, (), {})):
+            return
+        kept = self._keep(lambda: take_snapshot(call, _MOST_BYTES_EACH, dumps_function), call)
+        if kept is not None and kept.offers is None:  # a descriptor is taken by one worker only
+            function.kept = kept
 
     def listed(self, items: Sequence[Any]) -> Sequence[Any]:
         """The items of a list, the first of them as they are now."""

@@ -25,7 +25,17 @@ from poolwise.backends.unguarded import end_if_importing_main
 from poolwise.core import contract as c
 from poolwise.core.book import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE, ParentClock
 from poolwise.core.shield import Struck, users_code
-from poolwise.wire import codec, death, failures, frames, keeping, packing, pipes, waiting
+from poolwise.wire import (
+    codec,
+    death,
+    failures,
+    frames,
+    keeping,
+    offers,
+    packing,
+    pipes,
+    waiting,
+)
 from poolwise.wire.arena import Deposit, Ends, PoolMemory
 from poolwise.wire.descriptors import limit_named, make_room
 from poolwise.wire.handover import Handover
@@ -57,8 +67,9 @@ class _Lane:
     """What this process holds of one worker."""
 
     __slots__ = (
-        "awaits_again", "ends", "fault", "held", "id", "known", "launched_ns", "mail", "process",
-        "reader", "reading", "result_fd", "task_fd", "watch_fd", "watch_is_ours", "writer",
+        "awaits_again", "ends", "fault", "held", "id", "known", "launched_ns", "mail", "offers",
+        "process", "reader", "reading", "result_fd", "task_fd", "watch_fd", "watch_is_ours",
+        "writer",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +88,7 @@ class _Lane:
         self.mail = Mail(self.writer, open_ends)
         self.reader = frames.FrameReader(result_fd)
         self.known: set[int] = set()
+        self.offers: dict[int, offers.Offers] = {}
         self.watch_fd, self.watch_is_ours = death.open_watch(process)
         self.awaits_again: c.ChunkDone | None = None
         self.held: deque[frames.Frame] = deque()
@@ -322,8 +334,7 @@ class Processes:
         if chunk.job.has_calls or function.id in lane.known:
             return True
         try:
-            if function.packed is None:
-                function.packed = self._pack_function(function)
+            packed = function.packed or self._pack_function(lane, function)
         except BaseException as error:
             said = _what_struck(error)
             self._events.append(c.ChunkRefused(lane.id, chunk.id, said, is_function=True))
@@ -334,20 +345,27 @@ class Processes:
         lane.known.add(function.id)
         head = codec.pack_function_head(function.id, gone)
         self._clock.to(SEND)
-        if isinstance(function.packed, bytes):
-            chunk.function_bytes = lane.writer.write(codec.FUNCTION, (head, function.packed))
+        if isinstance(packed, bytes):
+            chunk.function_bytes = lane.writer.write(codec.FUNCTION, (head, packed))
         else:
-            chunk.function_bytes = size_of(function.packed.parcel)
-            lane.mail.send_deposit(codec.FUNCTION, head, function.packed)
+            chunk.function_bytes = size_of(packed.parcel)
+            lane.mail.send_deposit(codec.FUNCTION, head, packed)
         self._clock.to(PICKLE)
         return True
 
-    def _pack_function(self, function: Function) -> bytes | Deposit:
+    def _pack_function(self, lane: _Lane, function: Function) -> bytes | Deposit:
+        """Its pickle, noted for other lanes too unless it offers what only one of them can take."""
         by_value = function.by_value or self._is_out_of_reach(function.call)
         call = function.call if by_value or function.kept is None else function.kept
+        offers.take()
         with users_code:
             packed = self._packer.pack_function(call, by_value=by_value)
-        return packed if isinstance(packed, bytes) else self._memory.deposit(packed)
+        given = packed if isinstance(packed, bytes) else self._memory.deposit(packed)
+        if offered := offers.take():
+            lane.offers[-function.id] = offers.Offers(offered)
+        else:
+            function.packed = given
+        return given
 
     def _is_out_of_reach(self, call: Callable[..., Any]) -> bool:
         """Defined at a prompt or in a notebook, where a fresh interpreter cannot import it."""
@@ -361,12 +379,16 @@ class Processes:
     def _send_items(self, lane: _Lane, chunk: Chunk) -> None:
         job, clock = chunk.job, self._clock
         begun_ns = clock.at_ns
+        offers.take()
         try:
             with users_code:
                 packed = self._pack(lane, chunk)
         except BaseException as error:
             self._events.append(c.ChunkRefused(lane.id, chunk.id, _what_struck(error)))
             return
+        finally:
+            if offered := offers.take():
+                lane.offers[chunk.id] = offers.Offers(offered)
         placed: dict[int, Deposit] = {}
         if job.common and isinstance(packed, Parcel):
             placed = self._memory.find_deposits(packed, job.common, job.deposits)
@@ -441,6 +463,7 @@ class Processes:
             self._hear_apart(lane, payload)
         elif kind == codec.UNREAD:
             chunk_id, is_function, failure = codec.loads(payload)
+            lane.offers.pop(chunk_id, None)
             error = self._decode(failure)
             self._events.append(c.ChunkUnread(lane.id, chunk_id, error, is_function))
         else:
@@ -466,6 +489,8 @@ class Processes:
     def _hear_answer(self, lane: _Lane, payload: memoryview, *, is_big: bool = False) -> None:
         begun_ns = self._clock.to(UNPICKLE)
         head = codec.AnswerHead.unpack(payload)
+        if head.is_last:  # what it has not taken by now goes to another one, if at all
+            lane.offers.pop(head.chunk_id, None)
         outcome = c.Outcome(
             head.first, [], {}, head.run_ns, len(payload), head.returned, bool(head.is_last)
         )

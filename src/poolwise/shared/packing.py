@@ -10,12 +10,14 @@ a multiple of 64 bytes, as vector instructions like it.
 
 from __future__ import annotations
 
+import io
 import pickle
 import struct
 import threading
 from typing import TYPE_CHECKING, Any
 
 from poolwise.shared.holding import Held
+from poolwise.wire import offers, reducers
 
 if TYPE_CHECKING:
     from poolwise.wire.mapping import Mapping
@@ -37,13 +39,23 @@ def is_active() -> bool:
     return getattr(_this_thread, "is_packing", False)
 
 
+class HoldsDescriptor(TypeError):
+    """A descriptor is handed from one process to another; it cannot lie in shared memory."""
+
+
 def pack(value: Any) -> Held:
     """Put ``value`` into shared memory of its own.
 
     :raises OutOfSharedMemory: the system or a limit refuses.
+    :raises HoldsDescriptor: there is a connection, a socket or the like in it.
     :raises Exception: whatever pickling raised.
     """
+    offers.take()
     pickled, buffers = _dumps(_as_picklable(value))
+    if offered := offers.take():
+        offers.Offers(offered)
+        message = "an open connection, socket or file is handed to one process, not shared by many"
+        raise HoldsDescriptor(message)
     parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
     table, size_bytes = _lay_out([part.nbytes for part in parts])
     held = Held.create(size_bytes)
@@ -83,7 +95,7 @@ def _dumps(value: Any) -> tuple[bytes, list[pickle.PickleBuffer]]:
     buffers: list[pickle.PickleBuffer] = []
     _this_thread.is_packing = True
     try:
-        return pickle.dumps(value, 5, buffer_callback=buffers.append), buffers
+        return _dumps_plainly(value, buffers), buffers
     except Exception as error:
         import cloudpickle
 
@@ -94,6 +106,14 @@ def _dumps(value: Any) -> tuple[bytes, list[pickle.PickleBuffer]]:
             raise error from None
     finally:
         _this_thread.is_packing = False
+
+
+def _dumps_plainly(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
+    file = io.BytesIO()
+    pickler: Any = pickle.Pickler(file, 5, buffer_callback=buffers.append)
+    pickler.dispatch_table = reducers.find_for_many()
+    pickler.dump(value)
+    return file.getvalue()
 
 
 # -- bytes and their like, which pickle would copy

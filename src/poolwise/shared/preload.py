@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from poolwise.errors import OutOfSharedMemory
 from poolwise.shared.objects import Shared, share
+from poolwise.shared.packing import HoldsDescriptor
 from poolwise.wire import codec, packing
 
 T = TypeVar("T")
@@ -118,8 +119,10 @@ class Preload:
         plain = {k: v for k, v in self._values.items() if not _is_shared(v)}
         self._values = {k: v for k, v in self._values.items() if k not in plain}
         self._makers = {k: _dump(k, v) for k, v in self._makers.items()}
-        if plain:
-            self._packed = _share_all(plain)
+        try:
+            self._packed = _share_all(plain) if plain else None
+        except HoldsDescriptor:  # it is handed to each worker while that is being started
+            self._values.update(plain)
         return self
 
 
@@ -132,7 +135,7 @@ def _check_names(values: Any) -> None:
 def _share_all(values: dict[str, Any]) -> Shared[dict[str, Any]]:
     try:
         return share(values, "copy-on-write")
-    except OutOfSharedMemory:
+    except (OutOfSharedMemory, HoldsDescriptor):
         raise
     except Exception:
         for name, value in values.items():

@@ -1,7 +1,8 @@
 """What numpy's own pickling leaves to wish for, when an array travels between two processes.
 
 A read-only array arrives read-only where its memory travels beside the pickle, though it is the
-receiver's own. A memory-mapped file would be read and copied, though the receiver can map it.
+receiver's own. A memory-mapped file would be read and copied, though the receiver can map it. And a
+small array is pickled and rebuilt faster in the way of the older protocols.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from typing import Any
 
 PROTOCOL = 5
 
+_SMALL_BYTES = 4096
+"""Below this an array is written into the pickle as a string, which takes two thirds of the time at
+100 bytes, and as long at this size (``benchmarks/small_payloads``)."""
+
 Reduced = Any
 """What ``__reduce_ex__`` answers."""
 
@@ -27,6 +32,8 @@ def reducers() -> dict[type, Any]:
 
 
 def _reduce_array(array: Any) -> Reduced:
+    if array.nbytes < _SMALL_BYTES and array.dtype.isnative:  # they do not keep another order
+        return array.__reduce__()
     reduced = array.__reduce_ex__(PROTOCOL)
     return reduced if array.flags.writeable else (_writable, reduced[:2], *reduced[2:])
 

@@ -36,10 +36,9 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
 from poolwise.record import Row
-from poolwise.wire import packing
+from poolwise.wire import packing, reducers
 from poolwise.wire.packing import PROTOCOL, Aside, dumps, dumps_function
 from poolwise.wire.parcel import Look, Opened, Packed, Parcel, view_of
-from poolwise.wire.snapshots import ATOMIC, Snapshot
 
 if TYPE_CHECKING:
     from poolwise.wire.failures import Failure
@@ -56,6 +55,9 @@ PACKED = 0x80
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
+ATOMIC = frozenset({int, float, complex, bool, str, bytes, type(None)})
+"""Immutable built-in types that hold nothing else."""
+
 _FEW = 4
 """Fewer values are not looked at for something that they have in common."""
 
@@ -69,6 +71,34 @@ loads = pickle.loads
 def is_atomic(values: Sequence[Any]) -> bool:
     """True when all values are of immutable built-in types, so that sharing them is harmless."""
     return ATOMIC.issuperset(map(type, values))
+
+
+class Snapshot:
+    """An object as it was when it was handed in, pickled; unpickling this gives the object itself.
+
+    :param offers: closes what descriptors the pickle offers, and nobody took, when this goes.
+    """
+
+    __slots__ = ("buffers", "offers", "pickled")
+
+    def __init__(
+        self, pickled: bytes, buffers: Sequence[memoryview] = (), offers: object = None
+    ) -> None:
+        self.pickled = pickled
+        self.buffers = buffers
+        self.offers = offers
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that it takes, about."""
+        return len(self.pickled) + sum(buffer.nbytes for buffer in self.buffers)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _load, (self.pickled, *map(pickle.PickleBuffer, self.buffers))
+
+
+def _load(pickled: bytes, *buffers: Any) -> Any:
+    return pickle.loads(pickled, buffers=buffers)
 
 
 class _Carried:
@@ -131,10 +161,9 @@ def pack_items(packer: packing.Packer, head: ChunkHead, mode: int, items: Sequen
     is_listed = type(items) in _LISTS
     if is_listed and items and type(items[0]) is Snapshot:
         return _pack_each(packer, head, mode, items, dumps)
-    lone = (items[0] if len(items) == 1 else None) if is_listed else items
     sent = _compact(items) if is_listed and len(items) >= _FEW else items
-    packed = packer.pack((*head, mode, sent), lone, len(items))
-    if is_listed and sent is items and len(items) > 1 and _has_buffers(packed):
+    packed = packer.pack((*head, mode, sent), items if is_listed else ())
+    if is_listed and sent is items and len(items) > 1 and _can_be_parted(packed):
         return _pack_each(packer, head, mode, items, dumps)
     return packed
 
@@ -152,7 +181,8 @@ def pack_calls(
     is_kept = any(type(parts) is not tuple for parts in calls)
     if not is_kept and (len(calls) == 1 or all(map(is_plain, calls))):
         try:
-            return packer.pack((*head, CALLS, calls), _lone_argument(calls), len(calls))
+            is_one = len(calls) == 1 and is_plain(calls[0])
+            return packer.pack((*head, CALLS, calls), calls[0][1] if is_one else ())
         except Exception:  # noqa: S110 - said below, call by call
             pass
     return _pack_each(packer, head, CALLS, calls, dumps_call)
@@ -160,20 +190,21 @@ def pack_calls(
 
 def _compact(values: Sequence[Any]) -> Any:
     """Lists of numpy's numbers are sent as arrays of them."""
-    if type(values[0]).__module__ != "numpy":
+    kind = type(values[0])
+    if kind.__module__ != "numpy" or kind in reducers.find():
         return values
     from poolwise.wire.arrays import compact
 
     return compact(values)
 
 
-def _has_buffers(packed: Packed) -> bool:
-    return not isinstance(packed, bytes) and bool(packed.buffers)
+def _can_be_parted(packed: Packed) -> bool:
+    """It has buffers, and offers nothing that only the first to load it gets."""
+    if isinstance(packed, bytes) or not packed.buffers:
+        return False
+    from poolwise.wire import offers
 
-
-def _lone_argument(calls: Sequence[Call]) -> Any:
-    args = calls[0][1]
-    return args[0] if len(calls) == 1 and len(args) == 1 else None
+    return not offers.is_any()
 
 
 def _pack_each(
@@ -381,10 +412,8 @@ def pack_answer(
     times: Times | None,
 ) -> Packed:
     """What follows the head of an ANSWER whose values share one pickle."""
-    if len(values) < _FEW:
-        lone = values[0] if len(values) == 1 else None
-        return packer.pack((values, failures, times), lone, len(values) or 1)
-    return packer.pack((_compact(values), failures, times), None, len(values))
+    sent = _compact(values) if len(values) >= _FEW else values
+    return packer.pack((sent, failures, times), values)
 
 
 def pack_apart(

@@ -8,18 +8,14 @@ pickle with long strings is kept as a list of pieces.
 
 from __future__ import annotations
 
-import io
 import pickle
-import sys
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from copyreg import dispatch_table
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from poolwise.wire import reducers
 from poolwise.wire.parcel import LEAST_BLOCK_BYTES, Packed, Parcel, Part
 
 PROTOCOL = 5
-_OLDER_PROTOCOL = 4
 
 LEAST_BUFFER_BYTES = LEAST_BLOCK_BYTES
 """A smaller buffer stays in the pickle."""
@@ -29,101 +25,79 @@ LEAST_PIECE_BYTES = 96 * 1024
 and frames of about that size. A pickle so long does not go through the pipe, whatever is in it:
 things of 4 and 16 KiB take a fifth to a third less time (``benchmarks/small_payloads``)."""
 
-_LOOK_OUT = 16
-"""After a long pickle, so many are made in pieces in case they are long as well."""
-
-_SMALL_IN_A_ROW = 8
-"""After so many pickles with small arrays only, the older protocol is used, which asks nobody what
-to do with a buffer: half the cost of an array of 100 bytes (``benchmarks/small_payloads``). Fewer
-would make inputs in which small and large take turns pickle the large ones twice."""
-
-_STRINGS = frozenset({bytes, bytearray, str})
-_READ_BY_PICKLE = frozenset({"memmap", "Tensor"})
-
-
-class ReadOnlyArray(Exception):
-    """Plain pickling would hand over an array that its receiver cannot write to."""
-
 
 class Aside(list[memoryview]):
     """Collects the large buffers of a pickle, as its ``buffer_callback``."""
 
-    __slots__ = ("has_met",)
-    has_met: bool
-    """A buffer was offered, large or not."""
-
-    def __init__(self) -> None:
-        self.has_met = False
+    __slots__ = ()
 
     def __call__(self, buffer: pickle.PickleBuffer) -> bool:
-        """True leaves the buffer in the pickle.
-
-        :raises ReadOnlyArray: pickle anew with :meth:`keep` and the reducers of ``arrays.py``.
-        """
-        self.has_met = True
+        """True leaves the buffer in the pickle."""
         try:
             raw = buffer.raw()
         except BufferError:
             return True  # not contiguous: the pickler will say so
-        if raw.readonly and type(raw.obj).__name__ == "ndarray":
-            raise ReadOnlyArray
         if raw.nbytes < LEAST_BUFFER_BYTES:
             return True
         self.append(raw)
         return False
 
-    def keep(self, buffer: pickle.PickleBuffer) -> bool:
-        """The same without looking at what it is a buffer of."""
-        raw = buffer.raw()
-        if raw.nbytes < LEAST_BUFFER_BYTES:
-            return True
-        self.append(raw)
-        return False
+
+class _Pieces(list[Any]):
+    """A file to pickle to: long strings stand apart as they are, the rest is joined.
+
+    It is joined as it comes: so the frames of a long pickle all pass through the same memory.
+    """
+
+    __slots__ = ()
+
+    def write(self, data: Any) -> None:
+        if type(data) is pickle.PickleBuffer:
+            data = data.raw()
+        if len(data) >= LEAST_PIECE_BYTES:
+            self.append(data if type(data) is bytes else memoryview(data))
+        elif not self:
+            self.append(data)  # as a rule it is all
+        elif type(self[-1]) is bytearray:  # one of ours
+            self[-1] += data
+        elif len(self) == 1 and len(self[0]) < LEAST_PIECE_BYTES:
+            self[0] = bytearray(self[0])
+            self[0] += data
+        else:
+            self.append(bytearray(data))
+
+    def join(self) -> bytes:
+        """All of it as one string."""
+        return b"".join(self) if len(self) > 1 else bytes(self[0])
+
+    def pack(self, aside: Aside) -> Packed:
+        """One string, if that is short and all."""
+        if len(self) == 1 and not aside and len(self[0]) < LEAST_PIECE_BYTES:
+            return bytes(self[0])
+        return self.wrap(aside)
+
+    def wrap(self, aside: Aside) -> Parcel:
+        """The pieces, and the buffers that were left out."""
+        return Parcel([memoryview(p) if type(p) is bytearray else p for p in self], aside)
 
 
 def dumps(value: Any, aside: Aside | None = None) -> bytes:
-    """Pickle plainly; what only multiprocessing's own pickler can handle goes through that.
+    """Pickle as the standard pools do: what was registered with multiprocessing goes its way.
 
     :param aside: takes the large buffers; None leaves them in the pickle.
-    :raises Exception: whatever plain pickling raised, when neither can.
+    :raises Exception: it cannot be pickled.
     """
-    try:
-        return pickle.dumps(value, PROTOCOL, buffer_callback=aside)
-    except ReadOnlyArray:
-        file = io.BytesIO()
-        _dump(value, file, aside)
-        return file.getvalue()
-    except Exception as error:
-        if aside is not None:
-            aside.clear()
-        from multiprocessing.reduction import ForkingPickler
-
-        try:
-            return bytes(ForkingPickler.dumps(value, PROTOCOL))
-        except Exception:
-            raise error from None
+    pieces = _Pieces()
+    _dump(value, pieces, aside)
+    return pieces.join()
 
 
-def _dump(value: Any, file: Any, aside: Aside | None) -> None:
-    """Pickle to a file, with reducers of our own where there can be arrays."""
-    if aside is not None:
-        aside.clear()
-    keep = None if aside is None else aside.keep
-    pickler: Any = pickle.Pickler(file, PROTOCOL, buffer_callback=keep)
-    pickler.dispatch_table = ChainMap(*_reducers(), dispatch_table)
+def _dump(value: Any, file: _Pieces, aside: Aside | None) -> None:
+    if reducers.is_replaced():
+        value = reducers.Foreign(value)
+    pickler: Any = pickle.Pickler(file, PROTOCOL, buffer_callback=aside)
+    pickler.dispatch_table = reducers.find()
     pickler.dump(value)
-
-
-def _reducers() -> Iterator[dict[type, Any]]:
-    """Our own, for what the libraries that are loaded pickle in ways that leave a wish open."""
-    if sys.modules.get("numpy"):  # None stands for one that shall not be imported
-        from poolwise.wire import arrays
-
-        yield arrays.reducers()
-    if sys.modules.get("torch"):
-        from poolwise.wire import tensors
-
-        yield tensors.reducers()
 
 
 def pack_to_spawn(value: Any) -> Parcel:
@@ -131,13 +105,9 @@ def pack_to_spawn(value: Any) -> Parcel:
 
     :raises Exception: it cannot be pickled.
     """
-    from multiprocessing.reduction import ForkingPickler
-
-    aside, sheaf = Aside(), _Sheaf()
-    pickler: Any = ForkingPickler(sheaf, PROTOCOL, True, aside.keep)  # noqa: FBT003 - takes no names
-    pickler.dispatch_table = ChainMap(*_reducers(), pickler.dispatch_table)
-    pickler.dump(value)
-    return Parcel(sheaf.pieces(), aside)
+    aside, pieces = Aside(), _Pieces()
+    _dump(value, pieces, aside)
+    return pieces.wrap(aside)
 
 
 def dumps_function(
@@ -149,15 +119,27 @@ def dumps_function(
         worker was forked), so its code must travel.
     :raises Exception: whatever plain pickling raised, when cloudpickle cannot either.
     """
+    return _pickle_function(function, aside, by_value=by_value).join()
+
+
+def _pickle_function(
+    function: Callable[..., Any], aside: Aside | None, *, by_value: bool
+) -> _Pieces:
+    pieces = _Pieces()
     if by_value:
-        return dumps_by_value(function, aside)
+        _dump_by_value(function, pieces, aside)
+        return pieces
     try:
-        return dumps(function, aside)
+        _dump(function, pieces, aside)
     except Exception as error:
+        pieces.clear()
+        if aside is not None:
+            aside.clear()
         try:
-            return dumps_by_value(function, aside)
+            _dump_by_value(function, pieces, aside)
         except Exception:
             raise error from None
+    return pieces
 
 
 def dumps_by_value(value: Any, aside: Aside | None) -> bytes:
@@ -165,53 +147,36 @@ def dumps_by_value(value: Any, aside: Aside | None) -> bytes:
 
     :raises Exception: cloudpickle cannot.
     """
-    import cloudpickle
+    pieces = _Pieces()
+    _dump_by_value(value, pieces, aside)
+    return pieces.join()
 
-    if aside is not None:
-        aside.clear()
-    keep = None if aside is None else aside.keep
-    pickled: bytes = cloudpickle.dumps(value, PROTOCOL, buffer_callback=keep)
-    return pickled
+
+def _dump_by_value(value: Any, file: _Pieces, aside: Aside | None) -> None:
+    from cloudpickle import CloudPickler
+
+    pickler: Any = CloudPickler.__new__(CloudPickler)
+    pickler.dispatch_table = reducers.find_over(CloudPickler.dispatch_table)  # read by __init__
+    pickler.__init__(file, PROTOCOL, buffer_callback=aside)
+    pickler.dump(value)
 
 
 class Packer:
-    """Pickles one value after the other. Where long strings were, it looks out for more of them.
+    """Pickles values for messages."""
 
-    A pickle in pieces costs 2 us more than a plain one, so it is made where the last one was long,
-    or where the value is itself a long string.
-    """
+    __slots__ = ()
 
-    __slots__ = ("_long_ones_left", "_small_in_a_row")
-
-    def __init__(self) -> None:
-        self._long_ones_left = 0
-        self._small_in_a_row = 0
-
-    def pack(self, value: Any, lone: Any = None, count: int = 1) -> Packed:
+    def pack(self, value: Any, about: Sequence[Any] = ()) -> Packed:
         """The value as one string of bytes if it is small, else as a parcel.
 
-        :param lone: the one thing that the value is about, if there is but one.
-        :param count: how many things it is about; many short ones do not make a long one.
+        :param about: all that is in it but for plain numbers and strings, if the caller knows.
         :raises Exception: it cannot be pickled.
         """
-        if self._long_ones_left or _asks_for_pieces(lone):
-            return self._pack_in_pieces(value, count)
-        if self._small_in_a_row >= _SMALL_IN_A_ROW:
-            pickled = _dumps_older(value)
-            if pickled is not None and _is_short(pickled, count):
-                return _by_length(pickled)
-            self._small_in_a_row = 0
-        aside = Aside()
-        try:
-            pickled = pickle.dumps(value, PROTOCOL, buffer_callback=aside)
-        except Exception:
-            pickled = dumps(value, aside)
-        if aside or len(pickled) >= LEAST_PIECE_BYTES * count:
-            self._small_in_a_row = 0
-            self._look_out(len(pickled), count)
-            return Parcel([pickled], aside)
-        self._small_in_a_row += aside.has_met
-        return _by_length(pickled)
+        if about and _is_plain(about):
+            return _by_length(pickle.dumps(value, PROTOCOL))
+        aside, pieces = Aside(), _Pieces()
+        _dump(value, pieces, aside)
+        return pieces.pack(aside)
 
     def pack_function(self, function: Callable[..., Any], *, by_value: bool) -> Packed:
         """A callable with its bound data, likewise.
@@ -219,71 +184,38 @@ class Packer:
         :raises Exception: it cannot be pickled.
         """
         aside = Aside()
-        pickled = dumps_function(function, aside, by_value=by_value)
-        if len(pickled) >= LEAST_PIECE_BYTES and not by_value:
-            return self._pack_in_pieces(function, pickled=pickled)
-        return Parcel([pickled], aside) if aside else pickled
+        pieces = _pickle_function(function, aside, by_value=by_value)
+        if not aside:
+            return pieces.pack(aside)
+        from poolwise.wire import offers
 
-    def _pack_in_pieces(
-        self, value: Any, count: int = 1, *, pickled: bytes | None = None
-    ) -> Packed:
-        aside, sheaf = Aside(), _Sheaf()
-        try:
-            _dump(value, sheaf, aside)
-        except Exception:
-            aside.clear()
-            pieces: list[Part] = [pickled or dumps(value, aside)]
-        else:
-            pieces = sheaf.pieces()
-        length = sum(map(len, pieces))
-        self._look_out(length, count)
-        return Parcel(pieces, aside) if aside or length >= LEAST_PIECE_BYTES else bytes(pieces[0])
-
-    def _look_out(self, length: int, count: int) -> None:
-        is_long = length >= LEAST_PIECE_BYTES * count
-        self._long_ones_left = _LOOK_OUT if is_long else max(0, self._long_ones_left - 1)
+        if offered := offers.take():
+            # With buffers beside it, it would be loaded for each task; an offer is taken once.
+            offers.Offers(offered)
+            aside = Aside()
+            pieces = _pickle_function(function, None, by_value=by_value)
+        return pieces.pack(aside)
 
 
-def _dumps_older(value: Any) -> bytes | None:
-    """A pickle of the older protocol; None if there is none."""
-    try:
-        return pickle.dumps(value, _OLDER_PROTOCOL)
-    except Exception:
-        return None  # said by whoever tries next
+_NUMBERS = frozenset({int, float, complex, bool, type(None)})
+_STRINGS = frozenset({str, bytes})
+_FEW = 8
+"""Of more numbers than these, to look at them all takes longer than what it saves."""
 
 
-_FRAME, _FRAME_HEAD, _FRAME_BYTES = 0x95, 9, 64 * 1024
-"""A frame of a pickle (PEP 3154): its opcode, with the length behind; what is longer has none."""
+def _is_plain(values: Sequence[Any]) -> bool:
+    """Few numbers, or strings that are not long: no reducer is asked about those.
 
-
-def _is_short(pickled: bytes, count: int) -> bool:
-    """Whether it is, for so many, and has no large buffer in it: that might be one for them all.
-
-    They would all write into the same memory. A string that is as long as a frame stands between
-    two of them, so only the heads are looked at.
+    Then plain pickle does: 1 us less, and a fifth less for strings of some KiB.
     """
-    length = len(pickled)
-    if length < LEAST_BUFFER_BYTES:
-        return True
-    if length >= LEAST_BUFFER_BYTES * count or LEAST_BUFFER_BYTES < _FRAME_BYTES:
-        return False
-    at = 2  # behind the protocol's number
-    while at < length and pickled[at] == _FRAME:
-        at += _FRAME_HEAD + int.from_bytes(pickled[at + 1 : at + _FRAME_HEAD], "little")
-    return length - at < _FRAME_BYTES
+    kind = type(values[0])
+    if kind in _STRINGS:
+        return _STRINGS.issuperset(map(type, values)) and max(map(len, values)) < LEAST_PIECE_BYTES
+    return len(values) <= _FEW and _NUMBERS.issuperset(map(type, values))
 
 
 def _by_length(pickled: bytes) -> Packed:
-    """Many short things may make a long pickle."""
     return pickled if len(pickled) < LEAST_PIECE_BYTES else Parcel([pickled], ())
-
-
-def _asks_for_pieces(lone: Any) -> bool:
-    """A long string; a mapped file, or a tensor, which plain pickling would read."""
-    kind = type(lone)
-    if kind in _STRINGS:
-        return len(lone) >= LEAST_PIECE_BYTES
-    return kind.__name__ in _READ_BY_PICKLE
 
 
 class Shelf:
@@ -312,31 +244,6 @@ class Shelf:
         return at
 
 
-class _Sheaf:
-    """A file to pickle to: long strings are kept apart, the rest is joined."""
-
-    def __init__(self) -> None:
-        self._pieces: list[Part | bytearray] = []
-        self._short: list[Part] = []
-
-    def write(self, data: Any) -> None:
-        if len(data) < LEAST_PIECE_BYTES:
-            self._short.append(data)
-        else:
-            self._join()
-            self._pieces.append(data)
-
-    def pieces(self) -> list[Part]:
-        """All that was written, in order."""
-        self._join()
-        return [memoryview(p) if isinstance(p, bytearray) else p for p in self._pieces]
-
-    def _join(self) -> None:
-        if self._short:
-            self._pieces.append(b"".join(self._short))
-            self._short = []
-
-
 def loads(pieces: Sequence[Part], buffers: Iterable[memoryview]) -> Any:
     """Unpickle from pieces, with the buffers that were left out.
 
@@ -344,10 +251,10 @@ def loads(pieces: Sequence[Part], buffers: Iterable[memoryview]) -> Any:
     """
     if len(pieces) == 1:
         return pickle.loads(pieces[0], buffers=buffers)
-    return pickle.Unpickler(_Pieces(pieces), buffers=buffers).load()
+    return pickle.Unpickler(_Reader(pieces), buffers=buffers).load()
 
 
-class _Pieces:
+class _Reader:
     """A file to unpickle from."""
 
     def __init__(self, pieces: Sequence[Part]) -> None:

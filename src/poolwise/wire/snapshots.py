@@ -7,7 +7,6 @@ Immutable objects, and arrays that nobody else can reach, wait as they are.
 
 from __future__ import annotations
 
-import pickle
 import sys
 import threading
 import weakref
@@ -15,13 +14,12 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
+from poolwise.wire import offers
+from poolwise.wire.codec import ATOMIC, Snapshot
 from poolwise.wire.packing import LEAST_PIECE_BYTES, Aside, dumps
 
 _MOST_ITEMS = 1000
 """Items of one list that are looked at: it takes 0.1 ms, and 3 us for each that is pickled."""
-
-ATOMIC = frozenset({int, float, complex, bool, str, bytes, type(None)})
-"""Immutable built-in types that hold nothing else."""
 
 _LEAST_BORROWED_BYTES = LEAST_PIECE_BYTES
 """A smaller array is copied without asking who else can reach it."""
@@ -38,24 +36,6 @@ class TooLarge(Exception):
         self.pickled_bytes = pickled_bytes
 
 
-class Snapshot:
-    """An object as it was, pickled; unpickling this gives the object itself."""
-
-    __slots__ = ("buffers", "pickled")
-
-    def __init__(self, pickled: bytes, buffers: Sequence[memoryview] = ()) -> None:
-        self.pickled = pickled
-        self.buffers = buffers
-
-    @property
-    def size_bytes(self) -> int:
-        """Memory that it takes, about."""
-        return len(self.pickled) + sum(buffer.nbytes for buffer in self.buffers)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _load, (self.pickled, *map(pickle.PickleBuffer, self.buffers))
-
-
 def take_snapshot(
     item: Any,
     most_bytes: int = sys.maxsize,
@@ -68,18 +48,21 @@ def take_snapshot(
     :raises Exception: it cannot be pickled.
     """
     aside = Aside()
+    offers.take()
     pickled = dump(item, aside)
-    if len(pickled) + sum(buffer.nbytes for buffer in aside) > most_bytes:
+    kept = Snapshot(pickled, aside, _hold(offers.take()))
+    if kept.size_bytes > most_bytes:
         raise TooLarge(len(pickled))
-    return Snapshot(pickled, _copies(aside))
+    kept.buffers = _copies(aside)
+    return kept
+
+
+def _hold(offered: Sequence[int]) -> object:
+    return offers.Offers(offered) if offered else None
 
 
 def _copies(buffers: Sequence[memoryview]) -> list[memoryview]:
     return [memoryview(bytearray(buffer)) for buffer in buffers]
-
-
-def _load(pickled: bytes, *buffers: Any) -> Any:
-    return pickle.loads(pickled, buffers=buffers)
 
 
 def fix(item: Any) -> tuple[Any, int]:
@@ -95,6 +78,7 @@ def fix(item: Any) -> tuple[Any, int]:
     ):
         return item, sys.getsizeof(item)
     aside = Aside()
+    offers.take()
     try:
         pickled = dumps(item, aside)
     except KeyboardInterrupt:
@@ -103,10 +87,8 @@ def fix(item: Any) -> tuple[Any, int]:
         if _is_refused(item):
             return item, sys.getsizeof(kind)
         raise error from None  # the handler of a signal raised it, amid the pickling
-    if not aside:
-        return Snapshot(pickled), len(pickled)
-    kept = Snapshot(pickled, _copies(aside))
-    return kept, kept.size_bytes
+    kept = Snapshot(pickled, _copies(aside) if aside else (), _hold(offers.take()))
+    return kept, kept.size_bytes if aside else len(pickled)
 
 
 def _is_refused(item: Any) -> bool:

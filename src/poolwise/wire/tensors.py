@@ -2,6 +2,10 @@
 
 Torch's own pickling writes the memory of a tensor into a file of its own, which is copied three
 times. All else of a tensor (shape, strides, gradients wanted) stays as torch does it.
+
+For multiprocessing torch registers another way: memory that is sent is moved into shared memory,
+where both sides see what either writes, and takes a descriptor. Memory that the program has shared
+itself goes that way, and so does that of other devices.
 """
 
 from __future__ import annotations
@@ -13,16 +17,26 @@ from typing import Any
 
 
 @cache
-def reducers() -> dict[type, Any]:
-    """Reducers for a pickler of ours."""
-    return {sys.modules["torch"].storage.TypedStorage: _reduce_storage}
+def reducers(*, beside: bool) -> dict[Any, Any]:
+    """Reducers for a pickler of ours; none before torch 2, which has other storages.
+
+    :param beside: memory travels beside the pickle; else it is copied into it.
+    """
+    kind = getattr(sys.modules["torch"].storage, "TypedStorage", None)
+    return {} if kind is None else {kind: _reduce_beside if beside else _reduce}
 
 
-def _reduce_storage(storage: Any) -> Any:
-    torch = sys.modules["torch"]
+def _reduce(storage: Any) -> Any:
     untyped = storage._untyped_storage  # noqa: SLF001 - the public way to it warns of itself
-    if untyped.device.type != "cpu" or not untyped.nbytes():
-        return storage.__reduce__()
+    if untyped.device.type != "cpu" or untyped.is_shared():
+        return sys.modules["torch"].multiprocessing.reductions.reduce_typed_storage(storage)
+    return storage.__reduce__()
+
+
+def _reduce_beside(storage: Any) -> Any:
+    torch, untyped = sys.modules["torch"], storage._untyped_storage  # noqa: SLF001
+    if untyped.device.type != "cpu" or untyped.is_shared() or not untyped.nbytes():
+        return _reduce(storage)
     shown = torch.empty(0, dtype=torch.uint8).set_(untyped).numpy()
     return _rebuild, (pickle.PickleBuffer(shown), storage.dtype)
 

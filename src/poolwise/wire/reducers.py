@@ -1,0 +1,170 @@
+"""Reducers by type: those the program registered, multiprocessing's own, and ours.
+
+The standard pools pickle with ``multiprocessing.reduction.ForkingPickler``. It knows how to hand
+connections, sockets and arenas of shared memory to another process, and whatever the program
+registered with it or with ``copyreg``. Plain pickle refuses some of that, and of some it copies the
+number of a descriptor, which means another file, or none, in the receiver.
+
+The standard pickler merges its table anew for every pickle, so a registration counts from the next
+one on, in each process for itself. Ours is kept until one of its sources has changed.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import sys
+from collections.abc import Mapping
+from multiprocessing import context, reduction
+from types import MethodType
+from typing import Any
+
+Reducers = dict[Any, Any]
+
+_registered: Reducers = getattr(reduction.ForkingPickler, "_extra_reducers", {})
+"""What was registered with ForkingPickler, changed in place; that class may itself be replaced."""
+
+_noting: Reducers = {}
+"""Reducers that note what is pickled."""
+
+
+class _Table:
+    """The reducers of a pickler, and what they were made from."""
+
+    def __init__(self) -> None:
+        self._copyreg: Reducers = dict(copyreg.dispatch_table)
+        self._registered: Reducers = dict(_registered)
+        self._numpy = _loaded("numpy", "memmap")
+        self._torch = _loaded("torch", "nn")
+        self.reducers = self.over({})
+
+    def is_current(self) -> bool:
+        """Nothing was registered since, and no library of ours was imported. Takes 0.3 us."""
+        modules = sys.modules
+        return (
+            self._registered == _registered
+            and self._copyreg == copyreg.dispatch_table
+            and modules.get("numpy") is self._numpy
+            and modules.get("torch") is self._torch
+        )
+
+    def over(self, others: Mapping[Any, Any]) -> Reducers:
+        """The table of a pickler that has some of its own: the program's come before those."""
+        table = {**self._of_numpy(), **self.of_program(), **others, **self._registered}
+        if MethodType in others and _module_of(table[MethodType]) == reduction.__name__:
+            table[MethodType] = others[MethodType]  # multiprocessing's sends the name alone
+        return self._with_torch(table, beside=True)
+
+    def of_program(self) -> Reducers:
+        """Those that were registered with ``copyreg`` and with multiprocessing."""
+        return {**_noting, **self._copyreg, **self._registered}
+
+    def for_many(self) -> Reducers:
+        """The table for what any number of processes load, where memory does not travel."""
+        return self._with_torch(self.of_program(), beside=False)
+
+    def _of_numpy(self) -> Reducers:
+        if self._numpy is None:
+            return {}
+        from poolwise.wire import arrays
+
+        return arrays.reducers()
+
+    def _with_torch(self, table: Reducers, *, beside: bool) -> Reducers:
+        """Ours take the place of torch's own, not of those that the program registered."""
+        if self._torch is None:
+            return table
+        from poolwise.wire import tensors
+
+        for kind, reducer in tensors.reducers(beside=beside).items():
+            if _module_of(table.get(kind)).startswith("torch."):
+                table[kind] = reducer
+        return table
+
+
+def _loaded(name: str, part: str) -> Any:
+    """A module that has been imported; not one that is barred, or only half there."""
+    module = sys.modules.get(name)
+    return module if hasattr(module, part) else None
+
+
+def _module_of(reducer: Any) -> str:
+    return str(getattr(reducer, "__module__", ""))
+
+
+_table = _Table()
+
+
+def add(kind: type, reducer: Any) -> None:
+    """One of ours, for a module that is not always there."""
+    global _table  # noqa: PLW0603 - as below
+    _noting[kind] = reducer
+    _table = _Table()
+
+
+def find() -> Reducers:
+    """The table for a pickler, as it is at this moment."""
+    return _current().reducers
+
+
+def find_over(others: Mapping[Any, Any]) -> Reducers:
+    """The same for a pickler with reducers of its own, which count where the program has none."""
+    return _current().over(others)
+
+
+def find_for_many() -> Reducers:
+    """The same for what is pickled once, and loaded by any number of processes."""
+    return _current().for_many()
+
+
+def _current() -> _Table:
+    global _table  # noqa: PLW0603 - what is registered belongs to the process as well
+    table = _table
+    if not table.is_current():
+        table = _table = _Table()
+    return table
+
+
+# -- picklers that the program put in the place of the standard one
+
+
+class Foreign:
+    """A value as the program's own pickler packs it; unpickling this gives the value.
+
+    :raises Exception: it cannot be pickled.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self._pickled = bytes(_pickler().dumps(value))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _load_foreign, (self._pickled,)
+
+
+def _load_foreign(pickled: bytes) -> Any:
+    return _pickler().loads(pickled)
+
+
+def is_replaced() -> bool:
+    """The program has set a reducer of its own, or changed how the standard one pickles."""
+    pickler = _pickler()
+    return pickler is not _standard or vars(pickler)["dumps"] is not _standard_dumps
+
+
+def _pickler() -> Any:
+    """The class that a standard pool would pickle with; its modules keep theirs since import."""
+    modules = sys.modules
+    of_pipes = getattr(modules.get("multiprocessing.connection"), "_ForkingPickler", None)
+    of_queues = getattr(modules.get("multiprocessing.queues"), "_ForkingPickler", None)
+    if of_pipes is not None and of_pipes is not _standard:
+        return of_pipes
+    return of_queues or context.reduction.ForkingPickler  # type: ignore[attr-defined]
+
+
+def _find_standard() -> tuple[Any, Any]:
+    pickler: Any = reduction.ForkingPickler
+    dumps = vars(pickler).get("dumps")
+    made_by = {pickler.__module__, _module_of(getattr(dumps, "__func__", None))}
+    return (pickler, dumps) if made_by == {reduction.__name__} else (None, None)
+
+
+_standard, _standard_dumps = _find_standard()
