@@ -41,7 +41,7 @@ from poolwise.options import (
     take_progress,
 )
 from poolwise.wire.cpus import cpu_count
-from poolwise.wire.unread import unread_limit_bytes
+from poolwise.wire.settings import unread_limit_bytes
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from poolwise.backends.intake import CopyingIntake, SharedIntake
 from poolwise.core.book import Book
 from poolwise.core.engine import Engine
 from poolwise.core.listener import Listener
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from multiprocessing.context import BaseContext
 
+    from poolwise.backends.intake import SharedIntake
     from poolwise.core.echo import Echo
     from poolwise.options import OutputMode
     from poolwise.shared.preload import Preload
@@ -84,6 +84,8 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
 
 def open_intake(name: str, engine: Engine) -> SharedIntake:
     """How the back end called ``name`` fixes what calls are given."""
+    from poolwise.backends.intake import CopyingIntake, SharedIntake
+
     return CopyingIntake(engine.shield) if name == "processes" else SharedIntake()
 
 
