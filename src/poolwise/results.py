@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from poolwise.core.contract import JobDropped
 from poolwise.core.job import Fed
 from poolwise.core.sinks import Raised
+from poolwise.standard import offers
 
 if TYPE_CHECKING:
     from poolwise.core.engine import Engine
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@offers("results", "_cache", "_event", "_job", "_success")
 class AsyncResult(Generic[T]):
     """What :meth:`Pool.apply_async` returns: as ``multiprocessing.pool.AsyncResult``."""
 
@@ -90,6 +92,7 @@ class AsyncResult(Generic[T]):
         if callback is None:
             self._finish(value, error)
             return ()
+        self._pool._in_callbacks.add(self)  # type: ignore[attr-defined] # noqa: SLF001
         return (partial(self._call_back, callback, value, error),)
 
     def _call_back(
@@ -99,9 +102,10 @@ class AsyncResult(Generic[T]):
             callback(value if error is None else error)
         finally:
             self._finish(value, error)
+            self._pool._in_callbacks.discard(self)  # type: ignore[attr-defined] # noqa: SLF001
 
     def _finish(self, value: T | None, error: BaseException | None) -> None:
-        self._value, self._error = value, error
+        self._value, self._error = value if error is None else error, error  # type: ignore[assignment]
         self._callback = self._error_callback = None
         self._is_ready = True
 
@@ -109,6 +113,7 @@ class AsyncResult(Generic[T]):
 ApplyResult = AsyncResult
 
 
+@offers("results", "_chunksize", "_number_left")
 class MapResult(AsyncResult[list[T]]):
     """What :meth:`Pool.map_async` returns, and where the values of its job end.
 
@@ -118,6 +123,7 @@ class MapResult(AsyncResult[list[T]]):
     """
 
     job: Job | None = None
+    unit: int | None = None
     shown: Shown | None = None
 
     def __init__(
@@ -130,12 +136,19 @@ class MapResult(AsyncResult[list[T]]):
     ) -> None:
         super().__init__(pool, engine, callback, error_callback)
         self._values: list[Any] = [None] * (size or 0)
+        self._value = self._values
         self._first_error: tuple[int, BaseException] | None = None
+        self.count_delivered = 0
+
+    def finish_empty(self) -> None:
+        """There is nothing to map: be ready, without a callback, as the standard's is."""
+        self._finish(self._values, None)
 
     def deliver(
         self, chunk: Chunk, first: int, values: Sequence[Any], errors: dict[int, BaseException]
     ) -> News:
         """Put values in their places."""
+        self.count_delivered += len(values)
         start = chunk.start + first
         end = start + len(values)
         if end > len(self._values):
@@ -184,6 +197,7 @@ class CallSink:
         """Any number of calls may be handed out."""
 
 
+@offers("results", "_cache", "_cond", "_index", "_items", "_length")
 class ResultIterator(Iterator[T]):
     """What the imaps return: as ``multiprocessing.pool.IMapIterator``, and it can be closed.
 
