@@ -138,8 +138,8 @@ class TaskQueue:
 
     def qsize(self) -> int:
         """How many calls wait, of which nothing was sent to a worker; a map is one call."""
-        jobs = list(self._pool._engine.state.jobs)  # noqa: SLF001
-        return sum(_count_unsent(job) for job in jobs)
+        engine: Engine = self._pool._engine  # noqa: SLF001
+        return engine.look(lambda: sum(map(_count_unsent, engine.state.jobs)))
 
     def empty(self) -> bool:
         """No call waits."""
