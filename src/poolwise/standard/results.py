@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
 from collections.abc import Callable
 from multiprocessing.pool import job_counter  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any
@@ -53,21 +54,36 @@ class Arrived:
 
 
 class Condition:
-    """Stands for the condition under which a reader waits for the next result."""
+    """Stands for the condition under which a reader looks whether there is a result, and waits.
+
+    Results arrive meanwhile. So it is noted for the thread that holds it whether all had arrived
+    before it looked: if not, to have found nothing does not mean that nothing is left.
+    """
 
     def __init__(self, results: Any) -> None:
         self._results = results
 
     def __enter__(self) -> Self:
+        self._note()
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        del _notes(self._results)[get_ident()]
+
+    def _note(self) -> None:
+        _notes(self._results)[get_ident()] = self._results._stream.is_over  # noqa: SLF001
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until a result has arrived, or none will, for ``timeout`` seconds at most."""
         stream, engine = self._results._stream, self._results._engine  # noqa: SLF001
-        return bool(engine.wait(stream.has_news, timeout))
+        is_there = bool(engine.wait(stream.has_news, timeout))
+        self._note()
+        return is_there
+
+
+def _notes(results: Any) -> dict[int, bool]:
+    notes: dict[int, bool] = vars(results).setdefault("_had_all_arrived", {})
+    return notes
 
 
 def _own(results: Any) -> Any:
@@ -105,13 +121,16 @@ def _number_left(result: Any) -> int:
 
 def _index(results: Any) -> int:
     """How many results have arrived. Whoever asks may not read any: nothing waits for that."""
-    results.lift()
+    if get_ident() not in _notes(results):
+        results.lift()
     stream = results._stream  # noqa: SLF001
     return int(stream.count_read + len(stream.ready))
 
 
 def _length(results: Any) -> int | None:
     """How many results there will be; None as long as the input is being read."""
+    if not _notes(results).get(get_ident(), True):
+        return None
     if results._stream.is_over:  # noqa: SLF001
         return _index(results)
     job = results._job  # noqa: SLF001
