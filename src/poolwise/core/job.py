@@ -445,8 +445,9 @@ def feed(
 
     :param room: waits until items may be read and says how many; 0 when no more are wanted.
     """
-    iterator, waiting = iter(items), source.items
+    waiting = source.items
     try:
+        iterator = iter(items)
         while size := room():
             before = source.count_fed
             for source.count_fed, item in enumerate(islice(iterator, size), before + 1):
