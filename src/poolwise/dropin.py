@@ -8,7 +8,9 @@ of ours as it is made. The classes stay the classes they were: programs name the
 subclass them and ask `isinstance`, to which our objects answer yes.
 
 A subclass keeps the standard class under it, because it may override what ours does not have
-(`Process`, `_setup_queues`, ...). `ThreadPool` is one of these.
+(`Process`, `_setup_queues`, ...), and so does a pool of a class in which the program has replaced
+such a part. `ThreadPool` is one of these subclasses. What else a program adds to a class, or puts
+in the place of a method, our objects have as well (`poolwise.standard.disguise`).
 
 Why `__init__` is what we replace: a class that was once given a `__new__` cannot be restored
 (CPython then refuses arguments to its constructor), and a metaclass would clash with the
@@ -159,25 +161,20 @@ def _turn_into(standard: Any, load_door: Callable[[], type]) -> Undo:
         if type(self) is not standard or not is_installed():
             original(self, *args, **kwargs)
             return
+        from poolwise.standard.disguise import disguise, is_rebuilt
+
+        if is_rebuilt(standard, original):
+            original(self, *args, **kwargs)
+            return
         door = load_door()
         if door not in disguises:
-            disguises[door] = _disguise(door, standard)
+            disguises[door] = disguise(door, standard)
         self.__class__ = disguises[door]
         self.__init__(*args, **kwargs)
 
     __init__.__doc__ = original.__doc__
     __init__.__wrapped__ = original  # type: ignore[attr-defined] # read by inspect.signature
     return _swap(standard, "__init__", __init__)
-
-
-def _disguise(door: type, standard: type) -> type:
-    """Return ``door`` with objects that `isinstance` takes for ``standard`` ones.
-
-    By saying so, and not by inheriting: no method of the standard class can be met by accident.
-    """
-    says_standard = property(lambda _: standard)
-    names = {"__class__": says_standard, "__module__": door.__module__, "__doc__": door.__doc__}
-    return type(door.__name__, (door,), names)
 
 
 def _follow_children(module: ModuleType) -> Undo:

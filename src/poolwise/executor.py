@@ -40,12 +40,12 @@ from poolwise.options import (
     checked_progress,
     take_progress,
 )
+from poolwise.standard import Forwarded, offers
 from poolwise.wire.cpus import cpu_count
 from poolwise.wire.settings import unread_limit_bytes
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
-    from multiprocessing.process import BaseProcess
     from types import TracebackType
 
     from poolwise.core.engine import Engine
@@ -69,6 +69,13 @@ _READ_S = 0.001
 """While results are there to be read, reading more of the input takes no longer than this."""
 
 
+@offers(
+    "executors", "_adjust_process_count", "_broken", "_call_queue", "_cancel_pending_futures",
+    "_executor_manager_thread", "_executor_manager_thread_wakeup", "_launch_processes",
+    "_mp_context", "_pending_work_items", "_processes", "_queue_count", "_result_queue",
+    "_safe_to_dynamically_spawn_children", "_shutdown_lock", "_shutdown_thread", "_spawn_process",
+    "_start_executor_manager_thread", "_work_ids",
+)  # fmt: skip
 class ProcessPoolExecutor(Executor):
     """An executor with the interface of :class:`concurrent.futures.ProcessPoolExecutor`.
 
@@ -85,6 +92,9 @@ class ProcessPoolExecutor(Executor):
     :raises ValueError: a number is out of range, or there is no such start method or back end.
     :raises TypeError: the initializer is not callable, or a number is not one.
     """
+
+    _initializer = Forwarded()
+    _initargs = Forwarded()
 
     def __init__(
         self,
@@ -106,6 +116,7 @@ class ProcessPoolExecutor(Executor):
     ) -> None:
         self._max_workers = _checked_workers(max_workers)
         _check_max_tasks(max_tasks_per_child)
+        self._max_tasks_per_child = max_tasks_per_child
         self._rules = TaskRules(task_timeout, retries, retry_on)
         self._progress = checked_progress(progress)
         if mp_context is None and max_tasks_per_child is not None:
@@ -117,7 +128,7 @@ class ProcessPoolExecutor(Executor):
                 self._max_workers,
                 mp_context,
                 initializer,
-                tuple(initargs),
+                () if initializer is None else tuple(initargs),
                 tasks_per_lane=max_tasks_per_child,
                 process_name="Process",
                 state=state,
@@ -179,10 +190,16 @@ class ProcessPoolExecutor(Executor):
         :param rules: ``task_timeout``, ``retries``, ``retry_on``, ``progress`` for this call alone.
         :raises RuntimeError: the executor was shut down.
         """
-        if self._engine.is_closed or self._engine.state.start_failure is not None:
-            self._refuse()
-        until = None if timeout is None else time.monotonic() + timeout
         unit, size = checked_chunksize(chunksize), checked_buffersize(buffersize)
+        if not rules and self._is_submit_replaced():
+            from poolwise.standard.executors import map_by_submit
+
+            return map_by_submit(self, fn, iterables, timeout, unit or 1, size)
+        if self._engine.is_closed or self._engine.state.start_failure is not None:
+            for _ in zip(*iterables):  # noqa: B905 - what is never submitted is not refused
+                self._refuse()
+            return iter(())
+        until = None if timeout is None else time.monotonic() + timeout
         kind = take_progress(rules, self._progress)
         stream: Stream[T] = Stream(
             is_ordered=True, buffer_size=size, most_bytes=unread_limit_bytes()
@@ -259,23 +276,6 @@ class ProcessPoolExecutor(Executor):
 
     # -- what is going on
 
-    @property
-    def _mp_context(self) -> BaseContext:
-        """The context that makes the workers, where programs look for it."""
-        context: BaseContext = self._engine.context
-        return context
-
-    @property
-    def _broken(self) -> str | bool:
-        """Why no more calls are taken, where programs look for it; False if they are."""
-        failure = self._engine.state.start_failure
-        return False if failure is None else str(failure)
-
-    @property
-    def _processes(self) -> dict[int | None, BaseProcess]:
-        """The worker processes by pid, where programs look for them in the standard executor."""
-        return {process.pid: process for process in self._engine.processes}
-
     def statistics(self) -> dict[str, int]:
         """Counts since the executor was made; see :meth:`poolwise.Pool.statistics`."""
         return self._engine.statistics()
@@ -285,6 +285,10 @@ class ProcessPoolExecutor(Executor):
         from poolwise.report.pool import Report
 
         return Report.of(self._engine.report())
+
+    def __reduce__(self) -> Any:
+        message = "an executor cannot be passed between processes or pickled"
+        raise TypeError(message)
 
     def __repr__(self) -> str:
         counts = self.statistics()
@@ -319,6 +323,10 @@ class ProcessPoolExecutor(Executor):
         from poolwise.report.live.board import show
 
         return show(Tally(job, self._engine.state).look, kind)
+
+    def _is_submit_replaced(self) -> bool:
+        """Somebody has put another `submit` on this executor: the standard's map calls that."""
+        return type(self).submit is not ProcessPoolExecutor.submit or "submit" in vars(self)
 
     def _refuse(self) -> None:
         failure = self._engine.state.start_failure

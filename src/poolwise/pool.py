@@ -44,6 +44,7 @@ from poolwise.options import (
     take_progress,
 )
 from poolwise.results import AsyncResult, CallSink, MapResult, ResultIterator
+from poolwise.standard import Forwarded, offers
 from poolwise.wire.cpus import cpu_count
 from poolwise.wire.settings import unread_limit_bytes
 
@@ -70,6 +71,10 @@ _READ_AHEAD_S = 0.005
 """An input without a length is listed first if that takes no longer than this."""
 
 
+@offers(
+    "pools", "_cache", "_change_notifier", "_ctx", "_result_handler", "_task_handler",
+    "_taskqueue", "_terminate", "_worker_handler",
+)  # fmt: skip
 class Pool:
     """A pool of worker processes with the interface of :class:`multiprocessing.pool.Pool`.
 
@@ -103,6 +108,13 @@ class Pool:
     """
 
     _state = "INIT"
+    _initializer = Forwarded()
+    _initargs = Forwarded()
+
+    async_result_class: type[AsyncResult[Any]] = AsyncResult
+    map_result_class: type[MapResult[Any]] = MapResult
+    ordered_class: type[ResultIterator[Any]] = ResultIterator
+    unordered_class: type[ResultIterator[Any]] = ResultIterator
 
     def __init__(
         self,
@@ -124,6 +136,7 @@ class Pool:
     ) -> None:
         self._processes = _checked_processes(processes)
         _check_max_tasks(maxtasksperchild)
+        self._maxtasksperchild = maxtasksperchild
         self._rules = TaskRules(task_timeout, retries, retry_on)
         self._progress = checked_progress(progress)
         self._calls = self._job(Function(no_call), CALLS, Submitted(), CallSink(), unit=1)
@@ -133,7 +146,7 @@ class Pool:
                 self._processes,
                 context,
                 initializer,
-                tuple(initargs),
+                () if initializer is None else tuple(initargs),
                 tasks_per_lane=maxtasksperchild,
                 state=state,
                 insight=Insight(ledger, on_event, worker_output),
@@ -142,6 +155,7 @@ class Pool:
         self._backend_name = backend
         self._engine.leave(JobPosted(self._calls))
         self._streams: weakref.WeakSet[ResultIterator[Any]] = weakref.WeakSet()
+        self._in_callbacks: set[AsyncResult[Any]] = set()
         self._is_terminated = False
         self._intake = open_intake(backend, self._engine)
         self._readers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
@@ -158,11 +172,13 @@ class Pool:
 
         :raises Exception: whatever the call raised.
         """
+        if type(self).apply_async is not Pool.apply_async or "apply_async" in vars(self):
+            result: AsyncResult[T] = self.apply_async(func, args, kwds or {})
+            return result.get()  # somebody has put another one there, and the standard calls it
         self._check_running()
         self._show_calls()
-        result: AsyncResult[T] = AsyncResult(
-            self, self._engine, None, None, (func, tuple(args), kwds or {})
-        )
+        call = (func, _as_arguments(args), kwds or {})
+        result = self.async_result_class(self, self._engine, None, None, call)
         self._submit(result)
         return result.get()
 
@@ -182,12 +198,11 @@ class Pool:
         """
         self._check_running()
         self._show_calls()
-        call = (func, tuple(args), kwds or {})
-        result: AsyncResult[T] = AsyncResult(self, self._engine, callback, error_callback, call)
+        call = (func, _as_arguments(args), kwds or {})
+        result = self.async_result_class(self, self._engine, callback, error_callback, call)
         self._submit(result)
         self._engine.hint()
-        if not result.is_begun:
-            result.kept = self._intake.call(call, self._calls.source.remaining or 0)
+        self._fix_call(result, self._calls.source.remaining or 0)
         return result
 
     # -- a list of values
@@ -226,7 +241,11 @@ class Pool:
         error_callback: Callable[[BaseException], object] | None = None,
         **rules: Any,
     ) -> MapResult[T]:
-        """:meth:`map` without waiting; callbacks as for :meth:`apply_async`."""
+        """:meth:`map` without waiting; callbacks as for :meth:`apply_async`.
+
+        Of no items it is ready at once, and calls nothing back.
+        """
+        self._check_running()
         items = Listed(self._intake.listed(as_sequence(iterable)))
         result = self._start_map(func, items, MAP, chunksize, rules, callback, error_callback)
         self._fix_function(result.job)
@@ -242,7 +261,8 @@ class Pool:
         error_callback: Callable[[BaseException], object] | None = None,
         **rules: Any,
     ) -> MapResult[T]:
-        """:meth:`starmap` without waiting; callbacks as for :meth:`apply_async`."""
+        """:meth:`starmap` without waiting; callbacks as for :meth:`map_async`."""
+        self._check_running()
         items = Listed(self._intake.listed(as_sequence(iterable)))
         result = self._start_map(func, items, STARMAP, chunksize, rules, callback, error_callback)
         self._fix_function(result.job)
@@ -424,6 +444,11 @@ class Pool:
             message = "Pool not running"
             raise ValueError(message)
 
+    def _fix_call(self, result: AsyncResult[Any], waiting: int) -> None:
+        """Keep a call that has to wait as it is now."""
+        if not result.is_begun:
+            result.kept = self._intake.call(result.call or (), waiting)
+
     def _fix_function(self, job: Job | None) -> None:
         if job is not None:
             self._intake.function(job.function)
@@ -478,6 +503,7 @@ class Pool:
         chunksize: int | None,
         rules: dict[str, Any],
     ) -> list[T]:
+        self._check_running()
         clock = self._engine.clock
         clock.begin_producing()
         listed, rest = _list_ahead(iterable)
@@ -523,20 +549,17 @@ class Pool:
         callback: Callable[[list[T]], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> MapResult[T]:
-        self._check_running()
-        unit = None if chunksize is None else checked_chunksize(chunksize)
         kind = take_progress(rules, self._progress)
-        result: MapResult[T] = MapResult(
+        updated = self._rules.updated(rules) if rules else self._rules
+        result: MapResult[T] = self.map_result_class(
             self, self._engine, callback, error_callback, source.remaining
         )
+        if source.is_exhausted:
+            result.finish_empty()
+            return result
+        result.unit = unit = None if chunksize is None else checked_chunksize(chunksize)
         result.job = job = self._job(
-            Function(func),
-            mode,
-            source,
-            result,
-            self._rules.updated(rules) if rules else self._rules,
-            unit=unit,
-            prompt_ns=MAP_PROMPT_NS,
+            Function(func), mode, source, result, updated, unit=unit, prompt_ns=MAP_PROMPT_NS
         )
         result.shown = self._show(job, kind)
         self._engine.leave(JobPosted(job))
@@ -554,7 +577,7 @@ class Pool:
         is_ordered: bool,
     ) -> ResultIterator[T]:
         self._check_running()
-        unit = checked_chunksize(chunksize)
+        unit = checked_chunksize(1 if chunksize == 1 else chunksize)  # 1.0 is one for the standard
         kind = take_progress(rules, self._progress)
         stream: Stream[T] = Stream(
             is_ordered=is_ordered,
@@ -576,7 +599,8 @@ class Pool:
         )
         self._fix_function(job)
         self._show(job, kind)
-        results = ResultIterator(self, self._engine, job, stream)
+        kind_of_results = self.ordered_class if is_ordered else self.unordered_class
+        results = kind_of_results(self, self._engine, job, stream)
         with self._engine.shield:  # a job that is posted has a thread that reads its input
             self._engine.post(JobPosted(job))
             if isinstance(source, Fed):
@@ -657,6 +681,14 @@ def _list_ahead(items: Iterable[Any]) -> tuple[Sequence[Any], Iterator[Any] | No
             return listed, None
         size *= 2
     return listed, iterator
+
+
+def _as_arguments(args: Any) -> Any:
+    """As a tuple, which an iterator does not stay; what is no iterable fails in the worker."""
+    try:
+        return tuple(args)
+    except TypeError:
+        return args
 
 
 def _checked_processes(processes: int | None) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from poolwise.core.contract import InputEnded, JobDropped
 from poolwise.core.job import Fed
 from poolwise.core.sinks import Raised
+from poolwise.standard import offers
 
 if TYPE_CHECKING:
     from poolwise.core.engine import Engine
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@offers("results", "_cache", "_event", "_job", "_success")
 class AsyncResult(Generic[T]):
     """What :meth:`Pool.apply_async` returns: as ``multiprocessing.pool.AsyncResult``."""
 
@@ -92,7 +94,7 @@ class AsyncResult(Generic[T]):
         No callback is called for what is dropped when the pool is terminated.
         """
         self.call = self.kept = None
-        self._value, self._error = value, error
+        self._value, self._error = value if error is None else error, error  # type: ignore[assignment]
         self._has_value = True
         callback: Callable[[Any], object] | None = (
             self._callback if error is None else self._error_callback
@@ -101,18 +103,21 @@ class AsyncResult(Generic[T]):
         if callback is None or self._engine.dropped(error):
             self._is_ready = True
             return ()
+        self._pool._in_callbacks.add(self)  # type: ignore[attr-defined] # noqa: SLF001
         return (lambda: partial(self._call_back, callback),)
 
     def _call_back(self, callback: Callable[[Any], object]) -> None:
         try:
-            callback(self._value if self._error is None else self._error)
+            callback(self._value)
         finally:
             self._is_ready = True
+            self._pool._in_callbacks.discard(self)  # type: ignore[attr-defined] # noqa: SLF001
 
 
 ApplyResult = AsyncResult
 
 
+@offers("results", "_chunksize", "_number_left")
 class MapResult(AsyncResult[list[T]]):
     """What :meth:`Pool.map_async` returns, and where the values of its job end.
 
@@ -122,6 +127,7 @@ class MapResult(AsyncResult[list[T]]):
     """
 
     job: Job | None = None
+    unit: int | None = None
     shown: Shown | None = None
 
     def __init__(
@@ -134,12 +140,20 @@ class MapResult(AsyncResult[list[T]]):
     ) -> None:
         super().__init__(pool, engine, callback, error_callback)
         self._values: list[Any] = [None] * (size or 0)
+        self._value = self._values
         self._first_error: tuple[int, BaseException] | None = None
+        self.count_delivered = 0
+
+    def finish_empty(self) -> None:
+        """There is nothing to map: be ready, without a callback, as the standard's is."""
+        self._callback = None
+        self.settle(self._values, None)
 
     def deliver(
         self, chunk: Chunk, first: int, values: Sequence[Any], errors: dict[int, BaseException]
     ) -> News:
         """Put values in their places."""
+        self.count_delivered += len(values)
         start = chunk.start + first
         end = start + len(values)
         if end > len(self._values):
@@ -188,6 +202,7 @@ class CallSink:
         """Any number of calls may be handed out."""
 
 
+@offers("results", "_cache", "_cond", "_index", "_items", "_length")
 class ResultIterator(Iterator[T]):
     """What the imaps return: as ``multiprocessing.pool.IMapIterator``, and it can be closed.
 

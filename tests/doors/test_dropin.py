@@ -31,6 +31,8 @@ T = TypeVar("T")
 class PoolDoor:
     """Stands for poolwise.Pool and says what it was given."""
 
+    _state = "CLOSE"  # the finalizer of the standard class asks: this one has none of its own
+
     def __init__(
         self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, context=None
     ):
@@ -316,6 +318,8 @@ import sys
 from types import SimpleNamespace
 
 class Door:
+    _state = "CLOSE"
+
     def __init__(self, *args, **kwargs):
         pass
 

@@ -20,10 +20,7 @@ LEFT_OUT = {
     "*.test_killed_child": "the standard executor is of no use after a worker's death",
     # Ours replaces workers with fork too, likewise.
     "ProcessPoolFork[!s]*.test_max_tasks_per_child": "the standard executor refuses it with fork",
-    # These look into the standard executor, or change what is in it.
-    "*.test_shutdown_deadlock_pickle": "_executor_manager_thread",
-    "*.test_del_shutdown": "_executor_manager_thread, _call_queue",
-    "*.test_shutdown_no_wait": "_executor_manager_thread, _call_queue",
+    # This one changes what is in the standard executor.
     "*.test_python_finalization_error": "which of its threads is the second to start",
 }
 """Tests that cannot hold for ours, with the reason."""

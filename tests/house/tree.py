@@ -15,7 +15,7 @@ ROWS = {
     "core": 1, "wire": 1,
     "shared": 2, "worker": 2,
     "backends": 3, "report": 3,
-    "aio": 4, "auto": 4, "dropin": 4, "executor": 4, "pool": 4, "results": 4,
+    "aio": 4, "auto": 4, "dropin": 4, "executor": 4, "pool": 4, "results": 4, "standard": 4,
     "doctor": 5, "integrations": 5, "pipeline": 5, "tune": 5,
     "cli": 7,
     "__main__": 8,

@@ -23,7 +23,7 @@ from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from poolwise import errors
 from poolwise.core import contract as c
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from poolwise.core.job import Callback
     from poolwise.core.ledger import Report
     from poolwise.core.state import State
+
+T = TypeVar("T")
 
 _GRACE_S = 0.002
 """The helper leaves fresh work to the caller for this long: most callers wait for it at once, and
@@ -530,17 +532,26 @@ class Engine:
         finally:
             self._drive.release()
 
-    def start_all(self) -> None:
-        """Start every lane now, work or not.
+    def start_all(self, at_most: int | None = None) -> None:
+        """Start every lane now, work or not; or so many more.
 
         :raises OSError: a process could not be started; then none is left.
         """
         with _Visit(self):
-            self._carry_out(self.state.start_all())
+            self._carry_out(self.state.start_all(at_most))
         error = getattr(self._backend, "start_error", None)
         if error is not None:
             self.terminate(errors.PoolTerminated("not all workers could be started"))
             raise error
+
+    def look(self, question: Callable[[], T]) -> T:
+        """The answer to a question about the state, after a step, while nobody changes it."""
+        if self._driver == get_ident() or os.getpid() != self.pid:
+            return question()
+        with _Visit(self):
+            if self._error is None:
+                self._step(0)
+            return question()
 
     @property
     def context(self) -> Any:

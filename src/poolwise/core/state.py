@@ -560,9 +560,10 @@ class State:
         for _ in range(wanted):
             self._start_lane()
 
-    def start_all(self) -> list[c.Command]:
-        """Start every lane now, work or not."""
-        while len(self.lanes) < self.most_lanes:
+    def start_all(self, at_most: int | None = None) -> list[c.Command]:
+        """Start every lane now, work or not; or so many more."""
+        missing = self.most_lanes - len(self.lanes)
+        for _ in range(missing if at_most is None else min(at_most, missing)):
             self._start_lane()
         return self._said()
 

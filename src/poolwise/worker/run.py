@@ -31,6 +31,11 @@ _APPLY: dict[int, Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]] 
 }
 
 
+def call_each(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """One task that makes several calls: a chunk of a map that goes by way of `submit`."""
+    return [function(*args) for args in calls]
+
+
 class Answer(Protocol):
     """Sends the next values of a chunk on their way."""
 
