@@ -30,6 +30,20 @@ def test_who_begins_to_wait_while_the_callback_runs_is_woken_after_it(pool):
     assert go_on.is_set()
 
 
+def test_call_that_a_callback_makes_runs_though_nobody_waits_for_it(pool):
+    for _ in range(20):
+        made = []
+        pool.apply_async(abs, (1,), callback=lambda _, made=made: made.append(submit(pool))).get()
+        assert made[0].wait(60)
+
+
+def submit(pool):
+    """A call whose callback says that it is done; its result would help it along."""
+    done = threading.Event()
+    pool.apply_async(abs, (2,), callback=lambda _: done.set())
+    return done
+
+
 def test_callbacks_never_run_in_a_thread_that_uses_the_pool(pool):
     lock, told = threading.Lock(), []
 
