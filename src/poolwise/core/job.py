@@ -527,6 +527,12 @@ class Job:
         self._again.clear()
         self.source.stop()
 
+    def cut(self, error: BaseException) -> None:
+        """Take no more of the source; ``error`` stands in the place of what was left of it."""
+        if not self.source.is_exhausted:
+            self.source.stop()
+            self.source.error = error
+
     def tasks_in(self, chunk: Chunk) -> int:
         """How many tasks the chunk counts as, where workers are replaced after some number."""
         return 1 if self.unit is None else -(-len(chunk.items) // self.unit)

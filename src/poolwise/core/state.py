@@ -362,7 +362,10 @@ class State:
         self._end_if_done(event.job)
 
     def _job_dropped(self, event: c.JobDropped) -> None:
-        event.job.drop()
+        if event.error is None:
+            event.job.drop()
+        else:
+            event.job.cut(event.error)
         self._end_if_done(event.job)
 
     def _task_dropped(self, event: c.TaskDropped) -> None:
