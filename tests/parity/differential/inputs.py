@@ -42,6 +42,8 @@ def change(kind: str, made: Any, number: Any) -> Any:
         made.number = number
     elif kind == "nested":
         made[1]["inner"][0] = number
+    elif kind in {"array", "large array"}:
+        made.fill(number)
     else:
         made[0] = number % 256 if kind == "bytearray" else number
     return made

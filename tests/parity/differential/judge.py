@@ -106,6 +106,8 @@ class Judge:
         if call.way == "submit":
             return int(call.callback is not None), True
         right, losses = self._right_result(at, call), self.losses[call.pool]
+        if NO_WORKER in losses:
+            return 1, False
         is_value = not any(one.errors for one in getattr(right, "items", [right]))
         is_empty = isinstance(right, Whole) and not right.items
         has_one = (call.callback if is_value else call.error_callback) is not None

@@ -15,7 +15,14 @@ from typing import Any
 
 from tests.parity.differential import tasks
 from tests.parity.differential.inputs import yielded
-from tests.parity.differential.programs import SINGLE, Call, Program, Source, is_iterator
+from tests.parity.differential.programs import (
+    SINGLE,
+    SYNCHRONOUS,
+    Call,
+    Program,
+    Source,
+    is_iterator,
+)
 from tests.parity.differential.tasks import ERRORS, FUNCTIONS, Do, Raised, freeze, freeze_error
 
 TERMINATED = "poolwise.errors.PoolTerminated"
@@ -100,11 +107,19 @@ def expect(program: Program, call: Call) -> Expected:
     return Expected(tuple(rights))
 
 
+LARGE = ("large array",)
+"""A list's items are taken as they are at the call only as far as a pipe of the system would."""
+
+
 def _is_open(program: Program, call: Call) -> bool:
-    """A generator may have changed an item before the pool has to take it as it is."""
+    """An item may have been changed before the pool has to take it as it is."""
     is_together = not is_iterator(program, call) or (call.chunksize or 1) > 1
+    if call.way in SINGLE:
+        return call.function == "lambda"  # a call whose function plain pickle refuses is not kept
     changes = any(source.kind == "generator" and source.mutates for source in call.sources)
-    return changes and is_together and call.way not in SINGLE
+    is_waiting = call.way in SYNCHRONOUS and not is_iterator(program, call)
+    is_large = any(source.mutates in LARGE and source.kind == "list" for source in call.sources)
+    return (changes and is_together) or (is_large and not is_waiting)
 
 
 def _arguments(call: Call) -> Iterator[tuple[Any, ...]]:

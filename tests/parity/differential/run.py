@@ -30,7 +30,7 @@ PACKAGES = Path(poolwise.__file__).resolve().parents[1]
 
 STANDARD = "standard"
 
-LIMIT_S = 120.0
+LIMIT_S, STANDARD_LIMIT_S = 120.0, 15.0
 IDLE_S, STANDARD_IDLE_S = 8.0, 1.5
 """Who does nothing for so long hangs; the standard pool does so often, and must not take long."""
 
@@ -231,7 +231,8 @@ class _Server:
         if used != child.used:
             child.used, child.since = used, now
         idle_s = STANDARD_IDLE_S if child.side == STANDARD else IDLE_S
-        if now - child.since > idle_s or now - child.began > LIMIT_S:
+        limit_s = STANDARD_LIMIT_S if child.side == STANDARD else LIMIT_S
+        if now - child.since > idle_s or now - child.began > limit_s:
             child.run.ended = "hang"
             _kill_session(child.pid)
 
