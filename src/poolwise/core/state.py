@@ -236,7 +236,9 @@ class State:
         if any(lane.is_ready for lane in self.lanes.values()):
             return
         self._failed_starts = 0
-        error = self.start_failure = _initializer_failed(event)
+        error = _initializer_failed(event)
+        self.start_failure = _initializer_failed(event)  # one that is never raised: a traceback
+        # would hold whoever read it, and with that the pool
         for job in list(self.jobs):
             if job.has_calls:
                 self._fail_waiting_calls(job, error)
