@@ -151,6 +151,16 @@ def test_a_map_whose_items_were_cancelled_does_not_just_end(make, chunksize):
     assert got == list(range(len(got)))
 
 
+def test_a_map_of_which_nothing_was_begun_is_cancelled_whole():
+    executor = poolwise.ProcessPoolExecutor(1, "fork")
+    first = executor.submit(pid_after, 0.2)
+    results = executor.map(abs, [-1])
+    executor.shutdown(cancel_futures=True)
+    with pytest.raises(CancelledError):
+        list(results)
+    assert first.result(100) > 0
+
+
 def test_a_map_whose_items_were_all_begun_is_not_cancelled():
     executor = poolwise.ProcessPoolExecutor(2, "fork")
     results = executor.map(after, [0, 1], chunksize=1)

@@ -402,6 +402,7 @@ class State:
             return
         if job.is_over:
             job.open_items -= end - first
+            job.miss()
             self._end_if_done(job)
             return
         job.put_back(chunk.part(first, end, **changes))
@@ -444,7 +445,7 @@ class State:
             self._deliver_all_but(chunk, first, values, failed)
             return
         job.open_items -= len(values)
-        if values and not job.is_over:
+        if values and not job.is_unwanted:
             self._commands.append(c.Deliver(chunk, first, values, failed))
         self._end_if_done(job)
 

@@ -21,6 +21,7 @@ from tests.parity.differential.tasks import Do, Raised
 if TYPE_CHECKING:
     from tests.parity.differential.judge import Judge
 
+
 @dataclass(frozen=True)
 class Case:
     """One step whose outcomes differ."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from tests.parity.differential.allowed import Case, find_reason
 from tests.parity.differential.judge import Judge
 from tests.parity.differential.model import Outcome
-from tests.parity.differential.programs import Program, Read
+from tests.parity.differential.programs import SINGLE, Call, Program, Read
 from tests.parity.differential.run import Run
 from tests.parity.differential.tasks import ERRORS, Raised
 
@@ -46,6 +47,23 @@ class Comparison:
         self._judge = Judge(program)
         if not self._differ_in_steps():
             self._differ_at_the_end()
+
+    @property
+    def kinds(self) -> set[str]:
+        """What is wrong, without what is particular to this program."""
+        return {_kind_of(one, self.program) for one in self.differences}
+
+    def __str__(self):
+        said = "\n".join(map(str, self.differences))
+        return f"\n{self.program!r}\n{said}\n{self.ours.stderr[-1000:]}".rstrip()
+
+    def account(self) -> str:
+        """Everything that both sides told."""
+        lines = [str(self)]
+        for name, run in ("standard", self.standard), ("ours", self.ours):
+            lines += [f"{name}: {run.ended}", *(f"    {step}" for step in run.steps)]
+            lines += [f"    {run.end}", run.stderr]
+        return "\n".join(lines)
 
     def _differ_in_steps(self) -> bool:
         """Compare step by step, until the first difference."""
@@ -109,17 +127,23 @@ class Comparison:
         if any(self._judge.losses.values()):
             return
         standard, ours = ([e for e in log if e[1] != "submitted"] for log in (standard, ours))
-        workers = [setup.workers for setup in self.program.pools]
-        if workers != [1]:
-            standard, ours = (sorted(log, key=lambda entry: entry[0]) for log in (standard, ours))
-        if not agree(standard, ours) and not self._are_callbacks_allowed(standard + ours):
-            self._note(None, "other callbacks", standard, ours)
+        for at in {entry[0] for entry in standard + ours}:
+            both = [[entry for entry in log if entry[0] == at] for log in (standard, ours)]
+            case = Case(self.program, at, *both, self._judge)
+            if not agree(*both) and not find_reason(case) and not self._is_cancelled(at):
+                self._note(None, f"step {at}: other callbacks", *both)
+        if [setup.workers for setup in self.program.pools] == [1] and not self.differences:
+            self._compare_order(standard, ours)
 
-    def _are_callbacks_allowed(self, entries: list[Any]) -> bool:
-        """All calls whose callbacks differ are ones whose results may."""
-        steps = {at for at, _, _ in entries}
-        cases = [Case(self.program, at, entries, entries, self._judge) for at in steps]
-        return all(find_reason(case) or self._is_cancelled(case.at) for case in cases)
+    def _compare_order(self, standard: list[Any], ours: list[Any]) -> None:
+        singles = {
+            at
+            for at, step in enumerate(self.program.steps)
+            if isinstance(step, Call) and step.way in SINGLE and not self._is_cancelled(at)
+        }
+        orders = [[at for at, _, _ in log if at in singles] for log in (standard, ours)]
+        if orders[0] != orders[1]:
+            self._note(None, "callbacks in another order", *orders)
 
     def _is_cancelled(self, at: int) -> bool:
         reads = [step for step in self.program.steps if reads_of(step) == at]
@@ -127,6 +151,15 @@ class Comparison:
 
     def _note(self, at: int | None, why: str, standard: Any, ours: Any) -> None:
         self.differences.append(Difference(at, why, standard, ours))
+
+
+def _kind_of(difference: Difference, program: Program) -> str:
+    words = re.sub(r"[('<\[].*", "", difference.why)
+    words = re.sub(r"\d+", "N", words)
+    if difference.at is None or difference.at < 0:
+        return words
+    step = program.steps[difference.at]
+    return f"{words}, {getattr(step, 'way', None) or getattr(step, 'how', None)}"
 
 
 def _outcome_at(run: Run, at: int) -> Outcome | None:

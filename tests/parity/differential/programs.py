@@ -192,7 +192,8 @@ def sources(draw: st.DrawFn, kind: str | None = None) -> Source:
         return Source(kind, tuple(range(length)), mutates=draw(st.sampled_from(MUTATIONS)))
     made = draw(items(length))
     if kind == "dict":
-        return Source(kind, tuple(dict.fromkeys(made)))
+        keys = [item for item in made if not (isinstance(item, Do) and item.what == "given")]
+        return Source(kind, tuple(dict.fromkeys(keys)))
     if kind == "generator":
         return draw(generators(made))
     return Source(kind, made)

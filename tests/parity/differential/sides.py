@@ -34,6 +34,4 @@ SIDES: dict[str, Doors] = {
     "standard": {"pool": fork.Pool, "executor": _executor},
     "ours": {"pool": _our_pool, "executor": _our_executor},
 }
-SIDES |= {
-    name: {"pool": pool, "executor": _our_executor} for name, pool in BROKEN.items()
-}
+SIDES |= {name: {"pool": pool, "executor": _our_executor} for name, pool in BROKEN.items()}
