@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import CancelledError, Executor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from operator import index
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -346,7 +346,7 @@ class ProcessPoolExecutor(Executor):
 
     def _cancel_waiting(self) -> None:
         for reading in self._maps:
-            reading.drop()
+            reading.cancel()
         self._maps.clear()
         # Idle workers, and those that are being started, had as good as begun the first ones.
         begun = max(0, self._max_workers - self._job.open_items)
@@ -459,6 +459,13 @@ class _MapInput(Generic[T]):
         if not self.stream.is_over:
             self._job.source.stop()
             self._engine.post_later(JobDropped(self._job))
+        close_generator(unread)
+
+    def cancel(self) -> None:
+        """Begin nothing more, and say so in the place of the first result that will be missing."""
+        unread, self._unread = self._unread, None
+        if not self.stream.is_over:
+            self._engine.post(JobDropped(self._job, CancelledError()))
         close_generator(unread)
 
     def ignore(self) -> None:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import weakref
-from concurrent.futures import as_completed, wait
+from concurrent.futures import CancelledError, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
@@ -136,6 +136,42 @@ def test_cancel_futures_spares_what_workers_had_as_good_as_begun():
     assert all(future.done() for future in futures)
     cancelled = sum(future.cancelled() for future in futures)
     assert 0 < 30 - cancelled < 20
+
+
+@pytest.mark.parametrize("make", [list, iter], ids=["list", "generator"])
+@pytest.mark.parametrize("chunksize", [1, 3])
+def test_a_map_whose_items_were_cancelled_does_not_just_end(make, chunksize):
+    executor = poolwise.ProcessPoolExecutor(2, "fork")
+    results = executor.map(after, make(range(300)), chunksize=chunksize)
+    got = [next(results)]
+    executor.shutdown(cancel_futures=True)
+    with pytest.raises(CancelledError):
+        got.extend(results)
+    assert len(got) < 300
+    assert got == list(range(len(got)))
+
+
+def test_a_map_of_which_nothing_was_begun_is_cancelled_whole():
+    executor = poolwise.ProcessPoolExecutor(1, "fork")
+    first = executor.submit(pid_after, 0.2)
+    results = executor.map(abs, [-1])
+    executor.shutdown(cancel_futures=True)
+    with pytest.raises(CancelledError):
+        list(results)
+    assert first.result(100) > 0
+
+
+def test_a_map_whose_items_were_all_begun_is_not_cancelled():
+    executor = poolwise.ProcessPoolExecutor(2, "fork")
+    results = executor.map(after, [0, 1], chunksize=1)
+    assert next(results) == 0
+    executor.shutdown(cancel_futures=True)
+    assert list(results) == [1]
+
+
+def after(item):
+    time.sleep(0.01)
+    return item
 
 
 def test_executor_that_is_let_go_finishes_what_it_was_given():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -11,6 +12,8 @@ from functools import partial
 import pytest
 
 import poolwise
+from poolwise import errors
+from tests.conftest import wait_until
 
 
 @pytest.fixture
@@ -28,6 +31,20 @@ def test_who_begins_to_wait_while_the_callback_runs_is_woken_after_it(pool):
     threading.Timer(0.1, go_on.set).start()
     assert result.get(20) == 1
     assert go_on.is_set()
+
+
+def test_call_that_a_callback_makes_runs_though_nobody_waits_for_it(pool):
+    for _ in range(20):
+        made = []
+        pool.apply_async(abs, (1,), callback=lambda _, made=made: made.append(submit(pool))).get()
+        assert made[0].wait(60)
+
+
+def submit(pool):
+    """A call whose callback says that it is done; its result would help it along."""
+    done = threading.Event()
+    pool.apply_async(abs, (2,), callback=lambda _: done.set())
+    return done
 
 
 def test_callbacks_never_run_in_a_thread_that_uses_the_pool(pool):
@@ -255,3 +272,44 @@ def test_a_number_of_workers_is_whole(processes):
     for door in (poolwise.Pool, poolwise.ProcessPoolExecutor):
         with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
             door(processes)
+
+
+# --- a pool that is let go ----------------------------------------------------------------------
+
+CALLS = {
+    "apply_async": lambda pool: pool.apply_async(abs, (1,)).get(),
+    "imap": lambda pool: next(pool.imap(abs, iter([1]))),
+    "submit": lambda executor: executor.submit(abs, 1).result(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_failed_initializer_does_not_hold_its_pool(call):
+    before = set(threading.enumerate())
+    fail_to_start(CALLS[call], poolwise.ProcessPoolExecutor if call == "submit" else poolwise.Pool)
+
+    def is_gone():
+        gc.collect()
+        return set(threading.enumerate()) <= before
+
+    wait_until(is_gone)
+    assert is_gone()
+
+
+def fail_to_start(call, door):
+    """Make a pool whose initializer raises, read that error, and let all of it go."""
+    pool = door(1, initializer=raise_it, **{CONTEXT[door]: "fork"})
+    try:
+        call(pool)
+    except errors.InitializerFailed:
+        return
+    pytest.fail("a worker came through its initializer")
+
+
+CONTEXT = {poolwise.Pool: "context", poolwise.ProcessPoolExecutor: "mp_context"}
+
+
+def raise_it():
+    message = "no worker comes through this"
+    raise ValueError(message)

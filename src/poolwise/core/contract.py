@@ -149,9 +149,14 @@ class InputEnded:
 
 @record
 class JobDropped:
-    """Nobody wants the rest of a job any more."""
+    """The rest of a job is not wanted any more.
+
+    :param error: stands in the place of what was not begun, and what was is read (None: nothing
+        is read any more).
+    """
 
     job: Job
+    error: BaseException | None = None
 
 
 @record

@@ -128,6 +128,7 @@ class Engine:
         self._is_ended = False
         self.pid = os.getpid()
         self._hints = 0
+        self._is_unseen = False  # a driver that is woken for it may leave before it has looked
         self._drain: weakref.WeakMethod[Callable[[], object]] | None = None
         _living.add(self)
         self._inbox = backend.open(self._clock)
@@ -186,6 +187,7 @@ class Engine:
 
     def nudge(self) -> None:
         """Something has changed: let it be looked at now if nobody drives, else by the driver."""
+        self._is_unseen = True
         if not self._step_if_free():
             self.wake()
         self._helper.arm()
@@ -264,7 +266,8 @@ class Engine:
     @property
     def is_busy(self) -> bool:
         """Something is under way that needs a driver."""
-        return bool(self._posted) or self.state.is_busy
+        is_unseen = self._is_unseen and self._error is None
+        return bool(self._posted) or is_unseen or self.state.is_busy
 
     # -- driving
 
@@ -340,6 +343,7 @@ class Engine:
         self._clock.enter()
         try:
             self._is_asleep = timeout_s != 0  # from here on, whoever brings something wakes us
+            self._is_unseen = False
             is_news = self._hand_out() or is_done()
             events = self._take(0 if is_news else timeout_s)
             self._is_asleep = False
@@ -362,6 +366,7 @@ class Engine:
 
     def _step_as_guest(self) -> None:
         """One step now, whoever drives: programs look for the workers that they have started."""
+        self._is_unseen = True
         if not self._step_if_free() and self._driver != get_ident():
             with _Visit(self, _START_PATIENCE_S) as visit:
                 if visit.has_drive:

@@ -431,7 +431,8 @@ class Job:
         self.common: dict[int, Any] = {}
         self.deposits: dict[int, Any] = {}
         self.open_items = 0
-        self.is_over = False
+        self.is_over = self.is_unwanted = False
+        self.cut_by: BaseException | None = None
         self._again: deque[Chunk] = deque()
         self._next_start = 0
 
@@ -522,10 +523,24 @@ class Job:
         self._again.appendleft(chunk)
 
     def drop(self) -> None:
-        """Hand out nothing more, and let whoever reads its input end."""
+        """Hand out nothing more, deliver nothing, and let whoever reads its input end."""
+        self.is_over = self.is_unwanted = True
+        self._again.clear()
+        self.source.stop()
+
+    def cut(self, error: BaseException) -> None:
+        """Hand out nothing more; ``error`` stands in the place of what is not begun."""
+        is_whole = self.source.is_exhausted and not self._again
         self.is_over = True
         self._again.clear()
         self.source.stop()
+        self.cut_by = error
+        if not is_whole:
+            self.miss()
+
+    def miss(self) -> None:
+        """Something of what was cut is missing: that is raised in its place."""
+        self.source.error = self.source.error or self.cut_by
 
     def tasks_in(self, chunk: Chunk) -> int:
         """How many tasks the chunk counts as, where workers are replaced after some number."""

@@ -236,7 +236,9 @@ class State:
         if any(lane.is_ready for lane in self.lanes.values()):
             return
         self._failed_starts = 0
-        error = self.start_failure = _initializer_failed(event)
+        error = _initializer_failed(event)
+        self.start_failure = _initializer_failed(event)  # one that is never raised: a traceback
+        # would hold whoever read it, and with that the pool
         for job in list(self.jobs):
             if job.has_calls:
                 self._fail_waiting_calls(job, error)
@@ -362,7 +364,10 @@ class State:
         self._end_if_done(event.job)
 
     def _job_dropped(self, event: c.JobDropped) -> None:
-        event.job.drop()
+        if event.error is None:
+            event.job.drop()
+        else:
+            event.job.cut(event.error)
         self._end_if_done(event.job)
 
     def _task_dropped(self, event: c.TaskDropped) -> None:
@@ -397,6 +402,7 @@ class State:
             return
         if job.is_over:
             job.open_items -= end - first
+            job.miss()
             self._end_if_done(job)
             return
         job.put_back(chunk.part(first, end, **changes))
@@ -439,7 +445,7 @@ class State:
             self._deliver_all_but(chunk, first, values, failed)
             return
         job.open_items -= len(values)
-        if values and not job.is_over:
+        if values and not job.is_unwanted:
             self._commands.append(c.Deliver(chunk, first, values, failed))
         self._end_if_done(job)
 

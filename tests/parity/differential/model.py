@@ -1,0 +1,174 @@
+"""The right outcome of each call, from the program alone: what no pool may get wrong.
+
+The standard pool loses values, hangs or breaks in some programs; there nothing is left to compare
+with, and ours must be right by itself.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import FunctionType
+from typing import Any
+
+from tests.parity.differential import tasks
+from tests.parity.differential.inputs import yielded
+from tests.parity.differential.programs import (
+    SINGLE,
+    SYNCHRONOUS,
+    Call,
+    Program,
+    Source,
+    is_iterator,
+)
+from tests.parity.differential.tasks import ERRORS, FUNCTIONS, Do, Raised, freeze, freeze_error
+
+TERMINATED = "poolwise.errors.PoolTerminated"
+CANCELLED = "concurrent.futures._base.CancelledError"
+DIED = "poolwise.errors.WorkerDied"
+NO_WORKER = "poolwise.errors.InitializerFailed"
+NOT_SENT_BACK = "poolwise.errors.ResultNotPicklable"
+NOT_REBUILT_HERE = "poolwise.errors.ResultNotLoadable"
+NOT_REBUILT_THERE = "poolwise.errors.ArgumentNotLoadable"
+REFUSED = (tasks.Refuses, type(threading.Lock()), FunctionType)
+"""Arguments of these types are not pickled; functions are not where they have no name."""
+
+PICKLING = ("_pickle.PicklingError", "TypeError", "AttributeError", "ValueError")
+
+Outcome = tuple[str, Any]
+
+
+@dataclass(frozen=True)
+class Right:
+    """What one item may come to: a value, or an exception of one of these names.
+
+    :param value: frozen, and in a tuple of its own; empty if there is none.
+    :param is_open: any value will do: the item was changed before it had to be looked at.
+    """
+
+    value: tuple[Any, ...] = ()
+    errors: tuple[str, ...] = ()
+    is_open: bool = False
+
+    def __contains__(self, outcome: Outcome) -> bool:
+        word, what = outcome
+        if word == "value":
+            return (what,) == self.value or self.is_open
+        return word == "raised" and is_any(what, self.errors)
+
+    @property
+    def runs(self) -> int:
+        """How many times its task runs: not at all, if it never comes to a worker whole."""
+        return 0 if self.errors in {PICKLING, (NOT_REBUILT_THERE,)} else 1
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a call that gives a list may come to."""
+
+    items: tuple[Right, ...]
+
+    def __contains__(self, outcome: Outcome) -> bool:
+        failure = next((right for right in self.items if right.errors), None)
+        if failure is not None:
+            return outcome in failure  # the first by position
+        word, what = outcome
+        if word != "value" or what[0] != "list" or len(what[1]) != len(self.items):
+            return False
+        return all(("value", one) in right for one, right in zip(what[1], self.items, strict=True))
+
+
+def is_any(raised: Raised, names: tuple[str, ...]) -> bool:
+    """An `except` of one of these names would catch it."""
+    return any(name in names for name in raised.names)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a call is to give: its items in their order, and what its input raises at their end."""
+
+    items: tuple[Right, ...]
+    input_error: str | None = None
+
+
+def expect(program: Program, call: Call) -> Expected:
+    """What the call is to give."""
+    rights: list[Right] = []
+    is_open = _is_open(program, call)
+    initializer = program.pools[call.pool].initializer
+    try:
+        for given in _arguments(call):
+            right = _right(call, initializer, given)
+            rights.append(replace(right, is_open=True) if is_open else right)
+    except BaseException as error:
+        return Expected(tuple(rights), freeze_error(error).names[0])
+    return Expected(tuple(rights))
+
+
+LARGE = ("large array",)
+"""A list's items are taken as they are at the call only as far as a pipe of the system would."""
+
+
+def _is_open(program: Program, call: Call) -> bool:
+    """An item may have been changed before the pool has to take it as it is."""
+    is_together = not is_iterator(program, call) or (call.chunksize or 1) > 1
+    if call.way in SINGLE:
+        return call.function == "lambda"  # a call whose function plain pickle refuses is not kept
+    changes = any(source.kind == "generator" and source.mutates for source in call.sources)
+    is_waiting = call.way in SYNCHRONOUS and not is_iterator(program, call)
+    is_large = any(source.mutates in LARGE and source.kind == "list" for source in call.sources)
+    return (changes and is_together) or (is_large and not is_waiting)
+
+
+def _arguments(call: Call) -> Iterator[tuple[Any, ...]]:
+    if call.way in SINGLE:
+        yield tuple(yielded(call.sources[0]))
+    elif call.way.startswith("starmap"):
+        yield from ((item, at) for at, item in enumerate(_iterate(call.sources[0])))
+    else:
+        yield from zip(*map(_iterate, call.sources), strict=False)
+
+
+def _iterate(source: Source) -> Iterator[Any]:
+    if source.kind == "broken_iter":
+        raise ERRORS["OddError"]()
+    given = yielded(source)
+    yield from set(given) if source.kind == "set" else given
+    if source.error is not None:
+        raise ERRORS[source.error]()
+
+
+def _right(call: Call, initializer: str | None, given: tuple[Any, ...]) -> Right:
+    if any(isinstance(arg, REFUSED) for arg in given):
+        return Right(errors=PICKLING)
+    if any(isinstance(arg, tasks.Breaks) for arg in given):
+        return Right(errors=(NOT_REBUILT_THERE,))
+    if call.function == "initialized":
+        return Right((freeze([] if initializer is None else [initializer]),))
+    first = given[0]
+    if not isinstance(first, Do) or call.function in {"repr", "not callable"}:
+        return _right_value(call, given)
+    if first.what == "die":
+        return Right(errors=(DIED,))
+    if first.what == "raise":
+        also = {"unpicklable": (NOT_SENT_BACK, "ValueError"), "StopIteration": ("RuntimeError",)}
+        return Right(errors=(first.arg, *also.get(first.arg, ())))
+    is_value = first.what in {"gate", "nap"}
+    return _right_value(call, (first.arg, *given[1:]) if is_value else given)
+
+
+def _right_value(call: Call, given: tuple[Any, ...]) -> Right:
+    try:
+        value = FUNCTIONS[call.function](*given)
+    except Exception as error:
+        return Right(errors=(freeze_error(error).names[0],))
+    try:
+        pickled = pickle.dumps(value)
+    except Exception:
+        return Right(errors=(NOT_SENT_BACK,))
+    try:
+        return Right((freeze(pickle.loads(pickled)),))
+    except Exception:
+        return Right(errors=(NOT_REBUILT_HERE,))
