@@ -59,6 +59,8 @@ T = TypeVar("T")
 _READS_PER_LOOK = 256
 """Items read between two looks at the workers, when an input is read to its end."""
 
+_SHUT_DOWN = "cannot schedule new futures after shutdown"
+
 _FIRST_READ_S = 0.02
 _FIRST_READ_BYTES = 64 << 20
 """A call of map reads its input for so long, and so much of it, also beyond what the workers need
@@ -180,9 +182,10 @@ class ProcessPoolExecutor(Executor):
         """An iterator over ``map(fn, *iterables)``, computed ahead by the workers, in order.
 
         The input is read in the calling thread: at the call, for a moment and as far as keeps the
-        workers busy, then as results are read, and to its end by :meth:`shutdown`. Each item is
-        taken as it is when the input yields it. Unread results weigh no more than a sixteenth of
-        the memory that this process may use (or ``POOLWISE_UNREAD_BYTES``).
+        workers busy, then as results are read, and to its end by :meth:`shutdown`, unless there is
+        a buffersize (what it leaves of a list is run all the same). Each item is taken as it is
+        when the input yields it. Unread results weigh no more than a sixteenth of the memory that
+        this process may use (or ``POOLWISE_UNREAD_BYTES``).
 
         :param timeout: seconds from now after which waiting for a result raises TimeoutError.
         :param chunksize: items that are scheduled together; None lets the pool choose and adapt.
@@ -210,7 +213,7 @@ class ProcessPoolExecutor(Executor):
             Function(fn), mode, source, stream, unit=unit, rules=self._rules.updated(rules)
         )
         self._intake.function(job.function)
-        reading = _MapInput(self._engine, job, stream, unread)
+        reading = _MapInput(self._engine, job, stream, unread, is_buffered=size is not None)
         reading.read_on()
         if source.error is not None:
             raise source.error
@@ -332,8 +335,7 @@ class ProcessPoolExecutor(Executor):
         failure = self._engine.state.start_failure
         if failure is not None and not self._engine.is_closed:
             raise errors.InitializerFailed(*failure.args) from failure.__cause__
-        message = "cannot schedule new futures after shutdown"
-        raise RuntimeError(message)
+        raise RuntimeError(_SHUT_DOWN)
 
     def _source(self, iterables: tuple[Iterable[Any], ...]) -> tuple[Source, Iterator[Any] | None]:
         """Where a map's items come from, and what must be read on for it."""
@@ -357,9 +359,14 @@ class ProcessPoolExecutor(Executor):
         """Read what is left of the inputs of maps: the standard executor has read it long ago.
 
         Nobody reads results while we wait for the end: so no limit on unread ones holds any more.
+        An input with a buffersize is read no further, as in Python 3.14: it may have no end.
         """
         while self._maps:
-            self._maps.pop(0).read_to_end()
+            reading = self._maps.pop(0)
+            if reading.is_buffered:
+                reading.leave_input()
+            else:
+                reading.read_to_end()
 
     def _drain(self) -> None:
         self.shutdown(wait=True)
@@ -373,15 +380,24 @@ class _MapInput(Generic[T]):
     """Input of one ``map`` call, read on in the threads that use its results.
 
     :param unread: the input that is left, if it must be read item by item.
+    :param is_buffered: it is read no further than its buffersize.
     """
 
     def __init__(
-        self, engine: Engine, job: Job, stream: Stream[T], unread: Iterator[Any] | None
+        self,
+        engine: Engine,
+        job: Job,
+        stream: Stream[T],
+        unread: Iterator[Any] | None,
+        *,
+        is_buffered: bool,
     ) -> None:
         self._engine = engine
         self._job = job
         self.stream = stream
         self._unread = unread
+        self._left: Iterator[Any] = iter(())
+        self.is_buffered = is_buffered
 
     @property
     def is_over(self) -> bool:
@@ -453,6 +469,22 @@ class _MapInput(Generic[T]):
         self._engine.clock.end_producing()
         self._engine.nudge_if_idle()
 
+    def leave_input(self) -> None:
+        """Run what was read; :meth:`check_left` finds what was not."""
+        self.stream.lift()
+        if self._unread is not None:
+            self._left = self._unread
+            self._job.source.end()  # type: ignore[attr-defined] # a queue: there is something to read
+            self._end_input()
+
+    def check_left(self) -> None:
+        """Refuse, in its place, an item that was not read before the executor was shut down.
+
+        :raises RuntimeError: there is one.
+        """
+        for _ in self._left:
+            raise RuntimeError(_SHUT_DOWN)
+
     def drop(self) -> None:
         """Begin nothing more: the results are read no further."""
         unread, self._unread = self._unread, None
@@ -502,6 +534,7 @@ def _results(
                 if type(value[0]) is Raised:
                     raise value[0].error
                 yield value.pop()  # type: ignore[misc] # kept by nobody but the reader
+        reading.check_left()
     finally:
         reading.drop()
         if shown is not None:

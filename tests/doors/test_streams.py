@@ -159,14 +159,40 @@ INPUTS = {
 }
 
 
+HELD = ["list", "tuple", "range", "set", "dict"]
+
+
 @pytest.mark.parametrize("read_inside", [0, 1, 5])
-@pytest.mark.parametrize("buffersize", [None, 2])
-@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize(
+    ("kind", "buffersize"),
+    [*((kind, None) for kind in INPUTS), *((kind, 2) for kind in HELD)],
+)
 def test_a_map_is_read_after_its_executor(kind, buffersize, read_inside):
     with poolwise.ProcessPoolExecutor(2, "fork") as executor:
         results = executor.map(double, INPUTS[kind](), buffersize=buffersize)
         inside = [next(results) for _ in range(read_inside)]
     assert inside + list(results) == [2 * n for n in range(COUNT)]
+
+
+@pytest.mark.parametrize("read_inside", [0, 1, 5])
+@pytest.mark.parametrize("size", [None, 40])
+def test_an_input_with_a_buffersize_is_read_no_further_after_its_executor(size, read_inside):
+    numbers = itertools.count() if size is None else iter(range(size))
+    with poolwise.ProcessPoolExecutor(2, "fork") as executor:
+        results = executor.map(double, numbers, buffersize=4)
+        found = [next(results) for _ in range(read_inside)]
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+        for value in results:
+            found.append(value)
+    assert found == [2 * n for n in range(len(found))]
+    assert max(4, read_inside) <= len(found) <= read_inside + 4
+    assert next(numbers) == len(found) + 1  # one was read to see whether there is one
+
+
+def test_an_input_that_was_read_to_its_end_is_refused_nothing():
+    with poolwise.ProcessPoolExecutor(2, "fork") as executor:
+        results = executor.map(double, iter(range(4)), buffersize=4)
+    assert list(results) == [0, 2, 4, 6]
 
 
 def test_several_maps_of_several_inputs_are_read_after_their_executor():
@@ -179,8 +205,7 @@ def test_several_maps_of_several_inputs_are_read_after_their_executor():
     assert list(first) == [n**2 for n in range(20)]
 
 
-@pytest.mark.parametrize("buffersize", [None, 2])
-@pytest.mark.parametrize("kind", ["list", "generator"])
+@pytest.mark.parametrize(("kind", "buffersize"), [("list", None), ("list", 2), ("generator", None)])
 def test_a_map_that_is_dropped_unread_is_run(kind, buffersize, tally):
     mark, stat = tally
     with poolwise.ProcessPoolExecutor(2, "fork") as executor:
