@@ -182,8 +182,7 @@ def test_an_input_with_a_buffersize_is_read_no_further_after_its_executor(size, 
         results = executor.map(double, numbers, buffersize=4)
         found = [next(results) for _ in range(read_inside)]
     with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
-        for value in results:
-            found.append(value)
+        found.extend(results)
     assert found == [2 * n for n in range(len(found))]
     assert max(4, read_inside) <= len(found) <= read_inside + 4
     assert next(numbers) == len(found) + 1  # one was read to see whether there is one
