@@ -148,6 +148,7 @@ class Pool:
                 initializer,
                 () if initializer is None else tuple(initargs),
                 tasks_per_lane=maxtasksperchild,
+                are_daemons=True,
                 state=state,
                 insight=Insight(ledger, on_event, worker_output),
                 as_cause=_as_cause,

@@ -183,22 +183,6 @@ def test_a_main_module_without_a_guard_is_told_of_it(tmp_path, door, method):
     assert len(said) < 20
 
 
-def inner(door):
-    try:
-        with door(1) as pool:
-            list(pool.map(abs, [-1]))
-    except Exception as error:
-        return str(error)
-
-
-@pytest.mark.parametrize("door", [poolwise.Pool, poolwise.ProcessPoolExecutor])
-def test_in_a_daemon_it_is_said_that_daemons_have_no_children(door):
-    with multiprocessing.get_context("fork").Pool(1) as outer:
-        said = outer.apply(inner, (door,))
-    assert "daemonic processes are not allowed to have children" in said
-    assert "initializer" not in said
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.parametrize("start", [breakers.fail_start, breakers.sys_exit])
 def test_initializer_that_fails_is_the_error(method, start):

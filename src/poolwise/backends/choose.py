@@ -33,12 +33,14 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
     *,
     tasks_per_lane: int | None = None,
     process_name: str = "PoolWorker",
+    are_daemons: bool = False,
     state: Mapping[str, Any] | None = None,
     insight: Insight = DEFAULT_INSIGHT,
     as_cause: Callable[[str], BaseException] = RemoteTraceback,
 ) -> Engine:
     """An engine with ``lanes`` lanes of the back end called ``name``.
 
+    :param are_daemons: what ``multiprocessing.current_process().daemon`` says in a worker.
     :param insight: how much is kept and told of what goes on.
     :param as_cause: makes the ``__cause__`` of a task's error of its traceback in the worker.
     :param state: what each worker has from its start (:mod:`poolwise.shared.preload`).
@@ -75,6 +77,7 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
         initializer,
         initargs,
         name=process_name,
+        are_daemons=are_daemons,
         level=level,
         log_levels=log_levels,
         as_cause=as_cause,

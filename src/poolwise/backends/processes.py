@@ -111,7 +111,8 @@ class Processes:
 
     :param context: makes the processes (``multiprocessing.get_context()``).
     :param name: processes are named ``ForkPoolWorker-1`` and so on, with this for ``PoolWorker``.
-    :param daemon: as of ``multiprocessing.Process``; daemons may not have children.
+    :param are_daemons: the workers say that they are, so that libraries inside tasks start no
+        processes; pools of ours they may have all the same.
     :param level: how much the ledger wants to know (``options.LEDGER_LEVELS``).
     :param log_levels: workers send what they print, log and warn of (see ``worker.main.serve``).
     :param as_cause: makes the ``__cause__`` of a task's error of its traceback in the worker.
@@ -124,7 +125,7 @@ class Processes:
         initargs: tuple[Any, ...] = (),
         *,
         name: str = "PoolWorker",
-        daemon: bool = False,
+        are_daemons: bool = False,
         level: str = "chunks",
         log_levels: Mapping[str, int] | None = None,
         as_cause: Callable[[str], BaseException] = errors.RemoteTraceback,
@@ -135,7 +136,7 @@ class Processes:
         self._initializer = initializer
         self._initargs = initargs
         self._name = name
-        self._daemon = daemon
+        self._are_daemons = are_daemons
         self._level = level
         self._log_levels = log_levels
         self._is_forking = context.get_start_method() == "fork"
@@ -284,13 +285,12 @@ class Processes:
                 target=serve, args=(ends, handover, self._level, self._log_levels)
             )
             process.name = process.name.replace("Process", self._name)
-            process.daemon = self._daemon
+            process.daemon = self._are_daemons
             if not self._is_forking:
                 end_if_importing_main()
                 _start_tracker()
             with _sigint_blocked(), _quiet_about_threads():
-                process.start()
-            offspring.note(process)
+                offspring.start(process)
             lane = _Lane(number, process, task_writer, result_reader, lambda: self._lend(kept))
             lane.mail.note_lent(handover.blocks)
         except BaseException:

@@ -70,6 +70,26 @@ def _end_all() -> None:
         _end_at_once(ours)
 
 
+_in_finalizers_of = 0
+"""The process whose end calls :func:`_end_all` by multiprocessing's finalizers."""
+
+
+def _end_all_at_exit() -> None:
+    """Be called first of all when this process ends.
+
+    Children of multiprocessing do not care for ``atexit``. They have finalizers of their own, then
+    end those of their children that are daemons, and wait for all others: for idle workers, for
+    ever.
+    """
+    global _in_finalizers_of  # noqa: PLW0603 - registered once, in each process
+    atexit.unregister(_end_all)
+    atexit.register(_end_all)
+    util = sys.modules.get("multiprocessing.util")  # there if the lanes are processes
+    if util is not None and _in_finalizers_of != os.getpid():
+        _in_finalizers_of = os.getpid()
+        util.Finalize(None, _end_all, exitpriority=sys.maxsize)
+
+
 def _end_at_once(engines: list[Engine]) -> None:
     try:
         with Shield(lambda: None):
@@ -78,6 +98,32 @@ def _end_at_once(engines: list[Engine]) -> None:
     except (KeyboardInterrupt, SystemExit):
         pass  # a program that is at its end cannot be ended
 
+
+_IMPORT_PATIENCE_S = 5.0
+"""A fork waits no longer than this for what a helper imports."""
+
+
+def _let_imports_end() -> None:
+    """Before a fork: what another thread is importing stays locked in the child for ever."""
+    until = time.monotonic() + _IMPORT_PATIENCE_S
+    while any(map(_is_importing, _find_helpers())) and time.monotonic() < until:
+        time.sleep(0.001)
+
+
+def _find_helpers() -> list[int]:
+    helpers = [engine.helper_ident for engine in list(_living)]
+    return [ident for ident in helpers if ident is not None and ident != get_ident()]
+
+
+def _is_importing(thread: int) -> bool:
+    frame = sys._current_frames().get(thread)  # noqa: SLF001 - documented all the same
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_let_imports_end)
 
 _START_PATIENCE_S = 1.0
 """Whoever submits a call that needs a new worker waits no longer than this for the drive."""
@@ -132,8 +178,7 @@ class Engine:
         self._drain: weakref.WeakMethod[Callable[[], object]] | None = None
         _living.add(self)
         self._inbox = backend.open(self._clock)
-        atexit.unregister(_end_all)
-        atexit.register(_end_all)
+        _end_all_at_exit()
         self.shield = Shield(self._inbox.wake, is_needed=not runs_here)
         self._acts: dict[type, Callable[[Any], None]] = {
             c.StartLane: lambda command: backend.start_lane(command.lane),
@@ -559,6 +604,11 @@ class Engine:
             return question()
 
     @property
+    def helper_ident(self) -> int | None:
+        """The thread that drives while no caller does, if there is one now."""
+        return self._helper.ident
+
+    @property
     def context(self) -> Any:
         """The multiprocessing context that makes the lanes, where lanes are processes."""
         return getattr(self._backend, "context", None)
@@ -706,6 +756,12 @@ class _Helper:
     def ring(self) -> None:
         """Look whether there is something to do, if the thread runs. Safe in a finalizer."""
         self._bell.ring()
+
+    @property
+    def ident(self) -> int | None:
+        """Its thread's, while there is one."""
+        thread = self._thread
+        return None if thread is None else thread.ident
 
     def arm(self, *, at_once: bool = False) -> None:
         """Be ready to drive: in a little while, or at once."""

@@ -691,11 +691,6 @@ def _not_loadable(error: BaseException, chunk: Chunk) -> errors.PoolwiseError:
 
 
 def _why_not_started(failure: BaseException) -> str:
-    if isinstance(failure, AssertionError):  # multiprocessing's way to say that we are a daemon
-        return (
-            f"{failure}. This process is one, as the workers of multiprocessing.Pool are; those of "
-            "poolwise.Pool and of executors are not. Or take backend='threads' here"
-        )
     if isinstance(failure, (EOFError, ConnectionError)):
         return (
             f"{failure!r}. The process that makes them has ended: look at its traceback on stderr, "
