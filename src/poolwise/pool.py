@@ -195,11 +195,12 @@ class Pool:
         """
         self._check_running()
         self._show_calls()
-        call = (func, _as_arguments(args), kwds or {})
+        call = (func, args if type(args) is tuple else _as_arguments(args), kwds or {})
         result = self.async_result_class(self, self._engine, callback, error_callback, call)
         self._submit(result)
         self._engine.hint()
-        self._fix_call(result, self._calls.source.remaining or 0)
+        if not result.is_begun and self._keeper is not None:
+            result.kept = self._keeper.keep(call, self._calls.source.remaining or 0)
         return result
 
     # -- a list of values
@@ -428,11 +429,6 @@ class Pool:
         if calls.is_ended and calls.take_back(result):
             message = "Pool not running"
             raise ValueError(message)
-
-    def _fix_call(self, result: AsyncResult[Any], waiting: int) -> None:
-        """Keep a call that has to wait as it is now."""
-        if not result.is_begun and self._keeper is not None:
-            result.kept = self._keeper.keep(result.call or (), waiting)
 
     def _keep_function(self, job: Job | None) -> None:
         if job is not None and self._keeper is not None:

@@ -314,7 +314,8 @@ def test_constructor_that_is_put_around_ours(monkeypatch):
         assert pool.map(abs, [-1]) == [1]
 
 
-def test_next_of_an_iterator_with_a_limit_put_into_it(pool, monkeypatch):
+@pytest.mark.usefixtures("installed")
+def test_next_of_an_iterator_with_a_limit_put_into_it(monkeypatch):
     limits, original = [], multiprocessing.pool.IMapIterator.next
 
     def step(self, timeout=None):
@@ -325,6 +326,11 @@ def test_next_of_an_iterator_with_a_limit_put_into_it(pool, monkeypatch):
         cls = getattr(multiprocessing.pool, name)
         monkeypatch.setattr(cls, "next", step, raising=False)
         monkeypatch.setattr(cls, "__next__", step, raising=False)
+    with FORK.Pool(2) as pool:
+        use_iterators(pool, limits)
+
+
+def use_iterators(pool, limits):
     assert list(pool.imap(abs, range(-3, 0))) == [3, 2, 1]
     assert sorted(pool.imap_unordered(abs, iter(range(-3, 0)))) == [1, 2, 3]
     assert pool.imap(abs, [-1]).next(60) == 1
@@ -338,15 +344,18 @@ def test_next_of_an_iterator_with_a_limit_put_into_it(pool, monkeypatch):
         pool.imap(time.sleep, [60]).next(0.01)
 
 
-def test_get_of_a_result_with_a_limit_put_into_it(pool, monkeypatch):
+@pytest.mark.usefixtures("installed")
+def test_get_of_a_result_with_a_limit_put_into_it(monkeypatch):
     original = multiprocessing.pool.ApplyResult.get
     monkeypatch.setattr(
         multiprocessing.pool.ApplyResult, "get", lambda self, timeout=60: [original(self, timeout)]
     )
-    assert pool.apply_async(abs, (-1,)).get() == [1]
-    assert pool.map_async(abs, [-1]).get() == [[1]]
-    with pytest.raises(LookupError):
-        pool.apply_async(fail, (1,)).get()
+    with FORK.Pool(2) as pool:
+        assert pool.apply_async(abs, (-1,)).get() == [1]
+        assert pool.map_async(abs, [-1]).get() == [[1]]
+        assert isinstance(pool.map_async(abs, []), multiprocessing.pool.MapResult)
+        with pytest.raises(LookupError):
+            pool.apply_async(fail, (1,)).get()
 
 
 # --- parts that ours has not --------------------------------------------------------------------

@@ -220,7 +220,9 @@ class _Intake:
         carrier.is_carrier = True
         self._source.items.append(carrier)
         self._try(self._engine.hint)
-        self._pool._fix_call(carrier, len(self._source.items))  # noqa: SLF001
+        keeper = self._pool._keeper  # noqa: SLF001
+        if not carrier.is_begun and keeper is not None:
+            carrier.kept = keeper.keep(call, len(self._source.items))
         self._engine.attend()
 
     def _try(self, tell: Callable[[], None]) -> None:
