@@ -109,10 +109,10 @@ class Pool:
     _initializer = Forwarded()
     _initargs = Forwarded()
 
-    async_result_class: type[AsyncResult[Any]] = AsyncResult
-    map_result_class: type[MapResult[Any]] = MapResult
-    ordered_class: type[ResultIterator[Any]] = ResultIterator
-    unordered_class: type[ResultIterator[Any]] = ResultIterator
+    _async_result_class: type[AsyncResult[Any]] = AsyncResult
+    _map_result_class: type[MapResult[Any]] = MapResult
+    _ordered_class: type[ResultIterator[Any]] = ResultIterator
+    _unordered_class: type[ResultIterator[Any]] = ResultIterator
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class Pool:
         self._check_running()
         self._show_calls()
         call = (func, _as_arguments(args), kwds or {})
-        result = self.async_result_class(self, self._engine, None, None, call)
+        result = self._async_result_class(self, self._engine, None, None, call)
         self._submit(result)
         return result.get()
 
@@ -196,7 +196,7 @@ class Pool:
         self._check_running()
         self._show_calls()
         call = (func, args if type(args) is tuple else _as_arguments(args), kwds or {})
-        result = self.async_result_class(self, self._engine, callback, error_callback, call)
+        result = self._async_result_class(self, self._engine, callback, error_callback, call)
         self._submit(result)
         self._engine.hint()
         if not result.is_begun and self._keeper is not None:
@@ -535,7 +535,7 @@ class Pool:
     ) -> MapResult[T]:
         kind = take_progress(rules, self._progress)
         updated = self._rules.updated(rules) if rules else self._rules
-        result: MapResult[T] = self.map_result_class(
+        result: MapResult[T] = self._map_result_class(
             self, self._engine, callback, error_callback, source.remaining
         )
         if source.is_exhausted:
@@ -582,7 +582,7 @@ class Pool:
             iterable = as_yielded(iterable)
         self._keep_function(job)
         self._show(job, kind)
-        kind_of_results = self.ordered_class if is_ordered else self.unordered_class
+        kind_of_results = self._ordered_class if is_ordered else self._unordered_class
         results = kind_of_results(self, self._engine, job, stream)
         with self._engine.shield:  # a job that is posted has somebody who reads its input
             self._engine.post(JobPosted(job))

@@ -274,6 +274,35 @@ def test_replacement_is_used_while_it_is_there(pool, name):
     assert getattr(pool, name)(abs, [1]) != "theirs"
 
 
+class Wrapper:
+    """Says that it is what it wraps, as the wrappers of tracing libraries do."""
+
+    def __init__(self, wrapped):
+        self.wrapped = wrapped
+        self.calls = 0
+
+    __class__ = property(lambda self: type(self.wrapped))
+
+    def __getattr__(self, name):
+        return getattr(self.wrapped, name)
+
+    def __get__(self, instance, owner):
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args, **kwargs):
+        self.calls += 1
+        return self.wrapped(*args, **kwargs)
+
+
+def test_wrapper_that_says_it_is_what_it_wraps(pool, executor, monkeypatch):
+    on_pool, on_executor = Wrapper(StandardPool.map), Wrapper(StandardExecutor.submit)
+    monkeypatch.setattr(StandardPool, "map", on_pool)
+    monkeypatch.setattr(StandardExecutor, "submit", on_executor)
+    assert pool.map(abs, [-1]) == [1]
+    assert executor.submit(abs, -1).result(60) == 1
+    assert (on_pool.calls, on_executor.calls) == (1, 1)
+
+
 def test_apply_goes_by_way_of_a_replaced_apply_async(pool, monkeypatch):
     calls = []
     original = StandardPool.apply_async

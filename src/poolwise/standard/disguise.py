@@ -18,10 +18,10 @@ from typing import Any
 
 _RESULTS = {
     "multiprocessing.pool": {
-        "async_result_class": "ApplyResult",
-        "map_result_class": "MapResult",
-        "ordered_class": "IMapIterator",
-        "unordered_class": "IMapUnorderedIterator",
+        "_async_result_class": "ApplyResult",
+        "_map_result_class": "MapResult",
+        "_ordered_class": "IMapIterator",
+        "_unordered_class": "IMapUnorderedIterator",
     }
 }
 """Attribute of the door, which names the class of a kind of result -> its standard counterpart."""
@@ -75,14 +75,15 @@ def is_rebuilt(standard: type, make: Callable[..., None]) -> bool:
 
 def _is_the_programs(value: object, home: str) -> bool:
     """Whether it was put where a function or class of the module ``home`` was, or nothing."""
-    if isinstance(value, (staticmethod, classmethod)):
-        value = value.__func__
     if value is None:
         return False
-    if isinstance(value, FunctionType):
+    # By their type, for wrappers say of themselves that they are what they wrap.
+    if type(value) in {staticmethod, classmethod}:
+        value = value.__func__  # type: ignore[attr-defined]
+    if type(value) is FunctionType:
         made_in = str(value.__globals__.get("__name__"))
     else:
-        made_in = value.__module__ if isinstance(value, type) else ""
+        made_in = str(value.__module__) if issubclass(type(value), type) else ""
     return made_in != home and not made_in.startswith(_NOT_THE_PROGRAM)
 
 

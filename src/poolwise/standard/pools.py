@@ -210,7 +210,7 @@ class _Intake:
             arrived((False, args[0]))
             return
         call = (function, args, kwds)
-        carrier = self._pool.async_result_class(
+        carrier = self._pool._async_result_class(  # noqa: SLF001
             self._pool,
             self._engine,
             lambda value: arrived((True, value)),
