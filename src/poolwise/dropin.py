@@ -161,7 +161,7 @@ def _turn_into(standard: Any, load_door: Callable[[], type]) -> Undo:
         if type(self) is not standard or not is_installed():
             original(self, *args, **kwargs)
             return
-        from poolwise.standard.disguise import disguise, is_rebuilt
+        from poolwise.standard.disguise import disguise, is_rebuilt, replace_results
 
         if is_rebuilt(standard, original):
             original(self, *args, **kwargs)
@@ -170,6 +170,7 @@ def _turn_into(standard: Any, load_door: Callable[[], type]) -> Undo:
         if door not in disguises:
             disguises[door] = disguise(door, standard)
         self.__class__ = disguises[door]
+        replace_results(self, standard)
         self.__init__(*args, **kwargs)
 
     __init__.__doc__ = original.__doc__

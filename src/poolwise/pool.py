@@ -111,10 +111,10 @@ class Pool:
     _initializer = Forwarded()
     _initargs = Forwarded()
 
-    async_result_class: type[AsyncResult[Any]] = AsyncResult
-    map_result_class: type[MapResult[Any]] = MapResult
-    ordered_class: type[ResultIterator[Any]] = ResultIterator
-    unordered_class: type[ResultIterator[Any]] = ResultIterator
+    _async_result_class: type[AsyncResult[Any]] = AsyncResult
+    _map_result_class: type[MapResult[Any]] = MapResult
+    _ordered_class: type[ResultIterator[Any]] = ResultIterator
+    _unordered_class: type[ResultIterator[Any]] = ResultIterator
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class Pool:
         self._check_running()
         self._show_calls()
         call = (func, _as_arguments(args), kwds or {})
-        result = self.async_result_class(self, self._engine, None, None, call)
+        result = self._async_result_class(self, self._engine, None, None, call)
         self._submit(result)
         return result.get()
 
@@ -199,11 +199,12 @@ class Pool:
         """
         self._check_running()
         self._show_calls()
-        call = (func, _as_arguments(args), kwds or {})
-        result = self.async_result_class(self, self._engine, callback, error_callback, call)
+        call = (func, args if type(args) is tuple else _as_arguments(args), kwds or {})
+        result = self._async_result_class(self, self._engine, callback, error_callback, call)
         self._submit(result)
         self._engine.hint()
-        self._fix_call(result, self._calls.source.remaining or 0)
+        if not result.is_begun:
+            result.kept = self._intake.call(call, self._calls.source.remaining or 0)
         return result
 
     # -- a list of values
@@ -445,11 +446,6 @@ class Pool:
             message = "Pool not running"
             raise ValueError(message)
 
-    def _fix_call(self, result: AsyncResult[Any], waiting: int) -> None:
-        """Keep a call that has to wait as it is now."""
-        if not result.is_begun:
-            result.kept = self._intake.call(result.call or (), waiting)
-
     def _fix_function(self, job: Job | None) -> None:
         if job is not None:
             self._intake.function(job.function)
@@ -552,7 +548,7 @@ class Pool:
     ) -> MapResult[T]:
         kind = take_progress(rules, self._progress)
         updated = self._rules.updated(rules) if rules else self._rules
-        result: MapResult[T] = self.map_result_class(
+        result: MapResult[T] = self._map_result_class(
             self, self._engine, callback, error_callback, source.remaining
         )
         if source.is_exhausted:
@@ -600,7 +596,7 @@ class Pool:
         )
         self._fix_function(job)
         self._show(job, kind)
-        kind_of_results = self.ordered_class if is_ordered else self.unordered_class
+        kind_of_results = self._ordered_class if is_ordered else self._unordered_class
         results = kind_of_results(self, self._engine, job, stream)
         with self._engine.shield:  # a job that is posted has a thread that reads its input
             self._engine.post(JobPosted(job))

@@ -274,6 +274,35 @@ def test_replacement_is_used_while_it_is_there(pool, name):
     assert getattr(pool, name)(abs, [1]) != "theirs"
 
 
+class Wrapper:
+    """Says that it is what it wraps, as the wrappers of tracing libraries do."""
+
+    def __init__(self, wrapped):
+        self.wrapped = wrapped
+        self.calls = 0
+
+    __class__ = property(lambda self: type(self.wrapped))
+
+    def __getattr__(self, name):
+        return getattr(self.wrapped, name)
+
+    def __get__(self, instance, owner):
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args, **kwargs):
+        self.calls += 1
+        return self.wrapped(*args, **kwargs)
+
+
+def test_wrapper_that_says_it_is_what_it_wraps(pool, executor, monkeypatch):
+    on_pool, on_executor = Wrapper(StandardPool.map), Wrapper(StandardExecutor.submit)
+    monkeypatch.setattr(StandardPool, "map", on_pool)
+    monkeypatch.setattr(StandardExecutor, "submit", on_executor)
+    assert pool.map(abs, [-1]) == [1]
+    assert executor.submit(abs, -1).result(60) == 1
+    assert (on_pool.calls, on_executor.calls) == (1, 1)
+
+
 def test_apply_goes_by_way_of_a_replaced_apply_async(pool, monkeypatch):
     calls = []
     original = StandardPool.apply_async
@@ -314,7 +343,8 @@ def test_constructor_that_is_put_around_ours(monkeypatch):
         assert pool.map(abs, [-1]) == [1]
 
 
-def test_next_of_an_iterator_with_a_limit_put_into_it(pool, monkeypatch):
+@pytest.mark.usefixtures("installed")
+def test_next_of_an_iterator_with_a_limit_put_into_it(monkeypatch):
     limits, original = [], multiprocessing.pool.IMapIterator.next
 
     def step(self, timeout=None):
@@ -325,6 +355,11 @@ def test_next_of_an_iterator_with_a_limit_put_into_it(pool, monkeypatch):
         cls = getattr(multiprocessing.pool, name)
         monkeypatch.setattr(cls, "next", step, raising=False)
         monkeypatch.setattr(cls, "__next__", step, raising=False)
+    with FORK.Pool(2) as pool:
+        use_iterators(pool, limits)
+
+
+def use_iterators(pool, limits):
     assert list(pool.imap(abs, range(-3, 0))) == [3, 2, 1]
     assert sorted(pool.imap_unordered(abs, iter(range(-3, 0)))) == [1, 2, 3]
     assert pool.imap(abs, [-1]).next(60) == 1
@@ -338,15 +373,18 @@ def test_next_of_an_iterator_with_a_limit_put_into_it(pool, monkeypatch):
         pool.imap(time.sleep, [60]).next(0.01)
 
 
-def test_get_of_a_result_with_a_limit_put_into_it(pool, monkeypatch):
+@pytest.mark.usefixtures("installed")
+def test_get_of_a_result_with_a_limit_put_into_it(monkeypatch):
     original = multiprocessing.pool.ApplyResult.get
     monkeypatch.setattr(
         multiprocessing.pool.ApplyResult, "get", lambda self, timeout=60: [original(self, timeout)]
     )
-    assert pool.apply_async(abs, (-1,)).get() == [1]
-    assert pool.map_async(abs, [-1]).get() == [[1]]
-    with pytest.raises(LookupError):
-        pool.apply_async(fail, (1,)).get()
+    with FORK.Pool(2) as pool:
+        assert pool.apply_async(abs, (-1,)).get() == [1]
+        assert pool.map_async(abs, [-1]).get() == [[1]]
+        assert isinstance(pool.map_async(abs, []), multiprocessing.pool.MapResult)
+        with pytest.raises(LookupError):
+            pool.apply_async(fail, (1,)).get()
 
 
 # --- parts that ours has not --------------------------------------------------------------------

@@ -58,6 +58,12 @@ def test_the_pool_does_without_what_is_slow_to_import():
     assert not loaded & {"dataclasses", "inspect", "logging", "ctypes", "numpy", "rich"}
 
 
+def test_what_nobody_has_asked_for_of_the_standard_pools_is_not_loaded():
+    loaded = list_modules("from poolwise import Pool, ProcessPoolExecutor")
+    assert not {name for name in loaded if name.startswith("poolwise.standard.")}
+    assert not loaded & {"multiprocessing.pool", "concurrent.futures.process"}
+
+
 @pytest.mark.parametrize("module", WORKER_MODULES)
 def test_worker_is_light(module):
     loaded = list_modules(f"import {module}")

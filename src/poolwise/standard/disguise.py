@@ -12,23 +12,23 @@ made. Then the standard pool is kept, as it is for a subclass.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FunctionType, MethodType, new_class
 from typing import Any
 
 _RESULTS = {
     "multiprocessing.pool": {
-        "async_result_class": "ApplyResult",
-        "map_result_class": "MapResult",
-        "ordered_class": "IMapIterator",
-        "unordered_class": "IMapUnorderedIterator",
+        "_async_result_class": "ApplyResult",
+        "_map_result_class": "MapResult",
+        "_ordered_class": "IMapIterator",
+        "_unordered_class": "IMapUnorderedIterator",
     }
 }
 """Attribute of the door, which names the class of a kind of result -> its standard counterpart."""
 
 _PARTS = {
     "multiprocessing.pool": {
-        "Process", "_get_sentinels", "_get_tasks", "_get_worker_sentinels",
+        "Process", "_check_running", "_get_sentinels", "_get_tasks", "_get_worker_sentinels",
         "_guarded_task_generation", "_handle_results", "_handle_tasks", "_handle_workers",
         "_help_stuff_finish", "_join_exited_workers", "_maintain_pool", "_map_async",
         "_repopulate_pool", "_repopulate_pool_static", "_setup_queues", "_terminate_pool",
@@ -55,9 +55,8 @@ _MODULE_PARTS = {
 _NOT_THE_PROGRAM = ("poolwise.", "_poolwise_observer.")
 """Ours, and what the doctor puts around the standard library's methods."""
 
-_LEFT_ALONE = {"__init__", "__del__", "__next__"}
-"""Methods that are ours in any case: the first makes the object ours, the second ends its workers.
-`__next__` would be slower; see :class:`_Iterators`."""
+_LEFT_ALONE = {"__init__", "__del__"}
+"""Methods that are ours in any case: one makes the object ours, the other ends its workers."""
 
 
 def is_rebuilt(standard: type, make: Callable[..., None]) -> bool:
@@ -76,23 +75,56 @@ def is_rebuilt(standard: type, make: Callable[..., None]) -> bool:
 
 def _is_the_programs(value: object, home: str) -> bool:
     """Whether it was put where a function or class of the module ``home`` was, or nothing."""
-    if isinstance(value, (staticmethod, classmethod)):
-        value = value.__func__
     if value is None:
         return False
-    if isinstance(value, FunctionType):
+    # By their type, for wrappers say of themselves that they are what they wrap.
+    if type(value) in {staticmethod, classmethod}:
+        value = value.__func__  # type: ignore[attr-defined]
+    if type(value) is FunctionType:
         made_in = str(value.__globals__.get("__name__"))
     else:
-        made_in = value.__module__ if isinstance(value, type) else ""
+        made_in = str(value.__module__) if issubclass(type(value), type) else ""
     return made_in != home and not made_in.startswith(_NOT_THE_PROGRAM)
 
 
 def disguise(door: type, standard: type) -> type:
     """A class of objects of ``door`` that are instances of ``standard`` too."""
-    names = _disguise_results(door, standard)
+    names: dict[str, Any] = {
+        attribute: _make(kind, counterpart, {})
+        for attribute, kind, counterpart in _list_results(door, standard)
+    }
     for name in _list_methods(door, standard):
         names[name] = _Method(door, standard, name)
     return _make(door, standard, names)
+
+
+def replace_results(door: Any, standard: type) -> None:
+    """Let an object of ours give out results with the methods that the program has put on theirs.
+
+    Looked at when a pool is made: for each result, or each step of an iterator, it would take as
+    long as making the result, or as the step.
+    """
+    home = standard.__module__
+    for attribute, kind, counterpart in _list_results(door, standard):
+        parts = [vars(part) for part in reversed(counterpart.__mro__[:-1])]
+        there = {name: value for part in parts for name, value in part.items()}
+        theirs = {
+            name: there[name]
+            for name in _list_methods(kind, counterpart)
+            if _is_the_programs(there.get(name), home)
+        }
+        if theirs:
+            ours = getattr(kind, "_poolwise_door", kind)
+            setattr(door, attribute, _make(ours, counterpart, theirs))
+
+
+def _list_results(door: Any, standard: type) -> list[tuple[str, type, type]]:
+    module, results = sys.modules[standard.__module__], _RESULTS.get(standard.__module__, {})
+    return [
+        (attribute, getattr(door, attribute), getattr(module, name))
+        for attribute, name in results.items()
+        if hasattr(door, attribute)
+    ]
 
 
 def _make(door: type, standard: type, names: dict[str, Any]) -> type:
@@ -105,70 +137,37 @@ def _make(door: type, standard: type, names: dict[str, Any]) -> type:
     return new_class(door.__name__, (door, standard), exec_body=lambda body: body.update(names))
 
 
-def _disguise_results(door: type, standard: type) -> dict[str, Any]:
-    results = _RESULTS.get(standard.__module__, {})
-    module = sys.modules[standard.__module__]
-    return {
-        attribute: _Iterators(getattr(door, attribute), getattr(module, name))
-        if "Iterator" in name
-        else disguise(getattr(door, attribute), getattr(module, name))
-        for attribute, name in results.items()
-        if hasattr(door, attribute)
-    }
-
-
-def _list_methods(door: type, standard: type) -> Iterator[str]:
+def _list_methods(door: type, standard: type) -> set[str]:
     """Methods of ours that a program may look for on the standard class, and replace there."""
     ours = [part for part in door.__mro__ if part not in standard.__mro__]
-    for name in {name for part in ours for name in vars(part)} - _LEFT_ALONE:
-        is_known = not name.startswith("_") or name in vars(standard)
-        if is_known and isinstance(getattr(door, name), FunctionType):
-            yield name
+    names = {name for part in ours for name in vars(part)} - _LEFT_ALONE
+    return {
+        name
+        for name in names
+        if (not name.startswith("_") or name.endswith("__"))
+        and isinstance(getattr(door, name), FunctionType)
+    }
 
 
 class _Method:
     """Method of ours, unless the program has put another one on the standard class."""
 
-    __slots__ = ("_door", "_home", "_judged", "_name", "_namespaces")
+    __slots__ = ("_door", "_home", "_judged", "_name", "_namespace")
 
     def __init__(self, door: type, standard: type, name: str) -> None:
         self._door = door
         self._name = name
         self._home = standard.__module__
-        parts = [part for part in standard.__mro__ if part not in door.__mro__]
-        self._namespaces = tuple(map(vars, parts))
+        self._namespace = vars(standard)
         self._judged: object = None
         """What stands on the standard class, and was found not to be the program's."""
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        name, there = self._name, None
-        for namespace in self._namespaces:
-            if (there := namespace.get(name)) is not None:
-                break
+        there = self._namespace.get(self._name)
         if there is not self._judged:
             if _is_the_programs(there, self._home):
                 bind = getattr(type(there), "__get__", None)
                 return there if bind is None else bind(there, instance, owner)
             self._judged = there
-        method = getattr(self._door, name)
+        method = getattr(self._door, self._name)
         return method if instance is None else MethodType(method, instance)
-
-
-class _Iterators:
-    """The class of new iterators: one of two, by what `__next__` the standard one has now.
-
-    To ask at each step of each loop would take longer than the step.
-    """
-
-    def __init__(self, door: type, standard: type) -> None:
-        self._standard = standard
-        self._usual = disguise(door, standard)
-        names: dict[str, Any] = {"__next__": _Method(door, standard, "__next__")}
-        self._other = new_class(
-            door.__name__, (self._usual,), exec_body=lambda body: body.update(names)
-        )
-
-    def __get__(self, instance: Any, owner: type | None = None) -> type:
-        step = vars(self._standard).get("__next__")
-        is_usual = not _is_the_programs(step, self._standard.__module__)
-        return self._usual if is_usual else self._other

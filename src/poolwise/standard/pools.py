@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
-from functools import partial
 from multiprocessing import get_context
 from multiprocessing.pool import (  # type: ignore[attr-defined]
     CLOSE,
@@ -131,8 +130,23 @@ class TaskQueue:
 
     def put(self, entry: tuple[Iterable[Task], Callable[[int], object] | None] | None) -> None:
         """Run tasks; each result goes to the standard result object that waits for it."""
-        if entry is not None:
-            _Intake(self._pool, *entry).start()
+        if entry is None:
+            return
+        tasks, set_length = entry
+        if isinstance(tasks, (list, tuple)):
+            self._submit(tasks, set_length)
+        else:
+            _TaskReader(self._pool, tasks, set_length).start()
+
+    def _submit(self, tasks: Sequence[Task], set_length: Callable[[int], object] | None) -> None:
+        apply_async = _own(self._pool, "apply_async")
+        for task in tasks:
+            arrival = _Arrival(self._pool._cache, task)  # noqa: SLF001
+            carrier = apply_async(*task[2:], arrival.succeed, arrival.fail)
+            carrier.is_carrier = True
+        if set_length is not None:
+            set_length(len(tasks))
+        self._pool._engine.attend()  # noqa: SLF001 - who waits for a standard result does not drive
 
     put_nowait = put
 
@@ -152,8 +166,8 @@ def _count_unsent(job: Job) -> int:
     return int(not job.handed_out and not job.is_over)
 
 
-class _Intake:
-    """One sequence of standard tasks on its way to the workers.
+class _TaskReader:
+    """Reads a generator of standard tasks, in a thread, since it may block.
 
     :param set_length: is told how many tasks there were.
     """
@@ -171,12 +185,9 @@ class _Intake:
         self._job: Job = pool._job(Function(no_call), CALLS, self._source, sink, unit=1)  # noqa: SLF001
 
     def start(self) -> None:
-        """Hand in a list at once; read a generator in a thread, since it may block."""
+        """Post the job, and begin to read."""
         self._engine.post(JobPosted(self._job))
-        if isinstance(self._tasks, (list, tuple)):
-            self._run()
-        else:
-            threading.Thread(target=self._run, name="poolwise-tasks", daemon=True).start()
+        threading.Thread(target=self._run, name="poolwise-tasks", daemon=True).start()
 
     def _run(self) -> None:
         try:
@@ -204,23 +215,18 @@ class _Intake:
         return room - len(self._source.items)
 
     def _hand_in(self, task: Task) -> None:
-        number, position, function, args, kwds = task
-        arrived = partial(_arrived, self._cache, number, position)
-        if function is _helper_reraises_exception:  # the iterable has raised: no worker is needed
-            arrived((False, args[0]))
+        arrival, call = _Arrival(self._cache, task), task[2:]
+        if task[2] is _helper_reraises_exception:  # the input has raised: no worker is needed
+            arrival.fail(*task[3])
             return
-        call = (function, args, kwds)
-        carrier = self._pool.async_result_class(
-            self._pool,
-            self._engine,
-            lambda value: arrived((True, value)),
-            lambda error: arrived((False, error)),
-            call,
+        carrier = self._pool._async_result_class(  # noqa: SLF001
+            self._pool, self._engine, arrival.succeed, arrival.fail, call
         )
         carrier.is_carrier = True
         self._source.items.append(carrier)
         self._try(self._engine.hint)
-        self._pool._fix_call(carrier, len(self._source.items))  # noqa: SLF001
+        if not carrier.is_begun:
+            carrier.kept = self._pool._intake.call(call, len(self._source.items))  # noqa: SLF001
         self._engine.attend()
 
     def _try(self, tell: Callable[[], None]) -> None:
@@ -230,10 +236,23 @@ class _Intake:
             self._source.end()  # the pool was terminated, and the job with it
 
 
-def _arrived(cache: Cache, number: Any, position: int, outcome: tuple[bool, Any]) -> None:
-    result = cache.registered(number)
-    if result is not None:
-        result._set(position, outcome)  # noqa: SLF001 - what the standard pool calls
+class _Arrival:
+    """Hands the outcome of a task to the standard result that waits for it."""
+
+    def __init__(self, cache: Cache, task: Task) -> None:
+        self._cache = cache
+        self._number, self._position = task[:2]
+
+    def succeed(self, value: Any) -> None:
+        self._set((True, value))
+
+    def fail(self, error: BaseException) -> None:
+        self._set((False, error))
+
+    def _set(self, outcome: tuple[bool, Any]) -> None:
+        result = self._cache.registered(self._number)
+        if result is not None:
+            result._set(self._position, outcome)  # noqa: SLF001 - what the standard pool calls
 
 
 class _Arrivals:
@@ -306,10 +325,10 @@ class Notifier:
         """Ours are woken by themselves."""
 
 
-def _own(pool: Any, name: str) -> Callable[[], None]:
+def _own(pool: Any, name: str) -> Callable[..., Any]:
     """Our own method, whatever a program has put in its place."""
     door = getattr(type(pool), "_poolwise_door", type(pool))
-    method: Callable[[], None] = getattr(door, name).__get__(pool)
+    method: Callable[..., Any] = getattr(door, name).__get__(pool)
     return method
 
 
