@@ -189,6 +189,16 @@ def test_terminate_fails_what_is_not_done(fakes):
     assert backend.closed.is_set()
 
 
+def test_terminate_ends_a_job_that_nobody_has_looked_at_and_that_is_done(fakes):
+    engine, _ = fakes()
+    with engine._drive:  # so the job is posted, and nothing comes of it
+        ends = post(engine, [])
+        assert not ends.is_over
+    engine.terminate(errors.PoolTerminated("enough"))
+    assert ends.is_over
+    assert ends.error is None
+
+
 def test_terminate_ends_the_wait_of_other_threads(fakes):
     engine, _ = fakes(on_send=lambda _: None)
     ends = post(engine, [1])

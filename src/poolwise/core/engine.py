@@ -486,7 +486,7 @@ class Engine:
         while self._posted:
             event = self._posted.popleft()
             if isinstance(event, c.JobPosted):
-                self.state.apply(event, time.perf_counter_ns())
+                self._carry_out(self.state.apply(event, time.perf_counter_ns()))
         self._carry_out(self.state.fail_all(error))
 
     # -- publishing results

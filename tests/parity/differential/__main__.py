@@ -10,71 +10,81 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 import time
 from collections import Counter
 
 from tests.parity.differential import programs, tasks
 from tests.parity.differential.compare import Comparison
-from tests.parity.differential.run import Farm
+from tests.parity.differential.run import OURS, Farm
 from tests.parity.differential.search import compare_all, draw, shrink
 
+CASES = 1000
 SHOWN_OF_A_KIND = 3
+SHOW_S = 10.0
 
 
 def main() -> int:
     """Run what the command line asks for; the exit status."""
     parser = argparse.ArgumentParser(prog="scripts/differential", description=__doc__)
-    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--cases", type=int)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     parser.add_argument("--jobs", type=int, default=12, help="how many run at a time")
+    parser.add_argument("--side", default=OURS, help="or one of broken.py")
     parser.add_argument("--program", help="this one instead, as it was printed")
     given = parser.parse_args()
     if given.program:
-        return run_again(given.program, given.cases if "--cases" in sys.argv else 1)
-    return run_many(given.cases, given.seed, given.jobs)
+        return run_again(given.program, given.cases or 1, given.side)
+    return run_many(given.cases or CASES, given.seed, given.jobs, given.side)
 
 
-def run_many(cases: int, seed: int, jobs: int) -> int:
+def run_many(cases: int, seed: int, jobs: int, side: str) -> int:
     """Run so many random programs; shows progress, and each kind of difference."""
     print(f"{cases} programs, --seed {seed}", flush=True)
     began = shown = time.monotonic()
     allowed: Counter[str] = Counter()
     differences: Counter[str] = Counter()
     standard_hangs = 0
-    with Farm(jobs) as farm, Farm(jobs) as second:
-        for count, comparison in enumerate(compare_all(farm, draw(cases, seed)), 1):
+    firsts: list[Comparison] = []
+    with Farm(jobs) as farm:
+        for count, comparison in enumerate(
+            compare_all(farm, ((program, side) for program in draw(cases, seed))), 1
+        ):
             allowed.update(comparison.allowed)
             standard_hangs += comparison.standard.ended == "hang"
             if comparison.differences:
-                show(second, comparison, differences)
-            if time.monotonic() - shown > 10:
+                note(comparison, differences, firsts)
+            if time.monotonic() - shown > SHOW_S:
                 shown = time.monotonic()
                 rate = count / (shown - began)
                 print(f"{count} of {cases}, {rate:.1f} a second", flush=True)
-    seconds = time.monotonic() - began
+        seconds = time.monotonic() - began
+        for comparison in firsts:
+            print("\nMade small:", shrink(farm, comparison, side), flush=True)
     print(f"{cases} programs in {seconds:.0f} s ({cases / seconds:.1f} a second), --seed {seed}")
     print(f"the standard side hung in {standard_hangs}")
     for reason, number in allowed.most_common():
         print(f"  {number:6} allowed: {reason}")
+    for kind, number in differences.most_common():
+        print(f"  {number:6} DIFFERENT: {kind}")
     print(f"{sum(differences.values())} differences")
     return 1 if differences else 0
 
 
-def show(farm: Farm, comparison: Comparison, differences: Counter[str]) -> None:
-    """Print a difference, made small, unless enough of its kind have been shown."""
+def note(comparison: Comparison, differences: Counter[str], firsts: list[Comparison]) -> None:
+    """Print a difference, unless enough of its kind have been shown."""
     kind = " + ".join(sorted(comparison.kinds))
     differences[kind] += 1
-    if differences[kind] > SHOWN_OF_A_KIND:
-        return
-    print(shrink(farm, comparison) if differences[kind] == 1 else comparison, flush=True)
+    if differences[kind] == 1:
+        firsts.append(comparison)
+    if differences[kind] <= SHOWN_OF_A_KIND:
+        print(comparison, flush=True)
 
 
-def run_again(text: str, times: int) -> int:
+def run_again(text: str, times: int, side: str) -> int:
     """Run one program, so many times; shows both sides."""
     program = eval(text, vars(programs) | {"Do": tasks.Do})
     with Farm() as farm:
-        found = list(compare_all(farm, [program] * times))
+        found = list(compare_all(farm, [(program, side)] * times))
     found.sort(key=lambda one: len(one.differences))
     print(found[-1].account())
     print(f"differences in {sum(bool(one.differences) for one in found)} of {times} runs")

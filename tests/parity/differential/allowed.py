@@ -13,9 +13,16 @@ from tests.parity.differential.model import (
     CANCELLED,
     NOT_SENT_BACK,
     TERMINATED,
-    Outcome,
 )
-from tests.parity.differential.programs import EXECUTORS, Call, End, Program, Read
+from tests.parity.differential.programs import (
+    EXECUTORS,
+    Call,
+    End,
+    Program,
+    Read,
+    is_iterator,
+)
+from tests.parity.differential.steps import Outcome
 from tests.parity.differential.tasks import Do, Raised
 
 if TYPE_CHECKING:
@@ -158,7 +165,18 @@ def _(case: Case) -> bool:
 
 @row("an executor that was shut down refuses a map of nothing too")
 def _(case: Case) -> bool:
-    return case.call.pool in case.judge.closed and not case.judge.expected[case.at].items
+    return case.call.pool in case.judge.closed and not case.judge.expected[case.call_at].items
+
+
+@row("the standard pool divides by the number of its workers, which is 0 while one is replaced")
+def _(case: Case) -> bool:
+    return "ZeroDivisionError" in _names(case.standard)
+
+
+@row("an input is read as far as workers need it: what it raises later comes in its place")
+def _(case: Case) -> bool:
+    expected = case.judge.expected[case.call_at]
+    return expected.input_error is not None and is_iterator(case.program, case.call)
 
 
 @row("StopIteration in a task ends the list of the standard pool early; here it is raised")

@@ -9,9 +9,9 @@ from typing import Any
 
 from tests.parity.differential.allowed import Case, find_reason
 from tests.parity.differential.judge import Judge
-from tests.parity.differential.model import Outcome
 from tests.parity.differential.programs import SINGLE, Call, Program, Read
 from tests.parity.differential.run import Run
+from tests.parity.differential.steps import Outcome
 from tests.parity.differential.tasks import ERRORS, Raised
 
 
@@ -38,8 +38,9 @@ class Comparison:
     :param allowed: counts, by their reason, the differences that are allowed.
     """
 
-    def __init__(self, program: Program, standard: Run, ours: Run) -> None:
+    def __init__(self, program: Program, standard: Run, ours: Run, side: str) -> None:
         self.program = program
+        self.side = side
         self.standard = standard
         self.ours = ours
         self.allowed: Counter[str] = Counter()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.parity.differential.programs import Source
-from tests.parity.differential.tasks import ERRORS, VALUES, Do, np
+from tests.parity.differential.tasks import VALUES, Do, make_error, np
 
 
 class Holder:
@@ -89,7 +89,7 @@ class Inputs:
                     call_own_pool(source.calls)
                 yield item
             if source.error is not None:
-                raise ERRORS[source.error]()
+                raise make_error(source.error)
         finally:
             self.closed += 1
 
@@ -168,7 +168,7 @@ class _Broken(_Wraps):
     """Cannot be iterated."""
 
     def __iter__(self):
-        raise ERRORS["OddError"]()
+        raise make_error("OddError")
 
 
 _KINDS: dict[str, Callable[[list[Any]], Any]] = {

@@ -11,7 +11,6 @@ from tests.parity.differential.model import (
     NO_WORKER,
     TERMINATED,
     Expected,
-    Outcome,
     Right,
     Whole,
     expect,
@@ -27,6 +26,7 @@ from tests.parity.differential.programs import (
     Read,
     is_iterator,
 )
+from tests.parity.differential.steps import Outcome
 
 LATE = ("multiprocessing.context.TimeoutError", "TimeoutError")
 CLOSED = {"pool": "ValueError", "executor": "RuntimeError"}
@@ -197,36 +197,49 @@ class Judge:
         return self._right_result(at, call)
 
     def _is_lost(self, call: Call, outcome: Outcome) -> bool:
-        return outcome[0] == "raised" and is_any(outcome[1], tuple(self.losses[call.pool]))
+        return is_raised(outcome, tuple(self.losses[call.pool]))
 
     # -- reads
 
     def _complain_of_result(self, read: Read, outcomes: list[Outcome]) -> str | None:
-        call = self.program.steps[read.of]
+        first, *rest = outcomes or [("end", None)]
         if read.how == "drop":
             return None
         if read.how == "cancel":
-            self._cancelled |= {read.of} if outcomes == [("value", True)] else set()
-            return None if outcomes[0][0] == "value" else "cancel() raised"
-        if read.how == "as_completed" and outcomes[0] != ("value", True):
-            return "as_completed or wait left a future out"
-        if read.how == "wait" and call.way != "submit":
+            self._cancelled |= {read.of} if first == ("value", True) else set()
+            return None if first[0] == "value" else "cancel() raised"
+        if read.how == "wait":
             return None if outcomes == [("value", None), ("value", True)] else "not ready"
-        self._settled |= {read.of} if read.how != "briefly" else set()
-        first, *states = outcomes[1:] if read.how == "as_completed" else outcomes
-        if read.how == "briefly" and first[0] == "raised" and is_any(first[1], LATE):
+        if read.how == "briefly" and is_raised(first, LATE):
             return None
+        self._settled.add(read.of)
+        if read.how == "as_completed":
+            if first != ("value", True):
+                return "as_completed or wait left a future out"
+            first, *rest = rest
+        if read.how == "exception":
+            return self._complain_of_exception(read, first, rest[0])
+        return self._complain_of_value(read, first, rest)
+
+    def _complain_of_value(self, read: Read, got: Outcome, states: list[Outcome]) -> str | None:
+        """What is wrong with what a result gives, or with what it says of itself then."""
+        call = self.program.steps[read.of]
         if read.of in self._cancelled:
-            return None if raises(first, CANCELLED) else "a cancelled future has a result"
-        if self._is_lost(call, states[0] if read.how == "exception" else first):
+            return None if raises(got, CANCELLED) else "a cancelled future has a result"
+        if self._is_lost(call, got):
             return None
         right = self._right_result(read.of, call)
-        if read.how == "exception":
-            return _complain_of_exception(right, first, states[0])
-        if first not in right:
+        if got not in right:
             return f"expected {right}"
-        fits = states == [("value", True), ("value", first[0] == "value")][: len(states)]
+        fits = states == [("value", True), ("value", got[0] == "value")][: len(states)]
         return None if fits else "what it says of itself does not fit"
+
+    def _complain_of_exception(self, read: Read, error: Outcome, result: Outcome) -> str | None:
+        complaint = self._complain_of_value(read, result, [])
+        has_none, is_value = error == ("value", None), result[0] == "value"
+        if complaint is None and has_none != is_value:
+            return "exception() and result() do not agree"
+        return complaint
 
     def _right_result(self, at: int, call: Call) -> Right | Whole:
         expected = self.expected[at]
@@ -308,14 +321,11 @@ class _Stream:
         return fits.index(True) if True in fits else None
 
 
-def _complain_of_exception(right: Right | Whole, error: Outcome, result: Outcome) -> str | None:
-    if result not in right:
-        return f"expected {right}"
-    is_value = error == ("value", None)
-    fits = is_value if result[0] == "value" else not is_value
-    return None if fits else "exception() and result() do not agree"
-
-
 def raises(outcome: Outcome, name: str) -> bool:
     """The outcome is an exception that an `except` of this name would catch."""
     return outcome[0] == "raised" and name in outcome[1].names
+
+
+def is_raised(outcome: Outcome, names: tuple[str, ...]) -> bool:
+    """The outcome is an exception that an `except` of one of these names would catch."""
+    return outcome[0] == "raised" and is_any(outcome[1], names)

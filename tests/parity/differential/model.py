@@ -23,7 +23,15 @@ from tests.parity.differential.programs import (
     Source,
     is_iterator,
 )
-from tests.parity.differential.tasks import ERRORS, FUNCTIONS, Do, Raised, freeze, freeze_error
+from tests.parity.differential.steps import Outcome
+from tests.parity.differential.tasks import (
+    FUNCTIONS,
+    Do,
+    Raised,
+    freeze,
+    freeze_error,
+    make_error,
+)
 
 TERMINATED = "poolwise.errors.PoolTerminated"
 CANCELLED = "concurrent.futures._base.CancelledError"
@@ -36,8 +44,6 @@ REFUSED = (tasks.Refuses, type(threading.Lock()), FunctionType)
 """Arguments of these types are not pickled; functions are not where they have no name."""
 
 PICKLING = ("_pickle.PicklingError", "TypeError", "AttributeError", "ValueError")
-
-Outcome = tuple[str, Any]
 
 
 @dataclass(frozen=True)
@@ -133,11 +139,11 @@ def _arguments(call: Call) -> Iterator[tuple[Any, ...]]:
 
 def _iterate(source: Source) -> Iterator[Any]:
     if source.kind == "broken_iter":
-        raise ERRORS["OddError"]()
+        raise make_error("OddError")
     given = yielded(source)
     yield from set(given) if source.kind == "set" else given
     if source.error is not None:
-        raise ERRORS[source.error]()
+        raise make_error(source.error)
 
 
 def _right(call: Call, initializer: str | None, given: tuple[Any, ...]) -> Right:
@@ -148,15 +154,20 @@ def _right(call: Call, initializer: str | None, given: tuple[Any, ...]) -> Right
     if call.function == "initialized":
         return Right((freeze([] if initializer is None else [initializer]),))
     first = given[0]
-    if not isinstance(first, Do) or call.function in {"repr", "not callable"}:
-        return _right_value(call, given)
-    if first.what == "die":
+    if isinstance(first, Do) and call.function not in {"repr", "not callable"}:
+        return _right_done(call, first, given)
+    return _right_value(call, given)
+
+
+def _right_done(call: Call, do: Do, given: tuple[Any, ...]) -> Right:
+    """What a task comes to that is told what to do by its first argument."""
+    if do.what == "die":
         return Right(errors=(DIED,))
-    if first.what == "raise":
+    if do.what == "raise":
         also = {"unpicklable": (NOT_SENT_BACK, "ValueError"), "StopIteration": ("RuntimeError",)}
-        return Right(errors=(first.arg, *also.get(first.arg, ())))
-    is_value = first.what in {"gate", "nap"}
-    return _right_value(call, (first.arg, *given[1:]) if is_value else given)
+        return Right(errors=(do.arg, *also.get(do.arg, ())))
+    is_value = do.what in {"gate", "nap"}
+    return _right_value(call, (do.arg, *given[1:]) if is_value else given)
 
 
 def _right_value(call: Call, given: tuple[Any, ...]) -> Right:

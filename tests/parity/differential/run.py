@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import pickle
 import selectors
@@ -28,16 +29,20 @@ from tests.parity.differential.programs import Program
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = Path(poolwise.__file__).resolve().parents[1]
 
-STANDARD = "standard"
+STANDARD, OURS = "standard", "ours"
 
-LIMIT_S, STANDARD_LIMIT_S = 120.0, 15.0
-IDLE_S, STANDARD_IDLE_S = 8.0, 1.5
-"""Who does nothing for so long hangs; the standard pool does so often, and must not take long."""
+LIMIT_S, OTHERS_LIMIT_S = 120.0, 15.0
+IDLE_S, OTHERS_IDLE_S = 8.0, 1.5
+"""Who does nothing for so long hangs. The standard pool does so often, and must not take long."""
 
-GRACE_S, STANDARD_GRACE_S = 20.0, 1.0
-"""What is there still after this time is left behind; what the standard pool leaves is not asked."""
+GRACE_S, OTHERS_GRACE_S = 20.0, 1.0
+"""What is there after this time is left behind; what the standard pool leaves is not asked for."""
+
+_SERVER_SETTINGS = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
+"""The same order in each server, and no threads in one that forks."""
 
 _PR_SET_CHILD_SUBREAPER = 36
+_LOOK_S = 0.2
 _LENGTH = struct.Struct("!I")
 
 
@@ -75,7 +80,7 @@ class Farm:
         self._server = subprocess.Popen(
             [sys.executable, "-c", f"from {__name__} import serve; serve()"],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "0"},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), **_SERVER_SETTINGS},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -155,7 +160,7 @@ class _Server:
                 else:
                     self._read(key.data)
             self._reap()
-            if time.monotonic() - self._looked > 0.2:  # noqa: PLR2004
+            if time.monotonic() - self._looked > _LOOK_S:
                 self._look_at_all()
 
     def _take_requests(self) -> bool:
@@ -230,15 +235,18 @@ class _Server:
         used = sum(ticks for _, ticks in members)
         if used != child.used:
             child.used, child.since = used, now
-        idle_s = STANDARD_IDLE_S if child.side == STANDARD else IDLE_S
-        limit_s = STANDARD_LIMIT_S if child.side == STANDARD else LIMIT_S
+        is_ours = child.side == OURS
+        idle_s = IDLE_S if is_ours else OTHERS_IDLE_S
+        limit_s = LIMIT_S if is_ours else OTHERS_LIMIT_S
         if now - child.since > idle_s or now - child.began > limit_s:
             child.run.ended = "hang"
             _kill_session(child.pid)
 
     def _finish(self, child: _Child) -> None:
         self._read(child)
-        _kill_session(child.pid)
+        run = child.run
+        if run.ended != "done" or run.left_processes or (run.end and run.end["left"]):
+            _kill_session(child.pid)
         size = os.fstat(child.stderr).st_size
         text = os.pread(child.stderr, 20_000, max(0, size - 20_000))
         child.run.stderr = text.decode("utf-8", "replace")
@@ -274,12 +282,12 @@ def _write(descriptor: int, news: Any) -> None:
 
 
 def _sessions() -> dict[int, list[tuple[int, int]]]:
-    """The live processes of each session, each with a number that changes while it does something."""
+    """The live processes of each session, each with a number that changes while it works."""
     found: dict[int, list[tuple[int, int]]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
             try:
-                fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
             state, session = fields[0], int(fields[3])
@@ -287,7 +295,7 @@ def _sessions() -> dict[int, list[tuple[int, int]]]:
             if state in {"R", "D"}:
                 ticks += time.monotonic_ns()
             if state != "Z":
-                found.setdefault(session, []).append((int(name), ticks))
+                found.setdefault(session, []).append((int(folder.name), ticks))
     return found
 
 
@@ -312,7 +320,7 @@ def _be_child(program: Program, side: str, writer: int, stderr: int) -> None:
     os.closerange(low + 1, high)
     os.closerange(high + 1, 4096)
     try:
-        grace_s = STANDARD_GRACE_S if side == STANDARD else GRACE_S
+        grace_s = GRACE_S if side == OURS else OTHERS_GRACE_S
         run_program(program, SIDES[side], lambda *news: _write(writer, news), grace_s)
     except BaseException:
         import traceback
@@ -328,6 +336,7 @@ def serve() -> None:
     """Be the server of a :class:`Farm`, on standard input and output."""
     import tests.parity.differential.sides  # noqa: F401 - what each child needs, imported once
 
+    gc.freeze()  # else each child would copy all that was imported when it collects
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _Server().serve()

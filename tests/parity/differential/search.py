@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.parity.differential.compare import Comparison
-from tests.parity.differential.programs import Call, Program, Read, Source, Step, programs
-from tests.parity.differential.run import STANDARD, Farm
-
-OURS = "ours"
+from tests.parity.differential.programs import Call, Program, Read, Source, Step
+from tests.parity.differential.run import OURS, STANDARD, Farm, Run
+from tests.parity.differential.strategies import programs
 
 _AT_ONCE = 8
 """Programs of one run of hypothesis, which soon makes new ones of the same pieces."""
 
+_MOST_SMALLER = 200
 _SHRINKING_TRIES = 3
 """A difference may need a race: a smaller program is one in which it shows in so many runs."""
 
@@ -52,39 +52,39 @@ def _draw_some(number: int) -> list[Program]:
     return drawn
 
 
-def compare_all(
-    farm: Farm, drawn: Iterator[Program] | Sequence[Program], side: str = OURS
-) -> Iterator[Comparison]:
-    """Run each program on the standard side and on another; compare them as they end."""
-    kept: list[Program] = []
+def compare_all(farm: Farm, cases: Iterable[tuple[Program, str]]) -> Iterator[Comparison]:
+    """Run each program on the standard side and on the one that is named beside it."""
+    kept: list[tuple[Program, str]] = []
 
     def requests() -> Iterator[tuple[Program, str]]:
-        for program in drawn:
-            kept.append(program)
-            yield program, STANDARD
-            yield program, side
+        for case in cases:
+            kept.append(case)
+            yield case[0], STANDARD
+            yield case
 
-    halves: dict[int, Any] = {}
+    halves: dict[int, Run] = {}
     for number, run in farm.run(requests()):
-        at, other = divmod(number, 2)
+        at, is_other = divmod(number, 2)
         if at not in halves:
             halves[at] = run
             continue
-        both = (halves.pop(at), run) if other else (run, halves.pop(at))
-        yield Comparison(kept[at], *both)
+        both = (halves.pop(at), run) if is_other else (run, halves.pop(at))
+        program, side = kept[at]
+        yield Comparison(program, *both, side)
 
 
 def shrink(farm: Farm, comparison: Comparison, side: str = OURS) -> Comparison:
     """The same kind of difference in a smaller program, as small as cutting pieces off makes it."""
-    kinds = comparison.kinds
+    tried = {repr(comparison.program)}
     is_smaller = True
     while is_smaller:
         is_smaller = False
         for smaller in _list_smaller(comparison.program):
-            if repr(smaller) == repr(comparison.program):
+            if repr(smaller) in tried or len(tried) > _MOST_SMALLER:
                 continue
-            found = list(compare_all(farm, [smaller] * _SHRINKING_TRIES, side))
-            hits = [one for one in found if kinds & one.kinds]
+            tried.add(repr(smaller))
+            found = compare_all(farm, [(smaller, side)] * _SHRINKING_TRIES)
+            hits = [one for one in found if comparison.kinds & one.kinds]
             if hits:
                 comparison, is_smaller = hits[0], True
                 break

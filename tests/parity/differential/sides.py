@@ -7,6 +7,8 @@ import concurrent.futures.process
 import multiprocessing.pool
 import multiprocessing.queues
 import multiprocessing.synchronize
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import poolwise.backends.processes
@@ -18,20 +20,19 @@ from tests.parity.differential.interpret import Doors
 fork = multiprocessing.get_context("fork")
 
 
-def _executor(workers: int, initializer: Any, initargs: tuple[Any, ...], _: int | None) -> Any:
-    return concurrent.futures.ProcessPoolExecutor(workers, fork, initializer, initargs)
+def _executor(kind: Callable[..., Any], *settings: Any) -> Any:
+    workers, initializer, initargs, _ = settings
+    return kind(workers, fork, initializer, initargs)
 
 
-def _our_pool(*settings: Any) -> Any:
-    return poolwise.pool.Pool(*settings, context=fork)
+def _doors(pool: Callable[..., Any], executor: Callable[..., Any]) -> Doors:
+    return {"pool": partial(pool, context=fork), "executor": partial(_executor, executor)}
 
 
-def _our_executor(workers: int, initializer: Any, initargs: tuple[Any, ...], _: int | None) -> Any:
-    return poolwise.executor.ProcessPoolExecutor(workers, fork, initializer, initargs)
-
+_our_executor = poolwise.executor.ProcessPoolExecutor
 
 SIDES: dict[str, Doors] = {
-    "standard": {"pool": fork.Pool, "executor": _executor},
-    "ours": {"pool": _our_pool, "executor": _our_executor},
+    "standard": _doors(multiprocessing.pool.Pool, concurrent.futures.ProcessPoolExecutor),
+    "ours": _doors(poolwise.pool.Pool, _our_executor),
+    **{name: _doors(pool, _our_executor) for name, pool in BROKEN.items()},
 }
-SIDES |= {name: {"pool": pool, "executor": _our_executor} for name, pool in BROKEN.items()}

@@ -138,8 +138,13 @@ def perform(item: Any) -> Any:
     return _ACTS[item.what](item.arg) if isinstance(item, Do) else item
 
 
+def make_error(name: str) -> BaseException:
+    """A new exception of this name in `ERRORS`."""
+    return ERRORS[name]()
+
+
 def _raise(name: str) -> None:
-    raise ERRORS[name]()
+    raise make_error(name)
 
 
 def _wait_at_gate(value: Any) -> Any:
@@ -234,20 +239,26 @@ def freeze(value: Any) -> Any:
     """The value as nested tuples of plain data, so that two processes can compare theirs."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    if isinstance(value, (str, bytes, bytearray)):
-        return type(value).__name__, value if len(value) < 100 else _digest(value)
-    if isinstance(value, BaseException):
-        return "error", freeze_error(value)
-    if isinstance(value, dict):
-        return "dict", tuple((freeze(key), freeze(at)) for key, at in value.items())
-    if isinstance(value, (set, frozenset)):
-        return "set", tuple(sorted((freeze(item) for item in value), key=repr))
-    if isinstance(value, (list, tuple)):
-        return type(value).__name__, tuple(freeze(item) for item in value)
+    for kinds, freeze_one in _FREEZE.items():
+        if isinstance(value, kinds):
+            return freeze_one(value)
     if np is not None and isinstance(value, np.ndarray):
         digest = _digest(np.ascontiguousarray(value).tobytes())
         return "array", str(value.dtype), value.shape, value.flags.writeable, digest
     return "object", name_of(type(value)), freeze(getattr(value, "__dict__", None))
+
+
+def _freeze_text(value: Any) -> Any:
+    return type(value).__name__, value if len(value) < 100 else _digest(value)
+
+
+_FREEZE: dict[tuple[type, ...], Callable[[Any], Any]] = {
+    (str, bytes, bytearray): _freeze_text,
+    (BaseException,): lambda value: ("error", freeze_error(value)),
+    (dict,): lambda value: ("dict", tuple((freeze(key), freeze(at)) for key, at in value.items())),
+    (set, frozenset): lambda value: ("set", tuple(sorted(map(freeze, value), key=repr))),
+    (list, tuple): lambda value: (type(value).__name__, tuple(map(freeze, value))),
+}
 
 
 def _digest(value: str | bytes | bytearray) -> str:
