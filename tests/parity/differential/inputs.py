@@ -168,7 +168,8 @@ class _Broken(_Wraps):
     """Cannot be iterated."""
 
     def __iter__(self):
-        raise make_error("OddError")
+        error = make_error("OddError")
+        raise error
 
 
 _KINDS: dict[str, Callable[[list[Any]], Any]] = {

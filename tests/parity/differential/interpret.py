@@ -197,7 +197,8 @@ class World:
         if how == "nap":
             time.sleep(0.01)
         elif how == "raises":
-            raise tasks.make_error("OddError")
+            error = tasks.make_error("OddError")
+            raise error
         elif how == "submit":
             outcome = attempt(lambda: _submit(pool, "from a callback") and None)
             self.calls_back.append((at, "submitted", outcome))

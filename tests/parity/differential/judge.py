@@ -202,24 +202,27 @@ class Judge:
     # -- reads
 
     def _complain_of_result(self, read: Read, outcomes: list[Outcome]) -> str | None:
-        first, *rest = outcomes or [("end", None)]
-        if read.how == "drop":
-            return None
-        if read.how == "cancel":
-            self._cancelled |= {read.of} if first == ("value", True) else set()
-            return None if first[0] == "value" else "cancel() raised"
-        if read.how == "wait":
-            return None if outcomes == [("value", None), ("value", True)] else "not ready"
+        if read.how in {"drop", "cancel", "wait"}:
+            return self._complain_of_other(read, outcomes)
+        first, *rest = outcomes
         if read.how == "briefly" and is_raised(first, LATE):
             return None
         self._settled.add(read.of)
+        if read.how == "exception":
+            return self._complain_of_exception(read, first, rest[0])
         if read.how == "as_completed":
             if first != ("value", True):
                 return "as_completed or wait left a future out"
             first, *rest = rest
-        if read.how == "exception":
-            return self._complain_of_exception(read, first, rest[0])
         return self._complain_of_value(read, first, rest)
+
+    def _complain_of_other(self, read: Read, outcomes: list[Outcome]) -> str | None:
+        """What is wrong with a step that asks for no value."""
+        if read.how == "wait":
+            return None if outcomes == [("value", None), ("value", True)] else "not ready"
+        if outcomes == [("value", True)]:
+            self._cancelled.add(read.of)
+        return "cancel() raised" if outcomes and outcomes[0][0] != "value" else None
 
     def _complain_of_value(self, read: Read, got: Outcome, states: list[Outcome]) -> str | None:
         """What is wrong with what a result gives, or with what it says of itself then."""

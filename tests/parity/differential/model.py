@@ -139,7 +139,8 @@ def _arguments(call: Call) -> Iterator[tuple[Any, ...]]:
 
 def _iterate(source: Source) -> Iterator[Any]:
     if source.kind == "broken_iter":
-        raise make_error("OddError")
+        error = make_error("OddError")
+        raise error
     given = yielded(source)
     yield from set(given) if source.kind == "set" else given
     if source.error is not None:

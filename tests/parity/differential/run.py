@@ -75,7 +75,7 @@ class Farm:
     def __init__(self, jobs: int = 8) -> None:
         self._jobs = jobs
 
-    def __enter__(self) -> Farm:
+    def __enter__(self):
         paths = [str(ROOT), str(PACKAGES), os.environ.get("PYTHONPATH", "")]
         self._server = subprocess.Popen(
             [sys.executable, "-c", f"from {__name__} import serve; serve()"],
