@@ -1,6 +1,6 @@
 """Runs this interpreter's own tests of its pools under `poolwise.install()`; prints a table.
 
-python -m tests.suites [WORD...]
+python -m tests.suites.cpython [WORD...]
 
 A row for each suite and start method, of which all WORDs are said (`fork`, `executor`, `3.13`).
 """
@@ -8,37 +8,23 @@ A row for each suite and start method, of which all WORDs are said (`fork`, `exe
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import sysconfig
 import tempfile
-import venv
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from textwrap import indent
 
-ROOT = Path(__file__).parents[2]
+from tests.suites.environment import ROOT, interpreter, run_apart
+
 SUITES = ("pool", "executor", "main", "threads")
 METHODS = ("fork", "spawn", "forkserver")
 WHOLE = "the suite"
 OPEN = ("not run", "started")
 LIMIT_S = 900
 VERSION = "{}.{}.{}".format(*sys.version_info[:3])
-
-INSTALL = (
-    f"import sys; sys.path.extend([{str(ROOT / 'src')!r}, {sysconfig.get_path('purelib')!r}]);"
-    " any('from multiprocessing.' in word for word in sys.orig_argv)"
-    " or __import__('poolwise').install()\n"
-)
-"""For each interpreter that a test starts; but `install()` has to reach by itself what
-multiprocessing starts."""
 
 
 @dataclass(frozen=True)
@@ -47,54 +33,17 @@ class Ended:
 
     outcomes: dict[str, tuple[str, str]]
 
-    def count(self, outcome: str) -> int:
-        return sum(found == outcome for found, _ in self.outcomes.values())
-
     def failures(self) -> dict[str, str]:
         return {name: why for name, (found, why) in self.outcomes.items() if found == "failed"}
 
 
-@contextmanager
-def interpreter(pools: str) -> Iterator[str]:
-    """An interpreter like this one; if it is ours, all that it runs is under `install()`."""
-    with tempfile.TemporaryDirectory() as folder:
-        venv.create(folder, symlinks=True)
-        if pools == "ours":
-            (site,) = Path(folder).glob("lib/python*/site-packages")
-            (site / "install.pth").write_text(INSTALL)
-        yield f"{folder}/bin/python"
-
-
 def run_suite(suite: str, method: str, *tests: str, pools: str = "ours") -> Ended:
-    """Run a suite, or only some of its tests, in a session of its own, which ends with it."""
+    """Run a suite, or only some of its tests."""
     with interpreter(pools) as python, tempfile.TemporaryDirectory() as folder:
-        told, lines = Path(folder, "stderr"), Path(folder, "lines")
-        with told.open("w") as stderr:
-            started = subprocess.Popen(
-                [python, "-m", "tests.suites.inside", str(lines), pools, suite, method, *tests],
-                cwd=ROOT,
-                env={**os.environ, "PYTHONWARNINGS": "ignore"},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                start_new_session=True,
-            )
-        try:
-            ended = f"it ended with {started.wait(LIMIT_S)}"
-        except subprocess.TimeoutExpired:
-            ended = f"it had not ended after {LIMIT_S} s"
-        finally:
-            end_session(started)
+        told, lines = Path(folder, "told"), Path(folder, "lines")
+        words = [str(lines), pools, suite, method, *tests]
+        ended = run_apart([python, "-m", "tests.suites.inside", *words], LIMIT_S, told, ROOT)
         return read(lines, f"{told.read_text(errors='replace')[-4000:]}\n{ended}")
-
-
-def end_session(started: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it has left behind."""
-    try:
-        os.killpg(started.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    started.wait()
 
 
 def read(lines: Path, end: str) -> Ended:
