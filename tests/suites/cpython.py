@@ -79,7 +79,9 @@ def show(suite: str, method: str) -> Counter[str]:
     counts["failed"] -= len(as_standard)
     notes = [f"{counts[what]} {what}" for what in ("failed", "left out", "skipped")]
     notes.append(f"{len(as_standard)} fail under the standard pools too")
-    print(row, ", ".join([f"{counts['passed']} of {len(ours.outcomes)} passed", *notes]), flush=True)
+    print(
+        row, ", ".join([f"{counts['passed']} of {len(ours.outcomes)} passed", *notes]), flush=True
+    )
     for name, why in failures.items():
         print(f"    {name}", "(the standard's too)" * (name in as_standard), flush=True)
         if name not in as_standard:

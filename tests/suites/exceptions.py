@@ -17,6 +17,7 @@ EXCEPTIONS = {
     # An executor of ours runs what it was given, dropped or not.
     "*.test_gc_during_max_tasks_worker_exit_gh152967": "what a dropped executor was given is to fail",
     "*.test_shutdown_no_wait_max_tasks_gh119592": "what a dropped executor was given is to fail",
+    "*.test_traceback_when_child_process_terminates_abruptly": "ours says it in the error itself",
     # These look into the standard executor, or change what is in it.
     "*.test_shutdown_deadlock_pickle": MANAGER,
     "*.test_del_shutdown": MANAGER,

@@ -94,14 +94,18 @@ def run_program(program: Program, python: str, folder: Path) -> Outcomes:
     """What it printed and made, by name."""
     for package in PACKAGES:
         ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(f"{sysconfig.get_path('stdlib')}/{package}", folder / package, ignore=ignore)
+        shutil.copytree(
+            f"{sysconfig.get_path('stdlib')}/{package}", folder / package, ignore=ignore
+        )
     shell = 'out=$1 err=$2; shift 2; "$@" >"$out" 2>"$err"'
     out, err, told = (folder.parent / name for name in ("out", "err", "told"))
     command = ["sh", "-c", shell, "sh", str(out), str(err), python, "-m", *program.words]
     ended = run_apart(command, LIMIT_S, told, folder)
     made = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     outcomes = {name: repr(path.read_bytes()) for name, path in sorted(made.items())}
-    lines = [path.read_text().replace(str(folder), "").splitlines(keepends=True) for path in (out, err)]
+    lines = [
+        path.read_text().replace(str(folder), "").splitlines(keepends=True) for path in (out, err)
+    ]
     printed = sorted(lines[0]) if program.in_any_order else lines[0]
     told_too = sorted(lines[1])
     return {"end": ended, "stdout": "".join(printed), "stderr": "".join(told_too), **outcomes}
@@ -170,7 +174,9 @@ def main(words: list[str]) -> bool:
         if not words or each.requires.partition("=")[0].partition("[")[0] in words
         if not (show_suite(each) if isinstance(each, Suite) else show_program(each))
     ]
-    print(f"{len(bad)} differ without a reason: {', '.join(bad)}" if bad else "All as they should be.")
+    print(
+        f"{len(bad)} differ without a reason: {', '.join(bad)}" if bad else "All as they should be."
+    )
     return not bad
 
 

@@ -64,7 +64,9 @@ SUITES = (
         ("-k", "worker or parallel or pool or Pool or MapWrapper or brute"),
     ),
     Suite("dynesty==3.1.0", ("tests/test_pool.py", "tests/test_resume.py")),
-    Suite("dask[array,bag]==2026.8.0", ("dask.tests.test_multiprocessing", "dask.bag.tests.test_bag")),
+    Suite(
+        "dask[array,bag]==2026.8.0", ("dask.tests.test_multiprocessing", "dask.bag.tests.test_bag")
+    ),
     Suite("pandarallel==1.6.5", ("tests/test_pandarallel.py",), also=("pandas<3", "setuptools<80")),
     Suite("schwimmbad==0.4.2", ("tests/test_pools.py",)),
     Suite("apscheduler==3.11.3", ("tests/test_executors.py",)),
