@@ -309,9 +309,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(
-    "resource" in sys.builtin_module_names, reason="no file can take the place of a built-in module"
-)
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_program_with_a_module_called_resource_has_its_own(tmp_path, method):
     write(tmp_path / "resource.py", "OWN = True")
