@@ -481,7 +481,7 @@ def test_a_stream_that_ends_with_a_failure_is_not_taken_for_a_fast_one() -> None
     with ThreadPool(2) as pool:
         runners.run_in_pool(pool, "imap", tasks, 1, errors)
         assert len(errors) == 10
-        with pytest.raises(ValueError, match="domain|nonnegative"):
+        with pytest.raises(ValueError, match=r"domain|nonnegative"):
             runners.run_in_pool(pool, "imap", tasks, 4, errors)
 
 

@@ -23,6 +23,7 @@ SUITES = ("pool", "executor", "main", "threads")
 METHODS = ("fork", "spawn", "forkserver")
 WHOLE = "the suite"
 OPEN = ("not run", "started")
+OUT = "left out"
 LIMIT_S = 900
 VERSION = "{}.{}.{}".format(*sys.version_info[:3])
 
@@ -49,7 +50,8 @@ def run_suite(suite: str, method: str, *tests: str, pools: str = "ours") -> Ende
 def read(lines: Path, end: str) -> Ended:
     """What was written down; a test that started and did not end has failed."""
     outcomes: dict[str, tuple[str, str]] = {}
-    for name, outcome, why in map(json.loads, lines.open() if lines.exists() else ()):
+    written = lines.read_text().splitlines() if lines.exists() else []
+    for name, outcome, why in map(json.loads, written):
         if name not in outcomes or outcomes[name][0] in OPEN:
             outcomes[name] = outcome, why
     for name, (outcome, _) in outcomes.items():
@@ -76,6 +78,7 @@ def show(suite: str, method: str) -> Counter[str]:
     standard = run_suite(suite, method, *failures, pools="standard") if failures else Ended({})
     as_standard = failures.keys() & standard.failures().keys() - {WHOLE}
     counts = Counter(outcome for outcome, _ in ours.outcomes.values())
+    counts.update(f"left out: {why}" for outcome, why in ours.outcomes.values() if outcome == OUT)
     counts["failed"] -= len(as_standard)
     notes = [f"{counts[what]} {what}" for what in ("failed", "left out", "skipped")]
     notes.append(f"{len(as_standard)} fail under the standard pools too")
@@ -90,11 +93,14 @@ def show(suite: str, method: str) -> Counter[str]:
 
 
 def main(words: list[str]) -> bool:
-    """Print all rows, the exceptions that were met, and the totals; return whether none failed."""
+    """Print all rows, why tests were left out, and the totals; return whether none failed."""
     total: Counter[str] = Counter()
     for suite, method in product(SUITES, METHODS):
         if all(word in (suite, method) or VERSION.startswith(word) for word in words):
             total += show(suite, method)
+    for what, count in total.items():
+        if what.startswith(f"{OUT}: "):
+            print(f"{count:3} {what}")
     print(f"{total['passed']} passed, {total['failed']} failed")
     return not total["failed"]
 

@@ -18,8 +18,8 @@ INSTALL = (
     "import sys; any('from multiprocessing.' in word for word in sys.orig_argv)"
     " or __import__('poolwise').install()"
 )
-"""Run by each interpreter as it starts, as `site` does with lines of a .pth file that import. But what
-multiprocessing starts has to be reached by `install()` itself."""
+"""Run by each interpreter as it starts: `site` does so with lines of a .pth file that import.
+But what multiprocessing starts must be reached by `install()` itself."""
 
 
 @contextmanager

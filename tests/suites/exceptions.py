@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from fnmatch import fnmatch
 
-MANAGER = "it joins `_executor_manager_thread`, and there is none"
-
 EXCEPTIONS = {
     # Ours goes on after a death, and tests/doors/test_executor.py holds it to that.
-    "*.test_killed_child": "the standard executor is of no use after a worker's death; ours goes on",
-    "*.test_broken_process_pool_traceback": "likewise: one death ends one task, and not all three",
+    "*.test_killed_child": "the standard executor is broken by a worker's death",
+    "*.test_broken_process_pool_traceback": "one death breaks all its futures",
     # Ours replaces workers with fork too, likewise.
     "ProcessPoolFork[!s]*.test_max_tasks_per_child": "the standard executor refuses it with fork",
     # Ours reads the rest, so that all results can be read afterwards.
     "*.test_map_buffersize_when_buffer_is_full": "the standard shutdown() leaves the input unread",
     # An executor of ours runs what it was given, dropped or not.
-    "*.test_gc_during_max_tasks_worker_exit_gh152967": "what a dropped executor was given is to fail",
-    "*.test_shutdown_no_wait_max_tasks_gh119592": "what a dropped executor was given is to fail",
+    "*.test_gc_during_max_tasks_worker_exit_gh152967": "what a dropped executor holds is to fail",
+    "*.test_shutdown_no_wait_max_tasks_gh119592": "what a dropped executor holds is to fail",
     "*.test_traceback_when_child_process_terminates_abruptly": "ours says it in the error itself",
     # These look into the standard executor, or change what is in it.
-    "*.test_shutdown_deadlock_pickle": MANAGER,
-    "*.test_del_shutdown": MANAGER,
-    "*.test_shutdown_no_wait": MANAGER,
-    "*.test_shutdown_gh_132969_case_*": MANAGER,
     "*.test_failed_worker_replacement_breaks_pool": "it makes `process._spawn_worker` fail",
     "*.test_force_shutdown_during_max_tasks_worker_exit": "it sets `_force_shutting_down`",
     "*.test_force_shutdown_workers_invalid_op": "it calls `_force_shutdown`",

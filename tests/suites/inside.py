@@ -2,9 +2,9 @@
 
 python -m tests.suites.inside FILE POOLS SUITE METHOD [TEST...]
 
-POOLS is `ours` or `standard`, and is only checked; SUITE is a name of `SUITES`, METHOD a start method.
-Without TESTs (`Class.test`) it runs all but those of `exceptions.py`. FILE gets a line of JSON for each
-test that is to run, as it starts and as it ends.
+POOLS is `ours` or `standard`, and is only checked; SUITE is a name of `SUITES`, METHOD a start
+method. Without TESTs (`Class.test`) it runs all but those of `exceptions.py`. FILE gets a line of
+JSON for each test that is to run, as it starts and as it ends.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pkgutil
 import sys
 import unittest
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -30,10 +31,10 @@ class Written(unittest.TestResult):
 
     def __init__(self) -> None:
         super().__init__()
-        self.file = open(FILE, "a")  # noqa: SIM115 - open for as long as the program runs
+        self.file = Path(FILE).open("a")  # noqa: SIM115 - open for as long as the program runs
 
     def write(self, test: unittest.TestCase, outcome: str, why: str = "") -> None:
-        print(json.dumps([name_of(test), outcome, why]), file=self.file, flush=True)  # noqa: T201
+        print(json.dumps([name_of(test), outcome, why]), file=self.file, flush=True)
 
     def startTest(self, test: Any) -> None:  # noqa: N802 - unittest's name, as all below
         super().startTest(test)
@@ -65,7 +66,7 @@ class Written(unittest.TestResult):
 
 
 def name_of(test: unittest.TestCase) -> str:
-    """The class and the method; of a class or a module that could not be set up, what unittest says."""
+    """The class and the method; or what unittest says of one that could not be set up."""
     return ".".join(test.id().split(".")[-2:])
 
 
@@ -107,7 +108,7 @@ def main_classes() -> Iterator[type]:
 
 
 def classes_of(name: str, attribute: str) -> Iterator[type]:
-    """The tests in a module, or in those of a package, of which the attribute is our start method."""
+    """The tests of a module, or of a package, of which the attribute is our start method."""
     for module in with_parts(importlib.import_module(name)):
         for value in vars(module).values():
             is_test = isinstance(value, type) and issubclass(value, unittest.TestCase)

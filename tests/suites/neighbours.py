@@ -2,8 +2,9 @@
 
 python -m tests.suites.neighbours [NAME...]
 
-What they require is installed beside this interpreter. Ends with 1 if a test passes under the standard
-pools and not under ours, or what a program does differs, for no reason in `table.DIFFERENCES`.
+What they require is installed beside this interpreter. Ends with 1 if a test passes under the
+standard pools and not under ours, or what a program does differs, for no reason in
+`table.DIFFERENCES`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def install() -> None:
 def pip(*words: str) -> None:
     """Call pip; raises CalledProcessError."""
     options = ("--quiet", "--disable-pip-version-check", "--no-input")
-    subprocess.run([sys.executable, "-m", "pip", *words, *options], check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-m", "pip", *words, *options], check=True)
 
 
 def stem(suite: Suite) -> str:
@@ -80,7 +81,7 @@ def unpack(suite: Suite, folder: Path) -> None:
 
 def read_report(path: Path) -> Iterator[tuple[str, str]]:
     """The tests of a JUnit report."""
-    for case in ET.parse(path).iter("testcase"):  # noqa: S314 - pytest wrote it here
+    for case in ET.parse(path).iter("testcase"):
         kinds = {child.tag: child for child in case}
         bad = kinds.get("failure", kinds.get("error"))
         name = f"{case.get('classname')}::{case.get('name')}"

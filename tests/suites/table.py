@@ -29,8 +29,8 @@ class Suite:
 class Program:
     """Module that is run with its arguments in a folder of Python packages.
 
-    How it ends, what it prints and what it makes of the files are compared to the byte, and the lines
-    on stderr in any order.
+    How it ends, what it prints and what it makes of the files are compared to the byte, and the
+    lines on stderr in any order.
 
     :param requires: the package with its version; nothing of the standard library.
     :param in_any_order: it prints as its workers come to an end, which is never twice the same.
