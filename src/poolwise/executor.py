@@ -254,8 +254,8 @@ class ProcessPoolExecutor(Executor):
         self._kill("terminate_workers() was called before this task had ended")
 
     def kill_workers(self) -> None:
-        """End all workers at once; unfinished futures raise :class:`poolwise.PoolTerminated`."""
-        self._kill("kill_workers() was called before this task had ended")
+        """End all workers at once by SIGKILL; unfinished futures fail likewise."""
+        self._kill("kill_workers() was called before this task had ended", kill=True)
 
     def __exit__(
         self,
@@ -371,9 +371,9 @@ class ProcessPoolExecutor(Executor):
     def _drain(self) -> None:
         self.shutdown(wait=True)
 
-    def _kill(self, message: str) -> None:
+    def _kill(self, message: str, *, kill: bool = False) -> None:
         self._is_killed = True
-        self._engine.terminate(errors.PoolTerminated(message))
+        self._engine.terminate(errors.PoolTerminated(message), kill=kill)
 
 
 class _MapInput(Generic[T]):

@@ -16,6 +16,7 @@ import pytest
 
 import poolwise
 from poolwise import errors
+from tests.conftest import wait_until
 from tests.faults import breakers
 
 LIMIT_S = 100
@@ -32,6 +33,16 @@ def pool(request):
 def executor():
     with poolwise.ProcessPoolExecutor(2, "fork") as executor:
         yield executor
+
+
+def tell_of_sigterm(heard, waits):
+    def hear(*_):
+        heard.touch()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, hear)
+    waits.touch()
+    time.sleep(LIMIT_S)
 
 
 def works(pool):
@@ -289,6 +300,18 @@ def test_cancelled_by_force(executor):
     assert future.cancel(force=True)
     assert future.cancelled()
     assert executor.submit(breakers.double, 4).result(LIMIT_S) == 8
+
+
+@pytest.mark.parametrize(("method", "is_heard"), [("terminate_workers", 1), ("kill_workers", 0)])
+def test_only_workers_that_are_terminated_can_hear_of_it(method, is_heard, tmp_path):
+    heard, waits = tmp_path / "heard", tmp_path / "waits"
+    executor = poolwise.ProcessPoolExecutor(1, mp_context="fork")
+    future = executor.submit(tell_of_sigterm, heard, waits)
+    wait_until(waits.exists)
+    getattr(executor, method)()
+    with pytest.raises(errors.PoolTerminated):
+        future.result()
+    assert heard.exists() == is_heard
 
 
 @pytest.mark.parametrize("method", ["terminate_workers", "kill_workers"])

@@ -548,10 +548,12 @@ class Engine:
         self.tell()
         return True
 
-    def terminate(self, error: BaseException) -> None:
+    def terminate(self, error: BaseException, *, kill: bool = False) -> None:
         """End all lanes at once; every job that is not done fails with ``error``.
 
         Then waits for a callback that is running; by then all lanes are gone.
+
+        :param kill: do not let the tasks hear of it first.
         """
         self._check_owner()
         self.is_closed = True
@@ -562,7 +564,7 @@ class Engine:
                 self._error = error
                 self._fail_all(error)
             self._is_ended = True
-            for lane in () if visit.has_drive else self.state.lanes:
+            for lane in self.state.lanes if kill or not visit.has_drive else ():
                 self._backend.stop_lane(lane, kill=True)
             if visit.has_drive:
                 self._give_back()

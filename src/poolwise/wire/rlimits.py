@@ -7,7 +7,6 @@ import none, so it is not ours to find, nor to keep the program from finding it.
 from __future__ import annotations
 
 import os
-import select
 import sys
 from typing import Any
 
@@ -18,10 +17,11 @@ def _load() -> Any:
         return known
     from _frozen_importlib_external import PathFinder
 
-    beside = getattr(select, "__file__", None)  # None: built into the interpreter, as all of them
-    spec = PathFinder.find_spec("resource", [os.path.dirname(beside)]) if beside else None
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}{sys.abiflags}"
+    extensions = (sys.base_exec_prefix, sys.platlibdir, version, "lib-dynload")
+    spec = PathFinder.find_spec("resource", [os.path.join(*extensions)])
     if spec is None or spec.loader is None:
-        import resource
+        import resource  # built into the interpreter: no file can take its place
 
         return resource
     module = spec.loader.create_module(spec)

@@ -132,7 +132,6 @@ def of_executor(executor: "Any", api: str, chunk: "int | None") -> Runner:
         for name, option in names.items()
         if getattr(executor, name, None) is not None
     }
-    begin = (executor._initializer, tuple(executor._initargs))
     workers = executor._max_workers
     return Runner(
         executor,
@@ -141,8 +140,15 @@ def of_executor(executor: "Any", api: str, chunk: "int | None") -> Runner:
         run_in_executor,
         workers=workers,
         chunk=chunk or 1,
-        begin=begin,
+        begin=_begin_of(executor),
     )
+
+
+def _begin_of(executor: "Any") -> "Begin":
+    if hasattr(executor, "_initializer"):
+        return executor._initializer, tuple(executor._initargs)
+    context = executor._create_worker_context()  # of threads, since Python 3.14
+    return context.initializer, tuple(context.initargs)
 
 
 def of_own(pool: "Any", api: str, chunk: "int | None") -> Runner:

@@ -1,0 +1,185 @@
+"""Runs suites and programs of others under the standard pools and under ours; prints a table.
+
+python -m tests.suites.neighbours [NAME...]
+
+What they require is installed beside this interpreter. Ends with 1 if a test passes under the
+standard pools and not under ours, or what a program does differs, for no reason in
+`table.DIFFERENCES`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from tests.suites.environment import interpreter, run_apart
+from tests.suites.table import DIFFERENCES, PACKAGES, PROGRAMS, SUITES, Program, Suite
+
+Outcomes = dict[str, str]
+"""A test -> "passed", "skipped" or "failed"; a program's product -> what it is."""
+
+SOURCES = Path(sys.prefix) / "sources"
+LIMIT_S = 1200
+PYTEST = ("-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore")
+
+
+def install() -> None:
+    """Install what they require, and fetch the source distributions that have tests."""
+    wanted = [each.requires for each in (*SUITES, *PROGRAMS) if each.requires]
+    wanted += [also for suite in SUITES for also in suite.also]
+    pip("install", *wanted)
+    for suite in SUITES:
+        if suite.is_in_source and not any(SOURCES.glob(f"{stem(suite)}.tar.gz")):
+            name = suite.requires.partition("=")[0]
+            options = ("--no-deps", "--no-binary", name, "--dest", str(SOURCES))
+            pip("download", *options, suite.requires)
+
+
+def pip(*words: str) -> None:
+    """Call pip; raises CalledProcessError."""
+    options = ("--quiet", "--disable-pip-version-check", "--no-input")
+    subprocess.run([sys.executable, "-m", "pip", *words, *options], check=True)
+
+
+def stem(suite: Suite) -> str:
+    """Name of its source distribution."""
+    return suite.requires.replace("==", "-")
+
+
+def run_suite(suite: Suite, python: str, folder: Path) -> Outcomes:
+    """How each test ended; the tests alone are in the folder, not their package."""
+    told, report = folder.parent / "told", folder.parent / "report.xml"
+    where = ("--pyargs",)
+    if suite.is_in_source:
+        where = ()
+        unpack(suite, folder)
+    command = [python, "-m", "pytest", *PYTEST, f"--junitxml={report}", *suite.options]
+    ended = run_apart([*command, *where, *suite.tests], LIMIT_S, told, folder)
+    if not report.exists():
+        return {"the suite": f"failed: {told.read_text()[-2000:]}\n{ended}"}
+    return dict(read_report(report))
+
+
+def unpack(suite: Suite, folder: Path) -> None:
+    """Put the top folders of its tests there."""
+    tops = {f"{stem(suite)}/{test.partition('/')[0]}/" for test in suite.tests}
+    with tarfile.open(SOURCES / f"{stem(suite)}.tar.gz") as archive:
+        members = [each for each in archive if each.name.startswith(tuple(tops))]
+        for each in members:
+            each.name = each.name.partition("/")[2]
+        archive.extractall(folder, members, filter="data")
+
+
+def read_report(path: Path) -> Iterator[tuple[str, str]]:
+    """The tests of a JUnit report."""
+    for case in ET.parse(path).iter("testcase"):
+        kinds = {child.tag: child for child in case}
+        bad = kinds.get("failure", kinds.get("error"))
+        name = f"{case.get('classname')}::{case.get('name')}"
+        if bad is not None:
+            yield name, f"failed: {(bad.text or '')[-2000:]}"
+        else:
+            yield name, "skipped" if "skipped" in kinds else "passed"
+
+
+def run_program(program: Program, python: str, folder: Path) -> Outcomes:
+    """What it printed and made, by name."""
+    for package in PACKAGES:
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(
+            f"{sysconfig.get_path('stdlib')}/{package}", folder / package, ignore=ignore
+        )
+    shell = 'out=$1 err=$2; shift 2; "$@" >"$out" 2>"$err"'
+    out, err, told = (folder.parent / name for name in ("out", "err", "told"))
+    command = ["sh", "-c", shell, "sh", str(out), str(err), python, "-m", *program.words]
+    ended = run_apart(command, LIMIT_S, told, folder)
+    made = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    outcomes = {name: repr(path.read_bytes()) for name, path in sorted(made.items())}
+    lines = [
+        path.read_text().replace(str(folder), "").splitlines(keepends=True) for path in (out, err)
+    ]
+    printed = sorted(lines[0]) if program.in_any_order else lines[0]
+    told_too = sorted(lines[1])
+    return {"end": ended, "stdout": "".join(printed), "stderr": "".join(told_too), **outcomes}
+
+
+def run_both(run: Callable[[str, Path], Outcomes]) -> tuple[Outcomes, Outcomes]:
+    """Run it under the standard pools and under ours, each in a new folder of the same name."""
+    both = []
+    with tempfile.TemporaryDirectory() as place:
+        for pools in ("standard", "ours"):
+            folder = Path(place, pools, "work")
+            folder.mkdir(parents=True)
+            with interpreter(pools) as python:
+                both.append(run(python, folder))
+    return both[0], both[1]
+
+
+def show_suite(suite: Suite) -> bool:
+    """Print its row; return whether ours is as good."""
+    standard, ours = run_both(lambda python, folder: run_suite(suite, python, folder))
+    lost = {
+        name: ours.get(name, "did not run")
+        for name, outcome in standard.items()
+        if outcome == "passed" and ours.get(name) != "passed"
+    }
+    counts = [Counter(one.values())["passed"] for one in (standard, ours)]
+    print(
+        f"{suite.requires:26} {counts[0]:4} of {len(standard)} passed under the standard pools,"
+        f" {counts[1]:4} of {len(ours)} under ours",
+        flush=True,
+    )
+    return bool(counts[0]) and tell(suite.requires, lost)
+
+
+def show_program(program: Program) -> bool:
+    """Print its row; return whether both did the same."""
+    standard, ours = run_both(lambda python, folder: run_program(program, python, folder))
+    differ = {
+        name: f"{standard.get(name)!s:.1000}\n    not\n{ours.get(name)!s:.1000}"
+        for name in standard.keys() | ours.keys()
+        if standard.get(name) != ours.get(name)
+    }
+    size = sum(map(len, standard.values()))
+    verdict = "differs" if differ else "the same to the byte"
+    print(f"{' '.join(program.words):50} {size:8} characters, {verdict}", flush=True)
+    return tell(program.words[0], differ)
+
+
+def tell(name: str, found: Outcomes) -> bool:
+    """Print each difference with its reason; return whether all have one."""
+    is_well = True
+    for what, text in found.items():
+        key = f"{name} {what}"
+        why = next((why for pattern, why in DIFFERENCES.items() if fnmatch(key, pattern)), None)
+        is_well = is_well and why is not None
+        print(f"    {what}: {why or text}", flush=True)
+    return is_well
+
+
+def main(words: list[str]) -> bool:
+    """Print all rows, or those of the names."""
+    install()
+    bad = [
+        each.requires or each.words[0]
+        for each in (*SUITES, *PROGRAMS)
+        if not words or each.requires.partition("=")[0].partition("[")[0] in words
+        if not (show_suite(each) if isinstance(each, Suite) else show_program(each))
+    ]
+    print(
+        f"{len(bad)} differ without a reason: {', '.join(bad)}" if bad else "All as they should be."
+    )
+    return not bad
+
+
+if __name__ == "__main__":
+    sys.exit(not main(sys.argv[1:]))

@@ -1,0 +1,92 @@
+"""Suites and programs of others that use a pool: which, and how each is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Tests that pytest runs.
+
+    :param requires: the package with its version.
+    :param tests: modules of the installed package; or files in its source distribution.
+    :param options: for pytest.
+    :param also: what else its tests import.
+    """
+
+    requires: str
+    tests: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    @property
+    def is_in_source(self) -> bool:
+        return "/" in self.tests[0]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Module that is run with its arguments in a folder of Python packages.
+
+    How it ends, what it prints and what it makes of the files are compared to the byte, and the
+    lines on stderr in any order.
+
+    :param requires: the package with its version; nothing of the standard library.
+    :param in_any_order: it prints as its workers come to an end, which is never twice the same.
+    """
+
+    requires: str
+    words: tuple[str, ...]
+    in_any_order: bool = False
+
+
+SUITES = (
+    Suite("tqdm==4.70.1", ("tests/tests_concurrent.py",)),
+    Suite(
+        "joblib==1.6.0",
+        ("joblib.test.test_parallel", "joblib.test.test_memmapping"),
+        ("-k", "multiprocessing"),
+    ),
+    Suite(
+        "scipy==1.17.1",
+        (
+            "scipy.optimize.tests.test__differential_evolution",
+            "scipy.optimize.tests.test__numdiff",
+            "scipy.optimize.tests.test__shgo",
+            "scipy.optimize.tests.test_differentiable_functions",
+            "scipy.optimize.tests.test_least_squares",
+            "scipy.optimize.tests.test_optimize",
+            "scipy.integrate.tests.test__quad_vec",
+            "scipy.stats.tests.test_mgc",
+            "scipy._lib.tests.test__util",
+        ),
+        ("-k", "worker or parallel or pool or Pool or MapWrapper or brute"),
+    ),
+    Suite("dynesty==3.1.0", ("tests/test_pool.py", "tests/test_resume.py")),
+    Suite(
+        "dask[array,bag]==2026.8.0", ("dask.tests.test_multiprocessing", "dask.bag.tests.test_bag")
+    ),
+    Suite("pandarallel==1.6.5", ("tests/test_pandarallel.py",), also=("pandas<3", "setuptools<80")),
+    Suite("schwimmbad==0.4.2", ("tests/test_pools.py",)),
+    Suite("apscheduler==3.11.3", ("tests/test_executors.py",)),
+    Suite("pqdm==0.2.0", ("tests/test_pqdm.py",)),
+    Suite("lmfit==1.3.4", ("tests/test_brute.py", "tests/test_jacobian_pickling.py")),
+)
+
+PROGRAMS = (
+    Program("black==26.10.1", ("black", "--workers", "2", ".")),
+    Program("isort==9.0.2", ("isort", "--jobs", "2", "."), in_any_order=True),
+    Program("flake8==7.5.0", ("flake8", "-j", "2", ".")),
+    Program("pylint==4.1.4", ("pylint", "-j", "2", "json", "concurrent")),
+    Program("yapf==0.43.0", ("yapf", "--parallel", "--diff", "--recursive", ".")),
+    Program("autopep8==2.3.2", ("autopep8", "-j", "2", "--diff", "--recursive", ".")),
+    Program("lizard==1.24.3", ("lizard", "-t", "2", "."), in_any_order=True),
+    Program("", ("compileall", "-j", "2", "."), in_any_order=True),
+)
+
+PACKAGES = ("json", "concurrent", "wsgiref")
+"""Of the standard library, which the programs are given copies of."""
+
+DIFFERENCES: dict[str, str] = {}
+"""Name of a suite or program and of a test, with wildcards -> why ours differs there."""
