@@ -223,11 +223,11 @@ class _TaskReader:
             self._pool, self._engine, arrival.succeed, arrival.fail, call
         )
         carrier.is_carrier = True
+        keeper = self._pool._keeper  # noqa: SLF001
+        if keeper is not None:  # before anybody can send it: the generator may reuse what it gave
+            carrier.kept = keeper.keep(call, len(self._source.items))
         self._source.items.append(carrier)
         self._try(self._engine.hint)
-        keeper = self._pool._keeper  # noqa: SLF001
-        if not carrier.is_begun and keeper is not None:
-            carrier.kept = keeper.keep(call, len(self._source.items))
         self._engine.attend()
 
     def _try(self, tell: Callable[[], None]) -> None:
