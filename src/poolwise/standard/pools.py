@@ -151,7 +151,7 @@ class TaskQueue:
     put_nowait = put
 
     def qsize(self) -> int:
-        """How many calls wait, of which nothing was sent to a worker; a map is one call."""
+        """Number of calls of which nothing was sent to a worker; a map is one call."""
         engine: Engine = self._pool._engine  # noqa: SLF001
         return engine.look(lambda: sum(map(_count_unsent, engine.state.jobs)))
 
