@@ -160,7 +160,7 @@ class _Method:
         self._home = standard.__module__
         self._namespace = vars(standard)
         self._judged: object = None
-        """What stands on the standard class, and was found not to be the program's."""
+        """Value on the standard class that was found not to be the program's."""
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         there = self._namespace.get(self._name)
