@@ -1,4 +1,4 @@
-"""What a program adds to the standard classes, or puts around their methods, our objects have."""
+"""Our objects have what a program adds to the standard classes, or puts around their methods."""
 
 from __future__ import annotations
 

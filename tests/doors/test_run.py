@@ -288,6 +288,63 @@ def test_pools_of_a_program_do_their_work(tmp_path, method):
     assert ours.code == 5
 
 
+LOOKING_INSIDE = """
+import concurrent.futures, multiprocessing, sys, time
+import multiprocessing.pool as mpp
+
+def istarmap(self, func, iterable, chunksize=1):
+    self._check_running()
+    batches = mpp.Pool._get_tasks(func, iterable, chunksize)
+    result = mpp.IMapIterator(self)
+    self._taskqueue.put(
+        (self._guarded_task_generation(result._job, mpp.starmapstar, batches), result._set_length)
+    )
+    return (item for chunk in result for item in chunk)
+
+mpp.Pool.istarmap = istarmap
+original = mpp.Pool.apply_async
+mpp.Pool.apply_async = lambda self, *args, **kwds: original(self, *args, **kwds)
+
+def add(one, other):
+    return one + other
+
+if __name__ == "__main__":
+    context, told = multiprocessing.get_context(sys.argv[1]), []
+    pool = context.Pool(2)
+    print(sum(pool.istarmap(add, [(n, n) for n in range(100)], 3)))
+    result, seen = pool.map_async(abs, range(-300, 0), 1, told.append), []
+    while not result.ready():
+        seen.append(result._number_left)
+    print(seen == sorted(seen, reverse=True), len(result.get()), len(told[0]))
+    pool.map_async(abs, [], callback=told.append).wait()
+    results = [pool.apply_async(add, (n, 1)) for n in range(20)]
+    while pool._cache:
+        time.sleep(0.01)
+    print(all(each.ready() for each in results), pool._taskqueue.qsize(), len(told))
+    print(*(isinstance(results[0], kind) for kind in (mpp.AsyncResult, mpp.MapResult)))
+    stream = pool.imap_unordered(abs, range(-500, 0))
+    while stream._index < 500:
+        time.sleep(0.01)
+    print(isinstance(stream, mpp.IMapIterator), sum(stream))
+    pool.close()
+    pool.join()
+    with concurrent.futures.ProcessPoolExecutor(2, context) as executor:
+        submit, counted = executor.submit, []
+        executor.submit = lambda *args: counted.append(args) or submit(*args)
+        print(sum(executor.map(abs, range(-50, 0), chunksize=10)), len(counted))
+        while len(executor._pending_work_items) > 0:
+            time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_program_that_looks_inside_its_pools_sees_the_same(tmp_path, method):
+    script = write(tmp_path / "script.py", LOOKING_INSIDE)
+    plain, ours = run_python(script, method), run_python(*WITH_US, script, method)
+    assert (ours.code, ours.out, ours.err) == (plain.code, plain.out, "")
+    assert ours.out.endswith("1275 5\n")
+
+
 OWN_SUBCLASS = """
 import multiprocessing, multiprocessing.pool
 

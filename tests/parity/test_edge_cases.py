@@ -59,7 +59,7 @@ class Sized:
 
 
 def step_through(results, steps):
-    """What each `next` gives, the end included."""
+    """Outcome of each `next`, the end included."""
     return [outcome_of(next, iter(results)) for _ in range(steps)]
 
 
@@ -89,7 +89,7 @@ def set_twice(future):
 
 
 def hear_back(start):
-    """What the result gives, and what callbacks were told by then."""
+    """Outcome of a result, and what callbacks were told by then."""
     told = []
     result = start(told.append, lambda error: told.append(repr(error)))
     gives = outcome_of(lambda r: r.get(60), result)

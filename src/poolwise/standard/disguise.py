@@ -60,7 +60,7 @@ _LEFT_ALONE = {"__init__", "__del__"}
 
 
 def is_rebuilt(standard: type, make: Callable[..., None]) -> bool:
-    """Whether the program has replaced a part of the class, ``make`` or its module that ours lacks.
+    """True when the program has replaced a part of the class or its module that ours lacks.
 
     :param make: the class's `__init__` as we found it.
     """
@@ -74,7 +74,7 @@ def is_rebuilt(standard: type, make: Callable[..., None]) -> bool:
 
 
 def _is_the_programs(value: object, home: str) -> bool:
-    """Whether it was put where a function or class of the module ``home`` was, or nothing."""
+    """True for what a program put where a function of the module ``home`` was, or nothing."""
     if value is None:
         return False
     # By their type, for wrappers say of themselves that they are what they wrap.
@@ -160,7 +160,7 @@ class _Method:
         self._home = standard.__module__
         self._namespace = vars(standard)
         self._judged: object = None
-        """What stands on the standard class, and was found not to be the program's."""
+        """Value on the standard class that was found not to be the program's."""
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         there = self._namespace.get(self._name)

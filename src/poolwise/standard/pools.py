@@ -151,7 +151,7 @@ class TaskQueue:
     put_nowait = put
 
     def qsize(self) -> int:
-        """How many calls wait, of which nothing was sent to a worker; a map is one call."""
+        """Number of calls of which nothing was sent to a worker; a map is one call."""
         engine: Engine = self._pool._engine  # noqa: SLF001
         return engine.look(lambda: sum(map(_count_unsent, engine.state.jobs)))
 
@@ -223,10 +223,10 @@ class _TaskReader:
             self._pool, self._engine, arrival.succeed, arrival.fail, call
         )
         carrier.is_carrier = True
+        # Before a thread can send it: the generator may reuse what it gave.
+        carrier.kept = self._pool._intake.call(call, len(self._source.items))  # noqa: SLF001
         self._source.items.append(carrier)
         self._try(self._engine.hint)
-        if not carrier.is_begun:
-            carrier.kept = self._pool._intake.call(call, len(self._source.items))  # noqa: SLF001
         self._engine.attend()
 
     def _try(self, tell: Callable[[], None]) -> None:

@@ -118,7 +118,7 @@ def _number_left(result: Any) -> int:
 
 
 def _index(results: Any) -> int:
-    """How many results have arrived. Whoever asks may not read any: nothing waits for that."""
+    """Number of results that have arrived. No longer limited: a program that asks may read none."""
     if get_ident() not in _notes(results):
         results.lift()
     stream = results._stream  # noqa: SLF001
@@ -126,7 +126,7 @@ def _index(results: Any) -> int:
 
 
 def _length(results: Any) -> int | None:
-    """How many results there will be; None as long as the input is being read."""
+    """Number of results there will be; None as long as the input is being read."""
     if not _notes(results).get(get_ident(), True):
         return None
     if results._stream.is_over:  # noqa: SLF001
