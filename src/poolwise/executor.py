@@ -161,12 +161,12 @@ class ProcessPoolExecutor(Executor):
             self._show(self._job, self._progress)
         call = (fn, args, kwargs)
         future: TaskFuture[T] = TaskFuture(engine, self._job, call)
+        # Before it is submitted: any thread that waits for a result may send it from then on.
+        future.kept = self._intake.call(call, self._calls.remaining)
         self._calls.items.append(future)
         if self._calls.is_ended and self._calls.take_back(future):
             self._refuse()
         engine.hint()
-        if not future.running():
-            future.kept = self._intake.call(call, self._calls.remaining)
         return future
 
     def map(  # type: ignore[override]

@@ -201,10 +201,10 @@ class Pool:
         self._show_calls()
         call = (func, args if type(args) is tuple else _as_arguments(args), kwds or {})
         result = self._async_result_class(self, self._engine, callback, error_callback, call)
+        # Before it is submitted: any thread that waits for a result may send it from then on.
+        result.kept = self._intake.call(call, self._calls.source.remaining or 0)
         self._submit(result)
         self._engine.hint()
-        if not result.is_begun:
-            result.kept = self._intake.call(call, self._calls.source.remaining or 0)
         return result
 
     # -- a list of values
@@ -249,8 +249,9 @@ class Pool:
         """
         self._check_running()
         items = Listed(self._intake.listed(as_sequence(iterable)))
-        result = self._start_map(func, items, MAP, chunksize, rules, callback, error_callback)
-        self._fix_function(result.job)
+        result = self._start_map(
+            self._fixed(func), items, MAP, chunksize, rules, callback, error_callback
+        )
         self._engine.nudge()
         return result
 
@@ -266,8 +267,10 @@ class Pool:
         """:meth:`starmap` without waiting; callbacks as for :meth:`map_async`."""
         self._check_running()
         items = Listed(self._intake.listed(as_sequence(iterable)))
-        result = self._start_map(func, items, STARMAP, chunksize, rules, callback, error_callback)
-        self._fix_function(result.job)
+        function = self._fixed(func)
+        result = self._start_map(
+            function, items, STARMAP, chunksize, rules, callback, error_callback
+        )
         self._engine.nudge()
         return result
 
@@ -446,9 +449,11 @@ class Pool:
             message = "Pool not running"
             raise ValueError(message)
 
-    def _fix_function(self, job: Job | None) -> None:
-        if job is not None:
-            self._intake.function(job.function)
+    def _fixed(self, func: Callable[..., Any]) -> Function:
+        """A function as it is now: its call does not wait."""
+        function = Function(func)
+        self._intake.function(function)
+        return function
 
     def _check_running(self) -> None:
         if self._engine.is_closed:
@@ -505,15 +510,16 @@ class Pool:
         clock.begin_producing()
         listed, rest = _list_ahead(iterable)
         clock.end_producing()
+        result: MapResult[T]
         if rest is None:
-            result = self._start_map(func, Listed(listed), mode, chunksize, rules)
+            result = self._start_map(Function(func), Listed(listed), mode, chunksize, rules)
             if result.job is not None:  # the caller waits, so nobody changes its items
                 result.job.common = find_common(listed)
         else:
             source = Fed()
             source.items.extend(listed)
             try:
-                result = self._start_map(func, source, mode, chunksize, rules)
+                result = self._start_map(Function(func), source, mode, chunksize, rules)
             except BaseException:
                 source.end()  # the job may have been posted
                 raise
@@ -538,7 +544,7 @@ class Pool:
 
     def _start_map(
         self,
-        func: Callable[..., T],
+        function: Function,
         source: Source,
         mode: int,
         chunksize: int | None,
@@ -556,7 +562,7 @@ class Pool:
             return result
         result.unit = unit = None if chunksize is None else checked_chunksize(chunksize)
         result.job = job = self._job(
-            Function(func), mode, source, result, updated, unit=unit, prompt_ns=MAP_PROMPT_NS
+            function, mode, source, result, updated, unit=unit, prompt_ns=MAP_PROMPT_NS
         )
         result.shown = self._show(job, kind)
         self._engine.leave(JobPosted(job))
@@ -586,7 +592,7 @@ class Pool:
         else:
             source = self._intake.queue(min(unit or 1, buffersize or unit or 1))
         job = self._job(
-            Function(func),
+            self._fixed(func),
             mode,
             source,
             stream,
@@ -594,7 +600,6 @@ class Pool:
             unit=unit,
             prompt_ns=STREAM_PROMPT_NS,
         )
-        self._fix_function(job)
         self._show(job, kind)
         kind_of_results = self._ordered_class if is_ordered else self._unordered_class
         results = kind_of_results(self, self._engine, job, stream)

@@ -42,14 +42,12 @@ class AsyncResult(Generic[T]):
         self._error: BaseException | None = None
         self._has_value = False
         self._is_ready = False
-        self.is_begun = False
 
     kept: Any = None
     """The call as it was when it was submitted, for who sends it; None: as it is."""
 
     def begin(self) -> bool:
         """The call is about to be sent."""
-        self.is_begun = True
         return True
 
     def ready(self) -> bool:

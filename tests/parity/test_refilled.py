@@ -410,3 +410,40 @@ def test_what_loading_raises_is_not_the_tasks_own_where_it_waited_either(pool, e
 class ExitsWhenPickled:
     def __reduce__(self):
         sys.exit(3)
+
+
+# --- calls that another thread sends ------------------------------------------------------------
+
+
+class SlowToPickle:
+    """Takes its time to be pickled, as what is large does."""
+
+    def __init__(self, numbers):
+        self.numbers = numbers
+
+    def __reduce__(self):
+        time.sleep(0.002)
+        return list, (list(self.numbers),)
+
+
+@pytest.mark.parametrize("door", ["apply_async", "submit"])
+def test_a_call_that_another_thread_sends_is_as_it_was_given(door):
+    """The thread that waits for another result drives, and pickles this call when it likes."""
+    numbers, results = [0], []
+    with poolwise.Pool(2) as pool, poolwise.ProcessPoolExecutor(2) as executor:
+        call = pool.apply_async if door == "apply_async" else executor.submit
+        drives = [
+            threading.Thread(target=lambda: pool.map(time.sleep, [0.002] * 400)),
+            threading.Thread(target=lambda: list(executor.map(time.sleep, [0.002] * 400))),
+        ]
+        for thread in drives:
+            thread.start()
+        for number in range(150):
+            numbers[0] = number
+            given = SlowToPickle(numbers)
+            results.append(call(sum, (given,)) if door == "apply_async" else call(sum, given))
+        numbers[0] = -1
+        found = [result.get() if door == "apply_async" else result.result() for result in results]
+        for thread in drives:
+            thread.join()
+    assert found == list(range(150))

@@ -358,6 +358,7 @@ class Submitted(Fed):
     def stop(self) -> None:
         """Take no more; a call that is submitted in this moment finds that out by itself."""
         self.is_ended = True
+        self.ring()
 
     def take_back(self, task: Any) -> bool:
         """Take out what was put in while another thread ended it; False when it has been taken."""

@@ -187,7 +187,9 @@ class _TaskReader:
     def start(self) -> None:
         """Post the job, and begin to read."""
         self._engine.post(JobPosted(self._job))
-        threading.Thread(target=self._run, name="poolwise-tasks", daemon=True).start()
+        thread = threading.Thread(target=self._run, name="poolwise-tasks", daemon=True)
+        self._pool._readers.add(thread)  # noqa: SLF001 - the pool waits for it at its end
+        thread.start()
 
     def _run(self) -> None:
         try:
