@@ -6,6 +6,7 @@ import faulthandler
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -23,7 +24,7 @@ from poolwise.wire import (
     pipes,
     waiting,
 )
-from poolwise.wire.mail import Mail
+from poolwise.wire.mail import Mail, Sealed
 from poolwise.wire.parcel import Opened
 from poolwise.worker.clock import PICKLE, RECEIVE, UNPICKLE, WAIT, StoppedClock, WorkerClock
 from poolwise.worker.run import ChunkRun
@@ -32,7 +33,6 @@ from poolwise.worker.watch import Watch
 if TYPE_CHECKING:
     from poolwise.wire.arena import Ends
     from poolwise.wire.handover import Handover
-    from poolwise.wire.mail import Sealed
     from poolwise.wire.memory import Segment
     from poolwise.worker.output import Relay
 
@@ -62,6 +62,10 @@ def serve(
     signal.signal(signal.SIGINT, _leave_to_parent)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     lifeline.die_with(life_fd)
+    if not isinstance(begin, Sealed):  # it was not pickled: this process was forked
+        from poolwise.worker.inherited import forget_unwritten
+
+        forget_unwritten()
     for outlet in ends.outlets:
         outlet.take()
     if not faulthandler.is_enabled():
@@ -148,8 +152,10 @@ class Worker:
             del initializer, initargs
         except BaseException as error:
             _log_failed_start(error)
+            _flush_streams()
             self._send(codec.FAILED_START, packing.dumps(failures.encode(error)))
             return False
+        _flush_streams()
         hello = codec.Hello(os.getpid(), served_ns, time.perf_counter_ns())
         self._send(codec.READY, packing.dumps(tuple(hello)))
         self._clock.restart(hello.ready_ns)
@@ -302,6 +308,7 @@ class Worker:
             self._writer.write(kind, parts)
 
     def _send_unread(self, chunk_id: int, error: BaseException, *, is_function: bool) -> None:
+        _flush_streams()
         self._send(codec.UNREAD, packing.dumps((chunk_id, is_function, failures.encode(error))))
 
     def _answer(  # noqa: PLR0913 - one message, unpacked
@@ -319,6 +326,8 @@ class Worker:
         head = codec.AnswerHead._make((chunk_id, first, len(values), run_ns, returned, last, False))
         head, packed = self._pack_answer(head, values, errors, times)
         is_main = threading.get_ident() == self._main_ident
+        if is_main:
+            _flush_streams()
         if self._relay is not None and is_main and last:
             self._relay.end_of_chunk()
         with self._writing:
@@ -357,6 +366,29 @@ class Worker:
                 self._send(codec.APART, packing.dumps((chunk_id, first, blobs)))
                 return
         self._send(codec.APART, packing.dumps((chunk_id, first, None)))
+
+
+def _flush_streams() -> None:
+    """Write what the standard streams keep back, of a task's and of those that were there before.
+
+    They keep some KiB back where they are no terminals, and SIGTERM, as at the end of
+    ``with Pool()``, ends a worker before they are written. Takes 0.25 us where there is nothing.
+    """
+    out, err = sys.stdout, sys.stderr
+    _flush(out)
+    _flush(err)
+    if sys.__stdout__ is not out:
+        _flush(sys.__stdout__)
+    if sys.__stderr__ is not err:
+        _flush(sys.__stderr__)
+
+
+def _flush(stream: Any) -> None:
+    try:
+        if stream is not None:
+            stream.flush()
+    except BaseException:  # noqa: S110 - closed, the disk full, or whatever a task has put there
+        pass
 
 
 def _log_failed_start(error: BaseException) -> None:
