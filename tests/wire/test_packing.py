@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import threading
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -57,6 +59,16 @@ def test_what_is_short_stays_one_pickle():
     for value in (1, [1, 2], bytes(LONG), "short", {"a": b"b"}):
         packed = packer.pack(value)
         assert (type(packed) is bytes) == (value != bytes(LONG))
+
+
+def test_what_was_put_aside_in_vain_is_forgotten():
+    large, aside = np.zeros(LEAST_BUFFER_BYTES), packing.Aside()
+    for dumps in (packing.dumps, packing.dumps_by_value):
+        with pytest.raises(TypeError):
+            dumps([large, threading.Lock()], aside)
+        assert aside == []
+    packing.dumps_function(partial(lambda _, number: number, large), aside)
+    assert [len(buffer) for buffer in aside] == [large.nbytes]
 
 
 @pytest.mark.parametrize("size", [100, LONG, 3 * LONG])

@@ -97,7 +97,16 @@ def _dump(value: Any, file: _Pieces, aside: Aside | None) -> None:
         value = reducers.Foreign(value)
     pickler: Any = pickle.Pickler(file, PROTOCOL, buffer_callback=aside)
     pickler.dispatch_table = reducers.find()
-    pickler.dump(value)
+    _run(pickler, value, aside)
+
+
+def _run(pickler: Any, value: Any, aside: Aside | None) -> None:
+    try:
+        pickler.dump(value)
+    except BaseException:
+        if aside is not None:
+            aside.clear()  # the caller may try another way
+        raise
 
 
 def pack_to_spawn(value: Any) -> Parcel:
@@ -133,8 +142,6 @@ def _pickle_function(
         _dump(function, pieces, aside)
     except Exception as error:
         pieces.clear()
-        if aside is not None:
-            aside.clear()
         try:
             _dump_by_value(function, pieces, aside)
         except Exception:
@@ -158,7 +165,7 @@ def _dump_by_value(value: Any, file: _Pieces, aside: Aside | None) -> None:
     pickler: Any = CloudPickler.__new__(CloudPickler)
     pickler.dispatch_table = reducers.find_over(CloudPickler.dispatch_table)  # read by __init__
     pickler.__init__(file, PROTOCOL, buffer_callback=aside)
-    pickler.dump(value)
+    _run(pickler, value, aside)
 
 
 class Packer:
