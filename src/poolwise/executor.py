@@ -404,10 +404,15 @@ class _MapInput(Generic[T]):
         """All results are here, or none will come."""
         return self.stream.is_over
 
+    @property
+    def has_input(self) -> bool:
+        """There may be more to read."""
+        return self._unread is not None
+
     def wait_for_news(self, until: float | None) -> bool:
         """Read the input on, then wait for a value; False when none will come."""
         stream = self.stream
-        if self._unread is not None:
+        if self.has_input:
             self.read_on()
         elif stream.count_read >= stream.tell_at:
             stream.told()
@@ -423,10 +428,12 @@ class _MapInput(Generic[T]):
 
         :param for_s: read so many seconds whether the workers need it or not.
         """
+        if not self.has_input:
+            return
         begun_s = time.monotonic()
         self._engine.clock.begin_producing()
         size = 1
-        while self._unread is not None and (room := self._room(begun_s + for_s)) > 0:
+        while self.has_input and (room := self._room(begun_s + for_s)) > 0:
             self._read(min(size, room))
             size *= 2
             if self.stream.ready and time.monotonic() > begun_s + max(_READ_S, for_s):
@@ -463,7 +470,7 @@ class _MapInput(Generic[T]):
         """Read all that is left of the input, wanted or not, and work without limit."""
         self.stream.lift()
         self._engine.clock.begin_producing()
-        while self._unread is not None:
+        while self.has_input:
             self._read(_READS_PER_LOOK)
             self._engine.nudge_if_idle()
         self._engine.clock.end_producing()
