@@ -433,7 +433,7 @@ class _MapInput(Generic[T]):
         begun_s = time.monotonic()
         self._engine.clock.begin_producing()
         size = 1
-        while self.has_input and (room := self._room(begun_s + for_s)) > 0:
+        while (room := self._room(begun_s + for_s)) > 0:
             self._read(min(size, room))
             size *= 2
             if self.stream.ready and time.monotonic() > begun_s + max(_READ_S, for_s):
@@ -442,6 +442,8 @@ class _MapInput(Generic[T]):
         self._engine.nudge_if_idle()
 
     def _room(self, until: float) -> int:
+        if not self.has_input:
+            return 0
         source: Any = self._job.source
         room = self.stream.room_in_input(self._job, source)
         if room <= 0 and source.waiting_bytes < _FIRST_READ_BYTES and time.monotonic() < until:
