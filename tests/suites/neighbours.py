@@ -17,7 +17,9 @@ import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from difflib import unified_diff
 from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -29,6 +31,7 @@ Outcomes = dict[str, str]
 
 SOURCES = Path(sys.prefix) / "sources"
 LIMIT_S = 1200
+MOST_LINES = 30
 PYTEST = ("-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore")
 
 
@@ -145,7 +148,7 @@ def show_program(program: Program) -> bool:
     """Print its row; return whether both did the same."""
     standard, ours = run_both(lambda python, folder: run_program(program, python, folder))
     differ = {
-        name: f"{standard.get(name)!s:.1000}\n    not\n{ours.get(name)!s:.1000}"
+        name: "".join(compare(standard.get(name, ""), ours.get(name, "")))
         for name in standard.keys() | ours.keys()
         if standard.get(name) != ours.get(name)
     }
@@ -153,6 +156,12 @@ def show_program(program: Program) -> bool:
     verdict = "differs" if differ else "the same to the byte"
     print(f"{' '.join(program.words):50} {size:8} characters, {verdict}", flush=True)
     return tell(program.words[0], differ)
+
+
+def compare(standard: str, ours: str) -> Iterator[str]:
+    """The first lines of what differs."""
+    lines = (each.splitlines(keepends=True) for each in (standard, ours))
+    return islice(unified_diff(*lines, "standard", "ours", n=0), MOST_LINES)
 
 
 def tell(name: str, found: Outcomes) -> bool:

@@ -63,13 +63,10 @@ SUITES = (
         ),
         ("-k", "worker or parallel or pool or Pool or MapWrapper or brute"),
     ),
-    Suite("dynesty==3.1.0", ("tests/test_pool.py", "tests/test_resume.py")),
-    Suite(
-        "dask[array,bag]==2026.8.0", ("dask.tests.test_multiprocessing", "dask.bag.tests.test_bag")
-    ),
+    Suite("dynesty==3.1.0", ("tests/test_pool.py",)),
+    Suite("dask[array,bag]==2026.8.0", ("dask.tests.test_multiprocessing",)),
     Suite("pandarallel==1.6.5", ("tests/test_pandarallel.py",), also=("pandas<3", "setuptools<80")),
     Suite("schwimmbad==0.4.2", ("tests/test_pools.py",)),
-    Suite("apscheduler==3.11.3", ("tests/test_executors.py",)),
     Suite("pqdm==0.2.0", ("tests/test_pqdm.py",)),
     Suite("lmfit==1.3.4", ("tests/test_brute.py", "tests/test_jacobian_pickling.py")),
 )
@@ -78,8 +75,11 @@ PROGRAMS = (
     Program("black==26.10.1", ("black", "--workers", "2", ".")),
     Program("isort==9.0.2", ("isort", "--jobs", "2", "."), in_any_order=True),
     Program("flake8==7.5.0", ("flake8", "-j", "2", ".")),
-    Program("pylint==4.1.4", ("pylint", "-j", "2", "json", "concurrent")),
-    Program("yapf==0.43.0", ("yapf", "--parallel", "--diff", "--recursive", ".")),
+    # What it says of code that is there twice depends on which worker gets which file.
+    Program("pylint==4.1.4", ("pylint", "-j", "2", "--disable=R0801", "json", "concurrent")),
+    Program(
+        "yapf==0.43.0", ("yapf", "--parallel", "--diff", "--recursive", "."), in_any_order=True
+    ),
     Program("autopep8==2.3.2", ("autopep8", "-j", "2", "--diff", "--recursive", ".")),
     Program("lizard==1.24.3", ("lizard", "-t", "2", "."), in_any_order=True),
     Program("", ("compileall", "-j", "2", "."), in_any_order=True),
