@@ -103,7 +103,7 @@ def run_program(program: Program, python: str, folder: Path) -> Outcomes:
         )
     shell = 'out=$1 err=$2; shift 2; "$@" >"$out" 2>"$err"'
     out, err, told = (folder.parent / name for name in ("out", "err", "told"))
-    command = ["sh", "-c", shell, "sh", str(out), str(err), python, "-m", *program.words]
+    command = ["sh", "-c", shell, "sh", str(out), str(err), python, *program.command.split()]
     ended = run_apart(command, LIMIT_S, told, folder)
     made = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     outcomes = {name: repr(path.read_bytes()) for name, path in sorted(made.items())}
@@ -154,8 +154,9 @@ def show_program(program: Program) -> bool:
     }
     size = sum(map(len, standard.values()))
     verdict = "differs" if differ else "the same to the byte"
-    print(f"{' '.join(program.words):50} {size:8} characters, {verdict}", flush=True)
-    return tell(program.words[0], differ)
+    name = program.command.replace(f"{Path(__file__).parent}/", "")
+    print(f"{name:50} {size:8} characters, {verdict}", flush=True)
+    return tell(name, differ)
 
 
 def compare(standard: str, ours: str) -> Iterator[str]:
@@ -179,7 +180,7 @@ def main(words: list[str]) -> bool:
     """Print all rows, or those of the names."""
     install()
     bad = [
-        each.requires or each.words[0]
+        each.requires or each.command
         for each in (*SUITES, *PROGRAMS)
         if not words or each.requires.partition("=")[0].partition("[")[0] in words
         if not (show_suite(each) if isinstance(each, Suite) else show_program(each))
