@@ -17,7 +17,9 @@ import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from difflib import unified_diff
 from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -29,6 +31,7 @@ Outcomes = dict[str, str]
 
 SOURCES = Path(sys.prefix) / "sources"
 LIMIT_S = 1200
+MOST_LINES = 30
 PYTEST = ("-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore")
 
 
@@ -100,7 +103,7 @@ def run_program(program: Program, python: str, folder: Path) -> Outcomes:
         )
     shell = 'out=$1 err=$2; shift 2; "$@" >"$out" 2>"$err"'
     out, err, told = (folder.parent / name for name in ("out", "err", "told"))
-    command = ["sh", "-c", shell, "sh", str(out), str(err), python, "-m", *program.words]
+    command = ["sh", "-c", shell, "sh", str(out), str(err), python, *program.command.split()]
     ended = run_apart(command, LIMIT_S, told, folder)
     made = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     outcomes = {name: repr(path.read_bytes()) for name, path in sorted(made.items())}
@@ -145,14 +148,21 @@ def show_program(program: Program) -> bool:
     """Print its row; return whether both did the same."""
     standard, ours = run_both(lambda python, folder: run_program(program, python, folder))
     differ = {
-        name: f"{standard.get(name)!s:.1000}\n    not\n{ours.get(name)!s:.1000}"
+        name: "".join(compare(standard.get(name, ""), ours.get(name, "")))
         for name in standard.keys() | ours.keys()
         if standard.get(name) != ours.get(name)
     }
     size = sum(map(len, standard.values()))
     verdict = "differs" if differ else "the same to the byte"
-    print(f"{' '.join(program.words):50} {size:8} characters, {verdict}", flush=True)
-    return tell(program.words[0], differ)
+    name = program.command.replace(f"{Path(__file__).parent}/", "")
+    print(f"{name:50} {size:8} characters, {verdict}", flush=True)
+    return tell(name, differ)
+
+
+def compare(standard: str, ours: str) -> Iterator[str]:
+    """The first lines of what differs."""
+    lines = (each.splitlines(keepends=True) for each in (standard, ours))
+    return islice(unified_diff(*lines, "standard", "ours", n=0), MOST_LINES)
 
 
 def tell(name: str, found: Outcomes) -> bool:
@@ -170,7 +180,7 @@ def main(words: list[str]) -> bool:
     """Print all rows, or those of the names."""
     install()
     bad = [
-        each.requires or each.words[0]
+        each.requires or each.command
         for each in (*SUITES, *PROGRAMS)
         if not words or each.requires.partition("=")[0].partition("[")[0] in words
         if not (show_suite(each) if isinstance(each, Suite) else show_program(each))
