@@ -188,6 +188,14 @@ def test_a_tensor_is_beside_its_pickle():
     assert sum(map(len, parcel.pieces)) < 2000
 
 
+def test_a_tensor_that_is_shared_stays_shared(either):
+    torch = pytest.importorskip("torch")
+    shared, own = torch.zeros(3).share_memory_(), torch.zeros(3)
+    for tensor, written in ((shared, 1.0), (own, 0.0)):
+        either.apply(add_one, (tensor,))
+        assert tensor[0].item() == written
+
+
 def test_a_task_may_write_to_what_it_is_given_and_the_caller_sees_nothing(either):
     array = np.zeros(BIG)
     assert either.apply(overwrite, (array, 5)) == 0

@@ -17,8 +17,8 @@ from typing import Any
 PROTOCOL = 5
 
 _SMALL_BYTES = 4096
-"""Below this an array is written into the pickle as a string, which takes two thirds of the time at
-100 bytes, and as long at this size (``benchmarks/small_payloads``)."""
+"""Up to this size an array is written into the pickle as a string: two thirds of the time at 100
+bytes, and as long at this size (``benchmarks/small_payloads``)."""
 
 Reduced = Any
 """What ``__reduce_ex__`` answers."""
@@ -32,7 +32,7 @@ def reducers() -> dict[type, Any]:
 
 
 def _reduce_array(array: Any) -> Reduced:
-    if array.nbytes < _SMALL_BYTES and array.dtype.isnative:  # they do not keep another order
+    if array.nbytes <= _SMALL_BYTES and array.dtype.isnative:  # they do not keep another order
         return array.__reduce__()
     reduced = array.__reduce_ex__(PROTOCOL)
     return reduced if array.flags.writeable else (_writable, reduced[:2], *reduced[2:])
