@@ -14,7 +14,7 @@ import time
 from collections import Counter
 
 from tests.parity.differential import programs, tasks
-from tests.parity.differential.compare import Comparison
+from tests.parity.differential.compare import NO_REASON, Comparison
 from tests.parity.differential.run import OURS, Farm
 from tests.parity.differential.search import compare_all, draw, shrink
 
@@ -43,14 +43,16 @@ def run_many(cases: int, seed: int, jobs: int, side: str) -> int:
     began = shown = time.monotonic()
     allowed: Counter[str] = Counter()
     differences: Counter[str] = Counter()
-    standard_hangs = 0
+    hangs: Counter[str] = Counter()
     firsts: list[Comparison] = []
     with Farm(jobs) as farm:
         for count, comparison in enumerate(
             compare_all(farm, ((program, side) for program in draw(cases, seed))), 1
         ):
             allowed.update(comparison.allowed)
-            standard_hangs += comparison.standard.ended == "hang"
+            hangs.update([comparison.hang] if comparison.hang else [])
+            if comparison.hang == NO_REASON:
+                print("\nThe standard side hung:", comparison.account(), flush=True)
             if comparison.differences:
                 note(comparison, differences, firsts)
             if time.monotonic() - shown > SHOW_S:
@@ -61,7 +63,8 @@ def run_many(cases: int, seed: int, jobs: int, side: str) -> int:
         for comparison in firsts:
             print("\nMade small:", shrink(farm, comparison, side), flush=True)
     print(f"{cases} programs in {seconds:.0f} s ({cases / seconds:.1f} a second), --seed {seed}")
-    print(f"the standard side hung in {standard_hangs}")
+    for reason, number in hangs.most_common():
+        print(f"  {number:6} hung on the standard side: {reason}")
     for reason, number in allowed.most_common():
         print(f"  {number:6} allowed: {reason}")
     for kind, number in differences.most_common():

@@ -7,12 +7,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from tests.parity.differential.allowed import Case, find_reason
+from tests.parity.differential.allowed import Case, find_hang_reason, find_reason
 from tests.parity.differential.judge import Judge
 from tests.parity.differential.programs import SINGLE, Call, Program, Read
 from tests.parity.differential.run import Run
 from tests.parity.differential.steps import Outcome
 from tests.parity.differential.tasks import ERRORS, Raised
+
+NO_REASON = "no reason is known"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,13 @@ class Comparison:
         self._judge = Judge(program)
         if not self._differ_in_steps():
             self._differ_at_the_end()
+
+    @property
+    def hang(self) -> str | None:
+        """Why the standard side hung, if it did."""
+        if self.standard.ended != "hang":
+            return None
+        return find_hang_reason(self.program) or NO_REASON
 
     @property
     def kinds(self) -> set[str]:
