@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
+from importlib import import_module
 from itertools import count, islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -131,6 +132,37 @@ def limit_that_leaves(room):
     taken = {int(path.name) for path in Path("/proc/self/fd").iterdir()}
     free = (number for number in count() if number not in taken)
     return next(islice(free, room - 1, None)) + 1
+
+
+def test_module_that_a_thread_is_importing_at_the_fork(tmp_path, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr("tests.faults.test_surroundings.go_on", go_on, raising=False)
+    (tmp_path / "half_imported.py").write_text(
+        "import os\n"
+        "from tests.faults.test_surroundings import begun, go_on, parent\n"
+        "if os.getpid() == parent:\n"
+        "    begun.set()\n"
+        "    go_on.wait(60)\n"
+        "ANSWER = 42\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    thread = threading.Thread(target=import_module, args=("half_imported",))
+    thread.start()
+    assert begun.wait(60)
+    try:
+        with poolwise.Pool(1, context="fork") as pool:
+            assert pool.apply_async(answer_of, ("half_imported",)).get(60) == 42
+    finally:
+        go_on.set()
+        thread.join()
+        del sys.modules["half_imported"]
+
+
+begun, parent = threading.Event(), os.getpid()
+
+
+def answer_of(name):
+    return import_module(name).ANSWER
 
 
 def test_without_descriptors_the_pool_is_refused():

@@ -1,10 +1,14 @@
-"""Text that a parent had not written when it forked a worker. Loaded only where that is so."""
+"""What other threads of the parent were in the middle of when it forked a worker.
+
+Here they do not run any more, and nobody ends what they began. Loaded only where a fork was made.
+"""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
+from _thread import get_ident
 
 
 def forget_unwritten() -> None:
@@ -18,6 +22,19 @@ def forget_unwritten() -> None:
                 _drop(stream)
         except (OSError, ValueError):
             pass  # closed, or there are no more descriptors
+
+
+def forget_half_imports() -> None:
+    """Forget modules that another thread was importing: whoever needs one imports it anew.
+
+    Else the first import of such a module here waits for that thread's lock, for ever.
+    """
+    locks = getattr(sys.modules.get("_frozen_importlib"), "_module_locks", {})
+    for name, reference in list(locks.items()):
+        owner = getattr(reference(), "owner", None)
+        if owner is not None and owner != get_ident():
+            locks.pop(name, None)
+            sys.modules.pop(name, None)
 
 
 def _drop(stream: io.TextIOWrapper) -> None:

@@ -63,8 +63,9 @@ def serve(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     lifeline.die_with(life_fd)
     if not isinstance(begin, Sealed):  # it was not pickled: this process was forked
-        from poolwise.worker.inherited import forget_unwritten
+        from poolwise.worker.inherited import forget_half_imports, forget_unwritten
 
+        forget_half_imports()
         forget_unwritten()
     for outlet in ends.outlets:
         outlet.take()
