@@ -166,7 +166,7 @@ EXECUTORS = """
         with ThreadPoolExecutor(2) as executor:
             made = [executor.submit(lambda: work(x)) for x in range(30)]
             print(len([future.result() for future in as_completed(made)]))
-        left_open = ProcessPoolExecutor(2)
+        left_open = ProcessPoolExecutor(2, mp.get_context("spawn"))
         print(sum(left_open.submit(work, x).result() for x in range(30)))
 """
 STARTED = """

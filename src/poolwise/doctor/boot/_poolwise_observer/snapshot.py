@@ -100,6 +100,7 @@ def _live(call: "Call", options: "dict[str, Any]", writer: int) -> None:
         endings = _catch_endings()
         try:
             _forget_helpers()
+            _name_script()
             told = experiments.run(call, options, directory)
         except Exception as error:
             told = {"failure": (str(error) or repr(error))[:500]}
@@ -146,6 +147,14 @@ def _forget_helpers() -> None:
         module = sys.modules.get(name)
         if module is not None and hasattr(module, flag):
             setattr(module, flag, False)
+
+
+def _name_script() -> None:
+    """Let new workers import the script: CPython takes its name away when its last line is done."""
+    main: Any = sys.modules["__main__"]
+    path = getattr(getattr(main, "__loader__", None), "path", None)
+    if path is not None and main.__spec__ is None and not hasattr(main, "__file__"):
+        main.__file__ = path
 
 
 def _reusable_executors() -> "Iterator[tuple[Any, str]]":
