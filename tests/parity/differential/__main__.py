@@ -40,37 +40,54 @@ def main() -> int:
 def run_many(cases: int, seed: int, jobs: int, side: str) -> int:
     """Run so many random programs; shows progress, and each kind of difference."""
     print(f"{cases} programs, --seed {seed}", flush=True)
-    began = shown = time.monotonic()
-    allowed: Counter[str] = Counter()
-    differences: Counter[str] = Counter()
-    hangs: Counter[str] = Counter()
-    firsts: list[Comparison] = []
+    began, totals = time.monotonic(), Totals()
     with Farm(jobs) as farm:
-        for count, comparison in enumerate(
-            compare_all(farm, ((program, side) for program in draw(cases, seed))), 1
-        ):
-            allowed.update(comparison.allowed)
-            hangs.update([comparison.hang] if comparison.hang else [])
-            if comparison.hang == NO_REASON:
-                print("\nThe standard side hung:", comparison.account(), flush=True)
-            if comparison.differences:
-                note(comparison, differences, firsts)
-            if time.monotonic() - shown > SHOW_S:
-                shown = time.monotonic()
-                rate = count / (shown - began)
-                print(f"{count} of {cases}, {rate:.1f} a second", flush=True)
+        pairs = ((program, side) for program in draw(cases, seed))
+        for count, comparison in enumerate(compare_all(farm, pairs), 1):
+            totals.add(comparison)
+            totals.show_progress(f"{count} of {cases}")
         seconds = time.monotonic() - began
-        for comparison in firsts:
+        for comparison in totals.firsts:
             print("\nMade small:", shrink(farm, comparison, side), flush=True)
     print(f"{cases} programs in {seconds:.0f} s ({cases / seconds:.1f} a second), --seed {seed}")
-    for reason, number in hangs.most_common():
-        print(f"  {number:6} hung on the standard side: {reason}")
-    for reason, number in allowed.most_common():
-        print(f"  {number:6} allowed: {reason}")
-    for kind, number in differences.most_common():
-        print(f"  {number:6} DIFFERENT: {kind}")
-    print(f"{sum(differences.values())} differences")
-    return 1 if differences else 0
+    return totals.print()
+
+
+class Totals:
+    """Counts of what was compared, by kind."""
+
+    def __init__(self) -> None:
+        self.allowed: Counter[str] = Counter()
+        self.differences: Counter[str] = Counter()
+        self.hangs: Counter[str] = Counter()
+        self.firsts: list[Comparison] = []
+        self._shown_s = time.monotonic()
+
+    def add(self, comparison: Comparison) -> None:
+        """Count one program, and print it if it has a difference."""
+        self.allowed.update(comparison.allowed)
+        self.hangs.update([comparison.hang] if comparison.hang else [])
+        if comparison.hang == NO_REASON:
+            print("\nThe standard side hung:", comparison.account(), flush=True)
+        if comparison.differences:
+            note(comparison, self.differences, self.firsts)
+
+    def show_progress(self, text: str) -> None:
+        """Print the text, now and then."""
+        if time.monotonic() - self._shown_s > SHOW_S:
+            self._shown_s = time.monotonic()
+            print(text, flush=True)
+
+    def print(self) -> int:
+        """Print all counts; returns the exit status."""
+        for reason, number in self.hangs.most_common():
+            print(f"  {number:6} hung on the standard side: {reason}")
+        for reason, number in self.allowed.most_common():
+            print(f"  {number:6} allowed: {reason}")
+        for kind, number in self.differences.most_common():
+            print(f"  {number:6} DIFFERENT: {kind}")
+        print(f"{sum(self.differences.values())} differences")
+        return 1 if self.differences else 0
 
 
 def note(comparison: Comparison, differences: Counter[str], firsts: list[Comparison]) -> None:
