@@ -199,6 +199,13 @@ def test_terminate_ends_a_job_that_nobody_has_looked_at_and_that_is_done(fakes):
     assert ends.error is None
 
 
+def test_what_is_posted_while_the_engine_ends_is_refused(fakes):
+    engine, _ = fakes()
+    engine.terminate(errors.PoolTerminated("enough"))
+    with engine._drive, pytest.raises(errors.PoolTerminated):  # whoever ends it may hold it still
+        post(engine, [1])
+
+
 def test_terminate_ends_the_wait_of_other_threads(fakes):
     engine, _ = fakes(on_send=lambda _: None)
     ends = post(engine, [1])

@@ -276,18 +276,20 @@ def test_a_number_of_workers_is_whole(processes):
 
 # --- a pool that is let go ----------------------------------------------------------------------
 
-CALLS = {
+FIRST_CALLS = {
     "apply_async": lambda pool: pool.apply_async(abs, (1,)).get(),
     "imap": lambda pool: next(pool.imap(abs, iter([1]))),
     "submit": lambda executor: executor.submit(abs, 1).result(),
 }
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", FIRST_CALLS)
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_failed_initializer_does_not_hold_its_pool(call):
     before = set(threading.enumerate())
-    fail_to_start(CALLS[call], poolwise.ProcessPoolExecutor if call == "submit" else poolwise.Pool)
+    fail_to_start(
+        FIRST_CALLS[call], poolwise.ProcessPoolExecutor if call == "submit" else poolwise.Pool
+    )
 
     def is_gone():
         gc.collect()

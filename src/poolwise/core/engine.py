@@ -195,9 +195,12 @@ class Engine:
         """Leave an event; whoever drives takes it, and somebody will.
 
         :raises UsedAfterFork: in a process forked from the pool's owner.
+        :raises PoolTerminated: the pool was ended in this moment; nothing will come of the event.
         """
         self._check_owner()
         self._posted.append(event)
+        if self._error is not None:  # set before those that were posted are failed
+            raise self._error
         self.nudge()
 
     def post_later(self, event: c.Event) -> None:

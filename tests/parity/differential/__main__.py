@@ -37,67 +37,67 @@ def main() -> int:
     return run_many(given.cases or CASES, given.seed, given.jobs, given.side)
 
 
+class Score:
+    """What has come of the programs so far.
+
+    :param differences: how many of each kind; the first of each kind is kept to be made small.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.hangs: Counter[str] = Counter()
+        self.allowed: Counter[str] = Counter()
+        self.differences: Counter[str] = Counter()
+        self.firsts: list[Comparison] = []
+
+    def take(self, comparison: Comparison) -> None:
+        """Count one; print it if it tells something new."""
+        self.count += 1
+        self.allowed.update(comparison.allowed)
+        if comparison.hang is not None:
+            self.hangs[comparison.hang] += 1
+        if comparison.hang == NO_REASON:
+            print("\nThe standard side hung:", comparison.account(), flush=True)
+        if not comparison.differences:
+            return
+        kind = " + ".join(sorted(comparison.kinds))
+        self.differences[kind] += 1
+        if self.differences[kind] == 1:
+            self.firsts.append(comparison)
+        if self.differences[kind] <= SHOWN_OF_A_KIND:
+            print(comparison, flush=True)
+
+    def print(self) -> None:
+        """Print all counts."""
+        tables = {
+            "hung on the standard side": self.hangs,
+            "allowed": self.allowed,
+            "DIFFERENT": self.differences,
+        }
+        for word, counts in tables.items():
+            for reason, number in counts.most_common():
+                print(f"  {number:6} {word}: {reason}")
+
+
 def run_many(cases: int, seed: int, jobs: int, side: str) -> int:
     """Run so many random programs; shows progress, and each kind of difference."""
     print(f"{cases} programs, --seed {seed}", flush=True)
-    began, totals = time.monotonic(), Totals()
+    score, began = Score(), time.monotonic()
+    shown = began
     with Farm(jobs) as farm:
-        pairs = ((program, side) for program in draw(cases, seed))
-        for count, comparison in enumerate(compare_all(farm, pairs), 1):
-            totals.add(comparison)
-            totals.show_progress(f"{count} of {cases}")
+        for comparison in compare_all(farm, ((program, side) for program in draw(cases, seed))):
+            score.take(comparison)
+            if (now := time.monotonic()) > shown + SHOW_S:
+                shown = now
+                rate = score.count / (now - began)
+                print(f"{score.count} of {cases}, {rate:.1f} a second", flush=True)
         seconds = time.monotonic() - began
-        for comparison in totals.firsts:
+        for comparison in score.firsts:
             print("\nMade small:", shrink(farm, comparison, side), flush=True)
     print(f"{cases} programs in {seconds:.0f} s ({cases / seconds:.1f} a second), --seed {seed}")
-    return totals.print()
-
-
-class Totals:
-    """Counts of what was compared, by kind."""
-
-    def __init__(self) -> None:
-        self.allowed: Counter[str] = Counter()
-        self.differences: Counter[str] = Counter()
-        self.hangs: Counter[str] = Counter()
-        self.firsts: list[Comparison] = []
-        self._shown_s = time.monotonic()
-
-    def add(self, comparison: Comparison) -> None:
-        """Count one program, and print it if it has a difference."""
-        self.allowed.update(comparison.allowed)
-        self.hangs.update([comparison.hang] if comparison.hang else [])
-        if comparison.hang == NO_REASON:
-            print("\nThe standard side hung:", comparison.account(), flush=True)
-        if comparison.differences:
-            note(comparison, self.differences, self.firsts)
-
-    def show_progress(self, text: str) -> None:
-        """Print the text, now and then."""
-        if time.monotonic() - self._shown_s > SHOW_S:
-            self._shown_s = time.monotonic()
-            print(text, flush=True)
-
-    def print(self) -> int:
-        """Print all counts; returns the exit status."""
-        for reason, number in self.hangs.most_common():
-            print(f"  {number:6} hung on the standard side: {reason}")
-        for reason, number in self.allowed.most_common():
-            print(f"  {number:6} allowed: {reason}")
-        for kind, number in self.differences.most_common():
-            print(f"  {number:6} DIFFERENT: {kind}")
-        print(f"{sum(self.differences.values())} differences")
-        return 1 if self.differences else 0
-
-
-def note(comparison: Comparison, differences: Counter[str], firsts: list[Comparison]) -> None:
-    """Print a difference, unless enough of its kind have been shown."""
-    kind = " + ".join(sorted(comparison.kinds))
-    differences[kind] += 1
-    if differences[kind] == 1:
-        firsts.append(comparison)
-    if differences[kind] <= SHOWN_OF_A_KIND:
-        print(comparison, flush=True)
+    score.print()
+    print(f"{sum(score.differences.values())} differences")
+    return 1 if score.differences else 0
 
 
 def run_again(text: str, times: int, side: str) -> int:

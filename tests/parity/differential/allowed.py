@@ -62,8 +62,11 @@ class Case:
 
 def find_reason(case: Case) -> str | None:
     """The reason why this difference is allowed, if there is one."""
-    if isinstance(case.program.steps[case.at], End):
-        return BROKEN_BY_END if "AssertionError" in _names(case.standard) else None
+    step = case.program.steps[case.at]
+    if isinstance(step, End):
+        is_race = step.pool in case.judge.may_be_closed
+        is_broken = "AssertionError" in _names(case.standard)
+        return BROKEN_BY_END if is_broken else ENDED_BY_CALLBACK if is_race else None
     return next((reason for reason, applies in DIFFERENCES.items() if applies(case)), None)
 
 
@@ -99,8 +102,12 @@ def _raises_no_exception(call: Call) -> bool:
     return _asks(call, "raise", *NOT_EXCEPTIONS)
 
 
-def _has_callback(program: Program, how: str) -> bool:
-    return any(how in {call.callback, call.error_callback} for call in calls(program))
+def _calls_back_to_raise(call: Call) -> bool:
+    return "raises" in {call.callback, call.error_callback}
+
+
+def _is_ended(program: Program, *ways: str) -> bool:
+    return any(isinstance(step, End) and step.how in ways for step in program.steps)
 
 
 def _has_source(call: Call, *kinds: str) -> bool:
@@ -122,14 +129,18 @@ def _names(outcome: Any) -> set[str]:
 def _breaks_its_pool(case: Case) -> bool:
     if any(_ends_its_worker(call) or _is_not_rebuilt(call) for call in case.same_pool):
         return True
-    is_executor = case.program.pools[case.call.pool].door in EXECUTORS
-    return not is_executor and any(map(_raises_no_exception, case.same_pool))
+    if case.program.pools[case.call.pool].door in EXECUTORS:
+        return False
+    return any(_raises_no_exception(call) or _calls_back_to_raise(call) for call in case.same_pool)
 
 
 def _loses_values(case: Case) -> bool:
     is_chunked = case.call.chunksize is None or case.call.chunksize > 1
     return is_chunked and any(right.errors for right in case.expected.items)
 
+
+BROKEN_BY_END = "what broke the standard pool's thread is raised when it is ended"
+ENDED_BY_CALLBACK = "what is done before a callback ends the pool is a race"
 
 DIFFERENCES: dict[str, Callable[[Case], bool]] = {
     "a worker that dies breaks the standard pool; here it costs the task it ran": _breaks_its_pool,
@@ -155,9 +166,7 @@ DIFFERENCES: dict[str, Callable[[Case], bool]] = {
     "what is done when a pool is terminated is a race": lambda case: (
         TERMINATED in case.judge.losses[case.call.pool]
     ),
-    "what is done before a callback ends the pool is a race": lambda case: (
-        case.call.pool in case.judge.may_be_closed
-    ),
+    ENDED_BY_CALLBACK: lambda case: case.call.pool in case.judge.may_be_closed,
     "what was sent when futures are cancelled is a race": lambda case: (
         CANCELLED in case.judge.losses[case.call.pool]
     ),
@@ -174,8 +183,6 @@ DIFFERENCES: dict[str, Callable[[Case], bool]] = {
         lambda case: _asks(case.call, "raise", "StopIteration")
     ),
 }
-
-BROKEN_BY_END = "what broke the standard pool's thread is raised when it is ended"
 
 
 # --- hangs of the standard side -----------------------------------------------------------------
@@ -207,11 +214,17 @@ HANGS: dict[str, Callable[[Program], bool]] = {
     "a result that cannot be rebuilt ends the thread that receives results": lambda program: any(
         map(_is_not_rebuilt, calls(program))
     ),
-    "a callback that raises ends the thread that receives results": lambda program: _has_callback(
-        program, "raises"
+    "a callback that raises ends the thread that receives results": lambda program: any(
+        map(_calls_back_to_raise, calls(program))
     ),
-    "a callback that ends its pool waits for itself": lambda program: _has_callback(
-        program, "terminate"
+    "a callback that ends its pool waits for itself": lambda program: any(
+        "terminate" in {call.callback, call.error_callback} for call in calls(program)
+    ),
+    "a future that is cancelled at the end is not told of": lambda program: _is_ended(
+        program, "cancel", "cancel now"
+    ),
+    "a pool that is dropped ends before what it was given": lambda program: _is_ended(
+        program, "drop"
     ),
     "results of a terminated pool never come": _reads_after_the_end,
     "an input that raises no Exception ends the thread that reads inputs": _input_ends_the_feeder,

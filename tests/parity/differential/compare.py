@@ -12,7 +12,7 @@ from tests.parity.differential.judge import Judge
 from tests.parity.differential.programs import SINGLE, Call, Program, Read
 from tests.parity.differential.run import Run
 from tests.parity.differential.steps import Outcome
-from tests.parity.differential.tasks import ERRORS, Raised
+from tests.parity.differential.tasks import ERRORS, Raised, freeze_error, make_error
 
 NO_REASON = "no reason is known"
 
@@ -151,6 +151,8 @@ class Comparison:
             for at, step in enumerate(self.program.steps)
             if isinstance(step, Call) and step.way in SINGLE and not self._is_cancelled(at)
         }
+        for log in (standard, ours):
+            singles &= {at for at, _, _ in log}
         orders = [[at for at, _, _ in log if at in singles] for log in (standard, ours)]
         if orders[0] != orders[1]:
             self._note(None, "callbacks in another order", *orders)
@@ -182,12 +184,17 @@ def reads_of(step: Any) -> int | None:
     return step.of if isinstance(step, Read) else None
 
 
+def _is_own(raised: Raised) -> bool:
+    """A task or an input raised it; of others the words may differ."""
+    name = raised.names[0]
+    return name in ERRORS and raised.args == freeze_error(make_error(name)).args
+
+
 def agree(standard: Any, ours: Any) -> bool:
     """A program written for the one outcome takes the other for the same."""
     if isinstance(standard, Raised) and isinstance(ours, Raised):
-        is_own = standard.names[0] in ERRORS
         is_same = standard.args == ours.args and standard.cause == ours.cause
-        return standard.names[0] in ours.names and (is_same or not is_own)
+        return standard.names[0] in ours.names and (is_same or not _is_own(standard))
     if isinstance(standard, tuple) and isinstance(ours, tuple):
         return len(standard) == len(ours) and all(map(agree, standard, ours))
     if isinstance(standard, list) and isinstance(ours, list):
