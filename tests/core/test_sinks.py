@@ -183,7 +183,43 @@ def test_a_unit_is_read_whole_however_heavy():
     assert source.has_items
 
 
+def test_a_unit_is_read_whole_though_its_items_are_known_to_be_heavy():
+    stream, job, source = fed_stream(unit=100)
+    job.sizer.observe(100, 10**6, nbytes=100 << 20)
+    heavy = iter(lambda: b"x" * (1 << 20), None)
+    while (room := stream.room_in_input(job, source)) > 0:
+        source.read(heavy, room, lambda: None)
+    assert source.has_items
+
+
+@given(st.integers(1, 60), st.integers(1, 60))
+def test_whoever_waits_for_the_reader_is_told_before_nothing_is_left_to_read(unit, size):
+    stream, job, source = fed_stream(unit=min(unit, size), buffer_size=size)
+    inputs = iter(b"x" * 200)
+    while stream.count_read < 200:
+        while not source.is_ended and (room := stream.room_in_input(job, source)):
+            source.read(inputs, room, lambda: None)
+        stream.told()
+        work_ahead(stream, job, 1)
+        stream.room_in_input(job, source)
+        assert stream.ready
+        while stream.ready and stream.count_read < stream.tell_at:
+            read(stream)
+        assert source.is_ended or stream.count_read >= stream.tell_at
+
+
 # -- working ahead
+
+
+@pytest.mark.parametrize("is_ordered", [True, False])
+def test_a_value_that_outweighs_the_bound_comes_all_the_same(is_ordered):
+    stream, job = stream_of(range(10), is_ordered=is_ordered, most_bytes=1_000)
+    values = []
+    while len(values) < 10:
+        work_ahead(stream, job, 5_000)
+        assert 1 <= len(stream.ready) <= 2  # one for each lane
+        values += read_all(stream)
+    assert values == list(range(10))
 
 
 def work_ahead(stream, job, nbytes):

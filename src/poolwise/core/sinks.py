@@ -45,8 +45,9 @@ class Stream(Generic[T]):
     """Values that are read one by one, while later ones are still being worked on.
 
     Backpressure: no more is handed out while unread values, and those that are expected of what is
-    under way, weigh ``most_bytes``. Whoever has to wait for the reader says so in ``tell_at``: once
-    ``count_read`` is there, the reader calls :meth:`told` and wakes them.
+    under way, weigh ``most_bytes``; one value for each lane is always let through. Whoever has to
+    wait for the reader says so in ``tell_at``: once ``count_read`` is there, the reader calls
+    :meth:`told` and wakes them.
 
     :param is_ordered: read them in the order of the items, else as they come.
     :param buffer_size: at most so many items are read whose values are not (None: the limit is
@@ -142,7 +143,7 @@ class Stream(Generic[T]):
         if self._is_lifted:
             return None
         if self._buffer_size is not None:
-            return self._room_in_buffer(job.handed_out, self._buffer_size)
+            return self._room_in_buffer(job, job.handed_out, self._buffer_size)
         if not self._count_delivered:
             return None  # chunks are single items until there is something to weigh
         if (room := self._room_in_memory(job)) <= 0:
@@ -156,24 +157,27 @@ class Stream(Generic[T]):
             self._unread_bytes -= weights.popleft()[1]
         each = max(self._delivered_bytes / self._count_delivered, job.sizer.item_bytes)
         under_way = (job.handed_out - self._count_delivered) * each
-        return int((self._most_bytes - self._unread_bytes - under_way) / each)
+        room = int((self._most_bytes - self._unread_bytes - under_way) / each)
+        # However heavy values are, there is one for each lane: else nothing would ever come.
+        return max(room, job.lanes - (job.handed_out - self.count_read))
 
     def room_in_input(self, job: Job, source: Fed) -> int:
         """How many more items may be read from the input."""
         if self._buffer_size is not None and not self._is_lifted:
-            return self._room_in_buffer(source.count_fed, self._buffer_size)
+            return self._room_in_buffer(job, source.count_fed, self._buffer_size)
         each, lanes = job.sizer.item_bytes, job.lanes
         ahead = _INPUT_CHUNKS * lanes * max(1, job.sizer.size(None, lanes))
         if each:
             light = int(_INPUT_BYTES / each)
-            ahead = max(min(ahead, max(2 * lanes, light)), min(_FEW, light))
+            ahead = max(min(ahead, max(2 * lanes, light)), min(_FEW, light), source.unit)
         if source.waiting_bytes > _INPUT_BYTES and source.has_items:
             return 0
         return ahead - len(source.items)
 
-    def _room_in_buffer(self, count: int, size: int) -> int:
+    def _room_in_buffer(self, job: Job, count: int, size: int) -> int:
         if count - self.count_read >= size:
-            self._tell_after(size)
+            # Only what was handed out can be read: the rest may be less than a unit.
+            self._tell_after(min(size, job.handed_out - self.count_read))
         return max(0, self.count_read + size - count)
 
     def _tell_after(self, unread: int) -> None:
