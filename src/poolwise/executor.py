@@ -17,6 +17,7 @@ from poolwise.backends.choose import BackendName, open_engine
 from poolwise.backends.kept import Keeper
 from poolwise.core.contract import InputEnded, JobDropped, JobPosted
 from poolwise.core.future import FutureSink, TaskFuture
+from poolwise.core.interrupts import is_interrupt
 from poolwise.core.job import (
     CALL_PROMPT_NS,
     CALLS,
@@ -127,6 +128,7 @@ class ProcessPoolExecutor(Executor):
         self._is_killed = False
         self._keeper = Keeper(self._engine.shield) if backend == "processes" else None
         self._are_calls_shown = self._progress is None
+        self._engine.watch(self, self._calls)
         self._engine.drain_at_exit(self._drain)
 
     # -- the interface
@@ -213,8 +215,9 @@ class ProcessPoolExecutor(Executor):
         if wait and not self._is_killed:
             try:
                 engine.join()
-            except KeyboardInterrupt:
-                self._kill("the program was interrupted before this task had ended")
+            except BaseException as error:
+                if is_interrupt(error):
+                    self._kill("the program was interrupted before this task had ended")
                 raise
 
     def terminate_workers(self) -> None:
@@ -236,17 +239,11 @@ class ProcessPoolExecutor(Executor):
     ) -> bool | None:
         if os.getpid() != self._engine.pid:
             return None  # a forked child leaves the block too: nothing here is its own
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
+        if is_interrupt(error):
             self._kill("the program was interrupted before this task had ended")
         else:
             self.shutdown(wait=True)
         return None
-
-    def __del__(self) -> None:
-        engine = getattr(self, "_engine", None)
-        if engine is not None and os.getpid() == engine.pid:
-            self._calls.end()
-            engine.abandon()
 
     # -- what is going on
 
@@ -364,12 +361,13 @@ class _Reading(Generic[T]):
                     value = [ready.popleft()]
                     stream.count_read += 1
                     if type(value[0]) is Raised:
-                        raise value[0].error
+                        raise value.pop().error  # type: ignore[union-attr]
                     yield value.pop()  # type: ignore[misc] # kept by nobody but the reader
         finally:
             self.drop()
             if shown is not None:
                 shown.close()
+            del self, stream, ready  # an error's traceback holds this frame
 
     def _wait_for_news(self, until: float | None) -> bool:
         """Read the input on, then wait for a value; False when none will come."""

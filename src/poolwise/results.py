@@ -31,8 +31,8 @@ class AsyncResult(Generic[T]):
         error_callback: Callable[[BaseException], object] | None,
         call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None = None,
     ) -> None:
-        self._pool = pool  # it lives while somebody may ask for its results
-        self._engine = engine
+        self._pool: object = pool  # it lives until its results are there
+        self._engine: Engine | None = engine
         self._callback = callback
         self._error_callback = error_callback
         self.call = call
@@ -65,8 +65,9 @@ class AsyncResult(Generic[T]):
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until it is ready, for ``timeout`` seconds at most."""
-        if not self._is_ready:
-            self._engine.wait(self.ready, timeout)
+        engine = self._engine
+        if engine is not None and not self._is_ready:
+            engine.wait(self.ready, timeout)
 
     def get(self, timeout: float | None = None) -> T:
         """The value, when it is there.
@@ -78,7 +79,10 @@ class AsyncResult(Generic[T]):
         if not self._is_ready:
             raise multiprocessing.TimeoutError
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                del self  # the traceback refers to this frame
         return self._value  # type: ignore[return-value]
 
     def settle(self, value: T | None, error: BaseException | None) -> News:
@@ -104,6 +108,7 @@ class AsyncResult(Generic[T]):
         self._value, self._error = value, error
         self._callback = self._error_callback = None
         self._is_ready = True
+        self._pool = self._engine = None
 
 
 ApplyResult = AsyncResult
@@ -159,9 +164,9 @@ class MapResult(AsyncResult[list[T]]):
 
     def drop(self) -> None:
         """Nobody wants the values any more: begin nothing more of it."""
-        job = self.job
-        if job is not None and not self._engine.is_closed:
-            self._engine.post(JobDropped(job))
+        job, engine = self.job, self._engine
+        if job is not None and engine is not None and not engine.is_closed:
+            engine.post(JobDropped(job))
 
 
 class CallSink:
@@ -222,7 +227,10 @@ class ResultIterator(Iterator[T]):
         if stream.count_read >= stream.tell_at:
             self._tell_of_room()
         if type(value) is Raised:
-            raise value.error
+            try:
+                raise value.error
+            finally:
+                del self, value  # the traceback refers to this frame
         return value  # type: ignore[return-value]
 
     def _wait_for_news(self, timeout: float | None) -> None:

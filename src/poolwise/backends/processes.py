@@ -24,8 +24,18 @@ from poolwise.backends import offspring
 from poolwise.backends.unguarded import end_if_importing_main
 from poolwise.core import contract as c
 from poolwise.core.book import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE, ParentClock
-from poolwise.core.shield import Struck, users_code
-from poolwise.wire import codec, death, failures, frames, keeping, packing, pipes, waiting
+from poolwise.core.shield import find_raised, users_code
+from poolwise.wire import (
+    codec,
+    death,
+    failures,
+    frames,
+    keeping,
+    lifeline,
+    packing,
+    pipes,
+    waiting,
+)
 from poolwise.wire.arena import Deposit, Ends, PoolMemory
 from poolwise.wire.descriptors import limit_named, make_room
 from poolwise.wire.handover import Handover
@@ -152,10 +162,10 @@ class Processes:
 
         self._clock = clock
         with limit_named():
-            (self._life_reader, life_writer), wake_ends = pipes.open_two(os.pipe)
+            life_ends, wake_ends = pipes.open_two(os.pipe)
+        self._life = lifeline.Lifeline(life_ends)
         wakes = pipes.WakePipe(wake_ends)
         self._memory = PoolMemory()
-        self._life_writer = pipes.own(life_writer)
         self._watch(wakes.reader, select.POLLIN, wakes.drain)
         if self._log_levels is not None:
             from poolwise.backends.outlets import Outlets
@@ -217,9 +227,9 @@ class Processes:
                 lane.process.kill()
             lane.process.join()
             self._discard(lane)
-        pipes.disown(self._life_writer)
-        os.close(self._life_reader)
+        self._life.close()
         self._memory.close()
+        self._outlets = self.start_error = None  # what they hold would be in a cycle with this
 
     # -- the inbox
 
@@ -265,7 +275,7 @@ class Processes:
         try:
             outlets = () if self._outlets is None else (self._outlets.open(number),)
             handed, kept = self._memory.for_lane()
-            ends = pipes.WorkerEnds(task_reader, result_writer, self._life_reader, handed, outlets)
+            ends = pipes.WorkerEnds(task_reader, result_writer, self._life.reader, handed, outlets)
             begin = self._initializer, self._initargs
             handover = Handover(begin, self._memory if handed else None)
             process = self.context.Process(  # type: ignore[attr-defined]
@@ -325,7 +335,7 @@ class Processes:
             if function.packed is None:
                 function.packed = self._pack_function(function)
         except BaseException as error:
-            said = _what_struck(error)
+            said = find_raised(error)
             self._events.append(c.ChunkRefused(lane.id, chunk.id, said, is_function=True))
             return False
         self._functions[function.id] = function
@@ -365,7 +375,7 @@ class Processes:
             with users_code:
                 packed = self._pack(lane, chunk)
         except BaseException as error:
-            self._events.append(c.ChunkRefused(lane.id, chunk.id, _what_struck(error)))
+            self._events.append(c.ChunkRefused(lane.id, chunk.id, find_raised(error)))
             return
         placed: dict[int, Deposit] = {}
         if job.common and isinstance(packed, Parcel):
@@ -520,7 +530,7 @@ class Processes:
     ) -> None:
         """One of the values cannot be rebuilt here: find out which, from the worker."""
         outcome.values = [None] * head.size
-        outcome.errors = dict.fromkeys(range(head.size), _not_loadable(error))
+        outcome.errors = {at: _not_loadable(error) for at in range(head.size)}
         if head.size > 1:
             lane.awaits_again = c.ChunkDone(lane.id, head.chunk_id, outcome)
             lane.writer.write(codec.AGAIN, (packing.dumps((head.chunk_id, head.first)),))
@@ -590,13 +600,8 @@ def _load_each(packed: list[list[Any]], failed: dict[int, BaseException]) -> lis
     return values
 
 
-def _what_struck(error: BaseException) -> BaseException:
-    """What ended the program's own code: an error of its own, or a signal's handler's."""
-    return (error.__cause__ or error) if isinstance(error, Struck) else error
-
-
 def _not_loadable(error: BaseException) -> errors.PoolwiseError:
-    error = _what_struck(error)
+    error = find_raised(error)
     said: errors.PoolwiseError = errors.ResultNotLoadable(
         f"the task ended well but its result cannot be rebuilt in this process: {error!r}"
     )

@@ -7,6 +7,7 @@ does not: it helps the engine along until the value is there.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
@@ -14,6 +15,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from poolwise.core import interrupts
 from poolwise.core.contract import TaskDropped
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class TaskFuture(Future[T]):
         job: Job,
         call: tuple[Callable[..., T], tuple[Any, ...], dict[str, Any]],
     ) -> None:
-        self._engine = engine
+        self._engine: Engine | None = engine
         self._job = job
         self.call: tuple[Callable[..., T], tuple[Any, ...], dict[str, Any]] | None = call
 
@@ -63,7 +65,8 @@ class TaskFuture(Future[T]):
                 self._waiters: list[Any] = []
                 self._done_callbacks: list[Any] = []
                 self._condition = threading.Condition()
-        self._engine.attend()  # whoever waits this way does not help: the helper thread must
+        if (engine := self._engine) is not None:
+            engine.attend()  # whoever waits this way does not help: the helper thread must
         return self.__dict__[name]
 
     # -- questions, without the Condition
@@ -99,7 +102,8 @@ class TaskFuture(Future[T]):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """What the call raised, or None; waits and raises as :meth:`result` does."""
-        if self._state not in _OVER and not self._engine.wait(self.done, timeout):
+        engine = self._engine
+        if engine is not None and self._state not in _OVER and not engine.wait(self.done, timeout):
             raise FutureTimeoutError
         if self._state in _CANCELLED:
             raise CancelledError
@@ -125,10 +129,11 @@ class TaskFuture(Future[T]):
             was = self._state
             if was == _PENDING or (force and was == _RUNNING):
                 self._state = _CANCELLED[0]
+        interrupts.note(sys.exc_info()[1])  # asyncio cancels what runs when a signal ends it
         if was in {_PENDING, _RUNNING} and self._state in _CANCELLED:
             self._tell_cancelled()
-            if was == _RUNNING:
-                self._engine.post(TaskDropped(self._job, self))
+            if was == _RUNNING and (engine := self._engine) is not None:
+                engine.post(TaskDropped(self._job, self))
         return self._state in _CANCELLED
 
     def _tell_cancelled(self) -> None:
@@ -158,6 +163,7 @@ def settle_all(
                 future._result = values[at]  # noqa: SLF001
                 future._exception = errors.get(at)  # noqa: SLF001
                 future._state = _FINISHED  # noqa: SLF001
+                future._engine = None  # noqa: SLF001 - nobody will ask it any more
     return news
 
 
@@ -169,6 +175,7 @@ def _settle(future: TaskFuture[Any], value: Any, error: BaseException | None) ->
             future.set_result(value)
     except InvalidStateError:
         pass  # cancelled while it ran: its caller has been told so
+    future._engine = None  # noqa: SLF001 - one class with the function
 
 
 class FutureSink:

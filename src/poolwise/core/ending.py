@@ -1,0 +1,83 @@
+"""The interpreter's end: calls under way are seen to their end, then all workers are ended."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from _thread import allocate_lock, get_ident
+from typing import TYPE_CHECKING
+
+from poolwise.core.shield import Shield
+
+if TYPE_CHECKING:
+    from poolwise.core.engine import Engine
+
+_living: weakref.WeakSet[Engine] = weakref.WeakSet()
+_main_ident = threading.main_thread().ident
+
+
+class _Program:
+    """How far the program has come."""
+
+    __slots__ = ("is_over",)
+
+    def __init__(self) -> None:
+        self.is_over = False
+        """Its engines are being ended, and no thread may make another."""
+
+
+_program = _Program()
+
+
+def register(engine: Engine) -> None:
+    """End this engine with the interpreter, if nobody has done so before.
+
+    The latest registered is the first to be called, before what multiprocessing does at the end:
+    it joins all children.
+    """
+    _living.add(engine)
+    atexit.unregister(_end_all)
+    atexit.register(_end_all)
+    if _program.is_over:  # asked last: either this is seen, or the engine is
+        hang_if_daemon()
+
+
+def hang_if_daemon() -> None:
+    """In a thread that is left at the interpreter's end: wait until the process is gone.
+
+    It waits for a pool that was ended. An error would be printed by its thread, where all that has
+    happened is that the program is over; a thread of the standard pools would wait as well.
+    """
+    if get_ident() != _main_ident:
+        silence = allocate_lock()
+        silence.acquire()
+        silence.acquire()
+
+
+def _end_all() -> None:
+    """Wait for what is under way, then end every worker.
+
+    Ctrl-C ends the wait. It does not end the ending: for workers that are left, multiprocessing
+    would wait.
+    """
+    try:
+        for engine in _ours():
+            engine.drain()
+    finally:
+        _program.is_over = True
+        _end_at_once(_ours())
+
+
+def _ours() -> list[Engine]:
+    return [engine for engine in list(_living) if engine.pid == os.getpid()]
+
+
+def _end_at_once(engines: list[Engine]) -> None:
+    try:
+        with Shield(lambda: None):
+            for engine in engines:
+                engine.end_with_interpreter()
+    except (KeyboardInterrupt, SystemExit):
+        pass  # a program that is at its end cannot be ended
