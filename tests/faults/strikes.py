@@ -1,9 +1,9 @@
 """Signals at any moment: a program is started, struck at a moment that is drawn, and looked at.
 
-    python -m tests.faults.strikes [--program NAME] [--moments N] [--seed N] [--signal TERM] [--alone]
+    python -m tests.faults.strikes [--program NAME] [--moments N] [--seed N] [--signal TERM]
 
-Each round prints what it did and how long the end took; what is wrong is printed with the program's
-stderr. Exits with 1 if anything is.
+Prints each strike after which something was not as it should be, with what the program said, and
+how long the programs took to end. Exits with 1 if anything was wrong.
 """
 
 from __future__ import annotations
@@ -353,7 +353,9 @@ def _strike(strike: Strike, program: subprocess.Popen[str], segments: set[str]) 
     ended_s = time.monotonic() - struck
     left = [str(process) for process in members(program.pid)]
     wait_until(lambda: not find_leaked(segments))
-    return Seen(program.returncode, program.communicate()[1], ended_s, left + sorted(find_leaked(segments)))
+    return Seen(
+        program.returncode, program.communicate()[1], ended_s, left + sorted(find_leaked(segments))
+    )
 
 
 def members(session: int) -> list[psutil.Process]:

@@ -65,6 +65,8 @@ def _end_all() -> None:
     try:
         for engine in _ours():
             engine.drain()
+    except SystemExit:
+        pass  # of a signal's handler: it is what happens
     finally:
         _program.is_over = True
         _end_at_once(_ours())

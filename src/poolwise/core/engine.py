@@ -61,7 +61,8 @@ _PATIENCE_AT_END_S = 0.5
 """A thread that pickles in the midst of driving is waited for so long when a pool is terminated."""
 
 _PATIENCE_S = 1.0
-"""After so long without news it is asked whether a task is stuck."""
+"""After so long without news it is asked whether a task is stuck. And a signal is seen that came
+just before the main thread began to wait: Python does not end the wait for it."""
 
 
 def _never() -> bool:
@@ -261,7 +262,8 @@ class Engine:
             self._standby.append(waiter)
             self.wake()
             if not is_done() and (self._drive.locked() or self._guests):
-                waiter.wait(None if until is None else until - time.monotonic())
+                left_s = _PATIENCE_S if until is None else until - time.monotonic()
+                waiter.wait(min(left_s, _PATIENCE_S))
         finally:
             if waiter in self._standby:  # unless something struck before it was there
                 self._standby.remove(waiter)

@@ -65,6 +65,7 @@ class TaskFuture(Future[T]):
                 self._waiters: list[Any] = []
                 self._done_callbacks: list[Any] = []
                 self._condition = threading.Condition()
+        interrupts.rouse_loop()
         if (engine := self._engine) is not None:
             engine.attend()  # whoever waits this way does not help: the helper thread must
         return self.__dict__[name]

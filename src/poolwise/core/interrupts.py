@@ -8,6 +8,9 @@ SystemExit, the program shall end soon: then they are dropped.
 from __future__ import annotations
 
 import sys
+import threading
+import weakref
+from _thread import get_ident
 from collections.abc import Iterator
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -23,18 +26,21 @@ _NAMES = (
     "SIGINT", "SIGTERM", "SIGBREAK", "SIGALRM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2",
     "SIGVTALRM", "SIGPROF", "SIGXCPU",
 )  # fmt: skip
+_main_ident = threading.main_thread().ident
 SIGNALS = [getattr(_signal, name) for name in _NAMES if hasattr(_signal, name)]
 """Signals whose handlers are known to raise: sent by people, by timers, and by batch systems."""
 
 
 class _Seen:
-    """What was seen of signals so far."""
+    """What was seen of signals and event loops so far."""
 
-    __slots__ = ("is_interrupted",)
+    __slots__ = ("is_interrupted", "loop")
 
     def __init__(self) -> None:
         self.is_interrupted = False
         """A handler has raised what ends programs, and nobody has waited for a pool since then."""
+        self.loop: weakref.ref[Any] | None = None
+        """The event loop that wakes up for signals."""
 
 
 seen = _Seen()
@@ -60,6 +66,28 @@ def note(error: BaseException | None) -> None:
     """Remember that a signal ends the program, if this error says so."""
     if is_interrupt(error):
         seen.is_interrupted = True
+
+
+def rouse_loop() -> None:
+    """Let the event loop that runs in this thread wake up for every signal; nothing without one.
+
+    A signal that comes when the main thread is about to wait is seen only when something else ends
+    the wait: for an event loop, with the next task that is done. Where other threads want the
+    interpreter, as ours does then, that happens. asyncio itself is safe from it as soon as it
+    handles any signal: every one then goes through the loop's own socket, too. So it is asked to
+    handle the one that nobody sends, and which means nothing to programs that do not ask for it.
+    """
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or get_ident() != _main_ident:
+        return
+    try:
+        loop = asyncio.get_running_loop()
+        if seen.loop is None or seen.loop() is not loop:
+            seen.loop = weakref.ref(loop)
+            if getsignal(_signal.SIGURG) == _signal.SIG_DFL:
+                loop.add_signal_handler(_signal.SIGURG, int)
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
+        pass  # no loop runs, or it is of a kind that does not know signals
 
 
 def has_ended_program() -> bool:
