@@ -324,6 +324,16 @@ def _make_result_not_loadable() -> type[PoolwiseError]:
     return ResultNotLoadable
 
 
+def again(error: PoolwiseError) -> PoolwiseError:
+    """The same error anew, to be raised in one more place.
+
+    What is raised twice keeps the frames of both places alive, with all that they hold.
+    """
+    made = type(error)(*error.args)
+    made.__cause__ = error.__cause__
+    return made
+
+
 _MAKERS = {
     "ArgumentNotLoadable": _make_argument_not_loadable,
     "InitializerFailed": _make_initializer_failed,

@@ -143,6 +143,7 @@ class ProcessPoolExecutor(Executor):
         self._is_killed = False
         self._intake = open_intake(backend, self._engine)
         self._are_calls_shown = self._progress is None
+        self._engine.watch(self, self._calls)
         self._engine.drain_at_exit(self._drain)
 
     # -- the interface
@@ -242,8 +243,9 @@ class ProcessPoolExecutor(Executor):
         if wait and not self._is_killed:
             try:
                 engine.join()
-            except KeyboardInterrupt:
-                self._kill("the program was interrupted before this task had ended")
+            except BaseException as error:
+                if _is_interrupt(error):
+                    self._kill("the program was interrupted before this task had ended")
                 raise
 
     def terminate_workers(self) -> None:
@@ -265,17 +267,11 @@ class ProcessPoolExecutor(Executor):
     ) -> bool | None:
         if os.getpid() != self._engine.pid:
             return None  # a forked child leaves the block too: nothing here is its own
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
+        if _is_interrupt(error):
             self._kill("the program was interrupted before this task had ended")
         else:
             self.shutdown(wait=True)
         return None
-
-    def __del__(self) -> None:
-        engine = getattr(self, "_engine", None)
-        if engine is not None and os.getpid() == engine.pid:
-            self._calls.end()
-            engine.abandon()
 
     # -- what is going on
 
@@ -552,6 +548,14 @@ def _results(
 
 def _no_wake() -> None:
     """Stands for a wake-up: who reads the input looks at the workers by itself."""
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    if error is None or isinstance(error, Exception):
+        return False
+    from poolwise.core.interrupts import is_interrupt  # here: a signal ends few programs
+
+    return is_interrupt(error)
 
 
 def _as_cause(text: str) -> BaseException:

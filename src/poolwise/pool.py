@@ -8,6 +8,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from operator import index
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 T = TypeVar("T")
+Call = tuple[Callable[..., T], tuple[Any, ...], dict[str, Any]]
 
 _READER_PATIENCE_S = 1.0
 """An input that is waiting for something when its pool ends holds the program up no longer."""
@@ -155,6 +157,7 @@ class Pool:
             )
         self._backend_name = backend
         self._engine.leave(JobPosted(self._calls))
+        self._engine.watch(self, self._calls.source)
         self._streams: weakref.WeakSet[ResultIterator[Any]] = weakref.WeakSet()
         self._in_callbacks: set[AsyncResult[Any]] = set()
         self._is_terminated = False
@@ -163,6 +166,7 @@ class Pool:
         self._are_calls_shown = self._progress is None
         self._engine.start_all()
         self._state = "RUN"
+        self._engine.unclosed = weakref.ref(self, _warning_of(self))
 
     # -- one call
 
@@ -181,7 +185,10 @@ class Pool:
         call = (func, _as_arguments(args), kwds or {})
         result = self._async_result_class(self, self._engine, None, None, call)
         self._submit(result)
-        return result.get()
+        try:
+            return result.get()
+        finally:
+            del self  # an error's traceback holds this frame; it shall not hold the pool
 
     def apply_async(
         self,
@@ -222,7 +229,10 @@ class Pool:
         :param rules: ``task_timeout``, ``retries``, ``retry_on``, ``progress`` for this call alone.
         :raises Exception: what the first failing item raised, after all others are done.
         """
-        return self._map(func, iterable, MAP, chunksize, rules)
+        try:
+            return self._map(func, iterable, MAP, chunksize, rules)
+        finally:
+            del self  # as in apply
 
     def starmap(
         self,
@@ -232,7 +242,10 @@ class Pool:
         **rules: Any,
     ) -> list[T]:
         """``[func(*x) for x in iterable]``; see :meth:`map`."""
-        return self._map(func, iterable, STARMAP, chunksize, rules)
+        try:
+            return self._map(func, iterable, STARMAP, chunksize, rules)
+        finally:
+            del self  # as in apply
 
     def map_async(
         self,
@@ -335,6 +348,7 @@ class Pool:
 
     def close(self) -> None:
         """No more tasks; workers end when all that were given are done."""
+        self._engine.unclosed = None
         if self._state == "RUN":
             self._state = "CLOSE"
         if not self._engine.is_closed:
@@ -344,6 +358,7 @@ class Pool:
     def terminate(self) -> None:
         """End the workers at once; tasks that are not done fail with :class:`PoolTerminated`."""
         if not self._is_terminated:
+            self._engine.unclosed = None
             self._state = "TERMINATE"
             self._engine.terminate(
                 errors.PoolTerminated("the pool was terminated before this task had ended")
@@ -384,20 +399,6 @@ class Pool:
     ) -> None:
         if os.getpid() == self._engine.pid:  # else in a forked child, which leaves the block too
             self.terminate()
-
-    def __del__(self) -> None:
-        engine = getattr(self, "_engine", None)
-        if engine is None or os.getpid() != engine.pid:
-            return
-        if self._state == "RUN":
-            warnings.warn(
-                f"unclosed running multiprocessing pool {self!r}",
-                ResourceWarning,
-                source=self,
-                stacklevel=2,
-            )
-        self._calls.source.end()  # type: ignore[attr-defined]
-        engine.abandon()
 
     def __reduce__(self) -> Any:
         message = "pool objects cannot be passed between processes or pickled"
@@ -532,8 +533,8 @@ class Pool:
                     feed(source, rest, self._engine.nudge)
                 finally:
                     clock.end_producing()
-                if (job := result.job) is not None:
-                    self._engine.leave(InputEnded(job))
+                if result.job is not None:
+                    self._engine.leave(InputEnded(result.job))
             return result.get()
         except BaseException:
             result.drop()
@@ -541,6 +542,7 @@ class Pool:
         finally:
             if result.shown is not None:
                 result.shown.close()
+            del self, result, clock  # as in apply
 
     def _start_map(
         self,
@@ -630,6 +632,17 @@ def _as_cause(text: str) -> BaseException:
 
     cause: BaseException = pool.RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[attr-defined]
     return cause
+
+
+def _warning_of(pool: Pool) -> Callable[[object], object]:
+    """Warns that a pool was dropped and nobody has closed it, as the standard one does.
+
+    All of it is C as long as nobody wants to see such warnings: a signal's handler that raised in
+    it would be printed, and the program would go on.
+    """
+    return partial(
+        warnings.warn, f"unclosed running multiprocessing pool {pool!r}", ResourceWarning, 2
+    )
 
 
 class _Feeder:

@@ -33,8 +33,8 @@ class AsyncResult(Generic[T]):
         error_callback: Callable[[BaseException], object] | None,
         call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None = None,
     ) -> None:
-        self._pool = pool  # it lives while somebody may ask for its results
-        self._engine = engine
+        self._pool: object = pool  # it lives until its results are there
+        self._engine: Engine | None = engine
         self._callback = callback
         self._error_callback = error_callback
         self.call = call
@@ -56,7 +56,8 @@ class AsyncResult(Generic[T]):
         A callback that asks for another result need not wait for that one's own callback, which
         cannot run before it returns.
         """
-        return self._is_ready or (self._has_value and self._engine.is_in_callback)
+        engine = self._engine
+        return self._is_ready or (self._has_value and engine is not None and engine.is_in_callback)
 
     def successful(self) -> bool:
         """The call raised no exception.
@@ -70,8 +71,9 @@ class AsyncResult(Generic[T]):
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until it is ready, for ``timeout`` seconds at most."""
-        if not self._is_ready:
-            self._engine.wait(self.ready, timeout)
+        engine = self._engine
+        if engine is not None and not self._is_ready:
+            engine.wait(self.ready, timeout)
 
     def get(self, timeout: float | None = None) -> T:
         """The value, when it is there.
@@ -83,7 +85,10 @@ class AsyncResult(Generic[T]):
         if not self._is_ready and not self.ready():
             raise multiprocessing.TimeoutError
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                del self  # the traceback refers to this frame
         return self._value  # type: ignore[return-value]
 
     def settle(self, value: T | None, error: BaseException | None) -> News:
@@ -98,8 +103,8 @@ class AsyncResult(Generic[T]):
             self._callback if error is None else self._error_callback
         )
         self._callback = self._error_callback = None
-        if callback is None or self._engine.dropped(error):
-            self._is_ready = True
+        if callback is None or (self._engine is not None and self._engine.dropped(error)):
+            self._finish()
             return ()
         self._pool._in_callbacks.add(self)  # type: ignore[attr-defined] # noqa: SLF001
         return (lambda: partial(self._call_back, callback),)
@@ -108,8 +113,12 @@ class AsyncResult(Generic[T]):
         try:
             callback(self._value)
         finally:
-            self._is_ready = True
             self._pool._in_callbacks.discard(self)  # type: ignore[attr-defined] # noqa: SLF001
+            self._finish()
+
+    def _finish(self) -> None:
+        self._is_ready = True
+        self._pool = self._engine = None
 
 
 ApplyResult = AsyncResult
@@ -137,6 +146,7 @@ class MapResult(AsyncResult[list[T]]):
         size: int | None,
     ) -> None:
         super().__init__(pool, engine, callback, error_callback)
+        self.lanes: int = getattr(pool, "_processes", 1)
         self._values: list[Any] = [None] * (size or 0)
         self._value = self._values
         self._first_error: tuple[int, BaseException] | None = None
@@ -175,9 +185,9 @@ class MapResult(AsyncResult[list[T]]):
 
     def drop(self) -> None:
         """Nobody wants the values any more: begin nothing more of it."""
-        job = self.job
-        if job is not None and not self._engine.is_closed:
-            self._engine.post(JobDropped(job))
+        job, engine = self.job, self._engine
+        if job is not None and engine is not None and not engine.is_closed:
+            engine.post(JobDropped(job))
 
 
 class CallSink:
@@ -239,7 +249,10 @@ class ResultIterator(Iterator[T]):
         if stream.count_read >= stream.tell_at:
             self._tell_of_room()
         if type(value) is Raised:
-            raise value.error
+            try:
+                raise value.error
+            finally:
+                del self, value  # the traceback refers to this frame
         return value  # type: ignore[return-value]
 
     def _wait_for_news(self, timeout: float | None) -> None:

@@ -10,7 +10,7 @@ import pytest
 from poolwise import errors
 from poolwise.core import contract as c
 from poolwise.core.engine import Engine, _Waiter
-from poolwise.core.job import MAP, Function, Job, Listed
+from poolwise.core.job import MAP, Function, Job, Listed, Submitted
 from poolwise.options import TaskRules
 from tests.conftest import wait_until
 from tests.core.desk import work
@@ -183,9 +183,9 @@ def test_join_gives_up_at_its_time(fakes):
 
 def test_terminate_fails_what_is_not_done(fakes):
     engine, backend = fakes(on_send=lambda _: None)
-    ends, error = post(engine, [1]), errors.PoolTerminated("enough")
-    engine.terminate(error)
-    assert ends.error is error
+    ends = post(engine, [1])
+    engine.terminate(errors.PoolTerminated("enough"))
+    assert repr(ends.error) == "PoolTerminated('enough')"
     assert backend.closed.is_set()
 
 
@@ -238,11 +238,17 @@ def test_what_strikes_the_helper_is_told_to_those_who_left_a_callback(fakes):
     assert isinstance(ends.error, errors.PoolInterrupted)
 
 
-def test_an_abandoned_engine_finishes_what_was_begun_and_gives_all_back(fakes):
+class Door:
+    """What an engine is used by."""
+
+
+def test_an_engine_whose_door_is_dropped_finishes_what_was_begun_and_gives_all_back(fakes):
     engine, backend = fakes()
     told = threading.Event()
+    door = Door()
+    engine.watch(door, Submitted())
     post(engine, range(100), news=[told.set])
-    engine.abandon()
+    del door
     assert told.wait(LONG_S)
     assert backend.closed.wait(LONG_S)
 

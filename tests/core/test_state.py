@@ -143,11 +143,16 @@ def test_an_answer_for_a_chunk_that_nobody_knows_any_more_is_ignored():
     assert desk.tell(c.ChunkDone(lane, chunk.id, c.Outcome(0, [1], {}))) == []
 
 
-def test_fail_all_ends_every_job_with_the_error():
-    desk, error = Desk(2), RuntimeError()
+def test_fail_all_ends_every_job_with_an_error_of_its_own():
+    desk, error = Desk(2), errors.PoolTerminated("enough")
+    error.__cause__ = KeyError()
     jobs = [make_job([1, 2, 3]), make_job([4])]
     desk.post(*jobs)
-    assert desk.state.fail_all(error) == [c.EndJob(job, error) for job in jobs]
+    ends = desk.state.fail_all(error)
+    assert [end.job for end in ends] == jobs
+    assert [repr(end.error) for end in ends] == [repr(error)] * 2
+    assert [end.error.__cause__ for end in ends] == [error.__cause__] * 2
+    assert len({id(error), *(id(end.error) for end in ends)}) == 3
 
 
 # -- parts of a chunk, and what is given back

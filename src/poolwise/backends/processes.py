@@ -24,13 +24,14 @@ from poolwise.backends import offspring
 from poolwise.backends.unguarded import end_if_importing_main
 from poolwise.core import contract as c
 from poolwise.core.book import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE, ParentClock
-from poolwise.core.shield import Struck, users_code
+from poolwise.core.shield import find_raised, users_code
 from poolwise.wire import (
     codec,
     death,
     failures,
     frames,
     keeping,
+    lifeline,
     offers,
     packing,
     pipes,
@@ -165,10 +166,10 @@ class Processes:
 
         self._clock = clock
         with limit_named():
-            (self._life_reader, life_writer), wake_ends = pipes.open_two(os.pipe)
+            life_ends, wake_ends = pipes.open_two(os.pipe)
+        self._life = lifeline.Lifeline(life_ends)
         wakes = pipes.WakePipe(wake_ends)
         self._memory = PoolMemory()
-        self._life_writer = pipes.own(life_writer)
         self._watch(wakes.reader, select.POLLIN, wakes.drain)
         if self._log_levels is not None:
             from poolwise.backends.outlets import Outlets
@@ -230,9 +231,9 @@ class Processes:
                 lane.process.kill()
             lane.process.join()
             self._discard(lane)
-        pipes.disown(self._life_writer)
-        os.close(self._life_reader)
+        self._life.close()
         self._memory.close()
+        self._outlets = self.start_error = None  # what they hold would be in a cycle with this
 
     # -- the inbox
 
@@ -278,7 +279,7 @@ class Processes:
         try:
             outlets = () if self._outlets is None else (self._outlets.open(number),)
             handed, kept = self._memory.for_lane()
-            ends = pipes.WorkerEnds(task_reader, result_writer, self._life_reader, handed, outlets)
+            ends = pipes.WorkerEnds(task_reader, result_writer, self._life.reader, handed, outlets)
             begin = self._initializer, self._initargs
             handover = Handover(begin, self._memory if handed else None)
             process = self.context.Process(  # type: ignore[attr-defined]
@@ -336,7 +337,7 @@ class Processes:
         try:
             packed = function.packed or self._pack_function(lane, function)
         except BaseException as error:
-            said = _what_struck(error)
+            said = _detached(error, self._as_cause)
             self._events.append(c.ChunkRefused(lane.id, chunk.id, said, is_function=True))
             return False
         self._functions[function.id] = function
@@ -384,7 +385,7 @@ class Processes:
             with users_code:
                 packed = self._pack(lane, chunk)
         except BaseException as error:
-            self._events.append(c.ChunkRefused(lane.id, chunk.id, _what_struck(error)))
+            self._events.append(c.ChunkRefused(lane.id, chunk.id, _detached(error, self._as_cause)))
             return
         finally:
             if offered := offers.take():
@@ -545,7 +546,7 @@ class Processes:
     ) -> None:
         """One of the values cannot be rebuilt here: find out which, from the worker."""
         outcome.values = [None] * head.size
-        outcome.errors = dict.fromkeys(range(head.size), _not_loadable(error))
+        outcome.errors = {at: _not_loadable(error) for at in range(head.size)}
         if head.size > 1:
             lane.awaits_again = c.ChunkDone(lane.id, head.chunk_id, outcome)
             lane.writer.write(codec.AGAIN, (packing.dumps((head.chunk_id, head.first)),))
@@ -615,13 +616,14 @@ def _load_each(packed: list[list[Any]], failed: dict[int, BaseException]) -> lis
     return values
 
 
-def _what_struck(error: BaseException) -> BaseException:
-    """What ended the program's own code: an error of its own, or a signal's handler's."""
-    return (error.__cause__ or error) if isinstance(error, Struck) else error
+def _detached(error: BaseException, as_cause: Callable[[str], BaseException]) -> BaseException:
+    """What ended the program's own code: an error of its own, or what a signal's handler raised."""
+    raised = find_raised(error)
+    return failures.detach(error, as_cause) if raised is error else raised
 
 
 def _not_loadable(error: BaseException) -> errors.PoolwiseError:
-    error = _what_struck(error)
+    error = _detached(error, errors.RemoteTraceback)
     said: errors.PoolwiseError = errors.ResultNotLoadable(
         f"the task ended well but its result cannot be rebuilt in this process: {error!r}"
     )

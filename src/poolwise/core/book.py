@@ -173,6 +173,10 @@ class ParentClock(Stopwatch):
         """It is out again."""
         self.is_producing = False
 
+    def forget(self) -> None:
+        """Keep no history: nobody will ask any more for what was caused at some moment."""
+        self.moments, self.vectors = [self.at_ns], [tuple(self.causes)]
+
     def leave(self) -> None:
         """Nobody drives for now."""
         self.to(NO_JOB if self.lacks == NO_JOB else USER_CODE)
@@ -215,7 +219,7 @@ class LanePage:
     __slots__ = (
         "born_ns", "busy_since_ns", "bytes_in", "bytes_out", "chunks", "ended_ns", "idle",
         "items", "lane", "last_span", "launched_ns", "name", "pid", "reading", "ready_ns",
-        "served_ns", "short_note", "told_ns",
+        "served_ns", "settled", "short_note", "told_ns",
     )  # fmt: skip
 
     def __init__(self, lane: int, born_ns: int) -> None:
@@ -230,9 +234,14 @@ class LanePage:
         self.short_note: Note | None = None
         self.idle = [0.0] * len(CAUSES)
         self.items = self.chunks = self.bytes_out = self.bytes_in = 0
+        self.settled: tuple[dict[str, float], list[float]] | None = None
+        """Its account, once the pool is over."""
 
     def account(self, now_ns: int, clock: ParentClock) -> tuple[dict[str, float], list[float]]:
         """Its life up to its end (or now), in ns by entry, and its idle time by cause."""
+        return self.settled or self._account(now_ns, clock)
+
+    def _account(self, now_ns: int, clock: ParentClock) -> tuple[dict[str, float], list[float]]:
         end_ns = self.ended_ns or now_ns
         life_ns = float(end_ns - self.born_ns)
         if not self.ready_ns:
@@ -482,6 +491,9 @@ class Book:
         for page in list(self.lanes.values()):
             page.ended_ns = self.ended_ns
             self.ended_lanes.append(self.lanes.pop(page.lane))
+        for page in self.ended_lanes:
+            page.settled = page.account(self.ended_ns, self.clock)
+        self.clock.forget()
 
     def page_of(self, chunk: Chunk) -> FunctionPage:
         """The page of the function that a chunk is for."""

@@ -13,7 +13,6 @@ the value is here, before that result's own callback has run.
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import threading
@@ -23,12 +22,12 @@ from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from poolwise import errors
 from poolwise.core import contract as c
 from poolwise.core.bell import Bell
-from poolwise.core.shield import Shield
+from poolwise.core.shield import Shield, seen
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -53,78 +52,6 @@ _IDLE_LOOKS = 5
 """The helper stays awake for this many looks (of ``_GRACE_S``) at nothing to do."""
 
 
-_living: weakref.WeakSet[Engine] = weakref.WeakSet()
-
-
-def _end_all() -> None:
-    """At the interpreter's end; the latest registered is the first to be called.
-
-    Ctrl-C ends the wait for what is under way. It does not end the ending of workers: those that
-    are left, multiprocessing would wait for.
-    """
-    ours = [engine for engine in list(_living) if engine.pid == os.getpid()]
-    try:
-        for engine in ours:
-            engine.drain()
-    finally:
-        _end_at_once(ours)
-
-
-_in_finalizers_of = 0
-"""The process whose end calls :func:`_end_all` by multiprocessing's finalizers."""
-
-
-def _end_all_at_exit() -> None:
-    """Be called first of all when this process ends.
-
-    Children of multiprocessing do not care for ``atexit``. They have finalizers of their own, then
-    end those of their children that are daemons, and wait for all others: for idle workers, for
-    ever.
-    """
-    global _in_finalizers_of  # noqa: PLW0603 - registered once, in each process
-    atexit.unregister(_end_all)
-    atexit.register(_end_all)
-    util = sys.modules.get("multiprocessing.util")  # there if the lanes are processes
-    if util is not None and _in_finalizers_of != os.getpid():
-        _in_finalizers_of = os.getpid()
-        util.Finalize(None, _end_all, exitpriority=sys.maxsize)
-
-
-def _end_at_once(engines: list[Engine]) -> None:
-    try:
-        with Shield(lambda: None):
-            for engine in engines:
-                engine.end_with_interpreter()
-    except (KeyboardInterrupt, SystemExit):
-        pass  # a program that is at its end cannot be ended
-
-
-_IMPORT_PATIENCE_S = 5.0
-"""A fork waits no longer than this for what a helper imports."""
-
-
-def _let_imports_end() -> None:
-    """Before a fork: what another thread is importing stays locked in the child for ever."""
-    until = time.monotonic() + _IMPORT_PATIENCE_S
-    while any(map(_is_importing, _find_helpers())) and time.monotonic() < until:
-        time.sleep(0.001)
-
-
-def _find_helpers() -> list[int]:
-    helpers = [engine.helper_ident for engine in list(_living)]
-    return [ident for ident in helpers if ident is not None and ident != get_ident()]
-
-
-def _is_importing(thread: int) -> bool:
-    frame = sys._current_frames().get(thread)  # noqa: SLF001 - documented all the same
-    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
-        frame = frame.f_back
-    return frame is not None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_let_imports_end)
-
 _START_PATIENCE_S = 1.0
 """Whoever submits a call that needs a new worker waits no longer than this for the drive."""
 
@@ -138,7 +65,8 @@ _PATIENCE_AT_END_S = 0.5
 """A thread that pickles in the midst of driving is waited for so long when a pool is terminated."""
 
 _PATIENCE_S = 1.0
-"""After so long without news it is asked whether a task is stuck."""
+"""After so long without news it is asked whether a task is stuck. And a signal is seen that came
+just before the main thread began to wait: Python does not end the wait for it."""
 
 
 def _never() -> bool:
@@ -157,7 +85,7 @@ class Engine:
         self.state = state
         self._book = state.book
         self._clock = state.book.clock
-        self._backend = backend
+        self._backend: c.Backend = backend
         self._posted: deque[c.Event] = deque()
         self._news: deque[Callable[[], Callback | None]] = deque()
         self._callbacks: deque[Callback] = deque()
@@ -169,25 +97,25 @@ class Engine:
         self._callers = 0
         self._guests = 0
         self._helper = _Helper(self)
-        self._error: BaseException | None = None
+        self._error: errors.PoolwiseError | None = None
         self.is_closed = False
         self._is_ended = False
         self.pid = os.getpid()
         self._hints = 0
         self._is_unseen = False  # a driver that is woken for it may leave before it has looked
         self._drain: weakref.WeakMethod[Callable[[], object]] | None = None
-        _living.add(self)
+        self._door: weakref.ref[object] | None = None
+        self._calls: Any = None
+        self.unclosed: weakref.ref[object] | None = None
+        """Its callback warns of a door that was dropped unclosed. Here, since a weak reference in
+        a cycle of garbage is not called back."""
+        self._is_over_for_good = False
         self._inbox = backend.open(self._clock)
-        _end_all_at_exit()
+        self._runs_here = runs_here
         self.shield = Shield(self._inbox.wake, is_needed=not runs_here)
-        self._acts: dict[type, Callable[[Any], None]] = {
-            c.StartLane: lambda command: backend.start_lane(command.lane),
-            c.SendChunk: lambda command: backend.send(command.lane, command.chunk),
-            c.AskBack: lambda command: backend.send(command.lane, None),
-            c.StopLane: lambda command: backend.stop_lane(command.lane, kill=command.kill),
-            c.Deliver: self._deliver,
-            c.EndJob: self._end_job,
-        }
+        from poolwise.core import ending  # here, since workers load this module and make no engine
+
+        ending.register(self)
 
     # -- for every thread
 
@@ -218,6 +146,7 @@ class Engine:
         self._hints += 1
         if self.state.wants_work or not self._hints % _HINTS_PER_LOOK or self._error is not None:
             self._check_owner()
+            seen.is_interrupted = False
             if len(self.state.lanes) < self.state.most_lanes:
                 self._step_as_guest()
             else:
@@ -261,6 +190,7 @@ class Engine:
         :raises UsedAfterFork: in a process forked from the pool's owner.
         """
         self._check_owner()
+        seen.is_interrupted = False
         if self._driver == get_ident():
             message = "a pool cannot wait for itself while it unpickles or delivers a result"
             raise RuntimeError(message)
@@ -309,7 +239,7 @@ class Engine:
 
     def dropped(self, error: BaseException | None) -> bool:
         """Whether ``error`` says that the pool was terminated before the call had ended."""
-        return error is not None and error is self._error
+        return self._error is not None and isinstance(error, errors.PoolTerminated)
 
     @property
     def is_busy(self) -> bool:
@@ -356,7 +286,8 @@ class Engine:
             self._standby.append(waiter)
             self.wake()
             if not is_done() and (self._drive.locked() or self._guests):
-                waiter.wait(None if until is None else until - time.monotonic())
+                left_s = _PATIENCE_S if until is None else until - time.monotonic()
+                waiter.wait(min(left_s, _PATIENCE_S))
         finally:
             if waiter in self._standby:  # unless something struck before it was there
                 self._standby.remove(waiter)
@@ -386,7 +317,7 @@ class Engine:
     def _step(self, timeout_s: float | None, is_done: Callable[[], bool] = _never) -> None:
         """Hand out what waits, then take the events that are here (or wait for one)."""
         if self._error is not None:
-            raise self._error
+            self._raise_error()
         self._driver = get_ident()
         self._clock.enter()
         try:
@@ -460,7 +391,7 @@ class Engine:
         for command in commands:
             kind = type(command)
             is_news = is_news or kind is c.Deliver or kind is c.EndJob
-            self._acts[kind](command)
+            self._ACTS[kind](self, command)
         return is_news
 
     def _deliver(self, command: c.Deliver) -> None:
@@ -471,6 +402,16 @@ class Engine:
 
     def _end_job(self, command: c.EndJob) -> None:
         self._news.extend(command.job.sink.end(command.error))
+
+    _ACTS: ClassVar[dict[type, Callable[[Engine, Any], object]]] = {
+        c.StartLane: lambda self, command: self._backend.start_lane(command.lane),
+        c.SendChunk: lambda self, command: self._backend.send(command.lane, command.chunk),
+        c.AskBack: lambda self, command: self._backend.send(command.lane, None),
+        c.StopLane: lambda self, command: self._backend.stop_lane(command.lane, kill=command.kill),
+        c.Deliver: _deliver,
+        c.EndJob: _end_job,
+    }
+    """Not of the instance, which would be in a cycle: what a dropped pool held goes at once."""
 
     def _break(self, error: BaseException) -> None:
         """The state can no longer be trusted: nothing more is begun, everybody is told."""
@@ -484,7 +425,7 @@ class Engine:
         self._backend.close()
         self._helper.arm(at_once=True)  # it tells those who wait in other ways
 
-    def _fail_all(self, error: BaseException) -> None:
+    def _fail_all(self, error: errors.PoolwiseError) -> None:
         """Tell everybody, also whose job was posted and has not been looked at."""
         while self._posted:
             event = self._posted.popleft()
@@ -551,7 +492,7 @@ class Engine:
         self.tell()
         return True
 
-    def terminate(self, error: BaseException, *, kill: bool = False) -> None:
+    def terminate(self, error: errors.PoolwiseError, *, kill: bool = False) -> None:
         """End all lanes at once; every job that is not done fails with ``error``.
 
         Then waits for a callback that is running; by then all lanes are gone.
@@ -595,9 +536,15 @@ class Engine:
         with _Visit(self):
             self._carry_out(self.state.start_all(at_most))
         error = getattr(self._backend, "start_error", None)
-        if error is not None:
-            self.terminate(errors.PoolTerminated("not all workers could be started"))
+        if error is None:
+            if not self._runs_here:
+                self._helper.arm()  # it hears when the door is gone
+            return
+        self.terminate(errors.PoolTerminated("not all workers could be started"))
+        try:
             raise error
+        finally:
+            del error  # this frame is part of the traceback
 
     def look(self, question: Callable[[], T]) -> T:
         """The answer to a question about the state, after a step, while nobody changes it."""
@@ -652,25 +599,63 @@ class Engine:
     def drain(self) -> None:
         """The interpreter ends: see what is under way to its end, if that was asked for.
 
-        If Ctrl-C ended the program, it is not waited for.
+        If a signal ended the program, it is not waited for.
         """
-        drain = self._drain() if self._drain is not None else None
-        if drain is not None and self._error is None and not _is_interrupted():
+        from poolwise.core.interrupts import has_ended_program
+
+        if self._drain is None or self._error is not None or has_ended_program():
+            return
+        drain = self._drain()
+        if drain is not None:
             drain()
+        else:  # the door is gone
+            self.finish()
+            self.wait(lambda: not (self._posted or self.state.jobs or self.state.lanes))
 
     def end_with_interpreter(self) -> None:
-        """The interpreter ends and nobody has closed this engine."""
-        self._helper.stop(_LAST_CALLBACK_S)
-        self.terminate(errors.PoolTerminated("the interpreter ended before this task had"))
+        """The interpreter ends and nobody has closed this engine: end its lanes.
 
-    def abandon(self) -> None:
-        """The pool's door is gone: finish what was begun, then end. Never waits."""
-        if os.getpid() != self.pid or self._helper.is_stopping:
-            return
+        Nobody is told: who waits for it in some thread waits on (see ``ending.py``).
+        """
+        self._helper.stop(_LAST_CALLBACK_S)
+        with _Visit(self, _PATIENCE_AT_END_S) as visit:
+            self._error = self._error or errors.PoolTerminated(
+                "the interpreter ended before this task had"
+            )
+            self._is_over_for_good = self._is_ended = True
+            self._guests += 1  # for good: from here on nobody drives
+            for lane in () if visit.has_drive else self.state.lanes:
+                self._backend.stop_lane(lane, kill=True)
+            if visit.has_drive:
+                self._give_back()
+
+    def watch(self, door: object, calls: Any) -> None:
+        """Finish what was begun and end once this object, by which the engine is used, is gone.
+
+        :param calls: takes the calls of the door, and is told that there will be no more.
+        """
+        self._calls = calls
+        self._door = weakref.ref(door, self._helper.bell.ring_as_callback)
+
+    @property
+    def is_left(self) -> bool:
+        """The door is gone."""
+        return self._door is not None and self._door() is None
+
+    def finish(self) -> None:
+        """Nobody will use it any more: finish what was begun, then end the lanes."""
         if not self.is_closed:
             self.is_closed = True
+            if self._calls is not None:
+                self._calls.end()
             self._posted.append(c.PoolClosed())
-        self._helper.end_alone()
+
+    def _raise_error(self) -> NoReturn:
+        if self._is_over_for_good:
+            from poolwise.core import ending
+
+            ending.hang_if_daemon()
+        raise errors.again(self._error or errors.PoolTerminated())
 
     def _check_owner(self) -> None:
         if os.getpid() != self.pid:
@@ -679,12 +664,8 @@ class Engine:
                 "it and cannot use its workers. Make a pool of your own in the child."
             )
             raise errors.UsedAfterFork(message)
-
-
-def _is_interrupted() -> bool:
-    """A KeyboardInterrupt that nobody caught ends the program."""
-    ended_by = getattr(sys, "last_type", None)
-    return ended_by is not None and issubclass(ended_by, KeyboardInterrupt)
+        if self._is_over_for_good:
+            self._raise_error()
 
 
 class _Visit:
@@ -711,10 +692,10 @@ class _Visit:
         self.has_drive = has_drive
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self.has_drive:
             self._engine._drive.release()  # noqa: SLF001
-        self._go()
+        self._go(error)
 
     def _come(self) -> None:
         engine = self._engine
@@ -722,12 +703,12 @@ class _Visit:
         engine._guests += 1  # noqa: SLF001
         engine._inbox.wake()  # noqa: SLF001
 
-    def _go(self) -> None:
+    def _go(self, error: BaseException | None = None) -> None:
         engine = self._engine
         engine._guests -= 1  # noqa: SLF001
         for waiter in list(engine._standby):  # noqa: SLF001
             waiter.ring()
-        engine.shield.__exit__()
+        engine.shield.__exit__(None, error)
 
 
 class _Waiter(Bell):
@@ -748,19 +729,18 @@ class _Helper:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._bell = Bell()
+        self._engine = weakref.ref(engine)  # only its thread keeps it alive
+        self.bell = Bell()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_awake = False
         self._is_wanted = False
         self.is_stopping = False
-        self._is_last = False
         self.is_driving = False
 
     def ring(self) -> None:
         """Look whether there is something to do, if the thread runs. Safe in a finalizer."""
-        self._bell.ring()
+        self.bell.ring()
 
     @property
     def ident(self) -> int | None:
@@ -773,15 +753,18 @@ class _Helper:
         if self.is_driving or (self._is_awake and not at_once):
             return
         self._is_wanted = self._is_wanted or at_once
-        if self._thread is None and not self.is_stopping:
-            self._start()
-        self._bell.ring()
+        engine = self._engine()
+        if self._thread is None and not self.is_stopping and engine is not None:
+            self._start(engine)
+        self.bell.ring()
 
-    def _start(self) -> None:
-        with self._engine.shield, self._starting:
+    def _start(self, engine: Engine) -> None:
+        with engine.shield, self._starting:
             if self._thread is not None:
                 return  # another thread was faster
-            thread = threading.Thread(target=self._run, name="poolwise-helper", daemon=True)
+            thread = threading.Thread(
+                target=self._run, args=(engine,), name="poolwise-helper", daemon=True
+            )
             self._thread = thread  # before it runs: it may ask whether it is the helper
             try:
                 thread.start()
@@ -789,50 +772,47 @@ class _Helper:
                 self._thread = None
                 raise
 
-    def end_alone(self) -> None:
-        """Drive to the very end and give everything back: nobody else will."""
-        self._is_last = True
-        self.is_driving = False
-        self.arm(at_once=True)
-        self._engine.wake()
-
     def stop(self, patience_s: float | None = None) -> None:
         """End the thread; it will not start again.
 
         :param patience_s: how long a callback that it runs is waited for (None: to its end).
         """
         self.is_stopping = True
-        self._bell.ring()
-        self._engine.wake()
-        with self._engine.shield, self._starting:
-            thread = self._thread
+        self.bell.ring()
+        if (engine := self._engine()) is not None:
+            engine.wake()
+            with engine.shield, self._starting:  # whoever starts it has done so
+                pass
+        thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(patience_s)
             self._thread = None
 
-    def _run(self) -> None:
-        engine, idle = self._engine, 0
+    def _run(self, engine: Engine) -> None:
+        idle = 0
         self._is_awake = True
         while not self.is_stopping:
             if idle >= _IDLE_LOOKS:
                 self._is_awake = False  # from here on arm() rings
                 if not engine.is_busy:
-                    self._bell.wait()
+                    self.bell.wait()
                     idle = 0
                 self._is_awake = True
-            self._bell.clear()
+            self.bell.clear()
             if not self._is_wanted:
-                self._bell.wait(_GRACE_S)
+                self.bell.wait(_GRACE_S)
             self._is_wanted = False
             engine.tell()
-            idle = 0 if self._drive_on() else idle + 1
-            if self._is_last and engine.give_back_if_over():
-                break
+            idle = 0 if self._drive_on(engine) else idle + 1
+            if engine.is_left:  # asked after the bell was cleared: it rings at that
+                engine.finish()
+                if engine.give_back_if_over():
+                    break
         engine.tell()
 
-    def _drive_on(self) -> bool:
+    def _drive_on(self, engine: Engine) -> bool:
         """Drive until nothing is left to do or a caller wants to."""
-        engine, did_anything = self._engine, False
+        did_anything = False
         while engine.is_busy and not self.is_stopping and engine.step_as_helper(self):
             did_anything = True
         return did_anything

@@ -7,6 +7,7 @@ does not: it helps the engine along until the value is there.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
@@ -51,7 +52,7 @@ class TaskFuture(Future[T]):
         job: Job,
         call: tuple[Callable[..., T], tuple[Any, ...], dict[str, Any]],
     ) -> None:
-        self._engine = engine
+        self._engine: Engine | None = engine
         self._job = job
         self.call: tuple[Callable[..., T], tuple[Any, ...], dict[str, Any]] | None = call
 
@@ -63,7 +64,11 @@ class TaskFuture(Future[T]):
                 self._waiters: list[Any] = []
                 self._done_callbacks: list[Any] = []
                 self._condition = threading.Condition()
-        self._engine.attend()  # whoever waits this way does not help: the helper thread must
+        from poolwise.core.interrupts import rouse_loop  # here: few programs need it
+
+        rouse_loop()
+        if (engine := self._engine) is not None:
+            engine.attend()  # whoever waits this way does not help: the helper thread must
         return self.__dict__[name]
 
     # -- questions, without the Condition
@@ -99,7 +104,8 @@ class TaskFuture(Future[T]):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """What the call raised, or None; waits and raises as :meth:`result` does."""
-        if self._state not in _OVER and not self._engine.wait(self.done, timeout):
+        engine = self._engine
+        if engine is not None and self._state not in _OVER and not engine.wait(self.done, timeout):
             raise FutureTimeoutError
         if self._state in _CANCELLED:
             raise CancelledError
@@ -125,10 +131,13 @@ class TaskFuture(Future[T]):
             was = self._state
             if was == _PENDING or (force and was == _RUNNING):
                 self._state = _CANCELLED[0]
+        from poolwise.core.interrupts import note
+
+        note(sys.exc_info()[1])  # asyncio cancels what runs when a signal ends it
         if was in {_PENDING, _RUNNING} and self._state in _CANCELLED:
             self._tell_cancelled()
-            if was == _RUNNING:
-                self._engine.post(TaskDropped(self._job, self))
+            if was == _RUNNING and (engine := self._engine) is not None:
+                engine.post(TaskDropped(self._job, self))
         return self._state in _CANCELLED
 
     def _tell_cancelled(self) -> None:
@@ -158,12 +167,14 @@ def settle_all(
                 future._result = values[at]  # noqa: SLF001
                 future._exception = errors.get(at)  # noqa: SLF001
                 future._state = _FINISHED  # noqa: SLF001
+                future._engine = None  # noqa: SLF001 - nobody will ask it any more
     return news
 
 
 def _settle(future: TaskFuture[Any], value: Any, error: BaseException | None) -> Callback | None:
     """Publish a result to those who wait through the future; its callbacks are run later."""
     with future._condition:  # noqa: SLF001 - one class with the function
+        future._engine = None  # noqa: SLF001
         if future._state != _RUNNING:  # noqa: SLF001 - cancelled while it ran
             return None
         future._result, future._exception = value, error  # noqa: SLF001

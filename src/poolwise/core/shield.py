@@ -29,15 +29,24 @@ _NAMES = (
     "SIGINT", "SIGTERM", "SIGBREAK", "SIGALRM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2",
     "SIGVTALRM", "SIGPROF", "SIGXCPU",
 )  # fmt: skip
+SIGNALS = [getattr(_signal, name) for name in _NAMES if hasattr(_signal, name)]
 """Signals whose handlers are known to raise: sent by people, by timers, and by batch systems."""
 
-_held = [getattr(_signal, name) for name in _NAMES if hasattr(_signal, name)]
 _main_ident = threading.main_thread().ident
 _up: list[Shield] = []
 
 
-class Struck(BaseException):
-    """A signal's handler raised its ``__cause__`` in the program's own code: nobody tries again."""
+class _Seen:
+    """What was seen of signals so far."""
+
+    __slots__ = ("is_interrupted",)
+
+    def __init__(self) -> None:
+        self.is_interrupted = False
+        """A handler has raised what ends programs, and nobody has waited for a pool since then."""
+
+
+seen = _Seen()
 
 
 class _UsersCode(threading.local):
@@ -53,8 +62,13 @@ class _UsersCode(threading.local):
 
 
 users_code = _UsersCode()
-"""``with users_code:`` in the midst of bookkeeping. When a handler raises there, :class:`Struck`
-comes out of it, and what it raised is raised again when the shield goes down."""
+"""``with users_code:`` in the midst of bookkeeping. What a handler raises there comes out of it at
+once, as what :func:`find_raised` understands, and is raised again when the shield goes down."""
+
+
+def find_raised(error: BaseException) -> BaseException:
+    """What a handler raised, of what came out of :data:`users_code`; else the error itself."""
+    return (error.__cause__ or error) if isinstance(error, KeyboardInterrupt) else error
 
 
 class Shield:
@@ -88,7 +102,7 @@ class Shield:
             self._depth += 1
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object = None, error: BaseException | None = None, *_: object) -> None:
         if not self._depth or get_ident() != _main_ident:
             return
         if self._depth > 1:
@@ -98,15 +112,16 @@ class Shield:
             self._go_down()
         finally:
             self.was_struck = False
-            self._catch_up()
+            if self._noted or self._raised is not None:
+                self._catch_up(error)
 
     def _go_up(self) -> None:
         """Put our note in the place of every handler that a program has set."""
-        seen = [*map(getsignal, _held)]
+        seen = [*map(getsignal, SIGNALS)]
         if seen != self._seen:
             self._before = {
                 number: self._before[number] if handler == self._note else handler
-                for number, handler in zip(_held, seen, strict=True)
+                for number, handler in zip(SIGNALS, seen, strict=True)
                 if callable(handler)
             }
             self._seen = seen
@@ -123,18 +138,28 @@ class Shield:
         for number, handler in self._before.items():
             signal(number, handler)
 
-    def _catch_up(self) -> None:
-        """Call every handler whose signal was noted, also when the one before it raises."""
+    def _catch_up(self, error: BaseException | None) -> None:
+        """Call every handler whose signal was noted; what the last of them raised is raised.
+
+        :param error: what left the bookkeeping. It is of no interest to who ends it by a signal,
+            and so is not shown as the context of what the handler raised.
+        """
         raised, self._raised = self._raised, None
-        try:
-            if self._noted:
-                number, frame = self._noted.popitem()
+        while self._noted:
+            number, frame = self._noted.popitem()
+            try:
                 self._before[number](number, frame)
+            except BaseException as one:
+                raised = one
+        if raised is None:
+            return
+        seen.is_interrupted = isinstance(raised, (KeyboardInterrupt, SystemExit))
+        try:
+            raise raised
         finally:
-            if self._noted:
-                self._catch_up()
-            elif raised is not None:
-                raise raised
+            if error is not None and raised.__context__ is error:
+                raised.__context__ = error.__context__
+            del raised, error  # this frame is part of the traceback
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if not self._depth:  # something struck while it went up or down
@@ -154,7 +179,9 @@ class Shield:
             users_code.runs = False  # it is left by this
             self._raised = error
             self.was_struck = True
-            raise Struck from error
+            if isinstance(error, Exception):  # which whoever is in the midst of it might catch
+                raise KeyboardInterrupt from error
+            raise
 
 
 UNTIL_ASSIGNED = Shield(lambda: None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from poolwise import errors
 from poolwise.core import contract as c
@@ -114,20 +114,6 @@ class State:
         self._deaths_unread = 0
         self._commands: list[c.Command] = []
         self._now_ns = 0
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            c.LaneReady: self._lane_ready,
-            c.LaneDied: self._lane_died,
-            c.LaneSpoke: self._lane_spoke,
-            c.ChunkDone: self._chunk_done,
-            c.ChunkRefused: self._chunk_refused,
-            c.ChunkUnread: self._chunk_unread,
-            c.ChunkLost: self._chunk_lost,
-            c.JobPosted: self._job_posted,
-            c.InputEnded: self._input_ended,
-            c.JobDropped: self._job_dropped,
-            c.TaskDropped: self._task_dropped,
-            c.PoolClosed: self._pool_closed,
-        }
 
     @property
     def wants_work(self) -> bool:
@@ -144,7 +130,7 @@ class State:
     def apply(self, event: c.Event, now_ns: int) -> list[c.Command]:
         """Take note of what happened; return what follows at once."""
         self._now_ns = now_ns
-        self._handlers[type(event)](event)
+        self._HANDLERS[type(event)](self, event)
         return self._said()
 
     def assign(self, now_ns: int) -> list[c.Command]:
@@ -172,8 +158,8 @@ class State:
             times.append(self._now_ns + _ASK_AGAIN_NS)
         return min(times, default=None)
 
-    def fail_all(self, error: BaseException) -> list[c.Command]:
-        """End every job with ``error``, and every call: nobody will work on them."""
+    def fail_all(self, error: errors.PoolwiseError) -> list[c.Command]:
+        """End every job with such an error, and every call: nobody will work on them."""
         for lane in self.lanes.values():
             for chunk in lane.chunks:
                 self._fail_call(chunk, error)
@@ -181,15 +167,15 @@ class State:
         for job in list(self.jobs):
             while job.has_calls and (waiting := job.take(None)) is not None:
                 self._fail_call(waiting, error)
-            self._end_job(job, error)
+            self._end_job(job, errors.again(error))
         return self._said()
 
-    def _fail_call(self, chunk: Chunk, error: BaseException) -> None:
+    def _fail_call(self, chunk: Chunk, error: errors.PoolwiseError) -> None:
         """Tell whoever waits for these calls; the values of other jobs end with their job."""
         if chunk.job.has_calls:
             values: list[Any] = [None] * chunk.rest
-            errors = dict.fromkeys(range(chunk.rest), error)
-            self._commands.append(c.Deliver(chunk, chunk.done, values, errors))
+            failed = _one_each(error, chunk.rest)
+            self._commands.append(c.Deliver(chunk, chunk.done, values, failed))
 
     def _said(self) -> list[c.Command]:
         commands, self._commands = self._commands, []
@@ -243,7 +229,7 @@ class State:
             if job.has_calls:
                 self._fail_waiting_calls(job, error)
             else:
-                self._end_job(job, error)
+                self._end_job(job, errors.again(error))
 
     def _lane_spoke(self, event: c.LaneSpoke) -> None:
         lane = self.lanes[event.lane]
@@ -466,11 +452,11 @@ class State:
             self._commands.append(c.Deliver(chunk, first + at, [value], said))
         self._end_if_done(chunk.job)
 
-    def _fail_waiting_calls(self, job: Job, error: BaseException) -> None:
+    def _fail_waiting_calls(self, job: Job, error: errors.PoolwiseError) -> None:
         """The calls that wait fail; the job goes on, for the next call may find a better day."""
         while (chunk := job.take(None)) is not None:
             size = len(chunk.items)
-            self._deliver(chunk, 0, [None] * size, dict.fromkeys(range(size), error))
+            self._deliver(chunk, 0, [None] * size, _one_each(error, size))
 
     def _end_if_done(self, job: Job) -> None:
         if not job.open_items and (job.is_over or job.is_done) and job in self.jobs:
@@ -632,6 +618,22 @@ class State:
                 lane.victim = (lane.chunks[0], lane.chunks[0].done)
                 self._stop(lane, kill=True)
 
+    _HANDLERS: ClassVar[dict[type, Callable[[State, Any], None]]] = {
+        c.LaneReady: _lane_ready,
+        c.LaneDied: _lane_died,
+        c.LaneSpoke: _lane_spoke,
+        c.ChunkDone: _chunk_done,
+        c.ChunkRefused: _chunk_refused,
+        c.ChunkUnread: _chunk_unread,
+        c.ChunkLost: _chunk_lost,
+        c.JobPosted: _job_posted,
+        c.InputEnded: _input_ended,
+        c.JobDropped: _job_dropped,
+        c.TaskDropped: _task_dropped,
+        c.PoolClosed: _pool_closed,
+    }
+    """Not of the instance, which would be in a cycle: what a dropped pool held goes at once."""
+
 
 # -- whether an item goes again
 
@@ -652,6 +654,11 @@ def _lacks_name(chunk: Chunk, error: BaseException) -> bool:
 
 
 # -- the words of the errors
+
+
+def _one_each(error: errors.PoolwiseError, size: int) -> dict[int, BaseException]:
+    """An error of its own for each of so many items."""
+    return {at: errors.again(error) for at in range(size)}
 
 
 def _name(chunk: Chunk) -> str:

@@ -91,6 +91,12 @@ def _own(results: Any) -> Any:
     return getattr(type(results), "_poolwise_door", type(results))
 
 
+def _cache_of(result: Any) -> Any:
+    """What its pool has under way; a result that is there has let go of its pool."""
+    pool = result._pool  # noqa: SLF001 - one mechanism with the results
+    return {} if pool is None else pool._cache  # noqa: SLF001
+
+
 def _number(result: Any) -> int:
     number: int = vars(result).setdefault("_job", next(job_counter))
     return number
@@ -105,7 +111,7 @@ def _chunksize(result: Any) -> int:
     """As given, or as the standard pool would choose it."""
     if result.unit is not None:
         return int(result.unit)
-    chunks: int = _CHUNKS_A_WORKER * result._pool._processes  # noqa: SLF001
+    chunks: int = _CHUNKS_A_WORKER * result.lanes
     return -(-len(result._values) // chunks)  # noqa: SLF001
 
 
@@ -140,7 +146,7 @@ def _length(results: Any) -> int | None:
 
 VIEWS: dict[str, Callable[[Any], Any]] = {
     "_job": _number,
-    "_cache": lambda result: result._pool._cache,  # noqa: SLF001
+    "_cache": _cache_of,
     "_event": Event,
     "_success": _success,
     "_chunksize": _chunksize,

@@ -41,5 +41,11 @@ class RunQueue:
     def close(self) -> None:
         """Give the descriptor back."""
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1
+            try:
+                os.close(fd)
+            except OSError:
+                pass  # closed by the program itself
+
+    def __del__(self) -> None:
+        self.close()

@@ -18,6 +18,28 @@ import sys
 from poolwise.wire import pipes
 
 
+class Lifeline:
+    """The pipe that a pool's workers live with: they end when its writing end is closed.
+
+    :param ends: of a pipe; they belong to it from here on, and are closed with it.
+    """
+
+    def __init__(self, ends: tuple[int, int]) -> None:
+        self.reader, self._writer = ends
+        self._pid = os.getpid()
+        pipes.own(self._writer)
+
+    def close(self) -> None:
+        """End the workers that are left."""
+        if self.reader >= 0 and self._pid == os.getpid():  # a forked child has closed its copy
+            pipes.disown(self._writer)
+            os.close(self.reader)
+            self.reader = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def die_with(life_fd: int) -> None:
     """End this process as soon as the other end of ``life_fd`` is closed."""
     if sys.platform == "linux":

@@ -1,0 +1,133 @@
+"""The interpreter's end: calls under way are seen to their end, then all workers are ended."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+import weakref
+from _thread import allocate_lock, get_ident
+from typing import TYPE_CHECKING
+
+from poolwise.core.shield import Shield
+
+if TYPE_CHECKING:
+    from poolwise.core.engine import Engine
+
+_living: weakref.WeakSet[Engine] = weakref.WeakSet()
+_main_ident = threading.main_thread().ident
+
+
+class _Program:
+    """How far the program has come."""
+
+    __slots__ = ("is_over",)
+
+    def __init__(self) -> None:
+        self.is_over = False
+        """Its engines are being ended, and no thread may make another."""
+
+
+_program = _Program()
+
+
+def register(engine: Engine) -> None:
+    """End this engine with the interpreter, if nobody has done so before.
+
+    The latest registered is the first to be called, before what multiprocessing does at the end:
+    it joins all children.
+    """
+    _living.add(engine)
+    _be_called_first()
+    if _program.is_over:  # asked last: either this is seen, or the engine is
+        hang_if_daemon()
+
+
+_in_finalizers_of = 0
+"""The process whose end calls :func:`_end_all` by multiprocessing's finalizers."""
+
+
+def _be_called_first() -> None:
+    """Be called first of all when this process ends.
+
+    Children of multiprocessing do not care for ``atexit``. They have finalizers of their own, then
+    end those of their children that are daemons, and wait for all others: for idle workers, for
+    ever.
+    """
+    global _in_finalizers_of  # noqa: PLW0603 - registered once, in each process
+    atexit.unregister(_end_all)
+    atexit.register(_end_all)
+    util = sys.modules.get("multiprocessing.util")  # there if the lanes are processes
+    if util is not None and _in_finalizers_of != os.getpid():
+        _in_finalizers_of = os.getpid()
+        util.Finalize(None, _end_all, exitpriority=sys.maxsize)
+
+
+_IMPORT_PATIENCE_S = 5.0
+"""A fork waits no longer than this for what a helper imports."""
+
+
+def _let_imports_end() -> None:
+    """Before a fork: what another thread is importing stays locked in the child for ever."""
+    until = time.monotonic() + _IMPORT_PATIENCE_S
+    while any(map(_is_importing, _find_helpers())) and time.monotonic() < until:
+        time.sleep(0.001)
+
+
+def _find_helpers() -> list[int]:
+    helpers = [engine.helper_ident for engine in list(_living)]
+    return [ident for ident in helpers if ident is not None and ident != get_ident()]
+
+
+def _is_importing(thread: int) -> bool:
+    frame = sys._current_frames().get(thread)  # noqa: SLF001 - documented all the same
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_let_imports_end)
+
+
+def hang_if_daemon() -> None:
+    """In a thread that is left at the interpreter's end: wait until the process is gone.
+
+    It waits for a pool that was ended. An error would be printed by its thread, where all that has
+    happened is that the program is over; a thread of the standard pools would wait as well.
+    """
+    if get_ident() != _main_ident:
+        silence = allocate_lock()
+        silence.acquire()
+        silence.acquire()
+
+
+def _end_all() -> None:
+    """Wait for what is under way, then end every worker.
+
+    Ctrl-C ends the wait. It does not end the ending: for workers that are left, multiprocessing
+    would wait.
+    """
+    try:
+        for engine in _ours():
+            engine.drain()
+    except SystemExit:
+        pass  # of a signal's handler: it is what happens
+    finally:
+        _program.is_over = True
+        _end_at_once(_ours())
+
+
+def _ours() -> list[Engine]:
+    return [engine for engine in list(_living) if engine.pid == os.getpid()]
+
+
+def _end_at_once(engines: list[Engine]) -> None:
+    try:
+        with Shield(lambda: None):
+            for engine in engines:
+                engine.end_with_interpreter()
+    except (KeyboardInterrupt, SystemExit):
+        pass  # a program that is at its end cannot be ended
