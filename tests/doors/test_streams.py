@@ -245,7 +245,7 @@ def test_an_input_may_shut_down_its_own_executor(options, at, buffersize, caplog
         read()
     executor.shutdown()
     assert values == [2 * number for number in range(len(values))]
-    assert len(values) <= at
+    assert len(values) <= at + 1  # the item that it was about to give may be run
     assert not caplog.records
 
 
