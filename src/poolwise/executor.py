@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor
@@ -218,6 +219,7 @@ class ProcessPoolExecutor(Executor):
         reading.read_on()
         if source.error is not None:
             raise source.error
+        self._check_open()  # the input may have closed it, or another thread meanwhile
         shown = self._show(job, kind)
         self._maps = [one for one in self._maps if not one.is_over]
         self._maps.append(reading)
@@ -327,6 +329,10 @@ class ProcessPoolExecutor(Executor):
         """Somebody has put another `submit` on this executor: the standard's map calls that."""
         return type(self).submit is not ProcessPoolExecutor.submit or "submit" in vars(self)
 
+    def _check_open(self) -> None:
+        if self._engine.is_closed:
+            self._refuse()
+
     def _refuse(self) -> None:
         failure = self._engine.state.start_failure
         if failure is not None and not self._engine.is_closed:
@@ -393,6 +399,8 @@ class _MapInput(Generic[T]):
         self.stream = stream
         self._unread = unread
         self._left: Iterator[Any] = iter(())
+        self._reading = threading.Lock()
+        self._reader: int | None = None
         self.is_buffered = is_buffered
 
     @property
@@ -430,6 +438,8 @@ class _MapInput(Generic[T]):
         self._engine.clock.begin_producing()
         size = 1
         while (room := self._room(begun_s + for_s)) > 0:
+            if self._reader is not None:
+                break  # another thread reads it, to its end
             self._read(min(size, room))
             size *= 2
             if self.stream.ready and time.monotonic() > begun_s + max(_READ_S, for_s):
@@ -447,9 +457,23 @@ class _MapInput(Generic[T]):
         return room
 
     def _read(self, size: int) -> None:
+        """Read so many items, when no other thread does: a generator has one reader at a time."""
+        with self._reading:
+            unread = self._unread
+            if unread is None:
+                return
+            self._reader = threading.get_ident()
+            try:
+                self._read_from(unread, size)
+            finally:
+                self._reader = None
+            if self._unread is None:
+                close_generator(unread)
+
+    def _read_from(self, unread: Iterator[Any], size: int) -> None:
         source: Any = self._job.source
         try:
-            source.read(self._unread, size, _no_wake)
+            source.read(unread, size, _no_wake)
         except BaseException as error:
             self._engine.clock.end_producing()
             source.end(error)
@@ -467,6 +491,9 @@ class _MapInput(Generic[T]):
     def read_to_end(self) -> None:
         """Read all that is left of the input, wanted or not, and work without limit."""
         self.stream.lift()
+        if self._is_reading_here():
+            self._refuse_rest()
+            return
         self._engine.clock.begin_producing()
         while self.has_input:
             self._read(_READS_PER_LOOK)
@@ -477,10 +504,23 @@ class _MapInput(Generic[T]):
     def leave_input(self) -> None:
         """Run what was read; :meth:`check_left` finds what was not."""
         self.stream.lift()
-        if self._unread is not None:
-            self._left = self._unread
-            self._job.source.end()  # type: ignore[attr-defined] # a queue: there is something to read
-            self._end_input()
+        if self._is_reading_here():
+            self._refuse_rest()
+            return
+        with self._reading:
+            if self._unread is not None:
+                self._left = self._unread
+                self._job.source.end()  # type: ignore[attr-defined] # a queue: there is an input
+                self._end_input()
+
+    def _is_reading_here(self) -> bool:
+        """The input itself calls us, in the middle of giving an item."""
+        return self._reader == threading.get_ident()
+
+    def _refuse_rest(self) -> None:
+        """The input has shut down its executor: what it gives from now on comes too late."""
+        self._job.source.end(RuntimeError(_SHUT_DOWN))  # type: ignore[attr-defined] # a queue
+        self._engine.post(InputEnded(self._job))
 
     def check_left(self) -> None:
         """Refuse, in its place, an item that was not read before the executor was shut down.
@@ -496,14 +536,18 @@ class _MapInput(Generic[T]):
         if not self.stream.is_over:
             self._job.source.stop()
             self._engine.post_later(JobDropped(self._job))
-        close_generator(unread)
+        self._close(unread)
 
     def cancel(self) -> None:
         """Begin nothing more, and say so in the place of the first result that will be missing."""
         unread, self._unread = self._unread, None
         if not self.stream.is_over:
             self._engine.post(JobDropped(self._job, CancelledError()))
-        close_generator(unread)
+        self._close(unread)
+
+    def _close(self, unread: Iterator[Any] | None) -> None:
+        if self._reader is None:  # else whoever reads it does that
+            close_generator(unread)
 
     def ignore(self) -> None:
         """Run everything all the same: the results were never asked for."""

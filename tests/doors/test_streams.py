@@ -7,6 +7,7 @@ import itertools
 import multiprocessing
 import threading
 import time
+from concurrent.futures import CancelledError
 
 import pytest
 
@@ -192,6 +193,60 @@ def test_an_input_that_was_read_to_its_end_is_refused_nothing():
     with poolwise.ProcessPoolExecutor(2, "fork") as executor:
         results = executor.map(double, iter(range(4)), buffersize=4)
     assert list(results) == [0, 2, 4, 6]
+
+
+def slow_items(count, then=lambda _: None):
+    for number in range(count):
+        time.sleep(0.002)
+        then(number)
+        yield number
+
+
+@pytest.mark.parametrize("buffersize", [None, 5])
+def test_an_executor_is_shut_down_while_another_thread_reads_an_input(buffersize):
+    executor = poolwise.ProcessPoolExecutor(2)
+    is_read, values = threading.Event(), []
+
+    def read():
+        results = executor.map(double, slow_items(300), buffersize=buffersize)
+        values.append(next(results))
+        is_read.set()
+        try:
+            values.extend(results)
+        except RuntimeError as error:
+            values.append(str(error))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    is_read.wait(60)
+    executor.shutdown()
+    thread.join()
+    if buffersize is not None:  # its input is left where it was
+        assert "after shutdown" in values.pop()
+        assert len(values) < 300
+    else:
+        assert len(values) == 300
+    assert values == [2 * number for number in range(len(values))]
+
+
+@pytest.mark.parametrize("buffersize", [None, 5])
+@pytest.mark.parametrize("at", [0, 3, 200, 299])
+@pytest.mark.parametrize("options", [{}, {"wait": False}, {"cancel_futures": True}], ids=str)
+def test_an_input_may_shut_down_its_own_executor(options, at, buffersize, caplog):
+    executor = poolwise.ProcessPoolExecutor(2)
+    end = {at: lambda: executor.shutdown(**options)}
+    values = []
+
+    def read():
+        items = slow_items(300, lambda number: end.get(number, lambda: None)())
+        values.extend(executor.map(double, items, buffersize=buffersize))
+
+    with pytest.raises((RuntimeError, CancelledError)):
+        read()
+    executor.shutdown()
+    assert values == [2 * number for number in range(len(values))]
+    assert len(values) <= at + 1  # the item that it was about to give may be run
+    assert not caplog.records
 
 
 def test_several_maps_of_several_inputs_are_read_after_their_executor():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 import threading
 import time
@@ -180,9 +181,27 @@ def test_what_cannot_change_waits_as_it_is(item):
     assert read_of([item])[0] == [type(item)]
 
 
-@pytest.mark.parametrize("item", [[1], {}, (1, []), Page(1), np.zeros(3), np.zeros(2, "i4,i4")[0]])
+@pytest.mark.parametrize("item", [[1], {}, (1, []), Page(1), np.zeros(2, "i4,i4")[0]])
 def test_what_can_change_is_pickled(item):
     assert read_of([item])[0] == [Snapshot]
+
+
+@pytest.mark.parametrize(
+    "item", [np.zeros(3), np.zeros((3, 2), order="F"), np.zeros(8)[::2], np.array(1.5)], ids=str
+)
+def test_a_small_array_is_copied_and_travels_with_others(item):
+    source = Fed(fix=fix)
+    source.read(iter([item]), 100, lambda: None)
+    kept, alike = source.items[0], pickle.loads(pickle.dumps(item))
+    assert type(kept) is np.ndarray
+    assert not np.shares_memory(kept, item)
+    assert kept.strides == alike.strides
+    assert source.waiting_bytes >= item.nbytes
+
+
+def test_an_array_of_a_class_of_its_own_or_of_objects_is_pickled():
+    items = [np.ma.zeros(3), np.rec.array([(1, 2)]), np.array([[1], None], dtype=object)]
+    assert read_of(items)[0] == [Snapshot] * 3
 
 
 def test_a_large_array_that_nobody_else_can_reach_is_not_copied():
