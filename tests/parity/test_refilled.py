@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 import threading
@@ -396,13 +397,23 @@ def test_the_rows_of_an_array_are_those_of_the_call(pool):
     assert [sum(result.get(100)) for result in results] == [20.0 * n for n in range(20)]
 
 
-def test_calls_that_wait_take_no_more_memory_than_allowed(pool, monkeypatch):
+def wait_while_there_is(path):
+    while os.path.exists(path):  # noqa: PTH110 - a str travels
+        time.sleep(0.01)
+
+
+def test_calls_that_wait_take_no_more_memory_than_allowed(pool, monkeypatch, tmp_path):
     monkeypatch.setattr("poolwise.backends.intake._MOST_BYTES", 100_000)
+    gate = tmp_path / "gate"
+    gate.touch()
+    held = [pool.apply_async(wait_while_there_is, (str(gate),)) for _ in range(2)]
     buffer = np.zeros(5_000)
     results = [pool.apply_async(fill_of, (buffer,)) for _ in range(50)]
-    assert sum(result.kept is not None for result in results) < 4
+    assert sum(result.kept is not None for result in results) < 6
+    gate.unlink()
     assert [result.get(100) for result in results] == [0.0] * 50
     assert all(result.kept is None for result in results)
+    assert all(result.wait(100) is None for result in held)
 
 
 def test_a_call_that_waits_and_cannot_be_pickled_fails_alone(pool):

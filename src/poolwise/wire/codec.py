@@ -141,6 +141,7 @@ def is_plain(parts: Call) -> bool:
     return (
         type(function) in _by_reference
         and not parts[2]
+        and type(parts[1]) is tuple  # else the task fails: it is none of our errors
         and is_atomic(parts[1])
         and getattr(function, "__closure__", None) is None
     )
