@@ -423,7 +423,7 @@ SETS_A_REDUCER = """\
     class Price(float):
         pass
 
-    context = multiprocessing.get_context()
+    context = multiprocessing.get_context("fork")
     context.reducer = Reducer()
 
     def same(value):
@@ -454,7 +454,7 @@ PUTS_DILL_IN = """\
 
     if __name__ == "__main__":
         add = 5
-        with multiprocessing.Pool(2) as pool:
+        with multiprocessing.get_context("fork").Pool(2) as pool:
             print(pool.map(lambda x: x + add, range(3)))
             print(pool.apply(lambda: (lambda x: x * add))(2))
     """
