@@ -235,6 +235,7 @@ def is_at_end(connection):
 
 
 def test_a_connection_works_in_the_worker_and_ends_with_it(pool, executor):
+    executor.submit(abs, 1).result(LIMIT_S)  # a worker that is forked later inherits both ends
     for call in (pool.apply, lambda f, args: executor.submit(f, *args)):
         ours, theirs = multiprocessing.Pipe()
         call(send, (theirs,))
