@@ -235,6 +235,7 @@ def is_at_end(connection):
 
 
 def test_a_connection_works_in_the_worker_and_ends_with_it(pool, executor):
+    executor.submit(abs, 1).result(LIMIT_S)  # a worker that is forked later inherits both ends
     for call in (pool.apply, lambda f, args: executor.submit(f, *args)):
         ours, theirs = multiprocessing.Pipe()
         call(send, (theirs,))
@@ -423,7 +424,7 @@ SETS_A_REDUCER = """\
     class Price(float):
         pass
 
-    context = multiprocessing.get_context()
+    context = multiprocessing.get_context("fork")
     context.reducer = Reducer()
 
     def same(value):
@@ -454,7 +455,7 @@ PUTS_DILL_IN = """\
 
     if __name__ == "__main__":
         add = 5
-        with multiprocessing.Pool(2) as pool:
+        with multiprocessing.get_context("fork").Pool(2) as pool:
             print(pool.map(lambda x: x + add, range(3)))
             print(pool.apply(lambda: (lambda x: x * add))(2))
     """

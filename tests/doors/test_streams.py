@@ -142,8 +142,10 @@ def test_a_count_still_bounds_what_is_read(tally):
     mark, stat = tally
     with poolwise.Pool(2) as pool:
         results = pool.imap(mark, itertools.count(), buffersize=7)
+        wait_until(lambda: marks(stat) == 7)
         assert settled(lambda: marks(stat)) == 7
         assert [next(results) for _ in range(50)] == list(range(50))
+        wait_until(lambda: marks(stat) == 57)
         assert settled(lambda: marks(stat)) == 57
 
 
@@ -290,7 +292,7 @@ def test_a_stream_that_is_dropped_unread_runs_on_by_itself(tally):
     mark, stat = tally
     with poolwise.Pool(2) as pool:
         results = pool.imap(mark, iter(range(COUNT)), buffersize=2)
-        assert settled(lambda: marks(stat)) == 2
+        wait_until(lambda: marks(stat) == 2)
         del results
         wait_until(lambda: marks(stat) == COUNT)
 

@@ -10,8 +10,6 @@ EXCEPTIONS = {
     "*.test_broken_process_pool_traceback": "one death breaks all its futures",
     # Ours replaces workers with fork too, likewise.
     "ProcessPoolFork[!s]*.test_max_tasks_per_child": "the standard executor refuses it with fork",
-    # Ours reads the rest, so that all results can be read afterwards.
-    "*.test_map_buffersize_when_buffer_is_full": "the standard shutdown() leaves the input unread",
     # An executor of ours runs what it was given, dropped or not.
     "*.test_gc_during_max_tasks_worker_exit_gh152967": "what a dropped executor holds is to fail",
     "*.test_shutdown_no_wait_max_tasks_gh119592": "what a dropped executor holds is to fail",
