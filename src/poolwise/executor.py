@@ -17,7 +17,6 @@ from poolwise.backends.choose import BackendName, open_engine
 from poolwise.backends.kept import Keeper
 from poolwise.core.contract import InputEnded, JobDropped, JobPosted
 from poolwise.core.future import FutureSink, TaskFuture
-from poolwise.core.interrupts import is_interrupt
 from poolwise.core.job import (
     CALL_PROMPT_NS,
     CALLS,
@@ -216,7 +215,7 @@ class ProcessPoolExecutor(Executor):
             try:
                 engine.join()
             except BaseException as error:
-                if is_interrupt(error):
+                if _is_interrupt(error):
                     self._kill("the program was interrupted before this task had ended")
                 raise
 
@@ -239,7 +238,7 @@ class ProcessPoolExecutor(Executor):
     ) -> bool | None:
         if os.getpid() != self._engine.pid:
             return None  # a forked child leaves the block too: nothing here is its own
-        if is_interrupt(error):
+        if _is_interrupt(error):
             self._kill("the program was interrupted before this task had ended")
         else:
             self.shutdown(wait=True)
@@ -437,6 +436,14 @@ class _Reading(Generic[T]):
             if isinstance(self._job.source, Fed):
                 self._job.source.end()
             self._engine.post_later(JobDropped(self._job))
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    if error is None or isinstance(error, Exception):
+        return False
+    from poolwise.core.interrupts import is_interrupt  # here: a signal ends few programs
+
+    return is_interrupt(error)
 
 
 def _as_cause(text: str) -> BaseException:

@@ -29,11 +29,13 @@ import psutil
 from tests.conftest import find_leaked, list_segments, wait_until
 
 ROOT = Path(__file__).parents[2]
-LIMIT_S = 60.0
+LIMIT_S = 20.0
 """Tasks of these programs take longer than this: one that waits for them has not ended soon."""
 
 HEAD = r"""
-import faulthandler, os, signal, sys
+import asyncio, faulthandler, multiprocessing.pool, os, signal, sys, threading, time
+from concurrent import futures
+import concurrent.futures.process
 faulthandler.register(signal.SIGUSR1, all_threads=True)  # for who looks into a hang
 
 def busy(_):
@@ -50,8 +52,6 @@ if {has_handler}:
     signal.signal(signal.SIGTERM, raise_exit)
 if __name__ == "__main__":
     os.write(1, b"begins\n")
-import asyncio, threading, time
-from concurrent import futures
 import poolwise
 from poolwise import Pool, ProcessPoolExecutor
 from poolwise.pool import ThreadPool

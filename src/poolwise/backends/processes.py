@@ -41,7 +41,7 @@ from poolwise.wire.descriptors import limit_named, make_room
 from poolwise.wire.handover import Handover
 from poolwise.wire.mail import Mail
 from poolwise.wire.parcel import Packed, Parcel, size_of
-from poolwise.worker.main import serve
+from poolwise.worker.main import BLOCKED, serve
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -286,7 +286,7 @@ class Processes:
             if not self._is_forking:
                 end_if_importing_main()
                 _start_tracker()
-            with _sigint_blocked(), _quiet_about_threads():
+            with _signals_blocked(), _quiet_about_threads():
                 process.start()
             offspring.note(process)
             lane = _Lane(number, process, task_writer, result_reader, lambda: self._lend(kept))
@@ -335,7 +335,7 @@ class Processes:
             if function.packed is None:
                 function.packed = self._pack_function(function)
         except BaseException as error:
-            said = find_raised(error)
+            said = _detached(error, self._as_cause)
             self._events.append(c.ChunkRefused(lane.id, chunk.id, said, is_function=True))
             return False
         self._functions[function.id] = function
@@ -375,7 +375,7 @@ class Processes:
             with users_code:
                 packed = self._pack(lane, chunk)
         except BaseException as error:
-            self._events.append(c.ChunkRefused(lane.id, chunk.id, find_raised(error)))
+            self._events.append(c.ChunkRefused(lane.id, chunk.id, _detached(error, self._as_cause)))
             return
         placed: dict[int, Deposit] = {}
         if job.common and isinstance(packed, Parcel):
@@ -600,8 +600,14 @@ def _load_each(packed: list[list[Any]], failed: dict[int, BaseException]) -> lis
     return values
 
 
+def _detached(error: BaseException, as_cause: Callable[[str], BaseException]) -> BaseException:
+    """What ended the program's own code: an error of its own, or what a signal's handler raised."""
+    raised = find_raised(error)
+    return failures.detach(error, as_cause) if raised is error else raised
+
+
 def _not_loadable(error: BaseException) -> errors.PoolwiseError:
-    error = find_raised(error)
+    error = _detached(error, errors.RemoteTraceback)
     said: errors.PoolwiseError = errors.ResultNotLoadable(
         f"the task ended well but its result cannot be rebuilt in this process: {error!r}"
     )
@@ -629,9 +635,12 @@ def _start_tracker() -> None:
 
 
 @contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """A worker that is being started must not meet Ctrl-C before it knows what to do with it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _signals_blocked() -> Iterator[None]:
+    """A worker that is being started must not meet Ctrl-C before it knows what to do with it.
+
+    Nor the program's handler of SIGTERM: what that raised at once would be printed and ignored.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
     try:
         yield
     finally:

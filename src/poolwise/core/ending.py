@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-import weakref
 from _thread import allocate_lock, get_ident
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,9 @@ from poolwise.core.shield import Shield
 if TYPE_CHECKING:
     from poolwise.core.engine import Engine
 
-_living: weakref.WeakSet[Engine] = weakref.WeakSet()
+_at_work: set[Engine] = set()
+"""Engines that have lanes. A worker that nobody ended would be waited for, so they are kept."""
+
 _main_ident = threading.main_thread().ident
 
 
@@ -32,16 +33,23 @@ _program = _Program()
 
 
 def register(engine: Engine) -> None:
-    """End this engine with the interpreter, if nobody has done so before.
+    """It is about to have lanes: end them with the interpreter, if nobody does so before.
 
     The latest registered is the first to be called, before what multiprocessing does at the end:
     it joins all children.
     """
-    _living.add(engine)
+    if engine in _at_work:
+        return
+    _at_work.add(engine)
     atexit.unregister(_end_all)
     atexit.register(_end_all)
     if _program.is_over:  # asked last: either this is seen, or the engine is
         hang_if_daemon()
+
+
+def unregister(engine: Engine) -> None:
+    """It has no lanes any more, and will have none."""
+    _at_work.discard(engine)
 
 
 def hang_if_daemon() -> None:
@@ -73,7 +81,7 @@ def _end_all() -> None:
 
 
 def _ours() -> list[Engine]:
-    return [engine for engine in list(_living) if engine.pid == os.getpid()]
+    return [engine for engine in list(_at_work) if engine.pid == os.getpid()]
 
 
 def _end_at_once(engines: list[Engine]) -> None:

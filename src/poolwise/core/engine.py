@@ -24,9 +24,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from poolwise import errors
 from poolwise.core import contract as c
-from poolwise.core import ending, interrupts
 from poolwise.core.bell import Bell
-from poolwise.core.shield import Shield
+from poolwise.core.shield import Shield, seen
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -105,8 +104,8 @@ class Engine:
         self._is_over_for_good = False
         self._inbox = backend.open(self._clock)
         self._runs_here = runs_here
+        self._has_new_lanes = False
         self.shield = Shield(self._inbox.wake, is_needed=not runs_here)
-        ending.register(self)
 
     # -- for every thread
 
@@ -133,7 +132,7 @@ class Engine:
         self._hints += 1
         if self.state.wants_work or not self._hints % _HINTS_PER_LOOK or self._error is not None:
             self._check_owner()
-            interrupts.seen.is_interrupted = False
+            seen.is_interrupted = False
             if len(self.state.lanes) < self.state.most_lanes:
                 self._step_as_guest()
             else:
@@ -176,7 +175,7 @@ class Engine:
         :raises UsedAfterFork: in a process forked from the pool's owner.
         """
         self._check_owner()
-        interrupts.seen.is_interrupted = False
+        seen.is_interrupted = False
         if self._driver == get_ident():
             message = "a pool cannot wait for itself while it unpickles or delivers a result"
             raise RuntimeError(message)
@@ -312,11 +311,18 @@ class Engine:
         said = self.state.listener.said
         while said:
             self._news.append(partial(self.state.listener.tell, said.popleft()))
+        self._arm_for_lanes()
         if self._news:
             self._helper.arm(at_once=True)
         for waiter in list(self._standby):  # others come and go meanwhile
             if waiter.is_done():
                 waiter.ring()
+
+    def _arm_for_lanes(self) -> None:
+        """Whoever has lanes has a helper: it hears when the door is gone, and ends them."""
+        if self._has_new_lanes:
+            self._helper.arm()
+            self._has_new_lanes = False
 
     def _step_as_guest(self) -> None:
         """One step now, whoever drives: programs look for the workers that they have started."""
@@ -368,6 +374,13 @@ class Engine:
             self._ACTS[kind](self, command)
         return is_news
 
+    def _start_lane(self, command: c.StartLane) -> None:
+        from poolwise.core import ending  # here, since workers load this module and start no lanes
+
+        ending.register(self)
+        self._has_new_lanes = not self._runs_here
+        self._backend.start_lane(command.lane)
+
     def _deliver(self, command: c.Deliver) -> None:
         chunk = command.chunk
         self._news.extend(
@@ -378,7 +391,7 @@ class Engine:
         self._news.extend(command.job.sink.end(command.error))
 
     _ACTS: ClassVar[dict[type, Callable[[Engine, Any], object]]] = {
-        c.StartLane: lambda self, command: self._backend.start_lane(command.lane),
+        c.StartLane: _start_lane,
         c.SendChunk: lambda self, command: self._backend.send(command.lane, command.chunk),
         c.AskBack: lambda self, command: self._backend.send(command.lane, None),
         c.StopLane: lambda self, command: self._backend.stop_lane(command.lane, kill=command.kill),
@@ -466,6 +479,9 @@ class Engine:
         self.state.lanes.clear()
         self._backend.close()
         self._book.end()
+        from poolwise.core import ending
+
+        ending.unregister(self)
 
     def _let_go(self) -> None:
         """Leave the drive; and do what a :meth:`terminate` could not wait to do meanwhile."""
@@ -482,10 +498,9 @@ class Engine:
         """
         with _Visit(self):
             self._carry_out(self.state.start_all())
+            self._arm_for_lanes()
         error = getattr(self._backend, "start_error", None)
         if error is None:
-            if not self._runs_here:
-                self._helper.arm()  # it hears when the door is gone
             return
         self.terminate(errors.PoolTerminated("not all workers could be started"))
         try:
@@ -534,7 +549,9 @@ class Engine:
 
         If a signal ended the program, it is not waited for.
         """
-        if self._drain is None or self._error is not None or interrupts.has_ended_program():
+        from poolwise.core.interrupts import has_ended_program
+
+        if self._drain is None or self._error is not None or has_ended_program():
             return
         drain = self._drain()
         if drain is not None:
@@ -583,6 +600,8 @@ class Engine:
 
     def _raise_error(self) -> NoReturn:
         if self._is_over_for_good:
+            from poolwise.core import ending
+
             ending.hang_if_daemon()
         raise errors.again(self._error or errors.PoolTerminated())
 

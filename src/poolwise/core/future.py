@@ -15,7 +15,6 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from poolwise.core import interrupts
 from poolwise.core.contract import TaskDropped
 
 if TYPE_CHECKING:
@@ -65,7 +64,9 @@ class TaskFuture(Future[T]):
                 self._waiters: list[Any] = []
                 self._done_callbacks: list[Any] = []
                 self._condition = threading.Condition()
-        interrupts.rouse_loop()
+        from poolwise.core.interrupts import rouse_loop  # here: few programs need it
+
+        rouse_loop()
         if (engine := self._engine) is not None:
             engine.attend()  # whoever waits this way does not help: the helper thread must
         return self.__dict__[name]
@@ -130,7 +131,9 @@ class TaskFuture(Future[T]):
             was = self._state
             if was == _PENDING or (force and was == _RUNNING):
                 self._state = _CANCELLED[0]
-        interrupts.note(sys.exc_info()[1])  # asyncio cancels what runs when a signal ends it
+        from poolwise.core.interrupts import note
+
+        note(sys.exc_info()[1])  # asyncio cancels what runs when a signal ends it
         if was in {_PENDING, _RUNNING} and self._state in _CANCELLED:
             self._tell_cancelled()
             if was == _RUNNING and (engine := self._engine) is not None:

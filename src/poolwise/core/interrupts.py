@@ -15,35 +15,18 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
+from poolwise.core.shield import SIGNALS, seen
+
 if TYPE_CHECKING:
     import signal as _signal
     from signal import getsignal
 else:
-    import _signal  # the same without enums: 10 us less a call
+    import _signal
     from _signal import getsignal
 
-_NAMES = (
-    "SIGINT", "SIGTERM", "SIGBREAK", "SIGALRM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2",
-    "SIGVTALRM", "SIGPROF", "SIGXCPU",
-)  # fmt: skip
 _main_ident = threading.main_thread().ident
-SIGNALS = [getattr(_signal, name) for name in _NAMES if hasattr(_signal, name)]
-"""Signals whose handlers are known to raise: sent by people, by timers, and by batch systems."""
-
-
-class _Seen:
-    """What was seen of signals and event loops so far."""
-
-    __slots__ = ("is_interrupted", "loop")
-
-    def __init__(self) -> None:
-        self.is_interrupted = False
-        """A handler has raised what ends programs, and nobody has waited for a pool since then."""
-        self.loop: weakref.ref[Any] | None = None
-        """The event loop that wakes up for signals."""
-
-
-seen = _Seen()
+_loop: list[weakref.ref[Any]] = []
+"""The event loop that wakes up for signals, if there is one."""
 
 
 def is_interrupt(error: BaseException | None) -> bool:
@@ -82,8 +65,8 @@ def rouse_loop() -> None:
         return
     try:
         loop = asyncio.get_running_loop()
-        if seen.loop is None or seen.loop() is not loop:
-            seen.loop = weakref.ref(loop)
+        if not _loop or _loop[0]() is not loop:
+            _loop[:] = [weakref.ref(loop)]
             if getsignal(_signal.SIGURG) == _signal.SIG_DFL:
                 loop.add_signal_handler(_signal.SIGURG, int)
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):

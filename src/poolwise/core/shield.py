@@ -16,17 +16,37 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from poolwise.core import interrupts
-
 if TYPE_CHECKING:
+    import signal as _signal
     from signal import getsignal, signal
 
     from typing_extensions import Self
 else:
-    from _signal import getsignal, signal  # without enums: 10 us less a call
+    import _signal  # the same without enums: 10 us less a call
+    from _signal import getsignal, signal
+
+_NAMES = (
+    "SIGINT", "SIGTERM", "SIGBREAK", "SIGALRM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2",
+    "SIGVTALRM", "SIGPROF", "SIGXCPU",
+)  # fmt: skip
+SIGNALS = [getattr(_signal, name) for name in _NAMES if hasattr(_signal, name)]
+"""Signals whose handlers are known to raise: sent by people, by timers, and by batch systems."""
 
 _main_ident = threading.main_thread().ident
 _up: list[Shield] = []
+
+
+class _Seen:
+    """What was seen of signals so far."""
+
+    __slots__ = ("is_interrupted",)
+
+    def __init__(self) -> None:
+        self.is_interrupted = False
+        """A handler has raised what ends programs, and nobody has waited for a pool since then."""
+
+
+seen = _Seen()
 
 
 class _UsersCode(threading.local):
@@ -97,11 +117,11 @@ class Shield:
 
     def _go_up(self) -> None:
         """Put our note in the place of every handler that a program has set."""
-        seen = [*map(getsignal, interrupts.SIGNALS)]
+        seen = [*map(getsignal, SIGNALS)]
         if seen != self._seen:
             self._before = {
                 number: self._before[number] if handler == self._note else handler
-                for number, handler in zip(interrupts.SIGNALS, seen, strict=True)
+                for number, handler in zip(SIGNALS, seen, strict=True)
                 if callable(handler)
             }
             self._seen = seen
@@ -133,7 +153,7 @@ class Shield:
                 raised = one
         if raised is None:
             return
-        interrupts.seen.is_interrupted = isinstance(raised, (KeyboardInterrupt, SystemExit))
+        seen.is_interrupted = isinstance(raised, (KeyboardInterrupt, SystemExit))
         try:
             raise raised
         finally:

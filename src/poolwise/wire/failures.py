@@ -52,6 +52,23 @@ def decode(
     return error
 
 
+def detach(
+    error: BaseException, as_cause: Callable[[str], BaseException] = errors.RemoteTraceback
+) -> BaseException:
+    """Put the traceback of an error of this process into words, and let go of its frames.
+
+    They are those of the pool at work: whoever kept the error would keep all of it alive.
+    """
+    text = _traceback_of(error) if error.__cause__ is None else None
+    at: BaseException | None = error
+    while at is not None and at.__traceback__ is not None:
+        at.__traceback__ = None
+        at = at.__cause__ or at.__context__
+    if text is not None:
+        error.__cause__ = as_cause(text)
+    return error
+
+
 def _traceback_of(error: BaseException) -> str:
     """Its traceback as text; a process without descriptors cannot import what writes it."""
     try:

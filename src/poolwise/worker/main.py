@@ -40,6 +40,9 @@ _KEPT_ANSWER_BYTES = 1 << 20
 """An answer up to this size is kept until the next two, in case the parent cannot read it."""
 
 
+BLOCKED = frozenset({signal.SIGINT, signal.SIGTERM})
+"""Signals that a worker is started with blocked, and unblocks."""
+
 _CHUNKS = frozenset({codec.CHUNK, codec.CHUNK | codec.BIG})
 _RETURNED = _CHUNKS | {codec.GIVE_BACK}
 
@@ -60,8 +63,8 @@ def serve(
     task_fd, result_fd, life_fd = ends.take()
     signal.set_wakeup_fd(-1)  # forked from an event loop: its signals are not ours to announce
     signal.signal(signal.SIGINT, _leave_to_parent)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     lifeline.die_with(life_fd)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
     for outlet in ends.outlets:
         outlet.take()
     if not faulthandler.is_enabled():

@@ -108,6 +108,7 @@ class ChunkRun:
             step = min(step * 2, most) if spent_ns < _STEP_NS else max(1, step // 2)
         self._end_run()
         self.flush(last=True)
+        self._errors.clear()  # in a thread of the pool their tracebacks refer to this frame
         self._applied = iter(
             ()
         )  # holds a method of ours: nothing large shall wait for the collector
