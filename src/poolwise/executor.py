@@ -120,7 +120,8 @@ class ProcessPoolExecutor(Executor):
                 insight=Insight(ledger, on_event, worker_output),
                 as_cause=_as_cause,
             )
-        self._job = self._make_job(Function(no_call), CALLS, self._calls, FutureSink(), unit=1)
+        self._sink = FutureSink()
+        self._job = self._make_job(Function(no_call), CALLS, self._calls, self._sink, unit=1)
         self._maps: weakref.WeakSet[_Reading[Any]] = weakref.WeakSet()
         self._unread: list[_Reading[Any]] = []
         self._engine.leave(JobPosted(self._job))
@@ -216,7 +217,7 @@ class ProcessPoolExecutor(Executor):
                 engine.join()
             except BaseException as error:
                 if _is_interrupt(error):
-                    self._kill("the program was interrupted before this task had ended")
+                    self._interrupt()
                 raise
 
     def terminate_workers(self) -> None:
@@ -239,7 +240,7 @@ class ProcessPoolExecutor(Executor):
         if os.getpid() != self._engine.pid:
             return None  # a forked child leaves the block too: nothing here is its own
         if _is_interrupt(error):
-            self._kill("the program was interrupted before this task had ended")
+            self._interrupt()
         else:
             self.shutdown(wait=True)
         return None
@@ -330,6 +331,11 @@ class ProcessPoolExecutor(Executor):
 
     def _drain(self) -> None:
         self.shutdown(wait=True)
+
+    def _interrupt(self) -> None:
+        """A signal ends the program: what is under way is not waited for."""
+        self._sink.is_interrupted = True
+        self._kill("the program was interrupted before this task had ended")
 
     def _kill(self, message: str) -> None:
         self._is_killed = True

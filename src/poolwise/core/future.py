@@ -136,7 +136,8 @@ class TaskFuture(Future[T]):
         note(sys.exc_info()[1])  # asyncio cancels what runs when a signal ends it
         if was in {_PENDING, _RUNNING} and self._state in _CANCELLED:
             self._tell_cancelled()
-            if was == _RUNNING and (engine := self._engine) is not None:
+            engine, self._engine = self._engine, None
+            if was == _RUNNING and engine is not None:
                 engine.post(TaskDropped(self._job, self))
         return self._state in _CANCELLED
 
@@ -182,13 +183,32 @@ def _settle(future: TaskFuture[Any], value: Any, error: BaseException | None) ->
     future._engine = None  # noqa: SLF001 - one class with the function
 
 
+def cancel_all(futures: Sequence[TaskFuture[Any]]) -> list[Callable[[], object]]:
+    """Cancel futures, also those that run; returns what must be said, as :func:`settle_all`."""
+    news: list[Callable[[], object]] = []
+    with _changing:
+        for future in futures:
+            if future._state in {_PENDING, _RUNNING}:  # noqa: SLF001 - one class with the function
+                is_awaited = "_condition" in future.__dict__
+                future._state = _CANCELLED[not is_awaited]  # noqa: SLF001
+                future._engine = None  # noqa: SLF001
+                if is_awaited:
+                    news.append(future._tell_cancelled)  # noqa: SLF001
+    return news
+
+
 class FutureSink:
     """The sink of a job whose items are futures."""
+
+    is_interrupted = False
+    """A signal ends the program: what is not done is cancelled. Errors that nobody asks for would
+    be printed, by asyncio for each call that it has waited for."""
 
     def deliver(
         self, chunk: Chunk, first: int, values: Sequence[Any], errors: dict[int, BaseException]
     ) -> News:
-        return settle_all(chunk.items[first : first + len(values)], values, errors)
+        futures = chunk.items[first : first + len(values)]
+        return cancel_all(futures) if self.is_interrupted else settle_all(futures, values, errors)
 
     def end(self, error: BaseException | None) -> News:
         return ()
