@@ -281,8 +281,8 @@ PRIVATE = re.compile(
     r"Struck|PoolTerminated|PoolInterrupted|PoolwiseError|UsedAfterFork|InitializerFailed"
     r"|Process .*Worker|never retrieved|exception calling callback"
 )
-"""Names of errors that Ctrl-C has no business to show; what a worker prints of its own end; and what
-the standard library says of errors that nobody took."""
+"""Errors that Ctrl-C has no business to show, what a worker prints of its own end, and what is said
+of errors that nobody took."""
 
 
 @dataclass(frozen=True)

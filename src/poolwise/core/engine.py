@@ -495,11 +495,16 @@ class Engine:
         """Start every lane now, work or not.
 
         :raises OSError: a process could not be started; then none is left.
+        :raises RuntimeError: a thread could not be started; the same.
         """
+        error: Exception | None = None
         with _Visit(self):
             self._carry_out(self.state.start_all())
-            self._arm_for_lanes()
-        error = getattr(self._backend, "start_error", None)
+            try:
+                self._arm_for_lanes()
+            except RuntimeError as no_thread:
+                error = no_thread
+        error = error or getattr(self._backend, "start_error", None)
         if error is None:
             return
         self.terminate(errors.PoolTerminated("not all workers could be started"))

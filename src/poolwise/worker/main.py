@@ -72,7 +72,11 @@ def serve(
     worker = Worker(task_fd, result_fd, ends.memory, level)
     if log_levels is not None:
         worker.relay_output(log_levels)
-    if worker.start(begin):
+    try:
+        is_ready = worker.start(begin)
+    except BrokenPipeError:
+        return  # the parent is gone
+    if is_ready:
         worker.work()
         keeping.has_delivered_all = True
 
