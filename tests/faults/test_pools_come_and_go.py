@@ -87,7 +87,7 @@ def test_nothing_grows_in_a_long_run(method):
 OF_THE_PROGRAM = ("terminated_at_work", "executor_killed")
 """Here it is the program that holds, in a variable, what has the error of that very frame."""
 
-IN_THIS_PROCESS = ("serial", "executor_of_threads")
+IN_THIS_PROCESS = ("serial", "threads", "executor_of_threads")
 """The error of a task that ran here has the frames of who ran it."""
 
 
@@ -124,21 +124,22 @@ def die():
     os._exit(1)
 
 
+here: dict[str, object] = {}
+"""Frames of a test hold its variables, and tracebacks hold frames: so the pools stand here."""
+
 FAILURES = {
-    "map": lambda pool: pool.map(breakers.raise_it, [KeyError()]),
-    "starmap": lambda pool: pool.starmap(breakers.raise_it, [(KeyError(),)]),
-    "map of an iterator": lambda pool: pool.map(breakers.raise_it, iter([KeyError()])),
-    "apply": lambda pool: pool.apply(breakers.raise_it, (KeyError(),)),
-    "get": lambda pool: pool.apply_async(breakers.raise_it, (KeyError(),)).get(),
-    "a worker that dies": lambda pool: pool.apply(die),
-    "no pickle of an argument": lambda pool: pool.map(len, [breakers.RaisesWhenPickled()]),
-    "no pickle of a function": lambda pool: pool.map(breakers.RaisesWhenPickled(), [1]),
-    "no such result": lambda pool: pool.apply(
+    "map": lambda: here["pool"].map(breakers.raise_it, [KeyError()]),
+    "starmap": lambda: here["pool"].starmap(breakers.raise_it, [(KeyError(),)]),
+    "map of an iterator": lambda: here["pool"].map(breakers.raise_it, iter([KeyError()])),
+    "apply": lambda: here["pool"].apply(breakers.raise_it, (KeyError(),)),
+    "get": lambda: here["pool"].apply_async(breakers.raise_it, (KeyError(),)).get(),
+    "a worker that dies": lambda: here["pool"].apply(die),
+    "no pickle of an argument": lambda: here["pool"].map(len, [breakers.RaisesWhenPickled()]),
+    "no pickle of a function": lambda: here["pool"].map(breakers.RaisesWhenPickled(), [1]),
+    "no such result": lambda: here["pool"].apply(
         breakers.make, (breakers.RaisesElsewhere, ValueError())
     ),
 }
-here: dict[str, object] = {}
-"""Frames of a test hold its variables, and tracebacks hold frames: so the pools stand here."""
 
 
 def fail(call, **options):
@@ -162,7 +163,7 @@ def let_go():
 @without_collector
 @pytest.mark.parametrize("name", FAILURES)
 def test_an_error_that_is_kept_does_not_keep_the_pool(name):
-    error, engine = fail(lambda: FAILURES[name](here["pool"]))
+    error, engine = fail(FAILURES[name])
     assert error is not None
     assert engine() is None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from _thread import allocate_lock, get_ident
+from _thread import allocate_lock
 from typing import TYPE_CHECKING
 
 from poolwise.core.shield import Shield
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 _at_work: set[Engine] = set()
 """Engines that have lanes. A worker that nobody ended would be waited for, so they are kept."""
-
-_main_ident = threading.main_thread().ident
 
 
 class _Program:
@@ -58,7 +56,7 @@ def hang_if_daemon() -> None:
     It waits for a pool that was ended. An error would be printed by its thread, where all that has
     happened is that the program is over; a thread of the standard pools would wait as well.
     """
-    if get_ident() != _main_ident:
+    if threading.current_thread() is not threading.main_thread():
         silence = allocate_lock()
         silence.acquire()
         silence.acquire()
