@@ -248,8 +248,13 @@ def test_a_report_after_the_end_is_that_of_before():
     with POOL() as pool:
         for at in range(30):
             pool.apply(breakers.double, (at,))
+        before = pool.report()
     first, second = pool.report(), pool.report()
     assert first.items == 30
+    assert [(span.items, span.begun_s) for span in first.spans] == [
+        (span.items, span.begun_s) for span in before.spans
+    ]
+    assert first.parent_spans[: len(before.parent_spans) - 1] == before.parent_spans[:-1]
     assert first.worker_account == second.worker_account
     assert first.idle == second.idle
     clock = pool._engine.clock
