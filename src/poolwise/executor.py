@@ -138,7 +138,8 @@ class ProcessPoolExecutor(Executor):
                 insight=Insight(ledger, on_event, worker_output),
                 as_cause=_as_cause,
             )
-        self._job = self._make_job(Function(no_call), CALLS, self._calls, FutureSink(), unit=1)
+        self._sink = FutureSink()
+        self._job = self._make_job(Function(no_call), CALLS, self._calls, self._sink, unit=1)
         self._maps: list[_MapInput[Any]] = []
         self._engine.leave(JobPosted(self._job))
         self._is_killed = False
@@ -247,7 +248,7 @@ class ProcessPoolExecutor(Executor):
                 engine.join()
             except BaseException as error:
                 if _is_interrupt(error):
-                    self._kill("the program was interrupted before this task had ended")
+                    self._interrupt()
                 raise
 
     def terminate_workers(self) -> None:
@@ -270,7 +271,7 @@ class ProcessPoolExecutor(Executor):
         if os.getpid() != self._engine.pid:
             return None  # a forked child leaves the block too: nothing here is its own
         if _is_interrupt(error):
-            self._kill("the program was interrupted before this task had ended")
+            self._interrupt()
         else:
             self.shutdown(wait=True)
         return None
@@ -372,6 +373,11 @@ class ProcessPoolExecutor(Executor):
 
     def _drain(self) -> None:
         self.shutdown(wait=True)
+
+    def _interrupt(self) -> None:
+        """A signal ends the program: what is under way is not waited for."""
+        self._sink.is_interrupted = True
+        self._kill("the program was interrupted before this task had ended")
 
     def _kill(self, message: str, *, kill: bool = False) -> None:
         self._is_killed = True
@@ -581,13 +587,14 @@ def _results(
                 value = [ready.popleft()]
                 stream.count_read += 1
                 if type(value[0]) is Raised:
-                    raise value[0].error
+                    raise value.pop().error  # type: ignore[union-attr]
                 yield value.pop()  # type: ignore[misc] # kept by nobody but the reader
         reading.check_left()
     finally:
         reading.drop()
         if shown is not None:
             shown.close()
+        del reading, reader, stream, ready  # an error's traceback holds this frame
 
 
 def _no_wake() -> None:

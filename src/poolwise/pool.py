@@ -109,7 +109,7 @@ class Pool:
     :raises TypeError: the initializer is not callable.
     """
 
-    _state = "INIT"
+    _status = "INIT"
     _initializer = Forwarded()
     _initargs = Forwarded()
 
@@ -166,7 +166,6 @@ class Pool:
         self._are_calls_shown = self._progress is None
         self._engine.start_all()
         self._state = "RUN"
-        self._engine.unclosed = weakref.ref(self, _warning_of(self))
 
     # -- one call
 
@@ -348,7 +347,6 @@ class Pool:
 
     def close(self) -> None:
         """No more tasks; workers end when all that were given are done."""
-        self._engine.unclosed = None
         if self._state == "RUN":
             self._state = "CLOSE"
         if not self._engine.is_closed:
@@ -358,7 +356,6 @@ class Pool:
     def terminate(self) -> None:
         """End the workers at once; tasks that are not done fail with :class:`PoolTerminated`."""
         if not self._is_terminated:
-            self._engine.unclosed = None
             self._state = "TERMINATE"
             self._engine.terminate(
                 errors.PoolTerminated("the pool was terminated before this task had ended")
@@ -405,6 +402,19 @@ class Pool:
         raise NotImplementedError(message)
 
     # -- what is going on
+
+    @property
+    def _state(self) -> str:
+        """RUN, CLOSE or TERMINATE, where programs look for it in the standard pool."""
+        return self._status
+
+    @_state.setter
+    def _state(self, state: str) -> None:
+        self._status = state
+        # What is dropped in this state warns. No __del__ does so, but a callback of C alone as
+        # long as nobody wants such warnings: what the handler of a signal raised in a finalizer
+        # would be printed, and the program would go on.
+        self._engine.unclosed = weakref.ref(self, _warning_of(self)) if state == "RUN" else None
 
     @property
     def _pool(self) -> list[BaseProcess]:
@@ -635,11 +645,7 @@ def _as_cause(text: str) -> BaseException:
 
 
 def _warning_of(pool: Pool) -> Callable[[object], object]:
-    """Warns that a pool was dropped and nobody has closed it, as the standard one does.
-
-    All of it is C as long as nobody wants to see such warnings: a signal's handler that raised in
-    it would be printed, and the program would go on.
-    """
+    """Warns that this pool was dropped and nobody has closed it, as the standard one does."""
     return partial(
         warnings.warn, f"unclosed running multiprocessing pool {pool!r}", ResourceWarning, 2
     )

@@ -33,7 +33,9 @@ LIMIT_S = 20.0
 """Tasks of these programs take longer than this: one that waits for them has not ended soon."""
 
 HEAD = r"""
-import faulthandler, os, signal, sys
+import asyncio, faulthandler, multiprocessing.pool, os, signal, sys, threading, time
+from concurrent import futures
+import concurrent.futures.process
 faulthandler.register(signal.SIGUSR1, all_threads=True)  # for who looks into a hang
 
 def busy(_):
@@ -50,8 +52,6 @@ if {has_handler}:
     signal.signal(signal.SIGTERM, raise_exit)
 if __name__ == "__main__":
     os.write(1, b"begins\n")
-import asyncio, threading, time
-from concurrent import futures
 import poolwise
 from poolwise import Pool, ProcessPoolExecutor
 from poolwise.pool import ThreadPool
@@ -279,11 +279,10 @@ ENDS_BY_ITSELF = ("exit", "exit under way", "exit with what was dropped")
 
 PRIVATE = re.compile(
     r"Struck|PoolTerminated|PoolInterrupted|PoolwiseError|UsedAfterFork|InitializerFailed"
-    r"|Process .*Worker"
+    r"|Process .*Worker|never retrieved|exception calling callback"
 )
-"""Names of errors that Ctrl-C has no business to show, and what a worker prints of its own end."""
-
-CHAINS = "During handling of the above", "was the direct cause of"
+"""Errors that Ctrl-C has no business to show, what a worker prints of its own end, and what is said
+of errors that nobody took."""
 
 
 @dataclass(frozen=True)
@@ -315,30 +314,37 @@ class Seen:
 
 def run(strike: Strike, folder: Path, python: str = sys.executable) -> Seen:
     """Start the program, strike it, and see how it ends."""
-    script = folder / "program.py"
+    script, said = folder / "program.py", folder / "said.txt"
     body = textwrap.indent(PROGRAMS[strike.program], "    ")
     script.write_text(HEAD.format(has_handler=strike.has_handler) + body)
     segments = list_segments()
-    program = subprocess.Popen(
-        [python, script],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}/src"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    with said.open("w") as errors:
+        program = subprocess.Popen(
+            [python, script],
+            env={**os.environ, "PYTHONPATH": f"{ROOT}/src"},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
     try:
         for _ in range(1 if strike.is_early else 2):
             program.stdout.readline()
         time.sleep(strike.after_s)
-        return _strike(strike, program, segments)
+        ended_s = _strike(strike, program)
+        left = [str(process) for process in members(program.pid)]
+        wait_until(lambda: not find_leaked(segments))
+        return Seen(
+            program.returncode, said.read_text(), ended_s, left + sorted(find_leaked(segments))
+        )
     finally:
         for process in members(program.pid):
             process.kill()
         program.communicate()
 
 
-def _strike(strike: Strike, program: subprocess.Popen[str], segments: set[str]) -> Seen:
+def _strike(strike: Strike, program: subprocess.Popen[str]) -> float:
+    """Send the signal; how long the program and all its processes took to end."""
     struck = time.monotonic()
     try:
         (os.killpg if strike.is_group else os.kill)(program.pid, strike.number)
@@ -349,13 +355,7 @@ def _strike(strike: Strike, program: subprocess.Popen[str], segments: set[str]) 
         wait_until(lambda: not members(program.pid))
     except subprocess.TimeoutExpired:
         show_stacks(program.pid)
-        return Seen(None, program.communicate()[1], LIMIT_S, [])
-    ended_s = time.monotonic() - struck
-    left = [str(process) for process in members(program.pid)]
-    wait_until(lambda: not find_leaked(segments))
-    return Seen(
-        program.returncode, program.communicate()[1], ended_s, left + sorted(find_leaked(segments))
-    )
+    return time.monotonic() - struck
 
 
 def members(session: int) -> list[psutil.Process]:
@@ -388,7 +388,8 @@ def find_faults(strike: Strike, seen: Seen) -> list[str]:
     is_by_itself = strike.program in ENDS_BY_ITSELF
     faults = [f"left: {seen.left}"] if seen.left else []
     faults += [f"says {said!r}" for said in PRIVATE.findall(seen.err)]
-    if seen.code not in _codes(strike) and not (is_by_itself and seen.code == 0):
+    # A program at its end has the interpreter's handlers no more.
+    if seen.code not in _codes(strike) and not (is_by_itself and seen.code in {0, -strike.number}):
         faults.append(f"exit status {seen.code}")
     traces = seen.err.count("Traceback (most recent call last)")
     if traces > _most_traces(strike):

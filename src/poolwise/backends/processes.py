@@ -42,7 +42,7 @@ from poolwise.wire.descriptors import limit_named, make_room
 from poolwise.wire.handover import Handover
 from poolwise.wire.mail import Mail
 from poolwise.wire.parcel import Packed, Parcel, size_of
-from poolwise.worker.main import serve
+from poolwise.worker.main import BLOCKED, serve
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -290,7 +290,7 @@ class Processes:
             if not self._is_forking:
                 end_if_importing_main()
                 _start_tracker()
-            with _sigint_blocked(), _quiet_about_threads():
+            with _signals_blocked(), _quiet_about_threads():
                 offspring.start(process)
             lane = _Lane(number, process, task_writer, result_reader, lambda: self._lend(kept))
             lane.mail.note_lent(handover.blocks)
@@ -651,9 +651,12 @@ def _start_tracker() -> None:
 
 
 @contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """A worker that is being started must not meet Ctrl-C before it knows what to do with it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _signals_blocked() -> Iterator[None]:
+    """A worker that is being started must not meet Ctrl-C before it knows what to do with it.
+
+    Nor the program's handler of SIGTERM: what that raised at once would be printed and ignored.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
     try:
         yield
     finally:

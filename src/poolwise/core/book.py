@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from poolwise.core import contract as c
     from poolwise.core.job import Chunk, Job
     from poolwise.core.repeats import Repeats
+    from poolwise.core.table import Table
 
 PRODUCE, PICKLE, SEND, DECIDE, RECEIVE, UNPICKLE, USER_CODE, WAIT, NO_JOB = range(9)
 PARENT_STATES = (
@@ -104,7 +105,7 @@ class ParentClock(Stopwatch):
         self.not_started_ns = 0
         self.moments = [self.at_ns]
         self.vectors = [tuple(self.causes)]
-        self.stretches: deque[tuple[int, int, int]] = deque(maxlen=_HISTORY)
+        self.stretches: deque[tuple[int, int, int]] | Table = deque(maxlen=_HISTORY)
 
     def to(self, state: int) -> int:
         """Leave the state it is in for ``state``; returns the time, in ns."""
@@ -174,8 +175,11 @@ class ParentClock(Stopwatch):
         self.is_producing = False
 
     def forget(self) -> None:
-        """Keep no history: nobody will ask any more for what was caused at some moment."""
+        """Keep less: nobody will ask any more for what was caused at some moment."""
+        from poolwise.core.table import Table  # as for bisect
+
         self.moments, self.vectors = [self.at_ns], [tuple(self.causes)]
+        self.stretches = Table(self.stretches)
 
     def leave(self) -> None:
         """Nobody drives for now."""
@@ -230,7 +234,7 @@ class LanePage:
         self.launched_ns = self.served_ns = self.ready_ns = 0
         self.told_ns = self.ended_ns = self.busy_since_ns = 0
         self.reading: tuple[int, ...] | None = None
-        self.last_span: list[Any] | None = None
+        self.last_span: list[int] | None = None
         self.short_note: Note | None = None
         self.idle = [0.0] * len(CAUSES)
         self.items = self.chunks = self.bytes_out = self.bytes_in = 0
@@ -297,12 +301,12 @@ class FunctionPage:
 
     __slots__ = (
         "bytes_in", "bytes_out", "chunks", "cpu_ns", "fit", "function", "histogram",
-        "items", "jobs", "longest_ns", "pickle_ns", "queued_ns", "receive_ns", "repeated_bytes",
-        "run_ns", "site", "unpickle_ns", "worker_pickle_ns", "worker_unpickle_ns",
+        "items", "jobs", "longest_ns", "number", "pickle_ns", "queued_ns", "receive_ns",
+        "repeated_bytes", "run_ns", "site", "unpickle_ns", "worker_pickle_ns", "worker_unpickle_ns",
     )  # fmt: skip
 
-    def __init__(self, function: str, site: str | None) -> None:
-        self.function, self.site = function, site
+    def __init__(self, function: str, site: str | None, number: int = 0) -> None:
+        self.function, self.site, self.number = function, site, number
         self.jobs = self.items = self.chunks = 0
         self.run_ns = self.cpu_ns = self.queued_ns = self.receive_ns = 0
         self.worker_unpickle_ns = self.worker_pickle_ns = self.pickle_ns = self.unpickle_ns = 0
@@ -398,7 +402,7 @@ class Book:
         self.early = EarlyLanes()
         self.pages: dict[tuple[str, str | None], FunctionPage] = {}
         self.slowest: list[tuple[int, str, int, int, int]] = []
-        self.spans: deque[list[Any]] = deque(maxlen=_NEWEST_CHUNKS)
+        self.spans: deque[list[int]] | Table = deque(maxlen=_NEWEST_CHUNKS)
         self.failed = self.all_spans = 0
         self.is_one_clock = True
         self._pile: list[Note] = []
@@ -494,6 +498,9 @@ class Book:
         for page in self.ended_lanes:
             page.settled = page.account(self.ended_ns, self.clock)
         self.clock.forget()
+        from poolwise.core.table import Table  # as for bisect
+
+        self.spans = Table(self.spans)
 
     def page_of(self, chunk: Chunk) -> FunctionPage:
         """The page of the function that a chunk is for."""
@@ -506,7 +513,7 @@ class Book:
     def _page(self, function: str, site: str | None) -> FunctionPage:
         page = self.pages.get((function, site))
         if page is None:
-            page = self.pages[function, site] = FunctionPage(function, site)
+            page = self.pages[function, site] = FunctionPage(function, site, len(self.pages))
         return page
 
     # -- working off the pile
@@ -605,7 +612,7 @@ class Book:
         arrived_ns = received_ns - receive_ns
         self.all_spans += 1
         note.lane.last_span = [
-            note.lane.lane, note.job, page, note.first, note.count, arrived_ns - wait_ns,
+            note.lane.lane, note.job, page.number, note.first, note.count, arrived_ns - wait_ns,
             arrived_ns, received_ns, begun_ns, ended_ns, pickled_ns, pickled_ns, cpu_ns, queued_ns,
             note.bytes_out, note.bytes_in, cause,
         ]  # fmt: skip

@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 import time
-import weakref
 from _thread import allocate_lock, get_ident
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,8 @@ from poolwise.core.shield import Shield
 if TYPE_CHECKING:
     from poolwise.core.engine import Engine
 
-_living: weakref.WeakSet[Engine] = weakref.WeakSet()
-_main_ident = threading.main_thread().ident
+_at_work: set[Engine] = set()
+"""Engines that have lanes. A worker that nobody ended would be waited for, so they are kept."""
 
 
 class _Program:
@@ -34,15 +33,22 @@ _program = _Program()
 
 
 def register(engine: Engine) -> None:
-    """End this engine with the interpreter, if nobody has done so before.
+    """It is about to have lanes: end them with the interpreter, if nobody does so before.
 
     The latest registered is the first to be called, before what multiprocessing does at the end:
     it joins all children.
     """
-    _living.add(engine)
+    if engine in _at_work:
+        return
+    _at_work.add(engine)
     _be_called_first()
     if _program.is_over:  # asked last: either this is seen, or the engine is
         hang_if_daemon()
+
+
+def unregister(engine: Engine) -> None:
+    """It has no lanes any more, and will have none."""
+    _at_work.discard(engine)
 
 
 _in_finalizers_of = 0
@@ -77,7 +83,7 @@ def _let_imports_end() -> None:
 
 
 def _find_helpers() -> list[int]:
-    helpers = [engine.helper_ident for engine in list(_living)]
+    helpers = [engine.helper_ident for engine in list(_at_work)]
     return [ident for ident in helpers if ident is not None and ident != get_ident()]
 
 
@@ -98,7 +104,7 @@ def hang_if_daemon() -> None:
     It waits for a pool that was ended. An error would be printed by its thread, where all that has
     happened is that the program is over; a thread of the standard pools would wait as well.
     """
-    if get_ident() != _main_ident:
+    if threading.current_thread() is not threading.main_thread():
         silence = allocate_lock()
         silence.acquire()
         silence.acquire()
@@ -121,7 +127,7 @@ def _end_all() -> None:
 
 
 def _ours() -> list[Engine]:
-    return [engine for engine in list(_living) if engine.pid == os.getpid()]
+    return [engine for engine in list(_at_work) if engine.pid == os.getpid()]
 
 
 def _end_at_once(engines: list[Engine]) -> None:

@@ -112,10 +112,8 @@ class Engine:
         self._is_over_for_good = False
         self._inbox = backend.open(self._clock)
         self._runs_here = runs_here
+        self._has_new_lanes = False
         self.shield = Shield(self._inbox.wake, is_needed=not runs_here)
-        from poolwise.core import ending  # here, since workers load this module and make no engine
-
-        ending.register(self)
 
     # -- for every thread
 
@@ -337,11 +335,18 @@ class Engine:
         said = self.state.listener.said
         while said:
             self._callbacks.append(partial(self.state.listener.tell, said.popleft()))
+        self._arm_for_lanes()
         if self._news or self._callbacks:
             self._helper.arm(at_once=True)
         for waiter in list(self._standby):  # others come and go meanwhile
             if waiter.is_done():
                 waiter.ring()
+
+    def _arm_for_lanes(self) -> None:
+        """Whoever has lanes has a helper: it hears when the door is gone, and ends them."""
+        if self._has_new_lanes:
+            self._helper.arm()
+            self._has_new_lanes = False
 
     def _step_as_guest(self) -> None:
         """One step now, whoever drives: programs look for the workers that they have started."""
@@ -394,6 +399,13 @@ class Engine:
             self._ACTS[kind](self, command)
         return is_news
 
+    def _start_lane(self, command: c.StartLane) -> None:
+        from poolwise.core import ending  # here, since workers load this module and start no lanes
+
+        ending.register(self)
+        self._has_new_lanes = not self._runs_here
+        self._backend.start_lane(command.lane)
+
     def _deliver(self, command: c.Deliver) -> None:
         chunk = command.chunk
         self._news.extend(
@@ -404,7 +416,7 @@ class Engine:
         self._news.extend(command.job.sink.end(command.error))
 
     _ACTS: ClassVar[dict[type, Callable[[Engine, Any], object]]] = {
-        c.StartLane: lambda self, command: self._backend.start_lane(command.lane),
+        c.StartLane: _start_lane,
         c.SendChunk: lambda self, command: self._backend.send(command.lane, command.chunk),
         c.AskBack: lambda self, command: self._backend.send(command.lane, None),
         c.StopLane: lambda self, command: self._backend.stop_lane(command.lane, kill=command.kill),
@@ -519,6 +531,9 @@ class Engine:
         self.state.lanes.clear()
         self._backend.close()
         self._book.end()
+        from poolwise.core import ending
+
+        ending.unregister(self)
 
     def _let_go(self) -> None:
         """Leave the drive; and do what a :meth:`terminate` could not wait to do meanwhile."""
@@ -532,13 +547,17 @@ class Engine:
         """Start every lane now, work or not; or so many more.
 
         :raises OSError: a process could not be started; then none is left.
+        :raises RuntimeError: a thread could not be started; the same.
         """
+        error: Exception | None = None
         with _Visit(self):
             self._carry_out(self.state.start_all(at_most))
-        error = getattr(self._backend, "start_error", None)
+            try:
+                self._arm_for_lanes()
+            except RuntimeError as no_thread:
+                error = no_thread
+        error = error or getattr(self._backend, "start_error", None)
         if error is None:
-            if not self._runs_here:
-                self._helper.arm()  # it hears when the door is gone
             return
         self.terminate(errors.PoolTerminated("not all workers could be started"))
         try:

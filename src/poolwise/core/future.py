@@ -136,7 +136,8 @@ class TaskFuture(Future[T]):
         note(sys.exc_info()[1])  # asyncio cancels what runs when a signal ends it
         if was in {_PENDING, _RUNNING} and self._state in _CANCELLED:
             self._tell_cancelled()
-            if was == _RUNNING and (engine := self._engine) is not None:
+            engine, self._engine = self._engine, None
+            if was == _RUNNING and engine is not None:
                 engine.post(TaskDropped(self._job, self))
         return self._state in _CANCELLED
 
@@ -185,13 +186,40 @@ def _settle(future: TaskFuture[Any], value: Any, error: BaseException | None) ->
     return future._invoke_callbacks if future._done_callbacks else None  # noqa: SLF001
 
 
+def _settle_cancelled(future: TaskFuture[Any]) -> Callback | None:
+    with future._condition:  # noqa: SLF001 - one class with the function
+        future._condition.notify_all()  # noqa: SLF001
+    future.set_running_or_notify_cancel()
+    return future._invoke_callbacks if future._done_callbacks else None  # noqa: SLF001
+
+
+def cancel_all(futures: Sequence[TaskFuture[Any]]) -> list[Callable[[], Callback | None]]:
+    """Cancel futures, also those that run; returns what must be said, as :func:`settle_all`."""
+    news: list[Callable[[], Callback | None]] = []
+    with _changing:
+        for future in futures:
+            future.call = future.kept = None
+            if future._state in {_PENDING, _RUNNING}:  # noqa: SLF001 - one class with the function
+                is_awaited = "_condition" in future.__dict__
+                future._state = _CANCELLED[not is_awaited]  # noqa: SLF001
+                future._engine = None  # noqa: SLF001
+                if is_awaited:
+                    news.append(partial(_settle_cancelled, future))
+    return news
+
+
 class FutureSink:
     """The sink of a job whose items are futures."""
+
+    is_interrupted = False
+    """A signal ends the program: what is not done is cancelled. Errors that nobody asks for would
+    be printed, by asyncio for each call that it has waited for."""
 
     def deliver(
         self, chunk: Chunk, first: int, values: Sequence[Any], errors: dict[int, BaseException]
     ) -> News:
-        return settle_all(chunk.items[first : first + len(values)], values, errors)
+        futures = chunk.items[first : first + len(values)]
+        return cancel_all(futures) if self.is_interrupted else settle_all(futures, values, errors)
 
     def end(self, error: BaseException | None) -> News:
         return ()

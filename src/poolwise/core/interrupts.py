@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
-from _thread import get_ident
 from collections.abc import Iterator
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,6 @@ else:
     import _signal
     from _signal import getsignal
 
-_main_ident = threading.main_thread().ident
 _loop: list[weakref.ref[Any]] = []
 """The event loop that wakes up for signals, if there is one."""
 
@@ -61,7 +59,7 @@ def rouse_loop() -> None:
     handle the one that nobody sends, and which means nothing to programs that do not ask for it.
     """
     asyncio = sys.modules.get("asyncio")
-    if asyncio is None or get_ident() != _main_ident:
+    if asyncio is None or threading.current_thread() is not threading.main_thread():
         return
     try:
         loop = asyncio.get_running_loop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from time import perf_counter_ns
-from typing import Any
 
 from poolwise.core import derive, scaling
 from poolwise.core.book import (
@@ -191,10 +190,11 @@ class _Statement:
         )
 
     def _spans(self) -> tuple[ChunkSpan, ...]:
-        return tuple(map(self._span, self._book.spans))
+        pages = list(self._book.pages.values())
+        return tuple(self._span(kept, pages[kept[2]]) for kept in self._book.spans)
 
-    def _span(self, kept: Sequence[Any]) -> ChunkSpan:
-        lane, job, page, first, items, *moments, cpu_ns, queued_ns, out, back, cause = kept
+    def _span(self, kept: Sequence[int], page: FunctionPage) -> ChunkSpan:
+        lane, job, _, first, items, *moments, cpu_ns, queued_ns, out, back, cause = kept
         free_s, arrived_s, received_s, begun_s, ended_s, pickled_s, sent_s = map(self._at, moments)
         return ChunkSpan(
             lane=lane,

@@ -40,6 +40,9 @@ _KEPT_ANSWER_BYTES = 1 << 20
 """An answer up to this size is kept until the next two, in case the parent cannot read it."""
 
 
+BLOCKED = frozenset({signal.SIGINT, signal.SIGTERM})
+"""Signals that a worker is started with blocked, and unblocks."""
+
 _CHUNKS = frozenset({codec.CHUNK, codec.CHUNK | codec.BIG})
 _RETURNED = _CHUNKS | {codec.GIVE_BACK}
 
@@ -60,13 +63,13 @@ def serve(
     task_fd, result_fd, life_fd = ends.take()
     signal.set_wakeup_fd(-1)  # forked from an event loop: its signals are not ours to announce
     signal.signal(signal.SIGINT, _leave_to_parent)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     lifeline.die_with(life_fd)
     if not isinstance(begin, Sealed):  # it was not pickled: this process was forked
         from poolwise.worker.inherited import forget_half_imports, forget_unwritten
 
         forget_half_imports()
         forget_unwritten()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
     for outlet in ends.outlets:
         outlet.take()
     if not faulthandler.is_enabled():
@@ -74,7 +77,11 @@ def serve(
     worker = Worker(task_fd, result_fd, ends.memory, level)
     if log_levels is not None:
         worker.relay_output(log_levels)
-    if worker.start(begin):
+    try:
+        is_ready = worker.start(begin)
+    except BrokenPipeError:
+        return  # the parent is gone
+    if is_ready:
         worker.work()
         keeping.has_delivered_all = True
 
