@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import sys
 import threading
@@ -297,6 +298,30 @@ def test_a_failed_initializer_does_not_hold_its_pool(call):
 
     wait_until(is_gone)
     assert is_gone()
+
+
+HELD = {
+    "apply": lambda pool: (result := pool.apply_async(abs, (1,))).wait() or result,
+    "map": lambda pool: (result := pool.map_async(abs, [1])).wait() or result,
+    "called back": lambda pool: (result := pool.map_async(abs, [1], None, print)).wait() or result,
+    "read": lambda pool: (results := pool.imap(abs, iter([1])), list(results)),
+    "unread": lambda pool: pool.imap_unordered(abs, [1]),
+}
+
+
+@pytest.mark.parametrize("call", HELD)
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_results_that_are_there_do_not_hold_their_pool(call):
+    before = set(threading.enumerate())
+    held = HELD[call](poolwise.Pool(2, context="fork"))
+
+    def is_gone():
+        gc.collect()
+        return set(threading.enumerate()) <= before and not multiprocessing.active_children()
+
+    wait_until(is_gone)
+    assert is_gone()
+    assert held is not None
 
 
 def fail_to_start(call, door):

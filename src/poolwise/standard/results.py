@@ -101,11 +101,16 @@ def _success(result: Any) -> bool | None:
     return bool(result.successful()) if result.ready() else None
 
 
+def _cache(result: Any) -> Any:
+    """The results that the pool has yet to give; a result that is there lets go of its pool."""
+    return {} if result._pool is None else result._pool._cache  # noqa: SLF001
+
+
 def _chunksize(result: Any) -> int:
     """As given, or as the standard pool would choose it."""
     if result.unit is not None:
         return int(result.unit)
-    chunks: int = _CHUNKS_A_WORKER * result._pool._processes  # noqa: SLF001
+    chunks: int = _CHUNKS_A_WORKER * result._engine.state.most_lanes  # noqa: SLF001
     return -(-len(result._values) // chunks)  # noqa: SLF001
 
 
@@ -140,7 +145,7 @@ def _length(results: Any) -> int | None:
 
 VIEWS: dict[str, Callable[[Any], Any]] = {
     "_job": _number,
-    "_cache": lambda result: result._pool._cache,  # noqa: SLF001
+    "_cache": _cache,
     "_event": Event,
     "_success": _success,
     "_chunksize": _chunksize,
