@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -91,12 +92,14 @@ class World:
         """Note what threads, destructors and warnings say that nobody catches."""
         warnings.simplefilter("always")
         warnings.showwarning = lambda _, kind, *_rest, **_rules: self._note("warning", kind)
-        threading.excepthook = lambda args: self._note("thread", args.exc_type)
-        sys.unraisablehook = lambda args: self._note("unraisable", args.exc_type)
+        threading.excepthook = lambda args: self._note("thread", args.exc_type, args.exc_value)
+        sys.unraisablehook = lambda args: self._note("unraisable", args.exc_type, args.exc_value)
 
-    def _note(self, where: str, kind: type) -> None:
+    def _note(self, where: str, kind: type, error: BaseException | None = None) -> None:
         if kind is not DeprecationWarning:  # we fork beside threads, on purpose
             self.noise.append(f"{where}: {tasks.name_of(kind)}")
+        if error is not None:
+            traceback.print_exception(error)
 
     # -- steps
 

@@ -107,7 +107,7 @@ class Judge:
     def _count_of_callbacks(self, at: int, call: Call) -> tuple[int, bool]:
         """How many times one of its callbacks is called, and whether it can be less."""
         if at not in self._made or call.way not in CALLED_BACK:
-            return 0, True
+            return int(call.pool in self.may_be_closed), False
         if call.way == "submit":
             return int(call.callback is not None), True
         right, losses = self._right_result(at, call), self.losses_of(call)

@@ -183,8 +183,8 @@ def _right_done(call: Call, do: Do, given: tuple[Any, ...], *, is_sent: bool = T
     if do.what == "raise":
         also = {"unpicklable": (NOT_SENT_BACK, "ValueError"), "StopIteration": ("RuntimeError",)}
         return Right(errors=(do.arg, *also.get(do.arg, ())))
-    is_value = do.what in {"gate", "nap"}
-    given = (do.arg, *given[1:]) if is_value else given
+    if do.what in {"gate", "nap", "start"}:
+        given = (0 if do.what == "start" else do.arg, *given[1:])
     return _right_value(call, given, is_sent=is_sent)
 
 
