@@ -14,6 +14,7 @@ import pytest
 
 import poolwise
 from poolwise import errors
+from poolwise.wire.pipes import WakePipe
 from tests.conftest import wait_until
 
 
@@ -276,6 +277,24 @@ def test_a_number_of_workers_is_whole(processes):
 
 
 # --- a pool that is let go ----------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_pool_that_goes_in_a_cycle_has_its_engine_until_its_workers_have_ended(monkeypatch):
+    lanes_left = []
+
+    def note_and_close(pipe, close=WakePipe.__del__):
+        lanes_left.append(len(state.lanes))
+        close(pipe)
+
+    pool = poolwise.Pool(2, context="fork")
+    state, pool.itself = pool._engine.state, pool
+    monkeypatch.setattr(WakePipe, "__del__", note_and_close)
+    del pool
+    gc.collect()
+    wait_until(lambda: bool(lanes_left))
+    assert lanes_left == [0]
+
 
 FIRST_CALLS = {
     "apply_async": lambda pool: pool.apply_async(abs, (1,)).get(),

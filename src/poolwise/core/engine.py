@@ -53,7 +53,9 @@ _IDLE_LOOKS = 5
 """The helper stays awake for this many looks (of ``_GRACE_S``) at nothing to do."""
 
 
-_living: weakref.WeakSet[Engine] = weakref.WeakSet()
+_living: set[Engine] = set()
+"""Engines that have yet to give everything back. A pool that goes in a cycle would take its engine
+along, and what closes descriptors would run before the pool has ended its workers."""
 
 
 def _end_all() -> None:
@@ -176,8 +178,8 @@ class Engine:
         self._hints = 0
         self._is_unseen = False  # a driver that is woken for it may leave before it has looked
         self._drain: weakref.WeakMethod[Callable[[], object]] | None = None
-        _living.add(self)
         self._inbox = backend.open(self._clock)
+        _living.add(self)
         _end_all_at_exit()
         self.shield = Shield(self._inbox.wake, is_needed=not runs_here)
         self._acts: dict[type, Callable[[Any], None]] = {
@@ -578,6 +580,7 @@ class Engine:
         self.state.lanes.clear()
         self._backend.close()
         self._book.end()
+        _living.discard(self)
 
     def _let_go(self) -> None:
         """Leave the drive; and do what a :meth:`terminate` could not wait to do meanwhile."""
