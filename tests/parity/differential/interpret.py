@@ -91,9 +91,13 @@ class World:
     def _listen(self) -> None:
         """Note what threads, destructors and warnings say that nobody catches."""
         warnings.simplefilter("always")
-        warnings.showwarning = lambda _, kind, *_rest, **_rules: self._note("warning", kind)
+        warnings.showwarning = self._note_warning
         threading.excepthook = lambda args: self._note("thread", args.exc_type, args.exc_value)
         sys.unraisablehook = lambda args: self._note("unraisable", args.exc_type, args.exc_value)
+
+    def _note_warning(self, message: Any, kind: type, *where: Any, **_: Any) -> None:
+        self._note("warning", kind)
+        sys.stderr.write(warnings.formatwarning(message, kind, *where[:2]))
 
     def _note(self, where: str, kind: type, error: BaseException | None = None) -> None:
         if kind is not DeprecationWarning:  # we fork beside threads, on purpose
