@@ -27,13 +27,13 @@ class AsyncResult(Generic[T]):
 
     def __init__(
         self,
-        pool: object,
+        pool: Any,
         engine: Engine,
         callback: Callable[[T], object] | None,
         error_callback: Callable[[BaseException], object] | None,
         call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None = None,
     ) -> None:
-        self._pool: object = pool  # it lives until its results are there
+        self._pool: Any = pool  # it lives until its results are there
         self._engine: Engine | None = engine
         self._callback = callback
         self._error_callback = error_callback
@@ -106,7 +106,7 @@ class AsyncResult(Generic[T]):
         if callback is None or (self._engine is not None and self._engine.dropped(error)):
             self._finish()
             return ()
-        self._pool._in_callbacks.add(self)  # type: ignore[attr-defined] # noqa: SLF001
+        self._pool._in_callbacks.add(self)  # noqa: SLF001 - one mechanism
         return (lambda: partial(self._call_back, callback),)
 
     def _call_back(self, callback: Callable[[Any], object]) -> None:
@@ -219,11 +219,20 @@ class ResultIterator(Iterator[T]):
     """
 
     def __init__(self, pool: object, engine: Engine, job: Job, stream: Stream[T]) -> None:
-        self._pool = pool  # it lives while somebody may ask for its results
         self._engine = engine
         self._job = job
         self._stream = stream
+        self._pool = pool
         self._is_begun = False
+
+    @property
+    def _pool(self) -> object:
+        """The pool, while it has something to do for this, where programs look for it."""
+        return self._stream.owner
+
+    @_pool.setter
+    def _pool(self, pool: object) -> None:
+        self._stream.owner = pool
 
     def __iter__(self) -> ResultIterator[T]:
         return self

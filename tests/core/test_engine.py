@@ -173,6 +173,16 @@ def test_close_and_join_let_everything_end_well(fakes):
     assert ("stop", 1) in backend.told
 
 
+def test_join_waits_for_what_nobody_has_looked_at(fakes):
+    engine, _ = fakes()
+    with engine._drive:  # so the job is posted, and no lane is started for it
+        ends = post(engine, range(10))
+        engine.close()
+    assert not engine.state.lanes
+    assert engine.join(LONG_S)
+    assert ends.values == {at: at for at in range(10)}
+
+
 def test_join_gives_up_at_its_time(fakes):
     engine, backend = fakes(on_send=lambda _: None)
     post(engine, [1])

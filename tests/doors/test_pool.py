@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 
 import poolwise
 from poolwise import errors
+from poolwise.wire.pipes import WakePipe
 from tests.conftest import wait_until
 
 
@@ -276,6 +278,24 @@ def test_a_number_of_workers_is_whole(processes):
 
 # --- a pool that is let go ----------------------------------------------------------------------
 
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_pool_that_goes_in_a_cycle_has_its_engine_until_its_workers_have_ended(monkeypatch):
+    lanes_left = []
+
+    def note_and_close(pipe, close=WakePipe.__del__):
+        lanes_left.append(len(state.lanes))
+        close(pipe)
+
+    pool = poolwise.Pool(2, context="fork")
+    state, pool.itself = pool._engine.state, pool
+    monkeypatch.setattr(WakePipe, "__del__", note_and_close)
+    del pool
+    gc.collect()
+    wait_until(lambda: bool(lanes_left))
+    assert lanes_left == [0]
+
+
 FIRST_CALLS = {
     "apply_async": lambda pool: pool.apply_async(abs, (1,)).get(),
     "imap": lambda pool: next(pool.imap(abs, iter([1]))),
@@ -297,6 +317,30 @@ def test_a_failed_initializer_does_not_hold_its_pool(call):
 
     wait_until(is_gone)
     assert is_gone()
+
+
+HELD = {
+    "apply": lambda pool: (result := pool.apply_async(abs, (1,))).wait() or result,
+    "map": lambda pool: (result := pool.map_async(abs, [1])).wait() or result,
+    "called back": lambda pool: (result := pool.map_async(abs, [1], None, print)).wait() or result,
+    "read": lambda pool: (results := pool.imap(abs, iter([1])), list(results)),
+    "unread": lambda pool: pool.imap_unordered(abs, [1]),
+}
+
+
+@pytest.mark.parametrize("call", HELD)
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_results_that_are_there_do_not_hold_their_pool(call):
+    before = set(threading.enumerate())
+    held = HELD[call](poolwise.Pool(2, context="fork"))
+
+    def is_gone():
+        gc.collect()
+        return set(threading.enumerate()) <= before and not multiprocessing.active_children()
+
+    wait_until(is_gone)
+    assert is_gone()
+    assert held is not None
 
 
 def fail_to_start(call, door):

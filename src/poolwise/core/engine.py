@@ -496,13 +496,17 @@ class Engine:
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait until every lane is gone, then give everything back."""
-        if self._error is None and not self.wait(lambda: not self.state.lanes, timeout_s):
+        if self._error is None and not self.wait(self._is_over, timeout_s):
             return False
         with _Visit(self):
             self._give_back()
         self._helper.stop()
         self.tell()
         return True
+
+    def _is_over(self) -> bool:
+        """No lane is left, nor anything to start one for, seen or not."""
+        return not (self.state.lanes or self.state.jobs or self._posted)
 
     def terminate(self, error: errors.PoolwiseError, *, kill: bool = False) -> None:
         """End all lanes at once; every job that is not done fails with ``error``.

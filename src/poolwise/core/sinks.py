@@ -63,6 +63,8 @@ class Stream(Generic[T]):
     ) -> None:
         self.ready: deque[T | Raised] = deque()
         self.is_over = False
+        self.owner: object = None
+        """What lives until no more values will come."""
         self.count_read = 0
         self.tell_at = _NEVER
         self._is_ordered = is_ordered
@@ -134,6 +136,7 @@ class Stream(Generic[T]):
         if error is not None and not self._is_ignored:
             self.ready.append(Raised(error))
         self.is_over = True
+        self.owner = None
         return ()
 
     # -- working ahead

@@ -164,11 +164,11 @@ DIFFERENCES: dict[str, Callable[[Case], bool]] = {
         case.call, "long_len", "short_len"
     ),
     "what is done when a pool is terminated is a race": lambda case: (
-        TERMINATED in case.judge.losses[case.call.pool]
+        TERMINATED in case.judge.losses_of(case.call)
     ),
     ENDED_BY_CALLBACK: lambda case: case.call.pool in case.judge.may_be_closed,
     "what was sent when futures are cancelled is a race": lambda case: (
-        CANCELLED in case.judge.losses[case.call.pool]
+        CANCELLED in case.judge.losses_of(case.call)
     ),
     "an executor that was shut down refuses a map of nothing too": lambda case: (
         case.call.pool in case.judge.closed and not case.expected.items
@@ -219,6 +219,12 @@ HANGS: dict[str, Callable[[Program], bool]] = {
     ),
     "a callback that ends its pool waits for itself": lambda program: any(
         "terminate" in {call.callback, call.error_callback} for call in calls(program)
+    ),
+    "a callback that waits for its pool waits for itself": lambda program: any(
+        "waits" in {call.callback, call.error_callback} for call in calls(program)
+    ),
+    "an endless input keeps the thread that reads inputs": lambda program: any(
+        _has_source(call, "endless") for call in calls(program)
     ),
     "a future that is cancelled at the end is not told of": lambda program: _is_ended(
         program, "cancel", "cancel now"

@@ -142,7 +142,9 @@ class Comparison:
             case = Case(self.program, at, *both, self._judge)
             if not agree(*both) and not find_reason(case) and not self._is_cancelled(at):
                 self._note(None, f"step {at}: other callbacks", *both)
-        if [setup.workers for setup in self.program.pools] == [1] and not self.differences:
+        is_in_turn = not any(getattr(step, "beside", False) for step in self.program.steps)
+        workers = [setup.workers for setup in self.program.pools]
+        if workers == [1] and is_in_turn and not self.differences:
             self._compare_order(standard, ours)
 
     def _compare_order(self, standard: list[Any], ours: list[Any]) -> None:

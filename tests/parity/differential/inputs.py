@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 from tests.parity.differential.programs import Source
@@ -49,8 +50,14 @@ def change(kind: str, made: Any, number: Any) -> Any:
     return made
 
 
+ENDLESS = 1000
+"""So many items are more than a program reads."""
+
+
 def yielded(source: Source) -> Iterator[Any]:
     """Each item of an input, as it is when it is yielded."""
+    if source.kind == "endless":
+        yield from range(ENDLESS)
     for item in source.items[: source.fails_at]:
         if isinstance(item, Do) and item.what == "given":
             yield VALUES[item.arg]()
@@ -70,7 +77,7 @@ class Inputs:
 
     def make(self, source: Source, call_own_pool: Callable[[str], Any]) -> Any:
         """What is handed to the pool."""
-        if source.kind == "generator":
+        if source.kind in {"generator", "endless"}:
             return self._generate(source, call_own_pool)
         given = list(yielded(source))
         if source.kind == "dict":
@@ -90,6 +97,8 @@ class Inputs:
                 yield item
             if source.error is not None:
                 raise make_error(source.error)
+            if source.kind == "endless":
+                yield from count(ENDLESS)
         finally:
             self.closed += 1
 

@@ -7,8 +7,9 @@ import os
 import sys
 import threading
 import time
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -53,8 +54,8 @@ def run_program(
     before = Belongings()
     world = World(program, doors)
     tell("step", world.make_pools())
-    for at, step in enumerate(program.steps):
-        tell("step", world.run(at, step))
+    for outcome in world.run_all():
+        tell("step", outcome)
     if program.leaves_open:
         _left_open.append(world)
         return
@@ -90,13 +91,19 @@ class World:
     def _listen(self) -> None:
         """Note what threads, destructors and warnings say that nobody catches."""
         warnings.simplefilter("always")
-        warnings.showwarning = lambda _, kind, *_rest, **_rules: self._note("warning", kind)
-        threading.excepthook = lambda args: self._note("thread", args.exc_type)
-        sys.unraisablehook = lambda args: self._note("unraisable", args.exc_type)
+        warnings.showwarning = self._note_warning
+        threading.excepthook = lambda args: self._note("thread", args.exc_type, args.exc_value)
+        sys.unraisablehook = lambda args: self._note("unraisable", args.exc_type, args.exc_value)
 
-    def _note(self, where: str, kind: type) -> None:
+    def _note_warning(self, message: Any, kind: type, *where: Any, **_: Any) -> None:
+        self._note("warning", kind)
+        sys.stderr.write(warnings.formatwarning(message, kind, *where[:2]))
+
+    def _note(self, where: str, kind: type, error: BaseException | None = None) -> None:
         if kind is not DeprecationWarning:  # we fork beside threads, on purpose
             self.noise.append(f"{where}: {tasks.name_of(kind)}")
+        if error is not None:
+            traceback.print_exception(error)
 
     # -- steps
 
@@ -112,7 +119,19 @@ class World:
 
         return attempt(make)
 
-    def run(self, at: int, step: Step) -> Outcome:
+    def run_all(self) -> Iterator[Outcome]:
+        """The outcome of each step, in their order; some run at the same time as the next."""
+        steps = iter(enumerate(self._program.steps))
+        for at, step in steps:
+            if not getattr(step, "beside", False):
+                yield self._run(at, step)
+                continue
+            aside = _Aside(partial(self._run, at, step))
+            outcome = self._run(*next(steps))
+            yield aside.wait()
+            yield outcome
+
+    def _run(self, at: int, step: Step) -> Outcome:
         """Run the step with this number."""
         runs: dict[type, Callable[..., Outcome]] = {
             Call: self._call,
@@ -121,15 +140,18 @@ class World:
         }
         run = partial(runs[type(step)], at, step)
         is_aside = not isinstance(step, End) and step.in_thread
-        return _in_thread(run) if is_aside else run()
+        return _Aside(run).wait() if is_aside else run()
 
     def _call(self, at: int, call: Call) -> Outcome:
         pool = self._pools[call.pool]
         is_waiting = call.way in SYNCHRONOUS and not is_iterator(self._program, call)
-        if is_waiting or any(source.calls for source in call.sources):
+        if is_waiting or any(source.calls or source.of is not None for source in call.sources):
             tasks.gate[0] = 1
         own = partial(self._call_own_pool, pool)
-        inputs = [self.inputs.make(source, own) for source in call.sources]
+        inputs = [
+            self.inputs.make(source, own) if source.of is None else self._handles.get(source.of, ())
+            for source in call.sources
+        ]
         making = Making(call, pool, inputs, self._callbacks(at, call))
 
         def make() -> Any:
@@ -199,8 +221,8 @@ class World:
         elif how == "raises":
             error = tasks.make_error("OddError")
             raise error
-        elif how == "submit":
-            outcome = attempt(lambda: _submit(pool, "from a callback") and None)
+        elif how in {"submit", "waits"}:
+            outcome = attempt(partial(_submit_more, pool, is_waiting=how == "waits"))
             self.calls_back.append((at, "submitted", outcome))
         elif how == "terminate" and pool is not None:
             (pool.shutdown(wait=False) if which == "done" else pool.terminate())
@@ -235,9 +257,20 @@ def _submit(pool: Any, what: str) -> Callable[[], Any]:
     return wait
 
 
-def _in_thread(function: Callable[[], Any]) -> Any:
-    box: list[Any] = []
-    thread = threading.Thread(target=lambda: box.append(function()))
-    thread.start()
-    thread.join()
-    return box.pop()
+def _submit_more(pool: Any, *, is_waiting: bool) -> Any:
+    wait = _submit(pool, "from a callback")
+    return wait() if is_waiting else None
+
+
+class _Aside:
+    """A step that runs in a thread of its own."""
+
+    def __init__(self, run: Callable[[], Outcome]) -> None:
+        self._box: list[Outcome] = []
+        self._thread = threading.Thread(target=lambda: self._box.append(run()))
+        self._thread.start()
+
+    def wait(self) -> Outcome:
+        """Its outcome, when it is there."""
+        self._thread.join()
+        return self._box.pop()

@@ -27,9 +27,10 @@ from tests.parity.differential.programs import (
     is_iterator,
 )
 from tests.parity.differential.steps import Outcome
+from tests.parity.differential.tasks import WITHOUT_RUNS
 
 LATE = ("multiprocessing.context.TimeoutError", "TimeoutError")
-CLOSED = {"pool": "ValueError", "executor": "RuntimeError"}
+CLOSED = {"pool": "ValueError", "threads": "ValueError", "executor": "RuntimeError"}
 GONE = (TERMINATED, NO_WORKER)
 FALSE_LENGTHS = ("long_len", "short_len")
 
@@ -78,6 +79,10 @@ class Judge:
         for at, step in enumerate(self.program.steps):
             if isinstance(step, Call):
                 yield from self._complain_of_callbacks(at, step, end["callbacks"])
+        said = {None, ("str", "from a callback")}
+        for at, which, (word, what) in end["callbacks"]:
+            if which == "submitted" and word == "value" and what not in said:
+                yield f"step {at}: a callback was given {what}"
         for noise in end["noise"]:
             if noise != "warning: ResourceWarning":
                 yield f"unheard: {noise}"
@@ -89,7 +94,7 @@ class Judge:
         names = {"callback", "error_callback", "done"}
         entries = [outcome for step, which, outcome in log if step == at and which in names]
         right = self._right_result(at, call)
-        excuses = tuple(self.losses[call.pool] - {TERMINATED})
+        excuses = tuple({*self.losses_of(call)} - {TERMINATED})
         excuses += (CANCELLED,) if at in self._cancelled else ()
         for outcome in entries:
             is_excused = outcome[0] == "raised" and is_any(outcome[1], excuses)
@@ -102,10 +107,10 @@ class Judge:
     def _count_of_callbacks(self, at: int, call: Call) -> tuple[int, bool]:
         """How many times one of its callbacks is called, and whether it can be less."""
         if at not in self._made or call.way not in CALLED_BACK:
-            return 0, True
+            return int(call.pool in self.may_be_closed), False
         if call.way == "submit":
             return int(call.callback is not None), True
-        right, losses = self._right_result(at, call), self.losses[call.pool]
+        right, losses = self._right_result(at, call), self.losses_of(call)
         if NO_WORKER in losses:
             return 1, False
         is_value = not any(one.errors for one in getattr(right, "items", [right]))
@@ -119,7 +124,7 @@ class Judge:
         runs = 0
         for at in self._made:
             call = self.program.steps[at]
-            if call.function not in {"repr", "initialized", "not callable"}:
+            if call.function not in WITHOUT_RUNS:
                 runs += sum(right.runs for right in self.expected[at].items)
         return runs
 
@@ -197,7 +202,15 @@ class Judge:
         return self._right_result(at, call)
 
     def _is_lost(self, call: Call, outcome: Outcome) -> bool:
-        return is_raised(outcome, tuple(self.losses[call.pool]))
+        return is_raised(outcome, self.losses_of(call))
+
+    def losses_of(self, call: Call) -> tuple[str, ...]:
+        """What its results may raise because a pool was ended: its own, or one that feeds it."""
+        losses = set(self.losses[call.pool])
+        for source in call.sources:
+            if source.of is not None:
+                losses.update(self.losses_of(self.program.steps[source.of]))
+        return tuple(losses)
 
     # -- reads
 
@@ -261,7 +274,7 @@ class Judge:
             expected = self.expected[read.of]
             stream = _Stream(expected, is_ordered, ends_at_error, together)
             self._streams[read.of] = stream
-        lost = self.losses[call.pool]
+        lost = self.losses_of(call)
         late = LATE if read.how == "briefly" or call.timeout is not None else ()
         complaints = (stream.complain(outcome, (*lost, *late)) for outcome in outcomes)
         return next((complaint for complaint in complaints if complaint), None)

@@ -16,16 +16,19 @@ from typing import Any
 from tests.parity.differential import tasks
 from tests.parity.differential.inputs import yielded
 from tests.parity.differential.programs import (
+    EXECUTORS,
     SINGLE,
     SYNCHRONOUS,
     Call,
     Program,
+    Setup,
     Source,
     is_iterator,
 )
 from tests.parity.differential.steps import Outcome
 from tests.parity.differential.tasks import (
     FUNCTIONS,
+    WITHOUT_RUNS,
     Do,
     Raised,
     freeze,
@@ -103,10 +106,10 @@ def expect(program: Program, call: Call) -> Expected:
     """What the call is to give."""
     rights: list[Right] = []
     is_open = _is_open(program, call)
-    initializer = program.pools[call.pool].initializer
+    setup = program.pools[call.pool]
     try:
         for given in _arguments(call):
-            right = _right(call, initializer, given)
+            right = _right(call, setup, given)
             rights.append(replace(right, is_open=True) if is_open else right)
     except BaseException as error:
         return Expected(tuple(rights), freeze_error(error).names[0])
@@ -147,35 +150,51 @@ def _iterate(source: Source) -> Iterator[Any]:
         raise make_error(source.error)
 
 
-def _right(call: Call, initializer: str | None, given: tuple[Any, ...]) -> Right:
+def _right(call: Call, setup: Setup, given: tuple[Any, ...]) -> Right:
+    if setup.door != "threads":
+        return _right_of_process(call, setup, given)
+    if isinstance(given[0], Do) and call.function not in WITHOUT_RUNS:
+        return _right_done(call, given[0], given, is_sent=False)
+    return _right_value(call, given, is_sent=False)
+
+
+def _right_of_process(call: Call, setup: Setup, given: tuple[Any, ...]) -> Right:
+    """The same where arguments and results are pickled."""
     if any(isinstance(arg, REFUSED) for arg in given):
         return Right(errors=PICKLING)
     if any(isinstance(arg, tasks.Breaks) for arg in given):
         return Right(errors=(NOT_REBUILT_THERE,))
+    first, is_daemon = given[0], setup.door not in EXECUTORS
     if call.function == "initialized":
-        return Right((freeze([] if initializer is None else [initializer]),))
-    first = given[0]
-    if isinstance(first, Do) and call.function not in {"repr", "not callable"}:
-        return _right_done(call, first, given)
+        return Right((freeze([] if setup.initializer is None else [setup.initializer]),))
+    if call.function == "is daemon":
+        return Right((is_daemon,))
+    if isinstance(first, Do) and call.function not in WITHOUT_RUNS:
+        is_refused = first == Do("start") and is_daemon
+        errors = Right(errors=("AssertionError",))
+        return errors if is_refused else _right_done(call, first, given)
     return _right_value(call, given)
 
 
-def _right_done(call: Call, do: Do, given: tuple[Any, ...]) -> Right:
+def _right_done(call: Call, do: Do, given: tuple[Any, ...], *, is_sent: bool = True) -> Right:
     """What a task comes to that is told what to do by its first argument."""
     if do.what == "die":
         return Right(errors=(DIED,))
     if do.what == "raise":
         also = {"unpicklable": (NOT_SENT_BACK, "ValueError"), "StopIteration": ("RuntimeError",)}
         return Right(errors=(do.arg, *also.get(do.arg, ())))
-    is_value = do.what in {"gate", "nap"}
-    return _right_value(call, (do.arg, *given[1:]) if is_value else given)
+    if do.what in {"gate", "nap", "start"}:
+        given = (0 if do.what == "start" else do.arg, *given[1:])
+    return _right_value(call, given, is_sent=is_sent)
 
 
-def _right_value(call: Call, given: tuple[Any, ...]) -> Right:
+def _right_value(call: Call, given: tuple[Any, ...], *, is_sent: bool = True) -> Right:
     try:
         value = FUNCTIONS[call.function](*given)
     except Exception as error:
         return Right(errors=(freeze_error(error).names[0],))
+    if not is_sent:
+        return Right((freeze(value),))
     try:
         pickled = pickle.dumps(value)
     except Exception:

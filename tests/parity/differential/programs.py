@@ -28,12 +28,14 @@ class _Short:
 class Source(_Short):
     """An input.
 
-    :param kind: what iterates: a list, a generator, a class that lies about its length, ...
+    :param kind: what iterates: a list, a generator, a class that lies about its length, "results"
+        of an earlier call, an "endless" generator, ...
     :param items: what it yields, before it is changed by ``mutates``.
     :param mutates: each item is an object of this kind made of a number; a generator changes it
         when it is asked for the next, and other inputs are changed when the call has returned.
     :param fails_at: where a generator raises ``error``, if it does.
     :param calls: what a generator calls on its own pool before it yields its second item.
+    :param of: the step whose results these are.
     """
 
     kind: str
@@ -42,6 +44,7 @@ class Source(_Short):
     fails_at: int | None = None
     error: str | None = None
     calls: str | None = None
+    of: int | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,7 +59,10 @@ class Setup(_Short):
 
 @dataclass(frozen=True, repr=False)
 class Call(_Short):
-    """A method of a pool is called."""
+    """A method of a pool is called.
+
+    :param beside: it runs at the same time as the next step, in a thread; both are waited for.
+    """
 
     pool: int
     way: str
@@ -67,6 +73,7 @@ class Call(_Short):
     callback: str | None = None
     error_callback: str | None = None
     in_thread: bool = False
+    beside: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,6 +88,7 @@ class Read(_Short):
     how: str
     count: int = 1
     in_thread: bool = False
+    beside: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,6 +121,11 @@ CALLED_BACK = ("map_async", "starmap_async", "apply_async", "submit")
 POOL_WAYS = (*SYNCHRONOUS, "map_async", "starmap_async", "apply_async", *STREAMS)
 EXECUTOR_WAYS = ("submit", "map")
 EXECUTORS = ("executor",)
+
+
+def is_of_threads(program: Program, call: Call) -> bool:
+    """The call's tasks run in this process, and nothing is pickled."""
+    return program.pools[call.pool].door == "threads"
 
 
 def is_iterator(program: Program, call: Call) -> bool:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import poolwise
-from tests.parity.differential.programs import Program
+from tests.parity.differential.programs import EXECUTORS, Program
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = Path(poolwise.__file__).resolve().parents[1]
@@ -259,7 +259,7 @@ class _Server:
 
 def _replaces_workers_for_ever(program: Program) -> bool:
     """The standard pool never stops to start workers whose initializer raises."""
-    return any(one.door == "pool" and one.initializer == "raises" for one in program.pools)
+    return any(one.door not in EXECUTORS and one.initializer == "raises" for one in program.pools)
 
 
 def _cut(data: bytes) -> tuple[list[Any], bytes]:

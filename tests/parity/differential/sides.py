@@ -25,14 +25,26 @@ def _executor(kind: Callable[..., Any], *settings: Any) -> Any:
     return kind(workers, fork, initializer, initargs)
 
 
-def _doors(pool: Callable[..., Any], executor: Callable[..., Any]) -> Doors:
-    return {"pool": partial(pool, context=fork), "executor": partial(_executor, executor)}
+def _threads(kind: Callable[..., Any], *settings: Any) -> Any:
+    return kind(*settings[:3])
 
 
-_our_executor = poolwise.executor.ProcessPoolExecutor
+def _doors(pool: Any, executor: Any, threads: Any) -> Doors:
+    return {
+        "pool": partial(pool, context=fork),
+        "executor": partial(_executor, executor),
+        "threads": partial(_threads, threads),
+    }
+
+
+_ours = (poolwise.executor.ProcessPoolExecutor, poolwise.pool.ThreadPool)
 
 SIDES: dict[str, Doors] = {
-    "standard": _doors(multiprocessing.pool.Pool, concurrent.futures.ProcessPoolExecutor),
-    "ours": _doors(poolwise.pool.Pool, _our_executor),
-    **{name: _doors(pool, _our_executor) for name, pool in BROKEN.items()},
+    "standard": _doors(
+        multiprocessing.pool.Pool,
+        concurrent.futures.ProcessPoolExecutor,
+        multiprocessing.pool.ThreadPool,
+    ),
+    "ours": _doors(poolwise.pool.Pool, *_ours),
+    **{name: _doors(pool, *_ours) for name, pool in BROKEN.items()},
 }

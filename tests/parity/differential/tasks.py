@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import multiprocessing
 import os
 import signal
 import threading
@@ -164,12 +165,21 @@ def _die(_: Any) -> None:
     time.sleep(60)
 
 
+def _start(_: Any) -> int | None:
+    """Start a process, as a pool inside a task does; daemons must not."""
+    process = multiprocessing.get_context("fork").Process(target=int)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
 _ACTS: dict[str, Callable[[Any], Any]] = {
     "raise": _raise,
     "return": lambda name: VALUES[name](),
     "gate": _wait_at_gate,
     "nap": _nap,
     "die": _die,
+    "start": _start,
 }
 
 
@@ -229,7 +239,14 @@ def initialized_as(_):
     return list(initialized)
 
 
-FUNCTIONS["initialized"] = initialized_as
+def is_daemon(_):
+    """What libraries look at before they start processes of their own."""
+    return multiprocessing.current_process().daemon
+
+
+FUNCTIONS |= {"initialized": initialized_as, "is daemon": is_daemon}
+WITHOUT_RUNS = ("repr", "initialized", "is daemon", "not callable")
+"""Functions that do not do what their item asks for."""
 
 
 # --- plain data ---------------------------------------------------------------------------------
