@@ -113,7 +113,7 @@ class AsyncResult(Generic[T]):
         try:
             callback(self._value)
         finally:
-            self._pool._in_callbacks.discard(self)  # type: ignore[attr-defined] # noqa: SLF001
+            self._pool._in_callbacks.discard(self)  # noqa: SLF001
             self._finish()
 
     def _finish(self) -> None:

@@ -80,7 +80,7 @@ SMALL = {
     "a held input": Program(
         POOL,
         (
-            Call(0, "imap", "echo", (Source("generator", (Do("gate"), *range(3000))),)),
+            Call(0, "imap", "echo", (Source("endless", (Do("gate"),)),)),
             End(0, "terminate"),
             End(0, "join"),
         ),
