@@ -5,16 +5,20 @@ from __future__ import annotations
 import copyreg
 import multiprocessing
 import os
+import pickle
 import signal
 import socket
 import threading
 import time
 from functools import partial
-from multiprocessing.reduction import ForkingPickler
+from itertools import repeat
+from multiprocessing.reduction import DupFd, ForkingPickler
 
 import pytest
 
 import poolwise
+from poolwise import errors
+from poolwise.wire import offers, packing
 from tests.doors.programs import WITH_US, run_python, write
 
 np = pytest.importorskip("numpy")
@@ -350,6 +354,54 @@ def test_what_a_worker_has_not_taken_is_offered_no_more(end, tmp_path):
         if end == "killed":
             assert ours.recv() == "hello"
         assert is_at_end(ours)
+
+
+def say(item):
+    number, connection = item
+    if number == DEADLY:
+        kill_worker()
+    connection.send(number)
+    return number
+
+
+DEADLY = 2
+
+
+def values_of(results):
+    """What each gives, or the kind of the error that it raises."""
+    for result in results:
+        try:
+            yield result()
+        except errors.PoolwiseError as error:
+            yield type(error)
+
+
+WITH_CONNECTIONS = {
+    "imap": lambda pool, _, items: repeat(pool.imap(say, iter(items), chunksize=4).next, 8),
+    "imap of a list": lambda pool, _, items: repeat(pool.imap(say, items).next, 8),
+    "apply": lambda pool, _, items: [pool.apply_async(say, (one,)).get for one in items],
+    "submit": lambda _, executor, items: [executor.submit(say, one).result for one in items],
+}
+
+
+@pytest.mark.parametrize("way", WITH_CONNECTIONS)
+def test_a_death_costs_no_other_task_its_connection(pool, executor, way, capfd):
+    pipes = [multiprocessing.Pipe() for _ in range(8)]
+    items = [(number, theirs) for number, (_, theirs) in enumerate(pipes)]
+    found = list(values_of(WITH_CONNECTIONS[way](pool, executor, items)))
+    assert found == [0, 1, errors.WorkerDied, 3, 4, 5, 6, 7]
+    assert [ours.recv() for ours, _ in pipes if ours.poll(0)] == [0, 1, 3, 4, 5, 6, 7]
+    assert "KeyError" not in capfd.readouterr().err  # of the thread that hands descriptors out
+
+
+def test_who_asks_for_what_is_offered_no_more_hears_so(capfd):
+    _, theirs = multiprocessing.Pipe()
+    offers.take()
+    pickled = packing.dumps(DupFd(theirs.fileno()))
+    offers.Offers(offers.take()).__del__()
+    with pytest.raises(EOFError):
+        pickle.loads(pickled).detach()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])

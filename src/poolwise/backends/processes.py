@@ -388,8 +388,13 @@ class Processes:
             self._events.append(c.ChunkRefused(lane.id, chunk.id, _detached(error, self._as_cause)))
             return
         finally:
-            if offered := offers.take():
-                lane.offers[chunk.id] = offers.Offers(offered)
+            offered = offers.take()
+            held = offers.Offers(offered) if offered else None
+        if len(chunk.items) > 1 and (held is not None or _hold_offers(chunk)):
+            self._events.append(c.ChunkRefused(lane.id, chunk.id, None))
+            return
+        if held is not None:
+            lane.offers[chunk.id] = held
         placed: dict[int, Deposit] = {}
         if job.common and isinstance(packed, Parcel):
             placed = self._memory.find_deposits(packed, job.common, job.deposits)
@@ -601,6 +606,16 @@ class Processes:
         lane.mail.close()
         if lane.watch_is_ours:
             os.close(lane.watch_fd)
+
+
+def _hold_offers(chunk: Chunk) -> bool:
+    """Some of its items were pickled before, and offer descriptors."""
+    if not offers.were_made():
+        return False
+    kept = chunk.items
+    if chunk.job.has_calls:
+        kept = [task.kept for task in chunk.items]
+    return any(type(item) is codec.Snapshot and item.offers is not None for item in kept)
 
 
 def _load_each(packed: list[list[Any]], failed: dict[int, BaseException]) -> list[Any]:

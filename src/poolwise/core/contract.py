@@ -87,11 +87,15 @@ class ChunkDone:
 
 @record
 class ChunkRefused:
-    """A chunk never left: something in it, or its function, cannot be pickled."""
+    """A chunk never left: something in it, or its function, cannot be pickled.
+
+    Without an error its items can, but only one by one: each can be sent once, and the death of a
+    worker over one of them must not cost the others.
+    """
 
     lane: int
     chunk_id: int
-    error: BaseException
+    error: BaseException | None
     is_function: bool = False
 
 

@@ -271,7 +271,11 @@ class State:
 
     def _chunk_refused(self, event: c.ChunkRefused) -> None:
         chunk = self._withdraw(event.lane, event.chunk_id)
-        if chunk is not None and event.is_function:
+        if chunk is None:
+            return
+        if event.error is None:
+            self._put_back(chunk, 0, is_alone=True)
+        elif event.is_function:
             self._end_job(chunk.job, event.error)
         else:
             self._split_or_fail(chunk, event.error)
@@ -325,10 +329,8 @@ class State:
             self._note_if_idle(lane)
         return chunk
 
-    def _split_or_fail(self, chunk: Chunk | None, error: BaseException) -> None:
+    def _split_or_fail(self, chunk: Chunk, error: BaseException) -> None:
         """One of the items is bad: fail it when it is alone, else halve until it is."""
-        if chunk is None:
-            return
         size = len(chunk.items)
         if size == 1:
             self._deliver(chunk, 0, [None], {0: error})

@@ -15,10 +15,16 @@ from typing import Any
 
 from poolwise.wire import reducers
 
+_MOST_WITHDRAWN = 1000
+"""A worker that asks for one of the last so many is told that it is gone, rather than nothing."""
+
 _noted: deque[tuple[int, int]] = deque(maxlen=10_000)  # more files no process has open, as a rule
 """What was offered by pickles of ours: the thread that made the pickle, and the number."""
 
 _sharer: Any = resource_sharer._resource_sharer  # type: ignore[attr-defined] # noqa: SLF001
+
+
+_withdrawn: deque[int] = deque()
 
 
 def _note(offer: Any) -> Any:
@@ -28,6 +34,11 @@ def _note(offer: Any) -> Any:
 
 if hasattr(resource_sharer, "DupFd"):  # not on Windows, which offers nothing
     reducers.add(resource_sharer.DupFd, _note)
+
+
+def were_made() -> bool:
+    """This process has offered descriptors, at some time."""
+    return _sharer._listener is not None  # noqa: SLF001 - the server starts with the first one
 
 
 def is_any() -> bool:
@@ -57,8 +68,20 @@ class Offers:
 
     def __del__(self, cache: dict[int, Any] = _sharer._cache) -> None:  # noqa: SLF001
         for number in self._numbers:
-            _, close = cache.pop(number, (None, _was_taken))
-            close()
+            offer = cache.pop(number, None)
+            if offer is None:
+                continue  # it was taken
+            offer[1]()
+            cache[number] = _GONE  # else who asks for it makes the server print a KeyError
+            _withdrawn.append(number)
+        while len(_withdrawn) > _MOST_WITHDRAWN:
+            cache.pop(_withdrawn.popleft(), None)
 
 
-def _was_taken() -> None: ...
+def _send_nothing(connection: object, pid: int) -> None: ...
+
+
+def _close_nothing() -> None: ...
+
+
+_GONE = (_send_nothing, _close_nothing)
