@@ -187,7 +187,7 @@ class Pool:
         try:
             return result.get()
         finally:
-            del self  # an error's traceback holds this frame; it shall not hold the pool
+            del self, result  # an error's traceback holds this frame; it shall not hold the pool
 
     def apply_async(
         self,
@@ -367,10 +367,17 @@ class Pool:
         """Wait until the workers have ended; call :meth:`close` or :meth:`terminate` first.
 
         :raises ValueError: the pool is still running.
+        :raises RuntimeError: an input that the pool reads has called this.
         """
         if not self._engine.is_closed:
             message = "Pool is still running"
             raise ValueError(message)
+        if threading.current_thread() in self._readers:
+            message = (
+                "a pool cannot be joined by an input that it reads: it would wait for itself. "
+                "Close it there, and join it where its results are used."
+            )
+            raise RuntimeError(message)
         for stream in list(self._streams):
             stream.lift()
         if not self._is_terminated:

@@ -261,7 +261,7 @@ class ResultIterator(Iterator[T]):
             try:
                 raise value.error
             finally:
-                del self, value  # the traceback refers to this frame
+                del self, stream, value  # the traceback refers to this frame
         return value  # type: ignore[return-value]
 
     def _wait_for_news(self, timeout: float | None) -> None:

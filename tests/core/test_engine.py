@@ -61,9 +61,12 @@ def fakes():
 def post(engine, items, news=()):
     """A map over ``items``, and where it ends."""
     ends = Ends(news)
-    job = Job(Function(work), MAP, Listed(items), ends, TaskRules(), lanes=2, prompt_ns=0)
-    engine.post(c.JobPosted(job))
+    engine.post(c.JobPosted(make_job(ends, items)))
     return ends
+
+
+def make_job(ends, items):
+    return Job(Function(work), MAP, Listed(items), ends, TaskRules(), lanes=2, prompt_ns=0)
 
 
 def wait_for(engine, ends):
@@ -181,6 +184,26 @@ def test_join_waits_for_what_nobody_has_looked_at(fakes):
     assert not engine.state.lanes
     assert engine.join(LONG_S)
     assert ends.values == {at: at for at in range(10)}
+
+
+def test_a_job_that_comes_while_the_pool_is_joined_is_refused(fakes):
+    engine, backend = fakes()
+    post(engine, [1])
+    engine.close()
+    wait, too_late = engine.wait, Ends()
+
+    def wait_then_post(*args):
+        is_over = wait(*args)
+        engine._posted.append(c.JobPosted(make_job(too_late, [2])))  # by another thread
+        return is_over
+
+    engine.wait = wait_then_post
+    assert engine.join(LONG_S)
+    assert isinstance(too_late.error, errors.PoolTerminated)
+    assert backend.closed.is_set()
+    with pytest.raises(errors.PoolTerminated, match="closed before this call"):
+        post(engine, [3])
+    assert not engine.state.lanes
 
 
 def test_join_gives_up_at_its_time(fakes):

@@ -397,6 +397,23 @@ def test_an_input_may_end_its_own_pool():
     wait_until(lambda: threads_of_ours() == [])
 
 
+def test_an_input_that_joins_its_own_pool_hears_that_it_would_wait_for_itself():
+    pool = poolwise.Pool(2)
+
+    def items():
+        yield 1
+        pool.close()
+        pool.join()
+        yield 2
+
+    results = pool.imap(double, items())
+    assert next(results) == 2
+    with pytest.raises(RuntimeError, match="wait for itself"):
+        next(results)
+    pool.join()
+    wait_until(lambda: threads_of_ours() == [])
+
+
 def test_a_pool_is_let_go_with_its_stream():
     def use():
         pool = poolwise.Pool(2)

@@ -242,6 +242,13 @@ def test_what_makes_no_sense_costs_one_worker(pool, garbage):
     assert works(pool)
 
 
+def test_an_answer_that_is_too_large_for_the_memory_is_told_from_one_that_makes_no_sense(pool):
+    head = (2 << 56 | 1 << 46).to_bytes(8, "little") + b"x" * 100
+    with pytest.raises(poolwise.WorkerDied, match=f"no memory for a message of {1 << 46} bytes"):
+        pool.apply_async(breakers.write_into_pipes, (head,)).get(LIMIT_S)
+    assert works(pool)
+
+
 def test_closed_descriptors_are_not_taken_for_a_lack_of_memory(pool):
     with pytest.raises(poolwise.WorkerDied) as caught:
         pool.apply_async(breakers.close_descriptors).get(LIMIT_S)

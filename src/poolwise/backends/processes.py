@@ -432,7 +432,7 @@ class Processes:
                 lane.fault = "its pipe to the pool was closed"
             self._end_of_results(lane)
             return False
-        except (MemoryError, OverflowError) as error:
+        except (MemoryError, ValueError) as error:
             self._give_up_garbled(lane, error)
             return False
         for frame in said:
@@ -447,8 +447,12 @@ class Processes:
         return True
 
     def _give_up_garbled(self, lane: _Lane, error: Exception) -> None:
-        """Something else has written into the pipe of a lane: the others go on."""
-        lane.fault = f"what came through its pipe makes no sense ({error!r})"
+        """Its answers cannot be taken in any more, or another has written among them.
+
+        The other lanes go on.
+        """
+        what = "cannot be taken in" if isinstance(error, MemoryError) else "makes no sense"
+        lane.fault = f"what came through its pipe {what} ({error!r})"
         self._end_of_results(lane)
 
     def _end_of_results(self, lane: _Lane) -> None:
@@ -633,8 +637,9 @@ def _load_each(packed: list[list[Any]], failed: dict[int, BaseException]) -> lis
 
 def _detached(error: BaseException, as_cause: Callable[[str], BaseException]) -> BaseException:
     """What ended the program's own code: an error of its own, or what a signal's handler raised."""
-    raised = find_raised(error)
-    return failures.detach(error, as_cause) if raised is error else raised
+    if isinstance(error, KeyboardInterrupt):
+        return find_raised(error)
+    return failures.detach(error, as_cause)
 
 
 def _not_loadable(error: BaseException) -> errors.PoolwiseError:

@@ -126,7 +126,7 @@ class Engine:
         self._check_owner()
         self._posted.append(event)
         if self._error is not None:  # set before those that were posted are failed
-            raise self._error
+            self._raise_error()
         self.nudge()
 
     def post_later(self, event: c.Event) -> None:
@@ -499,6 +499,9 @@ class Engine:
         if self._error is None and not self.wait(self._is_over, timeout_s):
             return False
         with _Visit(self):
+            if self._error is None:  # a job that another thread posts in this moment comes too late
+                self._error = errors.PoolTerminated("the pool was closed before this call")
+                self._fail_all(self._error)
             self._give_back()
         self._helper.stop()
         self.tell()

@@ -25,6 +25,9 @@ READ_BYTES = 128 * 1024
 _BIG_BYTES = 64 * 1024
 """A frame that lacks more than this is read straight into its own buffer, not joined from parts."""
 
+_MOST_BYTES = 1 << 47
+"""The address space of a process on today's 64-bit processors: no frame is larger."""
+
 _MOST_PARTS = 512
 """Parts handed to one ``writev``; POSIX allows IOV_MAX, which is 1024 on Linux and macOS."""
 
@@ -51,6 +54,8 @@ class FrameReader:
 
         :raises EOFError: the other end is closed; half a frame may be lost with it.
         :raises BlockingIOError: the descriptor does not block and nothing is there.
+        :raises MemoryError: there is no memory for what is sent.
+        :raises ValueError: this is no frame.
         """
         if self._big is not None:
             return self._read_big(self._big)
@@ -77,7 +82,14 @@ class FrameReader:
         return frames
 
     def _begin_big(self, kind: int, length: int, first: memoryview) -> None:
-        self._big = _fresh_memory(length)
+        if length > _MOST_BYTES:
+            message = f"a message of {length} bytes"
+            raise ValueError(message)
+        try:
+            self._big = _fresh_memory(length)
+        except MemoryError as error:
+            message = f"there is no memory for a message of {length} bytes"
+            raise MemoryError(message) from error
         self._big[: len(first)] = first
         self._big_kind, self._filled = kind, len(first)
 
