@@ -14,12 +14,21 @@ if TYPE_CHECKING:
 
     from poolwise.dropin import install as install
     from poolwise.dropin import uninstall as uninstall
+    from poolwise.errors import ArgumentNotLoadable as ArgumentNotLoadable
+    from poolwise.errors import ExtraMissing as ExtraMissing
     from poolwise.errors import InitializerFailed as InitializerFailed
+    from poolwise.errors import NameNotFound as NameNotFound
     from poolwise.errors import OutOfSharedMemory as OutOfSharedMemory
+    from poolwise.errors import PoolInterrupted as PoolInterrupted
+    from poolwise.errors import PoolTerminated as PoolTerminated
     from poolwise.errors import PoolwiseError as PoolwiseError
+    from poolwise.errors import RemoteTraceback as RemoteTraceback
+    from poolwise.errors import ResultNotLoadable as ResultNotLoadable
+    from poolwise.errors import ResultNotPicklable as ResultNotPicklable
     from poolwise.errors import SharedMemoryGone as SharedMemoryGone
     from poolwise.errors import TaskCancelled as TaskCancelled
     from poolwise.errors import TaskTimeout as TaskTimeout
+    from poolwise.errors import UsedAfterFork as UsedAfterFork
     from poolwise.errors import WorkerDied as WorkerDied
     from poolwise.executor import ProcessPoolExecutor as ProcessPoolExecutor
     from poolwise.pool import Pool as Pool
@@ -34,16 +43,25 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "ArgumentNotLoadable": "poolwise.errors",
+    "ExtraMissing": "poolwise.errors",
     "InitializerFailed": "poolwise.errors",
+    "NameNotFound": "poolwise.errors",
     "OutOfSharedMemory": "poolwise.errors",
     "Pool": "poolwise.pool",
+    "PoolInterrupted": "poolwise.errors",
+    "PoolTerminated": "poolwise.errors",
     "PoolwiseError": "poolwise.errors",
     "ProcessPoolExecutor": "poolwise.executor",
+    "RemoteTraceback": "poolwise.errors",
+    "ResultNotLoadable": "poolwise.errors",
+    "ResultNotPicklable": "poolwise.errors",
     "Shared": "poolwise.shared.objects",
     "SharedArray": "poolwise.shared.arrays",
     "SharedMemoryGone": "poolwise.errors",
     "TaskCancelled": "poolwise.errors",
     "TaskTimeout": "poolwise.errors",
+    "UsedAfterFork": "poolwise.errors",
     "WorkerDied": "poolwise.errors",
     "cpu_count": "poolwise.wire.cpus",
     "empty": "poolwise.shared.arrays",
@@ -55,16 +73,25 @@ _HOME = {
 }
 
 __all__ = [
+    "ArgumentNotLoadable",
+    "ExtraMissing",
     "InitializerFailed",
+    "NameNotFound",
     "OutOfSharedMemory",
     "Pool",
+    "PoolInterrupted",
+    "PoolTerminated",
     "PoolwiseError",
     "ProcessPoolExecutor",
+    "RemoteTraceback",
+    "ResultNotLoadable",
+    "ResultNotPicklable",
     "Shared",
     "SharedArray",
     "SharedMemoryGone",
     "TaskCancelled",
     "TaskTimeout",
+    "UsedAfterFork",
     "WorkerDied",
     "__version__",
     "cpu_count",
