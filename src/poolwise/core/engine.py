@@ -69,6 +69,9 @@ _PATIENCE_S = 1.0
 just before the main thread began to wait: Python does not end the wait for it."""
 
 
+_TOO_LATE = "the pool was closed, and its workers have ended, before this call"
+
+
 def _never() -> bool:
     return False
 
@@ -109,7 +112,7 @@ class Engine:
         self.unclosed: weakref.ref[object] | None = None
         """Its callback warns of a door that was dropped unclosed. Here, since a weak reference in
         a cycle of garbage is not called back."""
-        self._is_over_for_good = False
+        self._is_over_for_good = self._is_joined = False
         self._inbox = backend.open(self._clock)
         self._runs_here = runs_here
         self._has_new_lanes = False
@@ -124,10 +127,15 @@ class Engine:
         :raises PoolTerminated: the pool was ended in this moment; nothing will come of the event.
         """
         self._check_owner()
-        self._posted.append(event)
+        self._append(event)
         if self._error is not None:  # set before those that were posted are failed
             self._raise_error()
         self.nudge()
+
+    def _append(self, event: c.Event) -> None:
+        self._posted.append(event)
+        if self._is_joined and isinstance(event, c.JobPosted):
+            raise errors.PoolTerminated(_TOO_LATE)
 
     def post_later(self, event: c.Event) -> None:
         """Leave an event that can wait; for finalizers, which may run in the middle of anything."""
@@ -177,8 +185,11 @@ class Engine:
         self._helper.arm(at_once=True)
 
     def leave(self, event: c.Event) -> None:
-        """Leave an event for the :meth:`wait` that follows."""
-        self._posted.append(event)
+        """Leave an event for the :meth:`wait` that follows.
+
+        :raises PoolTerminated: the pool was joined in this moment.
+        """
+        self._append(event)
 
     def wait(self, is_done: Callable[[], bool], timeout_s: float | None = None) -> bool:
         """Help along until ``is_done()``; False when that took longer than ``timeout_s``.
@@ -499,9 +510,8 @@ class Engine:
         if self._error is None and not self.wait(self._is_over, timeout_s):
             return False
         with _Visit(self):
-            if self._error is None:  # a job that another thread posts in this moment comes too late
-                self._error = errors.PoolTerminated("the pool was closed before this call")
-                self._fail_all(self._error)
+            self._is_joined = True
+            self._fail_all(errors.PoolTerminated(_TOO_LATE))  # what another thread has just posted
             self._give_back()
         self._helper.stop()
         self.tell()
