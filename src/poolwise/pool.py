@@ -625,7 +625,9 @@ class Pool:
         with self._engine.shield:  # a job that is posted has a thread that reads its input
             self._engine.post(JobPosted(job))
             if isinstance(source, Fed):
-                self._readers.add(_Feeder(source, iterable, job, stream, self._engine).start())
+                reader = _Feeder(source, iterable, job, stream, self._engine).thread()
+                self._readers.add(reader)  # before it runs: the input may ask for it
+                reader.start()
         self._streams.add(results)
         return results
 
@@ -670,10 +672,9 @@ class _Feeder:
         self._stream = stream
         self._engine = engine
 
-    def start(self) -> threading.Thread:
-        thread = threading.Thread(target=self._run, name="poolwise-input", daemon=True)
-        thread.start()
-        return thread
+    def thread(self) -> threading.Thread:
+        """The thread, to be started."""
+        return threading.Thread(target=self._run, name="poolwise-input", daemon=True)
 
     def _run(self) -> None:
         items, self._items = self._items, ()

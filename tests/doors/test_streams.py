@@ -354,6 +354,22 @@ def test_threads_and_generators_end_with_the_pool(end, options, backend):
     del results
 
 
+def test_a_thread_ends_after_the_task_at_which_its_pool_was_terminated():
+    begun, gate = [], threading.Event()
+
+    def wait(number):
+        begun.append(number)
+        gate.wait(60)
+
+    pool = poolwise.Pool(1, backend="threads")
+    pool.map_async(wait, range(100), chunksize=50)
+    wait_until(lambda: begun == [0])
+    pool.terminate()
+    gate.set()
+    wait_until(lambda: threads_of_ours() == [])
+    assert begun == [0]
+
+
 def test_a_loop_that_breaks_off_ends_its_input():
     numbers = Numbers()
     with poolwise.Pool(2) as pool:

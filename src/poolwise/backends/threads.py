@@ -83,7 +83,6 @@ class _Lane:
         self.running: ChunkRun | None = None
         self._is_asked = False
         self.is_left = False
-        """Nobody listens to this lane any more: a thread cannot be ended, only left."""
 
     def serve(self, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
         if not self.initialize(initializer, initargs):
@@ -132,7 +131,7 @@ class _Lane:
             self._describe,
             one_by_one=self._level == "items",
         )
-        if self._is_asked:
+        if self._is_asked or self.is_left:
             self._is_asked = False
             self.running.give_back()
         self.running.run()
@@ -141,6 +140,18 @@ class _Lane:
 
     def put(self, chunk: Chunk | None) -> None:
         self._tasks.put(chunk)
+
+    def leave(self) -> None:
+        """End after the task that runs: nobody listens any more, a thread cannot be ended."""
+        self.is_left = True
+        while not self._tasks.empty():
+            try:
+                self._tasks.get_nowait()
+            except Empty:
+                break
+        if (running := self.running) is not None:
+            running.give_back()
+        self._tasks.put(None)
 
     def give_back(self) -> None:
         """Return what has not begun: the rest of the chunk that runs, and those behind it.
@@ -241,14 +252,14 @@ class Threads:
         if held is None:
             return
         if kill:
-            held.is_left = True
+            held.leave()
             self._events.put(c.LaneDied(lane, Death(None, None)))
-        held.put(None)
+        else:
+            held.put(None)
 
     def close(self) -> None:
         for lane in self._lanes.values():
-            lane.is_left = True
-            lane.put(None)
+            lane.leave()
         self._lanes.clear()
 
 
