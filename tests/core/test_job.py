@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from itertools import count
 
 import pytest
@@ -48,6 +49,53 @@ def test_a_fed_source_is_exhausted_only_when_it_was_ended():
     source.end()
     assert not source.is_exhausted
     source.take(1)
+    assert source.is_exhausted
+
+
+class Interrupting(deque):
+    """A queue in which another thread strikes between any two steps of the first."""
+
+    def __init__(self, items, strike):
+        super().__init__(items)
+        self._strike = strike
+
+    def popleft(self):
+        self._strike()
+        return super().popleft()
+
+
+def test_a_source_may_be_stopped_while_it_is_taken_from():
+    source = Fed()
+    source.items = Interrupting(range(9), source.stop)
+    assert len(source.take(9)) <= 9
+    assert source.is_exhausted
+    assert not source.has_items
+    assert source.take(9) == []
+    assert not source.items
+
+
+def test_a_call_may_be_taken_back_while_others_are_taken():
+    source = Submitted()
+    calls = [Call()]
+    source.items = Interrupting(calls, lambda: source.take_back(calls[0]))
+    assert source.take(1) == []
+    source.items = Interrupting([Call(), Call()], lambda: None)
+    assert not source.take_back(calls[0])
+
+
+def test_an_input_that_fails_while_it_is_taken_from_costs_the_unit_begun_alone():
+    source = Fed(unit=4)
+    failing = threading.Thread(target=source.end, args=(ValueError(),))
+
+    def fail():
+        if not failing.is_alive() and not source.is_ended:
+            failing.start()
+            failing.join(0.1)  # it waits for the end of take()
+
+    source.items = Interrupting(range(10), fail)
+    assert source.take(4) == [0, 1, 2, 3]
+    failing.join()
+    assert source.take(9) == [4, 5, 6, 7]
     assert source.is_exhausted
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import allocate_lock
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
@@ -219,11 +220,13 @@ class Fed:
         self.error: BaseException | None = None
         self.is_ended = False
         self.count_fed = 0
+        self._is_stopped = False
         self._fix = fix
         self._count_taken = 0
         self._weights: deque[tuple[int, int]] = deque()
         self._fed_bytes = self._taken_bytes = 0
         self._bell = Bell()
+        self._taking = allocate_lock()
         self._low_mark = -1
 
     @property
@@ -232,11 +235,11 @@ class Fed:
 
     @property
     def has_items(self) -> bool:
-        return len(self.items) >= self.unit or (self.is_ended and bool(self.items))
+        return len(self.items) >= self.unit or (self.is_ended and not self.is_exhausted)
 
     @property
     def is_exhausted(self) -> bool:
-        return self.is_ended and not self.items
+        return self.is_ended and (self._is_stopped or not self.items)
 
     @property
     def waiting_bytes(self) -> int:
@@ -246,10 +249,13 @@ class Fed:
     # -- the scheduler's side
 
     def take(self, size: int) -> Sequence[Any]:
-        items, is_ended = self.items, self.is_ended
-        there = len(items)
-        size = min(size, there if is_ended else there - there % self.unit)
-        taken = [items.popleft() for _ in range(size)]
+        items = self.items
+        if self._is_stopped:
+            items.clear()
+        with self._taking:
+            there = len(items)
+            size = min(size, there if self.is_ended else there - there % self.unit)
+            taken = [items.popleft() for _ in range(size)]
         self._count_taken += size
         weights = self._weights
         while weights and weights[0][0] <= self._count_taken:
@@ -259,8 +265,7 @@ class Fed:
         return taken
 
     def stop(self) -> None:
-        self.is_ended = True
-        self.items.clear()
+        self._is_stopped = self.is_ended = True  # take() clears: it may run in another thread now
         self._bell.ring()
 
     # -- the reader's side
@@ -297,11 +302,11 @@ class Fed:
 
     def end(self, error: BaseException | None = None) -> None:
         """No more will come (because the input raised ``error``, which costs the unit begun)."""
-        if error is not None:
-            for _ in range(len(self.items) % self.unit):
+        with self._taking:
+            for _ in range(len(self.items) % self.unit if error is not None else 0):
                 self.items.pop()
-        self.error = error
-        self.is_ended = True
+            self.error = error
+            self.is_ended = True
         self._bell.ring()
 
     def ring(self) -> None:
@@ -349,8 +354,11 @@ class Submitted(Fed):
     def take(self, size: int) -> Sequence[Any]:
         items = self.items
         taken: list[Any] = []
-        while items and len(taken) < size:
-            task = items.popleft()
+        while len(taken) < size:
+            try:
+                task = items.popleft()
+            except IndexError:
+                break  # there were no more; or another thread has taken the last one back
             if task.begin():
                 taken.append(task)
         return taken
@@ -362,11 +370,14 @@ class Submitted(Fed):
 
     def take_back(self, task: Any) -> bool:
         """Take out what was put in while another thread ended it; False when it has been taken."""
-        try:
-            self.items.remove(task)
-        except ValueError:
-            return False
-        return True
+        while True:
+            try:
+                self.items.remove(task)
+            except ValueError:
+                return False
+            except IndexError:
+                continue  # a race with take(): the queue changed while it was searched
+            return True
 
 
 Callback = Callable[[], object]
