@@ -32,6 +32,7 @@ from poolwise.core.job import (
 from poolwise.core.rows import as_sequence, is_held
 from poolwise.core.shield import UNTIL_ASSIGNED
 from poolwise.core.sinks import Raised, Stream
+from poolwise.core.site import find_site
 from poolwise.options import (
     Insight,
     LedgerLevel,
@@ -312,10 +313,18 @@ class ProcessPoolExecutor(Executor):
         unit: int | None,
         rules: TaskRules | None = None,
     ) -> Job:
-        prompt_ns = CALL_PROMPT_NS if mode == CALLS else STREAM_PROMPT_NS
-        lanes = self._max_workers
-        rules = rules or self._rules
-        return Job(function, mode, source, sink, rules, lanes=lanes, prompt_ns=prompt_ns, unit=unit)
+        has_calls = mode == CALLS
+        return Job(
+            function,
+            mode,
+            source,
+            sink,
+            rules or self._rules,
+            lanes=self._max_workers,
+            prompt_ns=CALL_PROMPT_NS if has_calls else STREAM_PROMPT_NS,
+            unit=unit,
+            site=None if has_calls else find_site(),
+        )
 
     def _show(self, job: Job, kind: ProgressKind | None) -> Shown | None:
         """Show how far the job is, if that is wanted; before the job is posted."""
@@ -441,7 +450,7 @@ class _MapInput(Generic[T]):
         if not self.has_input:
             return
         begun_s = time.monotonic()
-        self._engine.clock.begin_producing()
+        self._engine.phases.begin_producing()
         size = 1
         while (room := self._room(begun_s + for_s)) > 0:
             if self._reader is not None:
@@ -450,7 +459,7 @@ class _MapInput(Generic[T]):
             size *= 2
             if self.stream.ready and time.monotonic() > begun_s + max(_READ_S, for_s):
                 break
-        self._engine.clock.end_producing()
+        self._engine.phases.end_producing()
         self._engine.nudge_if_idle()
 
     def _room(self, until: float) -> int:
@@ -481,7 +490,7 @@ class _MapInput(Generic[T]):
         try:
             source.read(unread, size, _no_wake)
         except BaseException as error:
-            self._engine.clock.end_producing()
+            self._engine.phases.end_producing()
             source.end(error)
             self._end_input()
             if not isinstance(error, Exception):
@@ -500,11 +509,11 @@ class _MapInput(Generic[T]):
         if self._is_reading_here():
             self._refuse_rest()
             return
-        self._engine.clock.begin_producing()
+        self._engine.phases.begin_producing()
         while self.has_input:
             self._read(_READS_PER_LOOK)
             self._engine.nudge_if_idle()
-        self._engine.clock.end_producing()
+        self._engine.phases.end_producing()
         self._engine.nudge_if_idle()
 
     def leave_input(self) -> None:

@@ -35,6 +35,7 @@ from poolwise.core.job import (
 from poolwise.core.rows import as_sequence, find_common, is_held
 from poolwise.core.shield import UNTIL_ASSIGNED
 from poolwise.core.sinks import Stream
+from poolwise.core.site import find_site
 from poolwise.options import (
     Insight,
     LedgerLevel,
@@ -498,6 +499,7 @@ class Pool:
             lanes=self._processes,
             prompt_ns=prompt_ns,
             unit=unit,
+            site=None if mode == CALLS else find_site(),
         )
 
     def _show_calls(self) -> None:
@@ -524,10 +526,10 @@ class Pool:
         rules: dict[str, Any],
     ) -> list[T]:
         self._check_running()
-        clock = self._engine.clock
-        clock.begin_producing()
+        phases = self._engine.phases
+        phases.begin_producing()
         listed, rest = _list_ahead(iterable)
-        clock.end_producing()
+        phases.end_producing()
         result: MapResult[T]
         if rest is None:
             result = self._start_map(Function(func), Listed(listed), mode, chunksize, rules)
@@ -545,11 +547,11 @@ class Pool:
             if rest is not None:
                 self._engine.nudge()
                 self._engine.attend()
-                clock.begin_producing()
+                phases.begin_producing()
                 try:
                     feed(source, rest, self._engine.nudge)
                 finally:
-                    clock.end_producing()
+                    phases.end_producing()
                 if result.job is not None:
                     self._engine.leave(InputEnded(result.job))
             return result.get()
@@ -559,7 +561,7 @@ class Pool:
         finally:
             if result.shown is not None:
                 result.shown.close()
-            del self, result, clock  # as in apply
+            del self, result, phases  # as in apply
 
     def _start_map(
         self,

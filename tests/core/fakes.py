@@ -81,7 +81,7 @@ class FakeBackend:
         self._bell.set()
 
 
-def open_fake(lanes=2, on_send=None):
+def open_fake(lanes=2, on_send=None, observers=()):
     """An engine, and its fake back end."""
     backend = FakeBackend(on_send)
-    return Engine(backend, State(lanes)), backend
+    return Engine(backend, State(lanes), observers=observers), backend

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 
 import pytest
 
@@ -319,10 +320,9 @@ def test_statistics_count_what_was_done(fakes):
 
 
 def test_what_is_said_is_told_once_however_many_steps_come_before(fakes):
-    engine, _ = fakes()
-    told, listener = [], engine.state.listener
-    listener.tell = told.append
-    listener.said.extend(["one", "two"])
+    told, observer = [], c.Observer()
+    engine, _ = fakes(observers=[observer])
+    observer.callbacks.extend([partial(told.append, "one"), partial(told.append, "two")])
     with engine._drive:
         engine._step(0)
         engine._step(0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from poolwise.core.book import Book
 from poolwise.core.engine import Engine
-from poolwise.core.listener import Listener
+from poolwise.core.listener import Listener, StuckWatch
 from poolwise.core.state import State
 from poolwise.errors import RemoteTraceback
 from poolwise.options import DEFAULT_INSIGHT, Insight
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
     from poolwise.backends.intake import SharedIntake
+    from poolwise.core.contract import Backend, Observer
     from poolwise.core.echo import Echo
+    from poolwise.core.ledger import Report
     from poolwise.options import OutputMode
     from poolwise.shared.preload import Preload
 
@@ -54,15 +57,15 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
         initializer = preload = _preload(state, initializer, is_process=name == "processes")
     level = insight.ledger
     echo, log_levels = _make_echo(insight.output)
-    make_state = partial(_make_state, name, tasks_per_lane, insight, echo)
+    make_engine = partial(_make_engine, name, tasks_per_lane, insight, echo)
     if name == "serial":
         from poolwise.backends.threads import Serial
 
-        return Engine(Serial(initializer, initargs, level=level), make_state(1), runs_here=True)
+        return make_engine(Serial(initializer, initargs, level=level), 1, runs_here=True)
     if name == "threads":
         from poolwise.backends.threads import Threads
 
-        return Engine(Threads(initializer, initargs, level=level), make_state(lanes))
+        return make_engine(Threads(initializer, initargs, level=level), lanes)
     if name != "processes":
         message = f"unknown backend {name!r}: choose 'processes', 'threads' or 'serial'"
         raise ValueError(message)
@@ -82,7 +85,7 @@ def open_engine(  # noqa: PLR0913 - what a pool is made of
         log_levels=log_levels,
         as_cause=as_cause,
     )
-    return Engine(backend, make_state(lanes, starts_at_once=is_fork))
+    return make_engine(backend, lanes, starts_at_once=is_fork)
 
 
 def open_intake(name: str, engine: Engine) -> SharedIntake:
@@ -101,22 +104,39 @@ def _context(context: BaseContext | str | None) -> BaseContext:
     return multiprocessing.get_context(context)
 
 
-def _make_state(  # noqa: PLR0913 - what decides, keeps the account and tells
+def _make_engine(  # noqa: PLR0913 - what decides, keeps the account and tells
     name: str,
     tasks_per_lane: int | None,
     insight: Insight,
     echo: Echo | None,
+    backend: Backend,
     lanes: int,
     *,
     starts_at_once: bool = True,
-) -> State:
-    return State(
-        lanes,
-        tasks_per_lane=tasks_per_lane,
-        starts_at_once=starts_at_once,
-        book=Book(lanes, level=insight.ledger, backend=name, limits=_read_limits),
-        listener=Listener(insight.on_event, echo),
+    runs_here: bool = False,
+) -> Engine:
+    state = State(lanes, tasks_per_lane=tasks_per_lane, starts_at_once=starts_at_once)
+    book = Book(lanes, state=state, level=insight.ledger, backend=name, limits=_read_limits)
+    observers: list[Observer] = []
+    if insight.ledger != "off":
+        observers += [book, StuckWatch(state, book, insight.on_event)]
+    if insight.on_event is not None or echo is not None:
+        observers.append(Listener(state, insight.on_event, echo))
+    return Engine(
+        backend,
+        state,
+        observers=observers,
+        phases=None if insight.ledger == "off" else book.clock,
+        report=partial(_make_report, book, state),
+        runs_here=runs_here,
     )
+
+
+def _make_report(book: Book, state: State) -> Report:
+    from poolwise.core.statement import make_report
+
+    book.note_busy()
+    return make_report(book, state.counts, version=sys.modules["poolwise"].__version__)
 
 
 def _make_echo(mode: OutputMode) -> tuple[Echo | None, dict[str, int] | None]:

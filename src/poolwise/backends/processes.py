@@ -23,7 +23,7 @@ from poolwise import errors
 from poolwise.backends import offspring
 from poolwise.backends.unguarded import end_if_importing_main
 from poolwise.core import contract as c
-from poolwise.core.book import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE, ParentClock
+from poolwise.core.contract import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE
 from poolwise.core.shield import find_raised, users_code
 from poolwise.wire import (
     codec,
@@ -159,12 +159,12 @@ class Processes:
 
     # -- the five verbs
 
-    def open(self, clock: ParentClock) -> Processes:
+    def open(self, phases: c.Phases) -> Processes:
         # At the interpreter's end it joins all children. It must be registered before the engine
         # is, whose turn then comes first: it ends them.
         import multiprocessing.util  # noqa: F401
 
-        self._clock = clock
+        self._phases = phases
         with limit_named():
             life_ends, wake_ends = pipes.open_two(os.pipe)
         self._life = lifeline.Lifeline(life_ends)
@@ -201,7 +201,7 @@ class Processes:
             return  # it has died: the event is on its way
         finally:
             keeping.of_thread.is_on = False
-            self._clock.to(DECIDE)
+            self._phases.to(DECIDE)
         if held.writer.pending_bytes:
             self._watch(held.task_fd, select.POLLOUT, lambda _: self._write_more(held))
 
@@ -241,14 +241,14 @@ class Processes:
         if self._events:
             timeout_s = 0
         if timeout_s != 0:
-            self._clock.rest()
+            self._phases.rest()
         ready = self._waiter.wait(timeout_s)
         for fd, mask in ready:
-            self._clock.to(RECEIVE)
+            self._phases.to(RECEIVE)
             if (act := self._on_ready.get(fd)) is not None:  # else one before it ended its lane
                 act(mask)
         if ready or timeout_s != 0:
-            self._clock.to(DECIDE)
+            self._phases.to(DECIDE)
         events, self._events = self._events, []
         return events
 
@@ -330,7 +330,7 @@ class Processes:
 
     def _send_function(self, lane: _Lane, chunk: Chunk) -> bool:
         """See to it that the lane knows the chunk's function; False when it cannot be pickled."""
-        self._clock.to(PICKLE)
+        self._phases.to(PICKLE)
         function = chunk.job.function
         if chunk.job.has_calls or function.id in lane.known:
             return True
@@ -345,13 +345,13 @@ class Processes:
         lane.known.difference_update(gone)
         lane.known.add(function.id)
         head = codec.pack_function_head(function.id, gone)
-        self._clock.to(SEND)
+        self._phases.to(SEND)
         if isinstance(packed, bytes):
             chunk.function_bytes = lane.writer.write(codec.FUNCTION, (head, packed))
         else:
             chunk.function_bytes = size_of(packed.parcel)
             lane.mail.send_deposit(codec.FUNCTION, head, packed)
-        self._clock.to(PICKLE)
+        self._phases.to(PICKLE)
         return True
 
     def _pack_function(self, lane: _Lane, function: Function) -> bytes | Deposit:
@@ -378,8 +378,8 @@ class Processes:
         return started_fresh and not hasattr(__main__, "__file__")
 
     def _send_items(self, lane: _Lane, chunk: Chunk) -> None:
-        job, clock = chunk.job, self._clock
-        begun_ns = clock.at_ns
+        job, phases = chunk.job, self._phases
+        begun_ns = phases.at_ns
         offers.take()
         try:
             with users_code:
@@ -399,7 +399,7 @@ class Processes:
         if job.common and isinstance(packed, Parcel):
             placed = self._memory.find_deposits(packed, job.common, job.deposits)
         chunk.sent_bytes = size_of(packed) - sum(d.parcel.nbytes for d in placed.values())
-        chunk.pickle_ns = clock.to(SEND) - begun_ns
+        chunk.pickle_ns = phases.to(SEND) - begun_ns
         lane.mail.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed, placed)
 
     def _pack(self, lane: _Lane, chunk: Chunk) -> Packed:
@@ -411,7 +411,7 @@ class Processes:
         return codec.pack_items(packer, (job.function.id, job.prompt_ns), job.mode, chunk.items)
 
     def _write_more(self, lane: _Lane) -> None:
-        self._clock.to(SEND)
+        self._phases.to(SEND)
         try:
             is_through = lane.writer.flush()
         except BrokenPipeError:
@@ -497,7 +497,7 @@ class Processes:
         self._events.append(c.LaneReady(lane.id, name, hello.pid, launched_ns, *hello[1:]))
 
     def _hear_answer(self, lane: _Lane, payload: memoryview, *, is_big: bool = False) -> None:
-        begun_ns = self._clock.to(UNPICKLE)
+        begun_ns = self._phases.to(UNPICKLE)
         head = codec.AnswerHead.unpack(payload)
         if head.is_last:  # what it has not taken by now goes to another one, if at all
             lane.offers.pop(head.chunk_id, None)
@@ -519,7 +519,7 @@ class Processes:
         if self._outlets is not None and head.is_last:
             is_through = lane.ends[-1][0] == head.chunk_id  # else it may write for the next one
             self._outlets.read(lane.id, ends_line=is_through)
-        outcome.load_ns = self._clock.to(RECEIVE) - begun_ns
+        outcome.load_ns = self._phases.to(RECEIVE) - begun_ns
         self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 
     def _load_answer(

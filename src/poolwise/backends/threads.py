@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise.core import contract as c
 from poolwise.core.bell import Bell
-from poolwise.core.book import DECIDE, ParentClock
+from poolwise.core.contract import DECIDE
 from poolwise.errors import Death
 from poolwise.shared import preload
 from poolwise.worker.clock import WAIT, StoppedClock, WorkerClock
@@ -32,7 +32,7 @@ class _Events:
     def __init__(self) -> None:
         self._events: deque[c.Event] = deque()
         self._bell = Bell()
-        self.clock = ParentClock()
+        self.phases = c.Phases()
 
     def put(self, event: c.Event) -> None:
         self._events.append(event)
@@ -40,9 +40,9 @@ class _Events:
 
     def wait(self, timeout_s: float | None) -> list[c.Event]:
         if not self._events and timeout_s != 0:
-            self.clock.rest()
+            self.phases.rest()
             self._bell.wait(timeout_s)
-            self.clock.to(DECIDE)
+            self.phases.to(DECIDE)
         self._bell.clear()
         events = []
         while self._events:
@@ -227,8 +227,8 @@ class Threads:
         """The threads, where users of ``multiprocessing.pool.ThreadPool`` look for them."""
         return [thread for thread in list(self._threads.values()) if thread.is_alive()]
 
-    def open(self, clock: ParentClock) -> _Events:
-        self._events.clock = clock
+    def open(self, phases: c.Phases) -> _Events:
+        self._events.phases = phases
         return self._events
 
     def start_lane(self, lane: int) -> None:
@@ -284,8 +284,8 @@ class Serial:
         self._lane = _Lane(0, self._events, _unless_interrupted)
         self._chunks: deque[Chunk] = deque()
 
-    def open(self, clock: ParentClock) -> Serial:
-        self._events.clock = clock
+    def open(self, phases: c.Phases) -> Serial:
+        self._events.phases = phases
         return self
 
     def start_lane(self, lane: int) -> None:
@@ -304,9 +304,9 @@ class Serial:
 
     def wait(self, timeout_s: float | None) -> list[c.Event]:
         if self._chunks:
-            self._events.clock.rest()
+            self._events.phases.rest()
             self._lane.run(self._chunks.popleft())
-            self._events.clock.to(DECIDE)
+            self._events.phases.to(DECIDE)
             timeout_s = 0
         return self._events.wait(timeout_s)
 

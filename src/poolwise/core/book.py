@@ -1,7 +1,7 @@
 """The ledger while it is being kept: what every worker and the parent spent their time on.
 
-:class:`ParentClock` is told by the engine and the back end what the parent does. :class:`Book` is
-told by the state what happens, and adds it up. Taking note costs little: a tuple is put on a
+:class:`ParentClock` is told by the engine and the back end what the parent does. :class:`Book`
+observes what happens, and adds it up. Taking note costs little: a tuple is put on a
 pile, and the pile is worked off while the parent would only wait. Memory is bounded: sums, the
 newest chunks, the slowest tasks.
 
@@ -14,19 +14,22 @@ from __future__ import annotations
 import time
 from collections import deque
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from poolwise.core import contract as c
+from poolwise.core import job as jobs
+from poolwise.core.contract import DECIDE, NO_JOB, PRODUCE, USER_CODE, WAIT
+from poolwise.core.job import name_of
 from poolwise.core.stopwatch import Stopwatch, step_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from poolwise.core import contract as c
     from poolwise.core.job import Chunk, Job
     from poolwise.core.repeats import Repeats
+    from poolwise.core.state import State
     from poolwise.core.table import Table
 
-PRODUCE, PICKLE, SEND, DECIDE, RECEIVE, UNPICKLE, USER_CODE, WAIT, NO_JOB = range(9)
 PARENT_STATES = (
     "produce", "pickle", "send", "decide", "receive", "unpickle", "user_code", "wait", "no_job",
     "user_code", "produce",
@@ -47,6 +50,14 @@ INPUT_SLOW, HAND_OVER, CONSUMER_SLOW, TAIL = 0, 7, 9, 10
 _CPU_NOT_GRANTED, _UNKNOWN = 11, 12
 NOTHING_LACKS = -1
 _CAUSE_OF = (*range(9), HAND_OVER, HAND_OVER)
+
+_CAUSE_OF_SHORTAGE = {
+    jobs.CONSUMER_SLOW: CONSUMER_SLOW,
+    jobs.INPUT_SLOW: INPUT_SLOW,
+    jobs.TAIL: TAIL,
+    jobs.NO_JOB: NO_JOB,
+    None: NOTHING_LACKS,
+}
 
 _MOMENT_NS = 200_000
 """Stretches longer than this are kept apart in the parent's history; shorter ones are mixed."""
@@ -81,7 +92,7 @@ _MOST_IN_NOTE = 64
 only the last of them has to be read. What a report can no longer tell apart is below a pixel."""
 
 
-class ParentClock(Stopwatch):
+class ParentClock(Stopwatch, c.Phases):
     """Where the parent's time goes, and which cause would keep a worker waiting meanwhile.
 
     ``lacks`` is the cause that holds whatever the parent does (nothing left to hand out, say), or
@@ -208,22 +219,13 @@ class ParentClock(Stopwatch):
         return [a + part * (b - a) for a, b in zip(before, after, strict=True)]
 
 
-class StoppedClock(ParentClock):
-    """Measures nothing: the ledger is off."""
-
-    __slots__ = ()
-
-    def to(self, state: int) -> int:
-        return 0
-
-
 class LanePage:
     """What is known of one lane."""
 
     __slots__ = (
         "born_ns", "busy_since_ns", "bytes_in", "bytes_out", "chunks", "ended_ns", "idle",
         "items", "lane", "last_span", "launched_ns", "name", "pid", "reading", "ready_ns",
-        "served_ns", "settled", "short_note", "told_ns",
+        "sent", "served_ns", "settled", "short_note", "told_ns",
     )  # fmt: skip
 
     def __init__(self, lane: int, born_ns: int) -> None:
@@ -236,6 +238,7 @@ class LanePage:
         self.reading: tuple[int, ...] | None = None
         self.last_span: list[int] | None = None
         self.short_note: Note | None = None
+        self.sent: dict[int, Chunk] = {}
         self.idle = [0.0] * len(CAUSES)
         self.items = self.chunks = self.bytes_out = self.bytes_in = 0
         self.settled: tuple[dict[str, float], list[float]] | None = None
@@ -324,24 +327,33 @@ class Note:
     )  # fmt: skip
 
     def __init__(
-        self, lane: LanePage, page: FunctionPage, chunk: Chunk, outcome: c.Outcome
+        self,
+        lane: LanePage,
+        page: FunctionPage,
+        chunk: Chunk,
+        outcome: c.Outcome,
+        *,
+        is_first: bool,
     ) -> None:
         self.lane, self.page, self.job = lane, page, chunk.job.number
         self.first, self.times = chunk.start + outcome.first, outcome.times
         self.count = self.chunks = self.bytes_in = self.bytes_out = 0
         self.load_ns = self.pickle_ns = self.run_ns = 0
         self.parts: list[tuple[int, int]] = []
-        self.add(chunk, outcome)
+        self.add(chunk, outcome, is_first=is_first)
 
-    def add(self, chunk: Chunk, outcome: c.Outcome) -> None:
-        """Take an answer in."""
+    def add(self, chunk: Chunk, outcome: c.Outcome, *, is_first: bool) -> None:
+        """Take an answer in.
+
+        :param is_first: of this chunk, which was sent once and may be answered in parts.
+        """
         self.count += len(outcome.values)
         self.chunks += outcome.is_last
         self.run_ns += outcome.run_ns
         self.reading = outcome.reading
         self.bytes_in += outcome.nbytes
         self.load_ns += outcome.load_ns
-        if not chunk.done:  # a chunk that answers in parts was sent once
+        if is_first:
             self.bytes_out += chunk.sent_bytes + chunk.function_bytes
             self.pickle_ns += chunk.pickle_ns
         self.parts.append((len(outcome.values), outcome.run_ns))
@@ -372,9 +384,10 @@ class EarlyLanes:
             self.entries[name] = self.entries.get(name, 0.0) + ns
 
 
-class Book:
+class Book(c.Observer):
     """Keeps the ledger of one pool.
 
+    :param state: of the pool, which is asked why idle lanes have nothing to do.
     :param workers: how many lanes there may be at once.
     :param level: ``"chunks"``, ``"items"`` or ``"off"`` (``options.LEDGER_LEVELS``).
     :param limits: reads how many CPUs this process may use, and for how many ns a CPU quota has
@@ -385,16 +398,19 @@ class Book:
         self,
         workers: int,
         *,
+        state: State | None = None,
         level: str = "chunks",
         backend: str = "processes",
         limits: Callable[[], tuple[int, int | None]] = lambda: (1, None),
     ) -> None:
+        super().__init__()
         self.workers, self.level, self.backend = workers, level, backend
         self.limits = limits
-        self.clock = StoppedClock() if level == "off" else ParentClock()
+        self.clock = ParentClock()
+        self._state = state
         self.began_at = time.time()
         self.throttled_before_ns: int | None = None
-        self._has_looked = level == "off"
+        self._has_looked = False
         self._written_ns = 0
         self.ended_ns = 0
         self.lanes: dict[int, LanePage] = {}
@@ -407,31 +423,60 @@ class Book:
         self.is_one_clock = True
         self._pile: list[Note] = []
         self._repeats: Repeats | None = None
+        self._page_of_job: dict[int, FunctionPage] = {}
 
-    # -- what happens, as the state tells it
+    # -- what happens
 
-    def lane_started(self, lane: int) -> None:
+    def observe(self, event: c.Event | None, commands: Sequence[c.Command], now_ns: int) -> None:
+        if event is None:
+            self._note_shortage()
+        elif (note := self._EVENTS.get(type(event))) is not None:
+            note(self, event, now_ns)
+        for command in commands:
+            if (act := self._COMMANDS.get(type(command))) is not None:
+                act(self, command, now_ns)
+
+    def _note_shortage(self) -> None:
+        if (state := self._state) is not None:
+            self.clock.lacks = _CAUSE_OF_SHORTAGE[state.shortage()]
+            self.clock.missing_lanes = state.most_lanes - len(state.lanes)
+
+    def _chunk_sent(self, command: c.SendChunk, _: int) -> None:
+        self.lanes[command.lane].sent[command.chunk.id] = command.chunk
+
+    def _chunk_gone(self, event: c.ChunkRefused | c.ChunkUnread | c.ChunkLost, _: int) -> None:
+        self.lanes[event.lane].sent.pop(event.chunk_id, None)
+
+    def _chunk_done(self, event: c.ChunkDone, _: int) -> None:
+        sent, outcome = self.lanes[event.lane].sent, event.outcome
+        chunk = sent.pop(event.chunk_id, None) if outcome.is_last else sent.get(event.chunk_id)
+        if chunk is not None:
+            is_first = chunk.done == len(outcome.values)
+            self.chunk_done(event.lane, chunk, outcome, is_first=is_first)
+
+    def lane_started(self, lane: int, now_ns: int) -> None:
         """A lane is about to be made."""
-        self.lanes[lane] = LanePage(lane, perf_counter_ns())
+        self.lanes[lane] = LanePage(lane, now_ns)
 
-    def lane_ready(self, event: c.LaneReady) -> None:
+    def lane_ready(self, event: c.LaneReady, now_ns: int) -> None:
         """Its initializer is through."""
         page = self.lanes[event.lane]
         page.name, page.pid = event.name or page.name, event.pid
         page.launched_ns = max(page.born_ns, event.launched_ns)
         page.served_ns, page.ready_ns = event.served_ns, event.ready_ns
-        if not page.born_ns <= event.served_ns <= event.ready_ns <= perf_counter_ns():
+        if not page.born_ns <= event.served_ns <= event.ready_ns <= now_ns:
             self.is_one_clock = False
 
     def lane_told(self, lane: int, now_ns: int) -> None:
         """It was told to end."""
         self.lanes[lane].told_ns = now_ns
 
-    def lane_ended(self, event: c.LaneDied) -> None:
+    def lane_ended(self, event: c.LaneDied, now_ns: int) -> None:
         """It is gone."""
         self._work_off()
         page = self.lanes.pop(event.lane)
-        page.ended_ns = perf_counter_ns()
+        page.sent.clear()
+        page.ended_ns = now_ns
         if event.reading is not None:
             self._read(page, event.reading)
             page.told_ns = event.reading[0]
@@ -439,18 +484,18 @@ class Book:
         while len(self.ended_lanes) > _ENDED_LANES:
             self.early.add(self.ended_lanes.popleft(), self.clock)
 
-    def chunk_done(self, lane: int, chunk: Chunk, outcome: c.Outcome) -> None:
-        """A lane has answered for a chunk, or a part of it."""
-        if self.level == "off":
-            return
+    def chunk_done(
+        self, lane: int, chunk: Chunk, outcome: c.Outcome, *, is_first: bool = True
+    ) -> None:
+        """A lane has answered for a chunk, or a part of it: the first or not."""
         self.failed += len(outcome.errors)
         if outcome.values or outcome.times:
-            page = self.page_of(chunk)
-            if chunk.job.page is None:
+            page = self.page_of(chunk, outcome.first)
+            if chunk.job.has_calls:
                 page.jobs += len(outcome.values)
-            if chunk.sent_bytes + chunk.function_bytes >= _HEAVY_BYTES and not chunk.done:
+            if is_first and chunk.sent_bytes + chunk.function_bytes >= _HEAVY_BYTES:
                 page.repeated_bytes += self._count_repeated(chunk)
-            self._note(self.lanes[lane], page, chunk, outcome)
+            self._note(self.lanes[lane], page, chunk, outcome, is_first=is_first)
 
     def _count_repeated(self, chunk: Chunk) -> int:
         if self._repeats is None:
@@ -459,13 +504,21 @@ class Book:
             self._repeats = Repeats()
         return self._repeats.count(chunk)
 
-    def _note(self, lane: LanePage, page: FunctionPage, chunk: Chunk, outcome: c.Outcome) -> None:
+    def _note(
+        self,
+        lane: LanePage,
+        page: FunctionPage,
+        chunk: Chunk,
+        outcome: c.Outcome,
+        *,
+        is_first: bool,
+    ) -> None:
         is_short = outcome.is_last and outcome.run_ns < _SHORT_NS and outcome.times is None
         note = lane.short_note
         if is_short and note is not None and note.page is page:
-            note.add(chunk, outcome)
+            note.add(chunk, outcome, is_first=is_first)
         else:
-            note = Note(lane, page, chunk, outcome)
+            note = Note(lane, page, chunk, outcome, is_first=is_first)
             self._pile.append(note)
             if len(self._pile) >= _PILE:
                 self._work_off()
@@ -474,22 +527,26 @@ class Book:
     def job_posted(self, job: Job) -> None:
         """Somebody wants a job done."""
         if not job.has_calls:
-            job.page = self._page(name_of(job.function.call), job.site)
-            job.page.jobs += 1
+            page = self._page(name_of(job.function.call), job.site)
+            self._page_of_job[job.number] = page
+            page.jobs += 1
 
-    def lanes_are_busy_since(self, since_ns: dict[int, int]) -> None:
+    def _job_ended(self, command: c.EndJob, _: int) -> None:
+        self._page_of_job.pop(command.job.number, None)
+
+    def note_busy(self) -> None:
         """Since when each lane has had a chunk it has not answered for (0: it has none)."""
-        for lane, ns in since_ns.items():
-            self.lanes[lane].busy_since_ns = ns
+        since_ns = {} if self._state is None else self._state.busy_since_ns()
+        for lane, page in self.lanes.items():
+            page.busy_since_ns = since_ns.get(lane, 0)
 
-    def all_told(self) -> None:
-        """All lanes are being ended at once."""
+    def before_end(self) -> None:
+        self.note_busy()
         now_ns = perf_counter_ns()
         for page in self.lanes.values():
             page.told_ns = page.told_ns or now_ns
 
     def end(self) -> None:
-        """The pool is over: all that lived until now has ended."""
         self._work_off()
         self.ended_ns = self.ended_ns or perf_counter_ns()
         for page in list(self.lanes.values()):
@@ -502,13 +559,16 @@ class Book:
 
         self.spans = Table(self.spans)
 
-    def page_of(self, chunk: Chunk) -> FunctionPage:
-        """The page of the function that a chunk is for."""
-        page: FunctionPage | None = chunk.job.page
-        if page is None:  # single calls bring their own function, until they are answered
-            call = chunk.items[min(chunk.done, len(chunk.items) - 1)].call
-            page = self._page("a call" if call is None else name_of(call[0]), None)
-        return page
+    def page_of(self, chunk: Chunk, at: int) -> FunctionPage:
+        """The page of the function that an item of a chunk is for."""
+        job = chunk.job
+        if (page := self._page_of_job.get(job.number)) is not None:
+            return page
+        if not job.has_calls:  # it has ended, and its last chunks come after it
+            return self._page(name_of(job.function.call), job.site)
+        # Single calls bring their own function, until they are answered.
+        call = chunk.items[at].call if at < len(chunk.items) else None
+        return self._page("a call" if call is None else name_of(call[0]), None)
 
     def _page(self, function: str, site: str | None) -> FunctionPage:
         page = self.pages.get((function, site))
@@ -516,10 +576,26 @@ class Book:
             page = self.pages[function, site] = FunctionPage(function, site, len(self.pages))
         return page
 
+    _EVENTS: ClassVar[dict[type, Callable[[Book, Any, int], None]]] = {
+        c.LaneReady: lane_ready,
+        c.LaneDied: lane_ended,
+        c.ChunkDone: _chunk_done,
+        c.ChunkRefused: _chunk_gone,
+        c.ChunkUnread: _chunk_gone,
+        c.ChunkLost: _chunk_gone,
+        c.JobPosted: lambda book, event, _: book.job_posted(event.job),
+    }
+    _COMMANDS: ClassVar[dict[type, Callable[[Book, Any, int], object]]] = {
+        c.StartLane: lambda book, command, now_ns: book.lane_started(command.lane, now_ns),
+        c.StopLane: lambda book, command, now_ns: book.lane_told(command.lane, now_ns),
+        c.SendChunk: _chunk_sent,
+        c.EndJob: _job_ended,
+    }
+
     # -- working off the pile
 
-    def write_up_if_due(self) -> None:
-        """Work off the pile if it is large or old; for when the parent would only wait."""
+    def before_wait(self) -> None:
+        """Work off the pile if it is large or old."""
         pile, old_ns = self._pile, self.clock.at_ns - self._written_ns
         if len(pile) > _FEW or (pile and old_ns > _SELDOM_NS):
             is_young = self.clock.at_ns - self.clock.began_ns < _YOUNG_NS
@@ -644,31 +720,6 @@ class Book:
             heappushpop(self.slowest, (ns, note.page.function, item, note.lane.lane, end_ns - ns))
 
 
-class NoBook(Book):
-    """Keeps nothing: for simulations, whose time is not ours."""
-
-    def __init__(self) -> None:
-        super().__init__(0, level="off")
-
-    def lane_started(self, lane: int) -> None:
-        pass
-
-    def lane_ready(self, event: c.LaneReady) -> None:
-        pass
-
-    def lane_told(self, lane: int, now_ns: int) -> None:
-        pass
-
-    def lane_ended(self, event: c.LaneDied) -> None:
-        pass
-
-    def lanes_are_busy_since(self, since_ns: dict[int, int]) -> None:
-        pass
-
-    def job_posted(self, job: Job) -> None:
-        pass
-
-
 def _add_points(sums: list[float], count: int, x: float, y: float) -> None:
     """Sums for a straight line by least squares: n, x, y, xx, xy.
 
@@ -679,15 +730,3 @@ def _add_points(sums: list[float], count: int, x: float, y: float) -> None:
     sums[2] += y
     sums[3] += x * x / count
     sums[4] += x * y / count
-
-
-def name_of(call: Any) -> str:
-    """What a callable is called in words; a partial is called what it calls.
-
-    A proxy may answer the question for any attribute with any error.
-    """
-    try:
-        name = getattr(getattr(call, "func", call), "__qualname__", None)
-    except Exception:
-        name = None
-    return name if isinstance(name, str) else type(call).__qualname__

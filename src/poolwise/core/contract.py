@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from poolwise.record import record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from poolwise.core.book import ParentClock
     from poolwise.core.job import Chunk, Job
     from poolwise.errors import Death
 
@@ -249,6 +249,69 @@ class EndJob:
 Command = StartLane | SendChunk | AskBack | StopLane | Deliver | EndJob
 
 
+# -- observers
+
+PRODUCE, PICKLE, SEND, DECIDE, RECEIVE, UNPICKLE, USER_CODE, WAIT, NO_JOB = range(9)
+"""Phases of the thread that drives an engine; what it does now is one of them."""
+
+
+class Phases:
+    """Stopwatch of the driving thread; this one measures nothing.
+
+    ``at_ns`` is when the present phase began. ``is_awaited`` says that a caller waits for results.
+    """
+
+    at_ns = 0
+    is_awaited = False
+
+    def to(self, phase: int) -> int:
+        """Begin a phase; returns the time, in ns."""
+        return 0
+
+    def enter(self) -> None:
+        """A thread begins to drive."""
+
+    def leave(self) -> None:
+        """It has ended to drive."""
+
+    def rest(self) -> None:
+        """The driver waits for events, with nothing else to do."""
+
+    def begin_producing(self) -> None:
+        """The calling thread goes into the user's iterable; any thread may say so."""
+
+    def end_producing(self) -> None:
+        """It is out again."""
+
+
+class Observer:
+    """Base of what watches a scheduler: the account, progress. All methods run under the drive.
+
+    ``callbacks`` are run by the helper thread when the drive is released, and then removed.
+    """
+
+    def __init__(self) -> None:
+        self.callbacks: deque[Callable[[], object]] = deque()
+
+    def observe(self, event: Event | None, commands: Sequence[Command], now_ns: int) -> None:
+        """See an event and the commands that follow from it, before they are carried out.
+
+        :param event: None: idle lanes and waiting jobs were brought together.
+        """
+
+    def before_wait(self) -> None:
+        """The driver is about to wait for events."""
+
+    def silence(self, now_ns: int) -> None:
+        """No event has come for a while."""
+
+    def before_end(self) -> None:
+        """All lanes are about to be ended at once."""
+
+    def end(self) -> None:
+        """All lanes are gone."""
+
+
 # -- the back end
 
 
@@ -268,10 +331,10 @@ class Backend(Protocol):
     Only one thread at a time calls these, and :meth:`Inbox.wait`.
     """
 
-    def open(self, clock: ParentClock) -> Inbox:
+    def open(self, phases: Phases) -> Inbox:
         """Make ready; called once, before anything else.
 
-        :param clock: is told what the back end does with the time of whoever calls it.
+        :param phases: is told what the back end does with the time of whoever calls it.
         """
 
     def start_lane(self, lane: int) -> None:

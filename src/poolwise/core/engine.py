@@ -14,14 +14,12 @@ the value is here, before that result's own callback has run.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 import weakref
 from _thread import get_ident
 from collections import deque
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from poolwise import errors
@@ -32,7 +30,6 @@ from poolwise.core.shield import Shield, seen
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from poolwise.core.book import ParentClock
     from poolwise.core.job import Callback
     from poolwise.core.ledger import Report
     from poolwise.core.state import State
@@ -81,13 +78,27 @@ class Engine:
 
     :param backend: makes the lanes.
     :param state: decides.
+    :param observers: see what happens.
+    :param phases: the stopwatch of the thread that drives.
+    :param report: makes the account of the pool.
     :param runs_here: tasks run in the thread that drives, so Ctrl-C must reach them.
     """
 
-    def __init__(self, backend: c.Backend, state: State, *, runs_here: bool = False) -> None:
+    def __init__(  # noqa: PLR0913 - who acts, decides and watches
+        self,
+        backend: c.Backend,
+        state: State,
+        *,
+        observers: Sequence[c.Observer] = (),
+        phases: c.Phases | None = None,
+        report: Callable[[], Report] | None = None,
+        runs_here: bool = False,
+    ) -> None:
         self.state = state
-        self._book = state.book
-        self._clock = state.book.clock
+        self._observers = observers
+        self._observing = [one.observe for one in observers if _sees_events(one)]
+        self._phases = c.Phases() if phases is None else phases
+        self._make_report = report
         self._backend: c.Backend = backend
         self._posted: deque[c.Event] = deque()
         self._news: deque[Callable[[], Callback | None]] = deque()
@@ -113,7 +124,7 @@ class Engine:
         """Its callback warns of a door that was dropped unclosed. Here, since a weak reference in
         a cycle of garbage is not called back."""
         self._is_over_for_good = self._is_joined = False
-        self._inbox = backend.open(self._clock)
+        self._inbox = backend.open(self._phases)
         self._runs_here = runs_here
         self._has_new_lanes = False
         self.shield = Shield(self._inbox.wake, is_needed=not runs_here)
@@ -328,7 +339,7 @@ class Engine:
         if self._error is not None:
             self._raise_error()
         self._driver = get_ident()
-        self._clock.enter()
+        self._phases.enter()
         try:
             self._is_asleep = timeout_s != 0  # from here on, whoever brings something wakes us
             self._is_unseen = False
@@ -341,17 +352,20 @@ class Engine:
             self._break(error)
             raise
         finally:
-            self._clock.leave()
+            self._phases.leave()
             self._driver = None
-        said = self.state.listener.said
-        while said:
-            self._callbacks.append(partial(self.state.listener.tell, said.popleft()))
+        self._take_callbacks()
         self._arm_for_lanes()
         if self._news or self._callbacks:
             self._helper.arm(at_once=True)
         for waiter in list(self._standby):  # others come and go meanwhile
             if waiter.is_done():
                 waiter.ring()
+
+    def _take_callbacks(self) -> None:
+        for observer in self._observers:
+            while observer.callbacks:
+                self._callbacks.append(observer.callbacks.popleft())
 
     def _arm_for_lanes(self) -> None:
         """Whoever has lanes has a helper: it hears when the door is gone, and ends them."""
@@ -377,13 +391,16 @@ class Engine:
             while posted:
                 events.append(posted.popleft())
             return self._take_note(events) or is_news
-        return self._carry_out(self.state.assign(time.perf_counter_ns()))
+        return self._assign(time.perf_counter_ns())
+
+    def _assign(self, now_ns: int) -> bool:
+        return self._carry_out(None, self.state.assign(now_ns), now_ns)
 
     def _take_note(self, events: list[c.Event]) -> bool:
         state, now_ns = self.state, time.perf_counter_ns()
         for event in events:
-            self._carry_out(state.apply(event, now_ns))
-        return self._carry_out(state.assign(now_ns))
+            self._carry_out(event, state.apply(event, now_ns), now_ns)
+        return self._assign(now_ns)
 
     def _take(self, timeout_s: float | None) -> list[c.Event]:
         if timeout_s == 0:
@@ -394,16 +411,21 @@ class Engine:
             timeout_s = look_s if timeout_s is None else min(timeout_s, look_s)
         if timeout_s is None or timeout_s > _PATIENCE_S:
             timeout_s = _PATIENCE_S
-        self._clock.is_awaited = self._callers > 0
-        self._book.write_up_if_due()
+        self._phases.is_awaited = self._callers > 0
+        for observer in self._observers:
+            observer.before_wait()
         events = self._inbox.wait(0 if self._posted else timeout_s)
         if not events and timeout_s == _PATIENCE_S:
-            self.state.listener.look_for_stuck(self.state, self._book)
+            now_ns = time.perf_counter_ns()
+            for observer in self._observers:
+                observer.silence(now_ns)
         return events
 
-    def _carry_out(self, commands: list[c.Command]) -> bool:
+    def _carry_out(self, event: c.Event | None, commands: list[c.Command], now_ns: int) -> bool:
         """Do what follows; True when a value was delivered or a job has ended."""
         is_news = False
+        for observe in self._observing:
+            observe(event, commands, now_ns)
         for command in commands:
             kind = type(command)
             is_news = is_news or kind is c.Deliver or kind is c.EndJob
@@ -453,8 +475,9 @@ class Engine:
         while self._posted:
             event = self._posted.popleft()
             if isinstance(event, c.JobPosted):
-                self._carry_out(self.state.apply(event, time.perf_counter_ns()))
-        self._carry_out(self.state.fail_all(error))
+                now_ns = time.perf_counter_ns()
+                self._carry_out(event, self.state.apply(event, now_ns), now_ns)
+        self._carry_out(None, self.state.fail_all(error), time.perf_counter_ns())
 
     # -- publishing results
 
@@ -531,8 +554,8 @@ class Engine:
         self._check_owner()
         self.is_closed = True
         with _Visit(self, _PATIENCE_AT_END_S) as visit:
-            self._book.lanes_are_busy_since(self.state.busy_since_ns())
-            self._book.all_told()
+            for observer in self._observers:
+                observer.before_end()
             if self._error is None:
                 self._error = error
                 self._fail_all(error)
@@ -547,7 +570,8 @@ class Engine:
     def _give_back(self) -> None:
         self.state.lanes.clear()
         self._backend.close()
-        self._book.end()
+        for observer in self._observers:
+            observer.end()
         from poolwise.core import ending
 
         ending.unregister(self)
@@ -568,7 +592,7 @@ class Engine:
         """
         error: Exception | None = None
         with _Visit(self):
-            self._carry_out(self.state.start_all(at_most))
+            self._carry_out(None, self.state.start_all(at_most), time.perf_counter_ns())
             try:
                 self._arm_for_lanes()
             except RuntimeError as no_thread:
@@ -611,19 +635,20 @@ class Engine:
         return {**self.state.counts, "workers": len(self.state.lanes)}
 
     def report(self) -> Report:
-        """The account of every worker and of the parent, until now or until the end."""
-        from poolwise.core.statement import make_report
+        """The account of every worker and of the parent, until now or until the end.
 
+        :raises ValueError: nobody keeps one.
+        """
+        if self._make_report is None:
+            message = "this engine was opened without an account"
+            raise ValueError(message)
         with _Visit(self):
-            self._book.lanes_are_busy_since(self.state.busy_since_ns())
-            return make_report(
-                self._book, self.state.counts, version=sys.modules["poolwise"].__version__
-            )
+            return self._make_report()
 
     @property
-    def clock(self) -> ParentClock:
+    def phases(self) -> c.Phases:
         """Is told by the doors when the calling thread reads the user's input."""
-        return self._clock
+        return self._phases
 
     def drain_at_exit(self, drain: Callable[[], object]) -> None:
         """At the interpreter's end call ``drain`` first, instead of ending the lanes at once.
@@ -702,6 +727,10 @@ class Engine:
             raise errors.UsedAfterFork(message)
         if self._is_over_for_good:
             self._raise_error()
+
+
+def _sees_events(observer: c.Observer) -> bool:
+    return type(observer).observe is not c.Observer.observe
 
 
 class _Visit:

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 from poolwise.core.tally import Tally
 
 if TYPE_CHECKING:
-    from collections import deque
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from poolwise.core.echo import Spoken
     from poolwise.core.job import Chunk, Job, News
     from poolwise.core.live import LiveEvent
     from poolwise.core.state import State
@@ -23,11 +21,11 @@ _PERIOD_NS = 100_000_000
 class Heard(Tally):
     """A tally that says how far its job is: when it begins, now and then, and when it is over."""
 
-    def __init__(self, job: Job, state: State, said: deque[LiveEvent | Spoken]) -> None:
+    def __init__(self, job: Job, state: State, tell: Callable[[LiveEvent], object]) -> None:
         super().__init__(job, state)
-        self._said = said
+        self._tell = tell
         self._told_ns = 0
-        said.append(self.look())
+        tell(self.look())
 
     def deliver(
         self, chunk: Chunk, first: int, values: Sequence[Any], errors: dict[int, BaseException]
@@ -36,10 +34,10 @@ class Heard(Tally):
         now_ns = time.perf_counter_ns()
         if now_ns - self._told_ns > _PERIOD_NS:
             self._told_ns = now_ns
-            self._said.append(self.look())
+            self._tell(self.look())
         return news
 
     def end(self, error: BaseException | None) -> News:
         news = super().end(error)
-        self._said.append(self.look())
+        self._tell(self.look())
         return news

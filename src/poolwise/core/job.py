@@ -5,7 +5,6 @@ Hands out the next items as chunks; its sink is where the story of each item end
 
 from __future__ import annotations
 
-import os
 import sys
 from _thread import allocate_lock
 from collections import deque
@@ -16,16 +15,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from poolwise.core.batching import ChunkSizer
 from poolwise.core.bell import Bell
-from poolwise.core.book import CONSUMER_SLOW, INPUT_SLOW, TAIL, name_of
 
 if TYPE_CHECKING:
-    from types import FrameType
-
-    from poolwise.core.book import FunctionPage
     from poolwise.options import TaskRules
 
 MAP, STARMAP, CALLS = range(3)
 """How a function is applied to an item: ``f(x)``, ``f(*x)``, and calls that bring their own."""
+
+CONSUMER_SLOW, INPUT_SLOW, TAIL, NO_JOB = range(4)
+"""Why nothing is handed out: results wait to be read, the input is slow, all is under way, or
+there is no job."""
 
 CALL_PROMPT_NS = 1_000_000
 STREAM_PROMPT_NS = 2_000_000
@@ -409,6 +408,7 @@ class Job:
     :param mode: how ``function`` is applied to an item.
     :param prompt_ns: how long a finished value may wait in the worker for its siblings.
     :param unit: the scheduling unit, an explicit chunksize (None: a chunk counts as one task).
+    :param site: where the program made the call, for whoever observes.
 
     ``common`` are objects, by their ``id``, that many items hold and that nobody changes before
     the job is over; what became of them in ``deposits`` is the back end's to fill.
@@ -425,14 +425,14 @@ class Job:
         lanes: int,
         prompt_ns: int,
         unit: int | None = None,
+        site: str | None = None,
     ) -> None:
         self.number = next(_job_numbers)
         self.function = function
         self.mode = mode
         self.has_calls = mode == CALLS
         """Its items are calls that were submitted one by one."""
-        self.site = None if mode == CALLS else find_site()
-        self.page: FunctionPage | None = None
+        self.site = site
         self.source = source
         self.sink = sink
         self.rules = rules
@@ -458,10 +458,7 @@ class Job:
         return self.source.is_exhausted and not self.open_items and not self._again
 
     def shortage(self) -> int | None:
-        """Why it has nothing for an idle lane, as a number of :data:`poolwise.core.book.CAUSES`.
-
-        None when it is not open.
-        """
+        """Why it has nothing for an idle lane; None when it is not open."""
         if not self.is_over and (self.source.has_items or self._again):
             return CONSUMER_SLOW
         if not self.is_over and not self.has_calls and not self.source.is_exhausted:
@@ -597,19 +594,17 @@ def close_generator(iterator: Iterator[Any] | None) -> None:
         logging.getLogger("poolwise").exception("an input raised an exception as it was closed")
 
 
-_NOT_THE_PROGRAM = ("poolwise.", "_poolwise_observer.")
-"""Ours, and what `doctor --verify` puts between a door and its caller."""
-
-
-def find_site() -> str | None:
-    """``file.py:line`` of the program that called the door we are in."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - public in all but name
-    while frame is not None:
-        if not str(frame.f_globals.get("__name__")).startswith(_NOT_THE_PROGRAM):
-            return f"{frame.f_code.co_filename.rpartition(os.sep)[2]}:{frame.f_lineno}"
-        frame = frame.f_back
-    return None
-
-
 def no_call(*_: Any) -> None:
     """Stands for the function of a job whose items bring their own."""
+
+
+def name_of(call: Any) -> str:
+    """What a callable is called in words; a partial is called what it calls.
+
+    A proxy may answer the question for any attribute with any error.
+    """
+    try:
+        name = getattr(getattr(call, "func", call), "__qualname__", None)
+    except Exception:
+        name = None
+    return name if isinstance(name, str) else type(call).__qualname__

@@ -1,22 +1,19 @@
-"""Tells whoever listens what a pool does, and names tasks that run far longer than all others.
-
-What is told (``live.py``) is imported when there is something to tell: spawned workers load this
-module and never tell anything.
-"""
+"""Observers that tell the program what its pool does, and name tasks that seem to be stuck."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from poolwise.core import contract as c
+from poolwise.core.job import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from poolwise.core import contract as c
     from poolwise.core.book import Book
     from poolwise.core.echo import Echo, Spoken
-    from poolwise.core.job import Chunk, Job
+    from poolwise.core.job import Chunk
     from poolwise.core.live import LiveEvent, TaskOutput, TaskStuck
     from poolwise.core.state import Lane, State
 
@@ -29,79 +26,119 @@ STUCK_AFTER_ITEMS = 8
 """And only when so many of its kind have ended: before, nobody knows what is long."""
 
 
-class Listener:
-    """What is to be told, in order; the engine tells it once the state is nobody's business.
+class StuckWatch(c.Observer):
+    """Warns of tasks that run far longer than any of their kind that has ended, once each.
 
-    :param on_event: is told everything (None: only what is stuck is said, as a warning).
+    :param tell: is given the warning as an event, too.
+    """
+
+    def __init__(
+        self, state: State, book: Book, tell: Callable[[LiveEvent], object] | None = None
+    ) -> None:
+        super().__init__()
+        self._state = state
+        self._book = book
+        self._tell = tell
+        self._known: dict[int, tuple[int, int]] = {}
+        """Lane -> the chunk and the position in it of its task that was warned of."""
+
+    def silence(self, now_ns: int) -> None:
+        for lane in self._state.lanes.values():
+            stuck = find_stuck(lane, self._book, now_ns)
+            at = (lane.chunks[0].id, lane.chunks[0].done) if lane.chunks else None
+            if stuck is not None and at is not None and self._known.get(lane.id) != at:
+                self._known[lane.id] = at
+                self.callbacks.append(partial(self._warn, stuck))
+
+    def _warn(self, stuck: TaskStuck) -> None:
+        _warn(stuck)
+        if self._tell is not None:
+            self._tell(stuck)
+
+
+class Listener(c.Observer):
+    """Tells the program's ``on_event`` what happens, and prints again what workers print.
+
+    :param on_event: is told everything (None: nothing).
     :param echo: says what workers print, log and warn of (None: they do so themselves).
     """
 
     def __init__(
         self,
+        state: State,
         on_event: Callable[[LiveEvent], object] | None = None,
         echo: Echo | None = None,
     ) -> None:
+        super().__init__()
+        self._state = state
         self._on_event = on_event
         self._echo = echo
-        self.said: deque[LiveEvent | Spoken] = deque()
-        self._stuck: dict[int, tuple[int, int]] = {}
+        self._stopped: set[int] = set()
 
-    def _say(self, spoken: Spoken) -> TaskOutput | None:
-        return None if self._echo is None else self._echo.say(spoken)
+    def observe(self, event: c.Event | None, commands: Sequence[c.Command], now_ns: int) -> None:
+        if (act := self._EVENTS.get(type(event))) is not None:
+            act(self, event)
+        for command in commands:
+            if type(command) is c.StopLane:
+                self._stopped.add(command.lane)
 
-    def tell(self, said: LiveEvent | Spoken) -> None:
-        """Tell it: a warning for what is stuck, and everything to the listener."""
-        from poolwise.core.live import TaskStuck
+    def _post(self, event: LiveEvent) -> None:
+        if self._on_event is not None:
+            self.callbacks.append(partial(self._on_event, event))
 
-        event = self._say(said) if isinstance(said, tuple) else said
-        if isinstance(event, TaskStuck):
-            _warn(event)
-        if self._on_event is not None and event is not None:
-            self._on_event(event)
-
-    def job_posted(self, job: Job, state: State) -> None:
-        """Follow this job from now on."""
+    def _job_posted(self, event: c.JobPosted) -> None:
         if self._on_event is not None:
             from poolwise.core.heard import Heard
 
-            Heard(job, state, self.said)
+            Heard(event.job, self._state, self._post)
 
-    def lane_ready(self, event: c.LaneReady) -> None:
-        """A lane is ready."""
-        if self._on_event is not None:
-            from poolwise.core.live import LaneBegan
+    def _lane_ready(self, event: c.LaneReady) -> None:
+        from poolwise.core.live import LaneBegan
 
-            self.said.append(LaneBegan(event.lane, event.pid))
+        self._post(LaneBegan(event.lane, event.pid))
 
-    def lane_ended(self, event: c.LaneDied, *, was_told_to: bool) -> None:
-        """A lane is gone."""
-        self._stuck.pop(event.lane, None)
-        if self._on_event is not None:
-            from poolwise.core.live import LaneEnded
+    def _lane_ended(self, event: c.LaneDied) -> None:
+        from poolwise.core.live import LaneEnded
 
-            how = event.death.how
-            self.said.append(LaneEnded(event.lane, event.death.pid, how, was_told_to))
+        death, was_told_to = event.death, event.lane in self._stopped
+        self._stopped.discard(event.lane)
+        self._post(LaneEnded(event.lane, death.pid, death.how, was_told_to))
 
-    def lane_spoke(self, event: c.LaneSpoke, chunk: Chunk | None, book: Book) -> None:
-        """Something was said in a lane while it ran (or did not run) a chunk."""
+    def _lane_spoke(self, event: c.LaneSpoke) -> None:
         from poolwise.core.echo import Spoken
 
+        lane = self._state.lanes[event.lane]
+        if event.chunk_id is None:
+            chunk = lane.chunks[0] if lane.chunks else None
+        else:
+            chunk = lane.held(event.chunk_id)
         function = item = None
         if chunk is not None:
-            function = book.page_of(chunk).function
-            item = _find_item(event, chunk)
-        pid = book.lanes[event.lane].pid
-        self.said.append(Spoken(event.kind, event.what, event.lane, pid, function, item))
+            function, item = _function_of(chunk), _find_item(event, chunk)
+        spoken = Spoken(event.kind, event.what, event.lane, lane.pid, function, item)
+        self.callbacks.append(partial(self._say, spoken))
 
-    def look_for_stuck(self, state: State, book: Book) -> None:
-        """Say of each task that runs far too long that it does, once."""
-        now_ns = time.perf_counter_ns()
-        for lane in state.lanes.values():
-            stuck = find_stuck(lane, book, now_ns)
-            at = (lane.chunks[0].id, lane.chunks[0].done) if lane.chunks else None
-            if stuck is not None and at is not None and self._stuck.get(lane.id) != at:
-                self._stuck[lane.id] = at
-                self.said.append(stuck)
+    def _say(self, spoken: Spoken) -> None:
+        said: TaskOutput | None = None if self._echo is None else self._echo.say(spoken)
+        if said is not None and self._on_event is not None:
+            self._on_event(said)
+
+    _EVENTS: ClassVar[dict[type, Callable[[Listener, Any], None]]] = {
+        c.JobPosted: _job_posted,
+        c.LaneReady: _lane_ready,
+        c.LaneDied: _lane_ended,
+        c.LaneSpoke: _lane_spoke,
+    }
+
+
+def _function_of(chunk: Chunk) -> str:
+    call: Any = chunk.job.function.call
+    if chunk.job.has_calls:  # they bring their own function, until they are answered
+        task_call = chunk.items[min(chunk.done, len(chunk.items) - 1)].call
+        if task_call is None:
+            return "a call"
+        call = task_call[0]
+    return name_of(call)
 
 
 def _find_item(event: c.LaneSpoke, chunk: Chunk) -> int | None:
@@ -117,7 +154,7 @@ def find_stuck(lane: Lane, book: Book, now_ns: int) -> TaskStuck | None:
     if not lane.chunks or running_ns < STUCK_LEAST_NS:
         return None
     chunk = lane.chunks[0]
-    page, longest_ns = book.page_of(chunk), 0
+    page, longest_ns = book.page_of(chunk, chunk.done), 0
     if page.items >= STUCK_AFTER_ITEMS:
         longest_ns = page.longest_ns or page.run_ns // page.items
     if not longest_ns or running_ns < STUCK_TIMES * longest_ns:
@@ -126,7 +163,7 @@ def find_stuck(lane: Lane, book: Book, now_ns: int) -> TaskStuck | None:
 
     return TaskStuck(
         lane=lane.id,
-        pid=book.lanes[lane.id].pid,
+        pid=lane.pid,
         function=page.function,
         item=chunk.start + chunk.done,
         running_s=running_ns / 1e9,

@@ -1,4 +1,4 @@
-"""What is known of lanes and jobs, and what follows from it. Touches nothing, waits for nothing.
+"""The scheduler as a state machine: events in, commands out; no I/O, no clock.
 
 :meth:`State.apply` takes an event and the time, and returns commands. The same code runs the real
 pool, the simulator and the tests, which compare lists.
@@ -13,20 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from poolwise import errors
 from poolwise.core import contract as c
 from poolwise.core.batching import should_give_back
-from poolwise.core.book import (
-    CONSUMER_SLOW,
-    INPUT_SLOW,
-    NO_JOB,
-    NOTHING_LACKS,
-    TAIL,
-    Book,
-    NoBook,
-    name_of,
-)
+from poolwise.core.job import CONSUMER_SLOW, INPUT_SLOW, NO_JOB, TAIL, name_of
 
 if TYPE_CHECKING:
     from poolwise.core.job import Chunk, Job
-from poolwise.core.listener import Listener
 
 _START_TRIES = 3
 """Workers that die in a row before they are ready; then waiting jobs fail instead of a storm of
@@ -45,18 +35,20 @@ _ASK_AGAIN_NS = 5_000_000
 class Lane:
     """One place where a chunk runs, as far as the core knows it.
 
-    ``since_ns`` is when the chunk in front began or last gave a sign of life. ``victim`` is the
-    chunk, and the position in it, of the task for which the lane is stopped early: one that
-    somebody wants stopped or, if ``is_overdue``, one that has run too long.
+    ``pid`` is its process, where it is one and has said so. ``since_ns`` is when the chunk in front
+    began or last gave a sign of life. ``victim`` is the chunk, and the position in it, of the task
+    for which the lane is stopped early: one that somebody wants stopped or, if ``is_overdue``, one
+    that has run too long.
     """
 
-    __slots__ = ("chunks", "id", "is_asked", "is_overdue", "is_ready", "is_stopping",
+    __slots__ = ("chunks", "id", "is_asked", "is_overdue", "is_ready", "is_stopping", "pid",
                  "since_ns", "tasks_left", "victim")  # fmt: skip
 
     def __init__(self, lane_id: int, tasks_left: int | None) -> None:
         self.id = lane_id
         self.tasks_left = tasks_left
         self.chunks: deque[Chunk] = deque()
+        self.pid: int | None = None
         self.is_ready = False
         self.is_stopping = False
         self.is_asked = False
@@ -83,8 +75,6 @@ class State:
     :param most_lanes: how many lanes there may be at once.
     :param tasks_per_lane: a lane is replaced after that many tasks (None: never).
     :param starts_at_once: when one lane is needed, start all (forking later would be unsafe).
-    :param book: is told what happens, and keeps the account (None: nobody wants one).
-    :param listener: is told what happens, for whoever looks on.
     """
 
     def __init__(
@@ -93,12 +83,8 @@ class State:
         *,
         tasks_per_lane: int | None = None,
         starts_at_once: bool = True,
-        book: Book | None = None,
-        listener: Listener | None = None,
     ) -> None:
         self.most_lanes = most_lanes
-        self.book = book or NoBook()
-        self.listener = listener or Listener()
         self.lanes: dict[int, Lane] = {}
         self.jobs: deque[Job] = deque()
         self.is_closing = False
@@ -142,7 +128,6 @@ class State:
             if job.has_more:
                 self._hand_out()
                 break
-        self._note_shortage()
         if self._idle and self.is_busy:
             self._ask_for_shares()
         if self.is_closing or self._tasks_per_lane is not None:
@@ -185,9 +170,7 @@ class State:
 
     def _lane_ready(self, event: c.LaneReady) -> None:
         lane = self.lanes[event.lane]
-        lane.is_ready = True
-        self.book.lane_ready(event)
-        self.listener.lane_ready(event)
+        lane.is_ready, lane.pid = True, event.pid
         self.start_failure = None
         self._failed_starts = 0
         self._note_if_idle(lane)
@@ -199,8 +182,6 @@ class State:
     def _lane_died(self, event: c.LaneDied) -> None:
         lane = self.lanes.pop(event.lane)
         self._idle.pop(lane.id, None)
-        self.book.lane_ended(event)
-        self.listener.lane_ended(event, was_told_to=lane.is_stopping)
         if not lane.is_stopping:
             self.counts["deaths"] += 1
         chunks = list(lane.chunks)
@@ -231,13 +212,8 @@ class State:
             else:
                 self._end_job(job, errors.again(error))
 
-    def _lane_spoke(self, event: c.LaneSpoke) -> None:
-        lane = self.lanes[event.lane]
-        if event.chunk_id is None:
-            chunk = lane.chunks[0] if lane.chunks else None
-        else:
-            chunk = lane.held(event.chunk_id)
-        self.listener.lane_spoke(event, chunk, self.book)
+    def _lane_spoke(self, _: c.LaneSpoke) -> None:
+        """Nothing follows from it: observers see it."""
 
     # -- events of chunks
 
@@ -248,13 +224,12 @@ class State:
             return
         lane.since_ns = self._now_ns
         self._deaths_unread = 0
-        self.book.chunk_done(event.lane, chunk, outcome)
         if outcome.returned:
             self._take_shares(chunk, outcome.returned)
         if size := len(outcome.values):
             self.counts["tasks"] += size
+            nbytes = outcome.nbytes + (0 if chunk.done else chunk.sent_bytes)
             chunk.done += size
-            nbytes, chunk.sent_bytes = outcome.nbytes + chunk.sent_bytes, 0
             chunk.job.sizer.observe(size, outcome.run_ns, nbytes=nbytes)
         if outcome.is_last:
             lane.chunks.remove(chunk)
@@ -343,8 +318,6 @@ class State:
     def _job_posted(self, event: c.JobPosted) -> None:
         job = event.job
         self.jobs.append(job)
-        self.book.job_posted(job)
-        self.listener.job_posted(job, self)
         self._has_limits = self._has_limits or job.rules.task_timeout_s is not None
         self._end_if_done(job)
 
@@ -488,20 +461,15 @@ class State:
             if not self._send_next(lane):
                 return
 
-    def _note_shortage(self) -> None:
-        clock = self.book.clock
-        clock.lacks = self._shortage()
-        clock.missing_lanes = self.most_lanes - len(self.lanes)
-
-    def _shortage(self) -> int:
-        """What idle lanes lack, if there is another reason than that the parent is slow."""
+    def shortage(self) -> int | None:
+        """Why idle lanes have nothing to do; None when lanes are busy, or wait for the parent."""
         if not self._idle and any(lane.chunks for lane in self.lanes.values()):
-            return NOTHING_LACKS
+            return None
         short = [cause for job in self.jobs if (cause := job.shortage()) is not None]
         if not short:
             return NO_JOB
         if not self._idle:
-            return NOTHING_LACKS
+            return None
         return next(cause for cause in (CONSUMER_SLOW, INPUT_SLOW, TAIL) if cause in short)
 
     def busy_since_ns(self) -> dict[int, int]:
@@ -564,7 +532,6 @@ class State:
     def _start_lane(self) -> None:
         self._lane_ids += 1
         self.lanes[self._lane_ids] = Lane(self._lane_ids, self._tasks_per_lane)
-        self.book.lane_started(self._lane_ids)
         self._commands.append(c.StartLane(self._lane_ids))
 
     def _end_lanes(self) -> None:
@@ -579,7 +546,6 @@ class State:
     def _stop(self, lane: Lane, *, kill: bool) -> None:
         lane.is_stopping = True
         self._idle.pop(lane.id, None)
-        self.book.lane_told(lane.id, self._now_ns)
         self._commands.append(c.StopLane(lane.id, kill))
 
     # -- sharing and limits

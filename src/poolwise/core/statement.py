@@ -8,14 +8,13 @@ from time import perf_counter_ns
 from poolwise.core import derive, scaling
 from poolwise.core.book import (
     CAUSES,
-    NO_JOB,
     PARENT_STATES,
-    USER_CODE,
     Book,
     EarlyLanes,
     FunctionPage,
     LanePage,
 )
+from poolwise.core.contract import NO_JOB, USER_CODE
 from poolwise.core.ledger import (
     ChunkSpan,
     FunctionAccount,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from poolwise.core.book import name_of
+from poolwise.core.job import name_of
 from poolwise.core.live import LaneNow, Progress
 
 if TYPE_CHECKING:
@@ -79,14 +79,12 @@ class Tally:
         return None if left is None else max(self._done, self._job.handed_out + left)
 
     def _look_at(self, lane: Lane, now_ns: int) -> LaneNow:
-        page = self._state.book.lanes.get(lane.id)
-        pid = None if page is None else page.pid
         try:
             chunk = lane.chunks[0]
         except IndexError:
-            return LaneNow(lane.id, pid, None, None, 0.0)
+            return LaneNow(lane.id, lane.pid, None, None, 0.0)
         running_s = max(0, now_ns - lane.since_ns) / 1e9
         if chunk.job.has_calls:
-            return LaneNow(lane.id, pid, CALLS, None, running_s)
+            return LaneNow(lane.id, lane.pid, CALLS, None, running_s)
         name = name_of(chunk.job.function.call)
-        return LaneNow(lane.id, pid, name, chunk.start + chunk.done, running_s)
+        return LaneNow(lane.id, lane.pid, name, chunk.start + chunk.done, running_s)

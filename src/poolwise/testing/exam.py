@@ -23,7 +23,6 @@ import pytest
 
 from poolwise import errors
 from poolwise.core import contract as c
-from poolwise.core.book import ParentClock
 from poolwise.core.job import CALLS, MAP, STARMAP, Chunk, Function, Job, Listed, News
 from poolwise.options import TaskRules
 
@@ -155,7 +154,7 @@ class Sitting:
 
     def __init__(self, backend: c.Backend) -> None:
         self.backend = backend
-        self.inbox = backend.open(ParentClock())
+        self.inbox = backend.open(c.Phases())
         self.events: list[c.Event] = []
 
     def wait_for(self, kind: type[E], is_meant: Callable[[E], bool] = lambda _: True) -> E:

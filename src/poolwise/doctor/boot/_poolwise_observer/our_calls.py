@@ -105,7 +105,7 @@ def _find_common(items: "Any") -> "list[int]":
 
 
 def _where(engine: "Any", function: "Any", site: "str | None") -> "dict[str, Any]":
-    from poolwise.core.book import name_of  # it is loaded: one of our pools is at work
+    from poolwise.core.job import name_of  # it is loaded: one of our pools is at work
 
     return {"pool": engine._poolwise_made[0], "own": (name_of(function), site)}
 
@@ -119,7 +119,7 @@ def _note(function: "Any", site: "str | None", door: str) -> bool:
     if (id(code), site) in _known:
         return False
     _known[id(code), site] = code
-    from poolwise.core.book import name_of  # it is loaded: one of our pools is at work
+    from poolwise.core.job import name_of  # it is loaded: one of our pools is at work
 
     place, api = sites.place_and_api()
     facts = {**sites.describe_function(function), "api": api or door, "place": place}
