@@ -21,6 +21,7 @@ from poolwise.core.job import (
     MAP,
     STARMAP,
     STREAM_PROMPT_NS,
+    Fed,
     Function,
     Job,
     Listed,
@@ -567,6 +568,9 @@ class _MapInput(Generic[T]):
     def ignore(self) -> None:
         """Run everything all the same: the results were never asked for."""
         self.stream.ignore()
+        source = self._job.source
+        if isinstance(source, Fed):
+            source.is_ignored = True
         self._engine.post_later(InputEnded(self._job))  # look at it again: limits are lifted
 
 

@@ -295,5 +295,7 @@ class ResultIterator(Iterator[T]):
         else:
             self._stream.ignore()
             if isinstance(self._job.source, Fed):
+                self._job.source.is_ignored = True
                 self._job.source.ring()
             self._engine.post_later(InputEnded(self._job))  # look at it again: limits are lifted
+            self._stream.owner = None  # the pool may go

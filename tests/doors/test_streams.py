@@ -354,6 +354,25 @@ def test_threads_and_generators_end_with_the_pool(end, options, backend):
     del results
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_an_endless_input_that_nobody_reads_ends_with_its_pool():
+    numbers = Numbers()
+    poolwise.Pool(2).imap_unordered(double, numbers(), chunksize=2)
+    gc.collect()
+    wait_until(lambda: threads_of_ours() == [])
+    assert threads_of_ours() == []
+    assert numbers.is_closed
+
+
+def test_an_endless_input_that_nobody_reads_ends_with_its_executor():
+    numbers = Numbers()
+    poolwise.ProcessPoolExecutor(2).map(double, numbers())
+    gc.collect()
+    wait_until(lambda: threads_of_ours() == [])
+    assert threads_of_ours() == []
+    assert numbers.is_closed
+
+
 def test_a_thread_ends_after_the_task_at_which_its_pool_was_terminated():
     begun, gate = [], threading.Event()
 

@@ -710,6 +710,9 @@ class Engine:
             if self._calls is not None:
                 self._calls.end()
             self._posted.append(c.PoolClosed())
+        for job in list(self.state.jobs):
+            if job.abandon_input():
+                self._posted.append(c.InputEnded(job))
 
     def _raise_error(self) -> NoReturn:
         if self._is_over_for_good:

@@ -219,6 +219,8 @@ class Fed:
         self.error: BaseException | None = None
         self.is_ended = False
         self.count_fed = 0
+        self.is_ignored = False
+        """Nobody will read the results of what it gives."""
         self._is_stopped = False
         self._fix = fix
         self._count_taken = 0
@@ -451,6 +453,17 @@ class Job:
     def __repr__(self) -> str:
         name = name_of(self.function.call)
         return f"<Job {name}: {self._next_start} handed out, {self.open_items} open>"
+
+    def abandon_input(self) -> bool:
+        """Read no further what nobody reads the results of: it may have no end.
+
+        True when its input ends with this.
+        """
+        source = self.source
+        is_left = isinstance(source, Fed) and source.is_ignored and not source.is_ended
+        if is_left:
+            source.end()  # type: ignore[attr-defined] # it is a queue
+        return is_left
 
     @property
     def is_done(self) -> bool:
