@@ -233,6 +233,9 @@ HANGS: dict[str, Callable[[Program], bool]] = {
         program, "drop"
     ),
     "results of a terminated pool never come": _reads_after_the_end,
+    "terminate() races with the thread that reads inputs": lambda program: (
+        _is_ended(program, "terminate") and any(call.way in STREAMS for call in calls(program))
+    ),
     "an input that raises no Exception ends the thread that reads inputs": _input_ends_the_feeder,
     "an input that waits for its own pool is read by the thread that it waits for": (
         lambda program: any(

@@ -134,8 +134,8 @@ class Comparison:
 
     def _compare_callbacks(self, standard: list[Any], ours: list[Any]) -> None:
         """The same calls back; in the same order where one worker does one task after another."""
-        if any(self._judge.losses.values()):
-            return
+        if any(self._judge.losses.values()) or find_hang_reason(self.program):
+            return  # what may make the standard side hang loses its callbacks as well
         standard, ours = ([e for e in log if e[1] != "submitted"] for log in (standard, ours))
         for at in {entry[0] for entry in standard + ours}:
             both = [[entry for entry in log if entry[0] == at] for log in (standard, ours)]
