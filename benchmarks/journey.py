@@ -1,14 +1,17 @@
-"""The way of one item through a warm pool, counted in the parent's own Python code."""
+"""The way of one item through a warm pool, counted in the parent: calls, functions and files.
+
+Every Python frame of every thread counts, wherever its file lies (`threading.py` and `queue.py`
+too), over many items one after another. Functions and files are those that were entered for at
+least one item in ten, so that housekeeping now and then is not counted as the way.
+"""
 
 from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections import Counter
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import maps, peers
@@ -19,21 +22,17 @@ from benchmarks.tasks import same
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from types import FrameType
+    from types import CodeType, FrameType
 
-_LIBRARIES = frozenset(
-    {"poolwise", "multiprocessing", "concurrent", "loky", "joblib", "mpire", "pebble", "ray"}
-)
-_TAIL_S = 0.3  # what polls or tidies up shows in it
-_steps: Counter[tuple[str, str]] = Counter()
+ITEMS, TO_WARM_UP = 100, 20
+_steps: Counter[CodeType] = Counter()
+_is_counting = [False]
 
 
 def note_call(frame: FrameType, event: str, _argument: object) -> None:
-    """A profile function: one step for each Python call inside a pool library."""
-    if event == "call":
-        file = frame.f_code.co_filename
-        if not _LIBRARIES.isdisjoint(Path(file).parts):
-            _steps[file, frame.f_code.co_name] += 1
+    """Profile function that counts each Python call."""
+    if event == "call" and _is_counting[0]:
+        _steps[frame.f_code] += 1
 
 
 @contextmanager
@@ -44,31 +43,40 @@ def followed(opener: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]
         yield pool
 
 
-def follow(run: Callable[[Any], Any]) -> Counter[tuple[str, str]]:
-    run([1])
-    time.sleep(_TAIL_S)
+def follow(run: Callable[[Any], Any]) -> Counter[CodeType]:
+    """How often each function was entered by `ITEMS` calls of one item each."""
+    for _ in range(TO_WARM_UP):
+        run([1])
     _steps.clear()
     sys.setprofile(note_call)
+    _is_counting[0] = True
     try:
-        results = run([1])
-        time.sleep(_TAIL_S)
+        for _ in range(ITEMS):
+            assert list(run([1])) == [1], "wrong result"
     finally:
+        _is_counting[0] = False
         sys.setprofile(None)
-    assert list(results) == [1], "wrong result"
-    return _steps.copy()
+    return Counter(
+        {code: count for code, count in _steps.items() if not _is_ours(code.co_filename)}
+    )
+
+
+def _is_ours(file: str) -> bool:
+    return file.startswith("<") or file == __file__ or "benchmarks" in file
 
 
 def count_what(run: Callable[[Any], Any], load: str) -> tuple[float, Any]:
     steps = follow(run)
+    often = [code for code, count in steps.items() if count >= ITEMS / 10]
     counts = {
-        "calls": sum(steps.values()),
-        "functions": len(steps),
-        "files": len({file for file, _ in steps}),
+        "calls": sum(steps.values()) / ITEMS,
+        "functions": len(often),
+        "files": len({code.co_filename for code in often}),
     }
     return counts[load], steps
 
 
-def check(_load: str, steps: Counter[tuple[str, str]]) -> None:
+def check(_load: str, steps: Counter[CodeType]) -> None:
     assert steps, "nothing was followed"
 
 
@@ -77,7 +85,7 @@ def entrant(label: str, run: maps.Run, opener: Any, **rest: Any) -> Entrant:
 
 
 CLAIM = Claim(
-    title="one item through a warm pool: Python calls in the parent, inside pool libraries",
+    title="one item through a warm pool: Python calls in the parent, in all threads",
     cases={"calls": lambda: "calls", "functions": lambda: "functions", "files": lambda: "files"},
     measure=count_what,
     unit=units.COUNT,
