@@ -5,44 +5,30 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from operator import index
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from poolwise import errors
-from poolwise.backends.choose import BackendName, open_engine, open_intake
+from poolwise.backends.choose import Style
 from poolwise.core.contract import InputEnded, JobDropped, JobPosted
 from poolwise.core.future import FutureSink, TaskFuture
 from poolwise.core.job import (
-    CALL_PROMPT_NS,
-    CALLS,
     MAP,
     STARMAP,
     STREAM_PROMPT_NS,
     Fed,
-    Function,
     Job,
     Listed,
     Source,
-    Submitted,
     close_generator,
-    no_call,
 )
 from poolwise.core.rows import as_sequence, is_held
-from poolwise.core.shield import UNTIL_ASSIGNED
 from poolwise.core.sinks import Raised, Stream
-from poolwise.core.site import find_site
-from poolwise.options import (
-    Insight,
-    LedgerLevel,
-    TaskRules,
-    checked_buffersize,
-    checked_chunksize,
-    checked_progress,
-    take_progress,
-)
+from poolwise.doors.base import Door
+from poolwise.options import PoolOptions, checked_buffersize, checked_chunksize, progress_of
 from poolwise.standard import Forwarded, offers
 from poolwise.wire.cpus import cpu_count
 from poolwise.wire.settings import unread_limit_bytes
@@ -51,11 +37,11 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
     from types import TracebackType
 
+    from typing_extensions import Unpack
+
     from poolwise.core.engine import Engine
-    from poolwise.core.live import LiveEvent
-    from poolwise.options import OutputMode, ProgressKind
+    from poolwise.options import CallOptions, CommonOptions
     from poolwise.report.live.board import Shown
-    from poolwise.report.pool import Report
 
 T = TypeVar("T")
 
@@ -74,6 +60,13 @@ _READ_S = 0.001
 """While results are there to be read, reading more of the input takes no longer than this."""
 
 
+def _as_cause(text: str) -> BaseException:
+    """A traceback as the standard executor's users know it."""
+    from concurrent.futures.process import _RemoteTraceback
+
+    return _RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[arg-type] # it is a text
+
+
 @offers(
     "executors", "_adjust_process_count", "_broken", "_call_queue", "_cancel_pending_futures",
     "_executor_manager_thread", "_executor_manager_thread_wakeup", "_launch_processes",
@@ -81,7 +74,7 @@ _READ_S = 0.001
     "_safe_to_dynamically_spawn_children", "_shutdown_lock", "_shutdown_thread", "_spawn_process",
     "_start_executor_manager_thread", "_work_ids",
 )  # fmt: skip
-class ProcessPoolExecutor(Executor):
+class ProcessPoolExecutor(Door, Executor):
     """An executor with the interface of :class:`concurrent.futures.ProcessPoolExecutor`.
 
     Calls that gather while the workers are busy travel together, by themselves. A worker that
@@ -92,14 +85,15 @@ class ProcessPoolExecutor(Executor):
     :param mp_context: a multiprocessing context or a start method's name.
     :param initializer: called as ``initializer(*initargs)`` in each worker before its first task.
     :param max_tasks_per_child: replace a worker after so many tasks (with any start method).
-    :param backend: and all that follow are as for :class:`poolwise.Pool`; ``"serial"`` runs in the
-        thread that waits.
+    :param options: as for :class:`poolwise.Pool`.
     :raises ValueError: a number is out of range, or there is no such start method or back end.
     :raises TypeError: the initializer is not callable, or a number is not one.
     """
 
     _initializer = Forwarded()
     _initargs = Forwarded()
+
+    _style = Style(process_name="Process", as_cause=_as_cause)
 
     def __init__(
         self,
@@ -109,45 +103,27 @@ class ProcessPoolExecutor(Executor):
         initargs: Iterable[Any] = (),
         *,
         max_tasks_per_child: int | None = None,
-        backend: BackendName = "processes",
-        task_timeout: float | None = None,
-        retries: int = 0,
-        retry_on: tuple[type[BaseException], ...] = (),
-        progress: bool | Literal["text"] = False,
-        state: Mapping[str, Any] | None = None,
-        ledger: LedgerLevel = "chunks",
-        on_event: Callable[[LiveEvent], object] | None = None,
-        worker_output: OutputMode = "off",
+        **options: Unpack[CommonOptions],
     ) -> None:
         self._max_workers = _checked_workers(max_workers)
         _check_max_tasks(max_tasks_per_child)
         self._max_tasks_per_child = max_tasks_per_child
-        self._rules = TaskRules(task_timeout, retries, retry_on)
-        self._progress = checked_progress(progress)
         if mp_context is None and max_tasks_per_child is not None:
             mp_context = "spawn"  # as the standard one: workers are made while threads run
-        self._calls = Submitted()
-        with UNTIL_ASSIGNED:
-            self._engine = open_engine(
-                backend,
+        self._sink = FutureSink()
+        self._open(
+            PoolOptions.of(
                 self._max_workers,
                 mp_context,
                 initializer,
-                () if initializer is None else tuple(initargs),
-                tasks_per_lane=max_tasks_per_child,
-                process_name="Process",
-                state=state,
-                insight=Insight(ledger, on_event, worker_output),
-                as_cause=_as_cause,
-            )
-        self._sink = FutureSink()
-        self._job = self._make_job(Function(no_call), CALLS, self._calls, self._sink, unit=1)
+                initargs,
+                max_tasks_per_child,
+                options,
+            ),
+            self._sink,
+        )
         self._maps: list[_MapInput[Any]] = []
-        self._engine.leave(JobPosted(self._job))
         self._is_killed = False
-        self._intake = open_intake(backend, self._engine)
-        self._are_calls_shown = self._progress is None
-        self._engine.watch(self, self._calls)
         self._engine.drain_at_exit(self._drain)
 
     # -- the interface
@@ -159,22 +135,20 @@ class ProcessPoolExecutor(Executor):
         :raises InitializerFailed: no worker came through the initializer.
         """
         engine = self._engine
-        if engine.is_closed or engine.state.start_failure is not None:
+        if self._is_refusing():
             self._refuse()
-        if not self._are_calls_shown:
-            self._are_calls_shown = True
-            self._show(self._job, self._progress)
+        self._show_calls()
         call = (fn, args, kwargs)
-        future: TaskFuture[T] = TaskFuture(engine, self._job, call)
+        future: TaskFuture[T] = TaskFuture(engine, self._calls, call)
         # Before it is submitted: any thread that waits for a result may send it from then on.
-        future.kept = self._intake.call(call, self._calls.remaining)
-        self._calls.items.append(future)
-        if self._calls.is_ended and self._calls.take_back(future):
+        future.kept = self._intake.call(call, self._submitted.remaining)
+        self._submitted.items.append(future)
+        if self._submitted.is_ended and self._submitted.take_back(future):
             self._refuse()
         engine.hint()
         return future
 
-    def map(  # type: ignore[override]
+    def map(
         self,
         fn: Callable[..., T],
         /,
@@ -182,7 +156,7 @@ class ProcessPoolExecutor(Executor):
         timeout: float | None = None,
         chunksize: int | None = None,
         buffersize: int | None = None,
-        **rules: Any,
+        **rules: Unpack[CallOptions],
     ) -> Iterator[T]:
         """An iterator over ``map(fn, *iterables)``, computed ahead by the workers, in order.
 
@@ -203,21 +177,25 @@ class ProcessPoolExecutor(Executor):
             from poolwise.standard.executors import map_by_submit
 
             return map_by_submit(self, fn, iterables, timeout, unit or 1, size)
-        if self._engine.is_closed or self._engine.state.start_failure is not None:
+        if self._is_refusing():
             for _ in zip(*iterables):  # noqa: B905 - what is never submitted is not refused
                 self._refuse()
             return iter(())
         until = None if timeout is None else time.monotonic() + timeout
-        kind = take_progress(rules, self._progress)
+        kind = progress_of(rules, self._options.progress)
         stream: Stream[T] = Stream(
             is_ordered=True, buffer_size=size, most_bytes=unread_limit_bytes()
         )
         source, unread = self._source(iterables)
-        mode = MAP if len(iterables) == 1 else STARMAP
         job = self._make_job(
-            Function(fn), mode, source, stream, unit=unit, rules=self._rules.updated(rules)
+            self._fixed(fn),
+            MAP if len(iterables) == 1 else STARMAP,
+            source,
+            stream,
+            unit=unit,
+            rules=self._options.rules.updated(rules),
+            prompt_ns=STREAM_PROMPT_NS,
         )
-        self._intake.function(job.function)
         reading = _MapInput(self._engine, job, stream, unread, is_buffered=size is not None)
         reading.read_on()
         if source.error is not None:
@@ -243,7 +221,7 @@ class ProcessPoolExecutor(Executor):
         elif not engine.is_closed:
             self._read_all()
         if not engine.is_closed:
-            self._calls.end()
+            self._submitted.end()
             engine.close()
         if wait and not self._is_killed:
             try:
@@ -280,16 +258,6 @@ class ProcessPoolExecutor(Executor):
 
     # -- what is going on
 
-    def statistics(self) -> dict[str, int]:
-        """Counts since the executor was made; see :meth:`poolwise.Pool.statistics`."""
-        return self._engine.statistics()
-
-    def report(self) -> Report:
-        """The account of its workers and of this process; see :meth:`poolwise.Pool.report`."""
-        from poolwise.report.pool import Report
-
-        return Report.of(self._engine.report())
-
     def __reduce__(self) -> Any:
         message = "an executor cannot be passed between processes or pickled"
         raise TypeError(message)
@@ -299,46 +267,18 @@ class ProcessPoolExecutor(Executor):
         state = "shut down" if self._engine.is_closed else "running"
         return (
             f"<poolwise.ProcessPoolExecutor {state} max_workers={self._max_workers} "
-            f"waiting={len(self._calls.items)} tasks={counts['tasks']} workers={counts['workers']}>"
+            f"waiting={len(self._submitted.items)} tasks={counts['tasks']} "
+            f"workers={counts['workers']}>"
         )
 
     # -- inside
 
-    def _make_job(
-        self,
-        function: Function,
-        mode: int,
-        source: Source,
-        sink: Any,
-        *,
-        unit: int | None,
-        rules: TaskRules | None = None,
-    ) -> Job:
-        has_calls = mode == CALLS
-        return Job(
-            function,
-            mode,
-            source,
-            sink,
-            rules or self._rules,
-            lanes=self._max_workers,
-            prompt_ns=CALL_PROMPT_NS if has_calls else STREAM_PROMPT_NS,
-            unit=unit,
-            site=None if has_calls else find_site(),
-        )
-
-    def _show(self, job: Job, kind: ProgressKind | None) -> Shown | None:
-        """Show how far the job is, if that is wanted; before the job is posted."""
-        if kind is None:
-            return None
-        from poolwise.core.tally import Tally
-        from poolwise.report.live.board import show
-
-        return show(Tally(job, self._engine.state).look, kind)
-
     def _is_submit_replaced(self) -> bool:
         """Somebody has put another `submit` on this executor: the standard's map calls that."""
         return type(self).submit is not ProcessPoolExecutor.submit or "submit" in vars(self)
+
+    def _is_refusing(self) -> bool:
+        return self._engine.is_closed or self._engine.state.start_failure is not None
 
     def _check_open(self) -> None:
         if self._engine.is_closed:
@@ -364,8 +304,8 @@ class ProcessPoolExecutor(Executor):
             reading.cancel()
         self._maps.clear()
         # Idle workers, and those that are being started, had as good as begun the first ones.
-        begun = max(0, self._max_workers - self._job.open_items)
-        for future in list(self._calls.items)[begun:]:
+        begun = max(0, self._max_workers - self._calls.open_items)
+        for future in list(self._submitted.items)[begun:]:
             future.cancel()
 
     def _read_all(self) -> None:
@@ -620,13 +560,6 @@ def _is_interrupt(error: BaseException | None) -> bool:
     from poolwise.core.interrupts import is_interrupt  # here: a signal ends few programs
 
     return is_interrupt(error)
-
-
-def _as_cause(text: str) -> BaseException:
-    """A traceback as the standard executor's users know it."""
-    from concurrent.futures.process import _RemoteTraceback
-
-    return _RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[arg-type] # it is a text
 
 
 def _checked_workers(number: int | None) -> int:

@@ -2,14 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from operator import index
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from poolwise.record import record
 
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+
+BackendName = Literal["processes", "threads", "serial"]
+
 ProgressKind = Literal["best", "text"]
 """The best display for where we are, or plain lines wherever we are."""
+
+
+class CallOptions(TypedDict, total=False):
+    """Options that a pool has for all its calls, and that a call may have of its own.
+
+    :param task_timeout: seconds one task may run; then its worker is stopped and replaced, and the
+        task fails with :class:`poolwise.TaskTimeout`.
+    :param retries: how often a task is run again whose worker died or that ran too long.
+    :param retry_on: exceptions of the task itself that are worth another try.
+    :param progress: show how far calls are: True for the best display there is (a bar in a
+        terminal, a cell in a notebook, else lines), ``"text"`` for lines; on standard error.
+    """
+
+    task_timeout: float | None
+    retries: int
+    retry_on: tuple[type[BaseException], ...]
+    progress: bool | Literal["text"]
+
+
+class CommonOptions(CallOptions, total=False):
+    """Options of every pool, whatever its interface; those of its calls among them.
+
+    :param backend: ``"processes"``, ``"threads"`` or ``"serial"`` (in the calling thread), or a
+        back end of your own (:class:`poolwise.core.contract.Backend`).
+    :param state: what tasks find in :data:`poolwise.state`, by name: put there once in each
+        worker. Functions (classes, partials) are called in the worker and give the value.
+    :param ledger: how much :meth:`report` shall know: ``"chunks"``, ``"items"`` (every item timed
+        by itself) or ``"off"``.
+    :param on_event: is called, in some thread of this process, with what happens: progress of
+        calls, workers that begin and end, tasks that are stuck (:mod:`poolwise.core.live`).
+    :param worker_output: ``"on"`` brings what worker processes log, warn of and print to this
+        process's handlers and streams, each warning once and lines whole, what C code and programs
+        that they start write included; ``"captured"`` does so with the printed lines told to
+        ``on_event`` alone, with their task; ``"off"`` leaves it.
+    """
+
+    backend: BackendName | Any  # values do not know the core
+    state: Mapping[str, Any] | None
+    ledger: LedgerLevel
+    on_event: Callable[[Any], object] | None
+    worker_output: OutputMode
+
+
+def _refuse_unknown(given: Iterable[str], known: Any) -> None:
+    unknown = set(given) - known.__annotations__.keys()
+    if unknown:
+        names = ", ".join(known.__annotations__)
+        message = f"unknown argument {min(unknown)!r}; there are {names}"
+        raise TypeError(message)
 
 
 @record
@@ -45,20 +99,14 @@ class TaskRules:
             )
             raise TypeError(message)
 
-    def updated(self, changes: dict[str, Any]) -> TaskRules:
+    def updated(self, changes: CallOptions) -> TaskRules:
         """These rules with those of one call (``task_timeout``, ``retries``, ``retry_on``).
 
-        :raises TypeError: there is no rule of that name.
+        :raises TypeError: there is no option of that name.
         """
         if not changes:
             return self
-        unknown = changes.keys() - {"task_timeout", "retries", "retry_on"}
-        if unknown:
-            message = (
-                f"unknown argument {min(unknown)!r}; a call's own rules are task_timeout, "
-                "retries, retry_on and progress"
-            )
-            raise TypeError(message)
+        _refuse_unknown(changes, CallOptions)
         return TaskRules(
             changes.get("task_timeout", self.task_timeout_s),
             changes.get("retries", self.retries),
@@ -88,9 +136,9 @@ def checked_progress(progress: object) -> ProgressKind | None:
     raise ValueError(message)
 
 
-def take_progress(rules: dict[str, Any], default: ProgressKind | None) -> ProgressKind | None:
-    """How a call's progress shall be shown: its own wish, taken out of its rules, or the pool's."""
-    return checked_progress(rules.pop("progress")) if "progress" in rules else default
+def progress_of(options: CallOptions, default: ProgressKind | None) -> ProgressKind | None:
+    """How a call's progress shall be shown: its own wish, or the pool's."""
+    return checked_progress(options["progress"]) if "progress" in options else default
 
 
 OutputMode = Literal["off", "on", "captured"]
@@ -130,7 +178,60 @@ class Insight:
             raise ValueError(message)
 
 
-DEFAULT_INSIGHT = Insight()
+@record
+class PoolOptions:
+    """All options of one pool, checked.
+
+    :param workers: how many there may be at once.
+    :param tasks_per_worker: a worker is replaced after that many tasks (None: never).
+    :raises ValueError: a value is out of range.
+    :raises TypeError: a value is of the wrong kind, or there is no option of a name.
+    """
+
+    workers: int
+    context: BaseContext | str | None
+    initializer: Callable[..., object] | None
+    initargs: tuple[Any, ...]
+    tasks_per_worker: int | None
+    backend: BackendName | Any
+    state: Mapping[str, Any] | None
+    rules: TaskRules
+    progress: ProgressKind | None
+    insight: Insight
+
+    @classmethod
+    def of(  # noqa: PLR0913 - what both interfaces have in common
+        cls,
+        workers: int,
+        context: BaseContext | str | None,
+        initializer: object,
+        initargs: Iterable[Any],
+        tasks_per_worker: int | None,
+        common: CommonOptions,
+    ) -> PoolOptions:
+        """What a caller has written, checked and with the defaults."""
+        _refuse_unknown(common, CommonOptions)
+        if initializer is not None and not callable(initializer):
+            message = "initializer must be a callable"
+            raise TypeError(message)
+        return cls(
+            workers,
+            context,
+            initializer,
+            () if initializer is None else tuple(initargs),
+            tasks_per_worker,
+            common.get("backend", "processes"),
+            common.get("state"),
+            TaskRules(
+                common.get("task_timeout"), common.get("retries", 0), common.get("retry_on", ())
+            ),
+            checked_progress(common.get("progress", False)),
+            Insight(
+                common.get("ledger", "chunks"),
+                common.get("on_event"),
+                common.get("worker_output", "off"),
+            ),
+        )
 
 
 def checked_chunksize(chunksize: int | None) -> int | None:

@@ -7,18 +7,16 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from operator import index
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from poolwise import errors
-from poolwise.backends.choose import BackendName, open_engine, open_intake
+from poolwise.backends.choose import Style
 from poolwise.core.contract import InputEnded, JobPosted
 from poolwise.core.job import (
-    CALL_PROMPT_NS,
-    CALLS,
     MAP,
     MAP_PROMPT_NS,
     STARMAP,
@@ -28,23 +26,12 @@ from poolwise.core.job import (
     Job,
     Listed,
     Source,
-    Submitted,
     feed,
-    no_call,
 )
 from poolwise.core.rows import as_sequence, find_common, is_held
-from poolwise.core.shield import UNTIL_ASSIGNED
 from poolwise.core.sinks import Stream
-from poolwise.core.site import find_site
-from poolwise.options import (
-    Insight,
-    LedgerLevel,
-    TaskRules,
-    checked_buffersize,
-    checked_chunksize,
-    checked_progress,
-    take_progress,
-)
+from poolwise.doors.base import Door
+from poolwise.options import PoolOptions, checked_buffersize, checked_chunksize, progress_of
 from poolwise.results import AsyncResult, CallSink, MapResult, ResultIterator
 from poolwise.standard import Forwarded, offers
 from poolwise.wire.cpus import cpu_count
@@ -55,13 +42,10 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
     from types import TracebackType
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from poolwise.core.engine import Engine
-    from poolwise.core.live import LiveEvent
-    from poolwise.options import OutputMode, ProgressKind
-    from poolwise.report.live.board import Shown
-    from poolwise.report.pool import Report
+    from poolwise.options import CallOptions, CommonOptions
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -74,11 +58,19 @@ _READ_AHEAD_S = 0.005
 """An input without a length is listed first if that takes no longer than this."""
 
 
+def _as_cause(text: str) -> BaseException:
+    """A traceback as the standard pool's users know it."""
+    from multiprocessing import pool
+
+    cause: BaseException = pool.RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[attr-defined]
+    return cause
+
+
 @offers(
     "pools", "_cache", "_change_notifier", "_ctx", "_result_handler", "_task_handler",
     "_taskqueue", "_terminate", "_worker_handler",
 )  # fmt: skip
-class Pool:
+class Pool(Door):
     """A pool of worker processes with the interface of :class:`multiprocessing.pool.Pool`.
 
     It chooses chunk sizes by itself, sends a function once to each worker however many chunks
@@ -89,23 +81,9 @@ class Pool:
     :param initializer: called as ``initializer(*initargs)`` in each worker before its first task.
     :param maxtasksperchild: replace a worker after so many tasks (chunks, for the maps).
     :param context: a multiprocessing context or a start method's name.
-    :param backend: ``"processes"``, ``"threads"`` or ``"serial"`` (in the calling thread).
-    :param task_timeout: seconds one task may run; then its worker is stopped and replaced, and
-        the task fails with :class:`poolwise.TaskTimeout`.
-    :param retries: how often a task is run again whose worker died or that ran too long.
-    :param retry_on: exceptions of the task itself that are worth another try.
-    :param progress: show how far calls are: True for the best display there is (a bar in a
-        terminal, a cell in a notebook, else lines), ``"text"`` for lines; on standard error.
-    :param state: what tasks find in :data:`poolwise.state`, by name: put there once in each
-        worker. Functions (classes, partials) are called in the worker and give the value.
-    :param ledger: how much :meth:`report` shall know: ``"chunks"``, ``"items"`` (every item timed
-        by itself) or ``"off"``.
-    :param on_event: is called, in some thread of this process, with what happens: progress of
-        calls, workers that begin and end, tasks that are stuck (:mod:`poolwise.core.live`).
-    :param worker_output: ``"on"`` brings what worker processes log, warn of and print to this
-        process's handlers and streams, each warning once and lines whole, what C code and programs
-        that they start write included; ``"captured"`` does so with the printed lines told to
-        ``on_event`` alone, with their task; ``"off"`` leaves it.
+    :param options: see :class:`poolwise.options.CommonOptions`: ``backend``, ``task_timeout``,
+        ``retries``, ``retry_on``, ``progress``, ``state``, ``ledger``, ``on_event``,
+        ``worker_output``.
     :raises ValueError: a number is out of range, or there is no such start method or back end.
     :raises TypeError: the initializer is not callable.
     """
@@ -119,6 +97,8 @@ class Pool:
     _ordered_class: type[ResultIterator[Any]] = ResultIterator
     _unordered_class: type[ResultIterator[Any]] = ResultIterator
 
+    _style = Style(are_daemons=True, as_cause=_as_cause)
+
     def __init__(
         self,
         processes: int | None = None,
@@ -126,45 +106,21 @@ class Pool:
         initargs: Iterable[Any] = (),
         maxtasksperchild: int | None = None,
         context: BaseContext | str | None = None,
-        *,
-        backend: BackendName = "processes",
-        task_timeout: float | None = None,
-        retries: int = 0,
-        retry_on: tuple[type[BaseException], ...] = (),
-        progress: bool | Literal["text"] = False,
-        state: Mapping[str, Any] | None = None,
-        ledger: LedgerLevel = "chunks",
-        on_event: Callable[[LiveEvent], object] | None = None,
-        worker_output: OutputMode = "off",
+        **options: Unpack[CommonOptions],
     ) -> None:
         self._processes = _checked_processes(processes)
         _check_max_tasks(maxtasksperchild)
         self._maxtasksperchild = maxtasksperchild
-        self._rules = TaskRules(task_timeout, retries, retry_on)
-        self._progress = checked_progress(progress)
-        self._calls = self._job(Function(no_call), CALLS, Submitted(), CallSink(), unit=1)
-        with UNTIL_ASSIGNED:
-            self._engine = open_engine(
-                backend,
-                self._processes,
-                context,
-                initializer,
-                () if initializer is None else tuple(initargs),
-                tasks_per_lane=maxtasksperchild,
-                are_daemons=True,
-                state=state,
-                insight=Insight(ledger, on_event, worker_output),
-                as_cause=_as_cause,
-            )
-        self._backend_name = backend
-        self._engine.leave(JobPosted(self._calls))
-        self._engine.watch(self, self._calls.source)
+        self._open(
+            PoolOptions.of(
+                self._processes, context, initializer, initargs, maxtasksperchild, options
+            ),
+            CallSink(),
+        )
         self._streams: weakref.WeakSet[ResultIterator[Any]] = weakref.WeakSet()
         self._in_callbacks: set[AsyncResult[Any]] = set()
         self._is_terminated = False
-        self._intake = open_intake(backend, self._engine)
         self._readers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
-        self._are_calls_shown = self._progress is None
         self._engine.start_all()
         self._state = "RUN"
 
@@ -209,7 +165,7 @@ class Pool:
         call = (func, args if type(args) is tuple else _as_arguments(args), kwds or {})
         result = self._async_result_class(self, self._engine, callback, error_callback, call)
         # Before it is submitted: any thread that waits for a result may send it from then on.
-        result.kept = self._intake.call(call, self._calls.source.remaining or 0)
+        result.kept = self._intake.call(call, self._submitted.remaining)
         self._submit(result)
         self._engine.hint()
         return result
@@ -221,7 +177,7 @@ class Pool:
         func: Callable[[S], T],
         iterable: Iterable[S],
         chunksize: int | None = None,
-        **rules: Any,
+        **rules: Unpack[CallOptions],
     ) -> list[T]:
         """``[func(x) for x in iterable]``, spread over the workers.
 
@@ -239,7 +195,7 @@ class Pool:
         func: Callable[..., T],
         iterable: Iterable[Iterable[Any]],
         chunksize: int | None = None,
-        **rules: Any,
+        **rules: Unpack[CallOptions],
     ) -> list[T]:
         """``[func(*x) for x in iterable]``; see :meth:`map`."""
         try:
@@ -254,7 +210,7 @@ class Pool:
         chunksize: int | None = None,
         callback: Callable[[list[T]], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
-        **rules: Any,
+        **rules: Unpack[CallOptions],
     ) -> MapResult[T]:
         """:meth:`map` without waiting; callbacks as for :meth:`apply_async`.
 
@@ -275,7 +231,7 @@ class Pool:
         chunksize: int | None = None,
         callback: Callable[[list[T]], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
-        **rules: Any,
+        **rules: Unpack[CallOptions],
     ) -> MapResult[T]:
         """:meth:`starmap` without waiting; callbacks as for :meth:`map_async`."""
         self._check_running()
@@ -296,7 +252,7 @@ class Pool:
         chunksize: int | None = None,
         *,
         buffersize: int | None = None,
-        **rules: Any,
+        **rules: Unpack[CallOptions],
     ) -> ResultIterator[T]:
         """An iterator over ``func(x)`` in order, computed ahead while the caller does other things.
 
@@ -315,7 +271,7 @@ class Pool:
         chunksize: int | None = None,
         *,
         buffersize: int | None = None,
-        **rules: Any,
+        **rules: Unpack[CallOptions],
     ) -> ResultIterator[T]:
         """:meth:`imap` with the values as they come."""
         return self._stream(func, iterable, MAP, chunksize, buffersize, rules, is_ordered=False)
@@ -327,7 +283,7 @@ class Pool:
         chunksize: int | None = None,
         *,
         buffersize: int | None = None,
-        **rules: Any,
+        **rules: Unpack[CallOptions],
     ) -> ResultIterator[T]:
         """An iterator over ``func(*x)`` in order; see :meth:`imap`."""
         return self._stream(func, iterable, STARMAP, chunksize, buffersize, rules, is_ordered=True)
@@ -339,7 +295,7 @@ class Pool:
         chunksize: int | None = None,
         *,
         buffersize: int | None = None,
-        **rules: Any,
+        **rules: Unpack[CallOptions],
     ) -> ResultIterator[T]:
         """:meth:`istarmap` with the values as they come."""
         return self._stream(func, iterable, STARMAP, chunksize, buffersize, rules, is_ordered=False)
@@ -351,7 +307,7 @@ class Pool:
         if self._state == "RUN":
             self._state = "CLOSE"
         if not self._engine.is_closed:
-            self._calls.source.end()  # type: ignore[attr-defined]
+            self._submitted.end()
             self._engine.close()
 
     def terminate(self) -> None:
@@ -434,88 +390,27 @@ class Pool:
         if not self._engine.is_closed:
             self._engine.start_all()
 
-    def statistics(self) -> dict[str, int]:
-        """Counts since the pool was made.
-
-        ``tasks``, ``chunks``, ``deaths`` of workers, ``retries``, ``given_back`` (items returned
-        unbegun by busy workers while others were idle), ``workers`` (alive now).
-        """
-        return self._engine.statistics()
-
-    def report(self) -> Report:
-        """Where every second of every worker and of this process went, until now or until the end.
-
-        ``print(pool.report())`` says it in words and bars, a notebook shows it by itself, and
-        ``pool.report().save("run.html")`` writes a page (``.trace.json`` a trace, ``.json`` data).
-        """
-        from poolwise.report.pool import Report
-
-        return Report.of(self._engine.report())
-
     def __repr__(self) -> str:
         counts = self.statistics()
         return (
             f"<poolwise.Pool state={self._state} pool_size={self._processes} "
-            f"backend={self._backend_name} tasks={counts['tasks']} workers={counts['workers']}>"
+            f"backend={self._engine.backend.name} tasks={counts['tasks']} "
+            f"workers={counts['workers']}>"
         )
 
     # -- making jobs
 
     def _submit(self, result: AsyncResult[Any]) -> None:
-        calls: Submitted = self._calls.source  # type: ignore[assignment]
+        calls = self._submitted
         calls.items.append(result)
         if calls.is_ended and calls.take_back(result):
             message = "Pool not running"
             raise ValueError(message)
 
-    def _fixed(self, func: Callable[..., Any]) -> Function:
-        """A function as it is now: its call does not wait."""
-        function = Function(func)
-        self._intake.function(function)
-        return function
-
     def _check_running(self) -> None:
         if self._engine.is_closed:
             message = "Pool not running"
             raise ValueError(message)
-
-    def _job(
-        self,
-        function: Function,
-        mode: int,
-        source: Source,
-        sink: Any,
-        rules: TaskRules | None = None,
-        *,
-        unit: int | None = None,
-        prompt_ns: int = CALL_PROMPT_NS,
-    ) -> Job:
-        return Job(
-            function,
-            mode,
-            source,
-            sink,
-            rules or self._rules,
-            lanes=self._processes,
-            prompt_ns=prompt_ns,
-            unit=unit,
-            site=None if mode == CALLS else find_site(),
-        )
-
-    def _show_calls(self) -> None:
-        """From the first single call on, show them all as one."""
-        if not self._are_calls_shown:
-            self._are_calls_shown = True
-            self._show(self._calls, self._progress)
-
-    def _show(self, job: Job, kind: ProgressKind | None) -> Shown | None:
-        """Show how far the job is, if that is wanted; before the job is posted."""
-        if kind is None:
-            return None
-        from poolwise.core.tally import Tally
-        from poolwise.report.live.board import show
-
-        return show(Tally(job, self._engine.state).look, kind)
 
     def _map(
         self,
@@ -523,7 +418,7 @@ class Pool:
         iterable: Iterable[Any],
         mode: int,
         chunksize: int | None,
-        rules: dict[str, Any],
+        rules: CallOptions,
     ) -> list[T]:
         self._check_running()
         phases = self._engine.phases
@@ -569,12 +464,11 @@ class Pool:
         source: Source,
         mode: int,
         chunksize: int | None,
-        rules: dict[str, Any],
+        rules: CallOptions,
         callback: Callable[[list[T]], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> MapResult[T]:
-        kind = take_progress(rules, self._progress)
-        updated = self._rules.updated(rules) if rules else self._rules
+        kind = progress_of(rules, self._options.progress)
         result: MapResult[T] = self._map_result_class(
             self, self._engine, callback, error_callback, source.remaining
         )
@@ -582,8 +476,14 @@ class Pool:
             result.finish_empty()
             return result
         result.unit = unit = None if chunksize is None else checked_chunksize(chunksize)
-        result.job = job = self._job(
-            function, mode, source, result, updated, unit=unit, prompt_ns=MAP_PROMPT_NS
+        result.job = job = self._make_job(
+            function,
+            mode,
+            source,
+            result,
+            unit=unit,
+            rules=self._options.rules.updated(rules),
+            prompt_ns=MAP_PROMPT_NS,
         )
         result.shown = self._show(job, kind)
         self._engine.leave(JobPosted(job))
@@ -596,13 +496,13 @@ class Pool:
         mode: int,
         chunksize: int | None,
         buffersize: int | None,
-        rules: dict[str, Any],
+        rules: CallOptions,
         *,
         is_ordered: bool,
     ) -> ResultIterator[T]:
         self._check_running()
         unit = checked_chunksize(1 if chunksize == 1 else chunksize)  # 1.0 is one for the standard
-        kind = take_progress(rules, self._progress)
+        kind = progress_of(rules, self._options.progress)
         stream: Stream[T] = Stream(
             is_ordered=is_ordered,
             buffer_size=checked_buffersize(buffersize),
@@ -612,13 +512,13 @@ class Pool:
             source: Source = Listed(self._intake.listed(as_sequence(iterable)))
         else:
             source = self._intake.queue(min(unit or 1, buffersize or unit or 1))
-        job = self._job(
+        job = self._make_job(
             self._fixed(func),
             mode,
             source,
             stream,
-            self._rules.updated(rules),
             unit=unit,
+            rules=self._options.rules.updated(rules),
             prompt_ns=STREAM_PROMPT_NS,
         )
         self._show(job, kind)
@@ -642,17 +542,10 @@ class ThreadPool(Pool):
         processes: int | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: Iterable[Any] = (),
-        **rules: Any,
+        **options: Unpack[CommonOptions],
     ) -> None:
-        super().__init__(processes, initializer, initargs, backend="threads", **rules)
-
-
-def _as_cause(text: str) -> BaseException:
-    """A traceback as the standard pool's users know it."""
-    from multiprocessing import pool
-
-    cause: BaseException = pool.RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[attr-defined]
-    return cause
+        options.setdefault("backend", "threads")
+        super().__init__(processes, initializer, initargs, **options)
 
 
 def _warning_of(pool: Pool) -> Callable[[object], object]:

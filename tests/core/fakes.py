@@ -11,7 +11,7 @@ from poolwise.core.state import State
 from poolwise.errors import Death
 
 
-class FakeBackend:
+class FakeBackend(c.Backend):
     """Answers each chunk with its items, one answer for each look; and notes what it was told.
 
     :param on_send: called with each chunk instead of answering it.

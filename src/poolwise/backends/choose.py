@@ -1,98 +1,137 @@
-"""Names of back ends, and an engine on the one that was named."""
+"""Back ends by name, and an engine on one of them."""
 
 from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from poolwise.core.book import Book
-from poolwise.core.engine import Engine
-from poolwise.core.listener import Listener, StuckWatch
-from poolwise.core.state import State
+from poolwise.core.contract import Backend
 from poolwise.errors import RemoteTraceback
-from poolwise.options import DEFAULT_INSIGHT, Insight
+from poolwise.record import record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from multiprocessing.context import BaseContext
 
     from poolwise.backends.intake import SharedIntake
-    from poolwise.core.contract import Backend, Observer
+    from poolwise.core.book import Book
+    from poolwise.core.contract import Observer
     from poolwise.core.echo import Echo
+    from poolwise.core.engine import Engine
     from poolwise.core.ledger import Report
-    from poolwise.options import OutputMode
-    from poolwise.shared.preload import Preload
-
-BackendName = Literal["processes", "threads", "serial"]
+    from poolwise.core.state import State
+    from poolwise.options import Insight, OutputMode, PoolOptions
 
 
-def open_engine(  # noqa: PLR0913 - what a pool is made of
-    name: str,
-    lanes: int,
-    context: BaseContext | str | None,
-    initializer: object,
-    initargs: tuple[Any, ...],
-    *,
-    tasks_per_lane: int | None = None,
-    process_name: str = "PoolWorker",
-    are_daemons: bool = False,
-    state: Mapping[str, Any] | None = None,
-    insight: Insight = DEFAULT_INSIGHT,
-    as_cause: Callable[[str], BaseException] = RemoteTraceback,
-) -> Engine:
-    """An engine with ``lanes`` lanes of the back end called ``name``.
+@record
+class Style:
+    """Habits of an interface that its users may have come to rely on.
 
+    :param process_name: worker processes are named ``ForkPoolWorker-1`` and so on.
     :param are_daemons: what ``multiprocessing.current_process().daemon`` says in a worker.
-    :param insight: how much is kept and told of what goes on.
     :param as_cause: makes the ``__cause__`` of a task's error of its traceback in the worker.
-    :param state: what each worker has from its start (:mod:`poolwise.shared.preload`).
-    :raises ValueError: there is no back end, or no start method, of that name.
-    :raises TypeError: ``initializer`` is not callable, or a value of ``state`` cannot be pickled.
     """
-    if initializer is not None and not callable(initializer):
-        message = "initializer must be a callable"
-        raise TypeError(message)
-    if state:
-        initializer = preload = _preload(state, initializer, is_process=name == "processes")
-    level = insight.ledger
+
+    process_name: str = "PoolWorker"
+    are_daemons: bool = False
+    as_cause: Callable[[str], BaseException] = RemoteTraceback
+
+
+def open_engine(options: PoolOptions, style: Style) -> Engine:
+    """An engine on the back end that the options name, or are.
+
+    :raises ValueError: there is no back end, or no start method, of that name.
+    :raises TypeError: a value of ``state`` cannot be pickled.
+    """
+    # Here, since workers load this module and open nothing.
+    from poolwise.core.book import Book
+    from poolwise.core.engine import Engine
+    from poolwise.core.state import State
+
+    insight = options.insight
     echo, log_levels = _make_echo(insight.output)
-    make_engine = partial(_make_engine, name, tasks_per_lane, insight, echo)
+    backend = _make_backend(options, style, log_levels)
+    lanes = min(options.workers, backend.most_lanes or options.workers)
+    state = State(
+        lanes, tasks_per_lane=options.tasks_per_worker, starts_at_once=backend.starts_at_once
+    )
+    book = Book(lanes, state=state, level=insight.ledger, backend=backend.name, limits=_read_limits)
+    return Engine(
+        backend,
+        state,
+        observers=_make_observers(insight, echo, state, book),
+        phases=None if insight.ledger == "off" else book.clock,
+        report=partial(_make_report, book, state),
+    )
+
+
+def open_intake(engine: Engine) -> SharedIntake:
+    """How the engine's back end has what calls are given fixed."""
+    from poolwise.backends.intake import CopyingIntake, SharedIntake  # workers load this module
+
+    return SharedIntake() if engine.backend.shares_memory else CopyingIntake(engine.shield)
+
+
+def _make_backend(options: PoolOptions, style: Style, log_levels: dict[str, int] | None) -> Backend:
+    """The back end that was handed in, or the one of that name."""
+    name: Any = options.backend
+    if isinstance(name, Backend):
+        _refuse_beside(options)
+        return name
+    level = options.insight.ledger
+    initializer, initargs = options.initializer, options.initargs
+    preload: Any = None
+    if options.state:
+        from poolwise.shared.preload import Preload
+
+        is_process = name == "processes"
+        initializer = preload = Preload(options.state, initializer, is_process=is_process)
     if name == "serial":
         from poolwise.backends.threads import Serial
 
-        return make_engine(Serial(initializer, initargs, level=level), 1, runs_here=True)
+        return Serial(initializer, initargs, level=level)
     if name == "threads":
         from poolwise.backends.threads import Threads
 
-        return make_engine(Threads(initializer, initargs, level=level), lanes)
+        return Threads(initializer, initargs, level=level)
     if name != "processes":
-        message = f"unknown backend {name!r}: choose 'processes', 'threads' or 'serial'"
+        message = (
+            f"unknown backend {name!r}: choose 'processes', 'threads' or 'serial', or hand in a "
+            "poolwise.core.contract.Backend"
+        )
         raise ValueError(message)
-    context = _context(context)
-    is_fork = context.get_start_method() == "fork"
-    if state and not is_fork:
+    context = _context(options.context)
+    if preload is not None and context.get_start_method() != "fork":
         preload.pack()
     from poolwise.backends.processes import Processes
 
-    backend = Processes(
+    return Processes(
         context,
         initializer,
         initargs,
-        name=process_name,
-        are_daemons=are_daemons,
+        name=style.process_name,
+        are_daemons=style.are_daemons,
         level=level,
         log_levels=log_levels,
-        as_cause=as_cause,
+        as_cause=style.as_cause,
     )
-    return make_engine(backend, lanes, starts_at_once=is_fork)
 
 
-def open_intake(name: str, engine: Engine) -> SharedIntake:
-    """How the back end called ``name`` fixes what calls are given."""
-    from poolwise.backends.intake import CopyingIntake, SharedIntake
-
-    return CopyingIntake(engine.shield) if name == "processes" else SharedIntake()
+def _refuse_beside(options: PoolOptions) -> None:
+    """What a back end that is handed in has been told by whoever made it."""
+    beside = {
+        "initializer": options.initializer is not None,
+        "context": options.context is not None,
+        "state": bool(options.state),
+        "worker_output": options.insight.output != "off",
+    }
+    if wrong := [name for name, is_given in beside.items() if is_given]:
+        message = (
+            f"{wrong[0]} has no meaning beside a back end of your own: give it to that, where you "
+            "make it"
+        )
+        raise ValueError(message)
 
 
 def _context(context: BaseContext | str | None) -> BaseContext:
@@ -104,32 +143,17 @@ def _context(context: BaseContext | str | None) -> BaseContext:
     return multiprocessing.get_context(context)
 
 
-def _make_engine(  # noqa: PLR0913 - what decides, keeps the account and tells
-    name: str,
-    tasks_per_lane: int | None,
-    insight: Insight,
-    echo: Echo | None,
-    backend: Backend,
-    lanes: int,
-    *,
-    starts_at_once: bool = True,
-    runs_here: bool = False,
-) -> Engine:
-    state = State(lanes, tasks_per_lane=tasks_per_lane, starts_at_once=starts_at_once)
-    book = Book(lanes, state=state, level=insight.ledger, backend=name, limits=_read_limits)
+def _make_observers(
+    insight: Insight, echo: Echo | None, state: State, book: Book
+) -> list[Observer]:
+    from poolwise.core.listener import Listener, StuckWatch
+
     observers: list[Observer] = []
     if insight.ledger != "off":
         observers += [book, StuckWatch(state, book, insight.on_event)]
     if insight.on_event is not None or echo is not None:
         observers.append(Listener(state, insight.on_event, echo))
-    return Engine(
-        backend,
-        state,
-        observers=observers,
-        phases=None if insight.ledger == "off" else book.clock,
-        report=partial(_make_report, book, state),
-        runs_here=runs_here,
-    )
+    return observers
 
 
 def _make_report(book: Book, state: State) -> Report:
@@ -155,11 +179,3 @@ def _read_limits() -> tuple[int, int | None]:
 
     throttling = cgroups.throttling()
     return cpu_count(), None if throttling is None else throttling.throttled_ns
-
-
-def _preload(
-    state: Mapping[str, Any], initializer: Callable[..., object] | None, *, is_process: bool
-) -> Preload:
-    from poolwise.shared.preload import Preload
-
-    return Preload(state, initializer, is_process=is_process)

@@ -107,7 +107,7 @@ class _Lane:
         return frozenset(chunk_id for chunk_id, end in self.ends if end > read_bytes)
 
 
-class Processes:
+class Processes(c.Backend):
     """The back end of process pools.
 
     :param context: makes the processes (``multiprocessing.get_context()``).
@@ -118,6 +118,8 @@ class Processes:
     :param log_levels: workers send what they print, log and warn of (see ``worker.main.serve``).
     :param as_cause: makes the ``__cause__`` of a task's error of its traceback in the worker.
     """
+
+    name = "processes"
 
     def __init__(  # noqa: PLR0913 - what a worker is made of
         self,
@@ -132,15 +134,13 @@ class Processes:
         as_cause: Callable[[str], BaseException] = errors.RemoteTraceback,
     ) -> None:
         self.context = context
-        self.start_error: Exception | None = None
-        """Why the last process that could not be started was not."""
         self._initializer = initializer
         self._initargs = initargs
-        self._name = name
+        self._process_name = name
         self._are_daemons = are_daemons
         self._level = level
         self._log_levels = log_levels
-        self._is_forking = context.get_start_method() == "fork"
+        self._is_forking = self.starts_at_once = context.get_start_method() == "fork"
         self._as_cause = as_cause
         self._lanes: dict[int, _Lane] = {}
         self._functions: weakref.WeakValueDictionary[int, Function] = weakref.WeakValueDictionary()
@@ -282,10 +282,10 @@ class Processes:
             ends = pipes.WorkerEnds(task_reader, result_writer, self._life.reader, handed, outlets)
             begin = self._initializer, self._initargs
             handover = Handover(begin, self._memory if handed else None)
-            process = self.context.Process(  # type: ignore[attr-defined]
+            process = self.context.Process(
                 target=serve, args=(ends, handover, self._level, self._log_levels)
             )
-            process.name = process.name.replace("Process", self._name)
+            process.name = process.name.replace("Process", self._process_name)
             process.daemon = self._are_daemons
             if not self._is_forking:
                 end_if_importing_main()

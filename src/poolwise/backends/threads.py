@@ -199,12 +199,15 @@ class _Lane:
             self._events.put(event)
 
 
-class Threads:
+class Threads(c.Backend):
     """The back end of thread pools: for work that waits, or releases the GIL.
 
     A thread cannot be stopped from outside. A lane that is killed (time limit, terminate) is left
     to end by itself, and nobody listens to it any more.
     """
+
+    name = "threads"
+    shares_memory = starts_at_once = True
 
     def __init__(
         self,
@@ -263,12 +266,16 @@ class Threads:
         self._lanes.clear()
 
 
-class Serial:
+class Serial(c.Backend):
     """The back end that runs everything in the thread that waits for it: one lane, no parallelism.
 
     For debugging (breakpoints work, tracebacks are whole) and for work too small to share. Ctrl-C
     strikes the task that runs, and ends the pool.
     """
+
+    name = "serial"
+    most_lanes = 1
+    runs_here = shares_memory = starts_at_once = True
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -325,21 +326,45 @@ class Inbox(Protocol):
         """Make a :meth:`wait` in another thread return; may be called from any thread."""
 
 
-class Backend(Protocol):
-    """Makes lanes of some kind. Five verbs; answers arrive as events in the inbox.
+class Backend(ABC):
+    """Base of what makes lanes. Five verbs; answers arrive as events in the inbox.
 
-    Only one thread at a time calls these, and :meth:`Inbox.wait`.
+    Only one thread at a time calls these, and :meth:`Inbox.wait`. The attributes are facts about
+    the kind of lane, for whoever opens a pool on it.
     """
 
+    name = "custom"
+    """What reports call it."""
+    most_lanes: int | None = None
+    """No more lanes than these, whatever was asked for."""
+    runs_here = False
+    """Tasks run in the thread that drives: Ctrl-C must reach them."""
+    shares_memory = False
+    """Tasks are given the objects themselves; else everything is pickled as it is handed in."""
+    starts_at_once = False
+    """When one lane is needed, all are started: later would be unsafe."""
+    context: Any = None
+    """The multiprocessing context that makes the lanes, where lanes are processes."""
+    start_error: Exception | None = None
+    """Why the last lane that could not be started was not."""
+
+    @property
+    def processes(self) -> list[Any]:
+        """The processes or threads of the lanes that live, in the order they were started."""
+        return []
+
+    @abstractmethod
     def open(self, phases: Phases) -> Inbox:
         """Make ready; called once, before anything else.
 
         :param phases: is told what the back end does with the time of whoever calls it.
         """
 
+    @abstractmethod
     def start_lane(self, lane: int) -> None:
         """Begin to make a lane."""
 
+    @abstractmethod
     def send(self, lane: int, chunk: Chunk | None) -> None:
         """Hand a chunk to a lane; None asks the lane for what it has not begun.
 
@@ -347,8 +372,10 @@ class Backend(Protocol):
         :class:`ChunkRefused`.
         """
 
+    @abstractmethod
     def stop_lane(self, lane: int, *, kill: bool) -> None:
         """Begin to end a lane; :class:`LaneDied` tells when it is gone."""
 
+    @abstractmethod
     def close(self) -> None:
         """Give everything back; lanes that still live are ended at once."""

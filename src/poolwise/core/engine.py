@@ -81,10 +81,9 @@ class Engine:
     :param observers: see what happens.
     :param phases: the stopwatch of the thread that drives.
     :param report: makes the account of the pool.
-    :param runs_here: tasks run in the thread that drives, so Ctrl-C must reach them.
     """
 
-    def __init__(  # noqa: PLR0913 - who acts, decides and watches
+    def __init__(
         self,
         backend: c.Backend,
         state: State,
@@ -92,7 +91,6 @@ class Engine:
         observers: Sequence[c.Observer] = (),
         phases: c.Phases | None = None,
         report: Callable[[], Report] | None = None,
-        runs_here: bool = False,
     ) -> None:
         self.state = state
         self._observers = observers
@@ -125,9 +123,8 @@ class Engine:
         a cycle of garbage is not called back."""
         self._is_over_for_good = self._is_joined = False
         self._inbox = backend.open(self._phases)
-        self._runs_here = runs_here
         self._has_new_lanes = False
-        self.shield = Shield(self._inbox.wake, is_needed=not runs_here)
+        self.shield = Shield(self._inbox.wake, is_needed=not backend.runs_here)
 
     # -- for every thread
 
@@ -436,7 +433,7 @@ class Engine:
         from poolwise.core import ending  # here, since workers load this module and start no lanes
 
         ending.register(self)
-        self._has_new_lanes = not self._runs_here
+        self._has_new_lanes = not self._backend.runs_here
         self._backend.start_lane(command.lane)
 
     def _deliver(self, command: c.Deliver) -> None:
@@ -597,7 +594,7 @@ class Engine:
                 self._arm_for_lanes()
             except RuntimeError as no_thread:
                 error = no_thread
-        error = error or getattr(self._backend, "start_error", None)
+        error = error or self._backend.start_error
         if error is None:
             return
         self.terminate(errors.PoolTerminated("not all workers could be started"))
@@ -621,14 +618,19 @@ class Engine:
         return self._helper.ident
 
     @property
+    def backend(self) -> c.Backend:
+        """What makes the lanes."""
+        return self._backend
+
+    @property
     def context(self) -> Any:
         """The multiprocessing context that makes the lanes, where lanes are processes."""
-        return getattr(self._backend, "context", None)
+        return self._backend.context
 
     @property
     def processes(self) -> list[Any]:
         """The processes of the lanes, where lanes are processes."""
-        return getattr(self._backend, "processes", [])
+        return self._backend.processes
 
     def statistics(self) -> dict[str, int]:
         """Counts since the engine was made, and the number of workers alive."""

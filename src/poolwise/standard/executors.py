@@ -112,7 +112,7 @@ class WorkIds(Queue):
     """Queue of the calls that wait for a worker."""
 
     def __init__(self, executor: Any) -> None:
-        super().__init__(lambda: int(executor._job.waiting))  # noqa: SLF001
+        super().__init__(lambda: int(executor._calls.waiting))  # noqa: SLF001
         self._executor = executor
 
     def put(self, number: int) -> None:
@@ -150,7 +150,7 @@ def _link(ours: Any, theirs: Future[Any], forget: Callable[[], object]) -> None:
 
 def _call_queue(executor: Any) -> Queue:
     """The calls that were sent to a worker and have not begun."""
-    engine, job = executor._engine, executor._job  # noqa: SLF001
+    engine, job = executor._engine, executor._calls  # noqa: SLF001
 
     def count_ahead() -> int:
         busy = sum(bool(lane.chunks) for lane in list(engine.state.lanes.values()))
@@ -241,7 +241,7 @@ VIEWS: dict[str, Callable[[Any], Any]] = {
     "_mp_context": lambda executor: executor._engine.context,  # noqa: SLF001
     "_pending_work_items": _pending,
     "_processes": _processes,
-    "_queue_count": lambda executor: executor._job.handed_out + executor._job.waiting,  # noqa: SLF001
+    "_queue_count": lambda executor: executor._calls.handed_out + executor._calls.waiting,  # noqa: SLF001
     "_result_queue": lambda _: Queue(lambda: 0),
     "_safe_to_dynamically_spawn_children": lambda executor: not _is_forking(executor),
     "_shutdown_lock": lambda executor: vars(executor).setdefault(

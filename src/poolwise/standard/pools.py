@@ -182,7 +182,7 @@ class _TaskReader:
         self._set_length = set_length
         self._source = Submitted()
         sink = _Arrivals(pool._calls.sink, self._source)  # noqa: SLF001
-        self._job: Job = pool._job(Function(no_call), CALLS, self._source, sink, unit=1)  # noqa: SLF001
+        self._job: Job = pool._make_job(Function(no_call), CALLS, self._source, sink, unit=1)  # noqa: SLF001
 
     def start(self) -> None:
         """Post the job, and begin to read."""

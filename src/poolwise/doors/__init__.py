@@ -1,0 +1,1 @@
+"""Doors: what the public interfaces have in common."""
