@@ -233,11 +233,13 @@ class BackendExam:
 
     def _need_concurrency(self) -> None:
         if not self.is_concurrent:
-            raise SkipTest("its one lane is the thread that waits")
+            message = "its one lane is the thread that waits"
+            raise SkipTest(message)
 
     def _need_processes(self) -> None:
         if not self.has_processes:
-            raise SkipTest("its lanes are in this process")
+            message = "its lanes are in this process"
+            raise SkipTest(message)
 
     # -- running
 
