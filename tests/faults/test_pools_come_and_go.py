@@ -257,7 +257,7 @@ def test_a_report_after_the_end_is_that_of_before():
     assert first.parent_spans[: len(before.parent_spans) - 1] == before.parent_spans[:-1]
     assert first.worker_account == second.worker_account
     assert first.idle == second.idle
-    clock = pool._engine.clock
+    clock = pool._engine.phases
     assert len(clock.moments) == len(clock.vectors) == 1
     # All time of all workers has a name.
     assert sum(first.worker_account.values()) == pytest.approx(first.worker_seconds)

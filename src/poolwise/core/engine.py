@@ -885,4 +885,6 @@ class _Helper:
         did_anything = False
         while engine.is_busy and not self.is_stopping and engine.step_as_helper(self):
             did_anything = True
+            if engine.is_left:  # asked here too: an input without an end keeps it busy for ever
+                engine.finish()
         return did_anything
