@@ -279,3 +279,34 @@ def test_a_worker_whose_parent_goes_while_it_starts_prints_nothing(tmp_path):
     """
     ended = run(tmp_path, source)
     assert (ended.code, ended.err) == (-signal.SIGKILL, "")
+
+
+# --- what others start ----------------------------------------------------------------------------
+
+BESIDE_OURS = """
+    import multiprocessing
+    import sys
+
+    import poolwise
+
+
+    def blocked(_):
+        with open("/proc/self/status") as status:
+            return [line.split()[1] for line in status if line.startswith("SigBlk")]
+
+
+    if __name__ == "__main__":
+        with poolwise.Pool(1, context=sys.argv[1]) as ours:
+            found = ours.map(blocked, [0])
+        with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
+            found += pool.map(blocked, [0])
+        print(found)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_no_signal_stays_blocked_in_a_worker_of_ours_or_of_a_standard_pool(method, tmp_path):
+    program = write(tmp_path / "program.py", textwrap.dedent(BESIDE_OURS))
+    done = run_python(program, method)
+    assert done.out.strip() == str([["0000000000000000"]] * 2)

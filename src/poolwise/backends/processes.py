@@ -289,7 +289,7 @@ class Processes(c.Backend):
             process.daemon = self._are_daemons
             if not self._is_forking:
                 end_if_importing_main()
-                _start_tracker()
+                _start_servers(self.context.get_start_method())
             with _signals_blocked(), _quiet_about_threads():
                 offspring.start(process)
             lane = _Lane(number, process, task_writer, result_reader, lambda: self._lend(kept))
@@ -663,11 +663,20 @@ def _wait_for_ends(lanes: list[_Lane], timeout_s: float) -> None:
             left.discard(fd)
 
 
-def _start_tracker() -> None:
-    """Start the resource tracker that fresh processes share: in doing so it unblocks SIGINT."""
+def _start_servers(method: str) -> None:
+    """Start what fresh processes of the whole program share, while no signal is blocked.
+
+    The resource tracker unblocks SIGINT when it is started. The fork server would keep what is
+    blocked, and so would all that it forks: the standard pool waits for ever for a worker that
+    does not hear SIGTERM.
+    """
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()
+    if method == "forkserver":
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
 
 
 @contextmanager
