@@ -187,6 +187,8 @@ WRITERS = {
     "global N; N = 1": True,
     "CACHE.append(town)": True,
     "total = 0; total += table[0]": False,
+    "n, steps = town, 0; steps += 1": False,
+    "n, part = 0, table; part += 1": True,
     "rows = []; rows.append(table[0])": False,
     "copy = sorted(table); copy.sort()": False,
 }

@@ -35,7 +35,8 @@ def try_edit(tmp_path, source: str, derive: Callable[[Place, Place], Change | No
     program = POOLS + textwrap.dedent(source)
     path = tmp_path / "program.py"
     path.write_text(program)
-    pool, call = (Place(str(path), find(program, word)) for word in ("Pool(", "# here"))
+    maker = "Executor(" if "Executor(" in source else "Pool("
+    pool, call = (Place(str(path), find(program, word)) for word in (maker, "# here"))
     change = derive(pool, call)
     if change is None:
         return None
@@ -108,6 +109,59 @@ LOOPS = {
     ),
     "initializer": ("map", "with Pool(2, print) as pool:\n    pool.map(f, [1])  # here\n", None),
     "stars": ("map", "with Pool(2) as pool:\n    pool.map(*[f, [1]])  # here\n", None),
+    "futures": (
+        "submit",
+        """
+        from concurrent.futures import as_completed
+
+        with Executor(2) as pool:
+            futures = [pool.submit(f, x, y=1) for x in range(3)]  # here
+            total = 0
+            for future in as_completed(futures):
+                total += future.result()
+        print(total, [future.result() for future in futures])
+        """,
+        """
+        from concurrent.futures import as_completed
+
+        futures = [f(x, y=1) for x in range(3)]  # here
+        total = 0
+        for future in futures:
+            total += future
+        print(total, [future for future in futures])
+        """,
+    ),
+    "results to come": (
+        "apply_async",
+        """
+        pool = Pool(2)
+        tasks = [pool.apply_async(f, args=(x,)) for x in range(3)]  # here
+        print(sum(task.get(timeout=9) for task in tasks))
+        """,
+        None,
+    ),
+    "futures that are looked at": (
+        "submit",
+        """
+        with Executor(2) as pool:
+            futures = [pool.submit(f, x, y=1) for x in range(3)]  # here
+        print([future.done() for future in futures])
+        """,
+        None,
+    ),
+    "results in a list": (
+        "apply_async",
+        """
+        pool = Pool(2)
+        tasks = [pool.apply_async(f, (x,)) for x in range(3)]  # here
+        print(sum(task.get(timeout=9) for task in tasks))
+        pool.close()
+        """,
+        """
+        tasks = [f(x) for x in range(3)]  # here
+        print(sum(task for task in tasks))
+        """,
+    ),
     "apply": (
         "apply",
         """
@@ -132,6 +186,41 @@ def test_a_pool_becomes_a_loop(name, tmp_path):
 
     text = try_edit(tmp_path, before, derive)
     assert (text and text[len(POOLS) :]) == (after and textwrap.dedent(after))
+
+
+def test_a_list_of_futures_becomes_a_map_in_chunks(tmp_path):
+    source = """
+        from concurrent.futures import as_completed
+
+        with Executor(2) as pool:
+            futures = [pool.submit(f, x) for x in range(3)]  # here
+            for future in as_completed(futures):
+                future.result()
+        print(sum(future.result() for future in futures))
+        """
+    text = try_edit(
+        tmp_path, source, lambda _, call: rewrites.use_map_for_futures(call, "submit", 2)
+    )
+    assert text is not None
+    assert "    futures = list(pool.map(f, range(3), chunksize=2))  # here\n" in text
+    assert "    for future in futures:\n        future\n" in text
+
+
+@pytest.mark.parametrize(
+    "futures",
+    [
+        "[pool.submit(f, x, 1) for x in range(3)]",
+        "[pool.submit(f, x) for x in range(3) if x]",
+        "[pool.submit(f, x + 1) for x in range(3)]",
+        "{pool.submit(f, x): x for x in range(3)}",
+    ],
+)
+def test_other_futures_do_not(futures, tmp_path):
+    source = f"with Executor(2) as pool:\n    futures = {futures}  # here\n"
+    derived = try_edit(
+        tmp_path, source, lambda _, call: rewrites.use_map_for_futures(call, "submit", 2)
+    )
+    assert derived is None
 
 
 def test_starmap_and_several_inputs_become_loops(tmp_path):
@@ -208,12 +297,12 @@ AT_ONCE = {
     "futures": (
         "submit",
         """
-        with Executor(2) as pool:  # Pool(
+        with Executor(2) as pool:
             for x in range(3):
                 print(pool.submit(f, x, y=x).result())  # here
         """,
         """
-        with Executor(2) as pool:  # Pool(
+        with Executor(2) as pool:
             tasks = [(x, pool.submit(f, x, y=x)) for x in range(3)]
             for x, task in tasks:
                 print(task.result())  # here
@@ -293,7 +382,7 @@ def test_coroutines_that_wait_for_an_executor_run_at_once(tmp_path):
 
         async def main():
             loop = asyncio.get_running_loop()
-            with Executor(2) as pool:  # Pool(
+            with Executor(2) as pool:
                 for x in range(3):
                     n, value = await handle(loop, pool, x)
                     print(n, value)

@@ -37,7 +37,7 @@ def changed_names(function: Function) -> set[str]:
     """Parameters and outer names whose objects a function writes to."""
     own = parameters_of(function)
     fresh = {name for name in _assigned(function) if name not in own}
-    written = written_names(function)
+    written = written_names(function) - _numbers(function)
     for _ in range(_ROUNDS):  # a name stands for what it was taken from
         for names, sources in _aliases(function):
             if names & written:
@@ -81,6 +81,26 @@ def written_names(*nodes: ast.AST) -> set[str]:
     return {name for node in nodes for name in _written(node)}
 
 
+def _numbers(function: Function) -> set[str]:
+    """Names that some step gives a number or a text, which nothing writes into: `steps = 0`."""
+    return {
+        one.id
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        for one, other in _each(target, node.value)
+        if isinstance(other, ast.Constant) and isinstance(one, ast.Name)
+    }
+
+
+def _each(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
+    several = ast.Tuple | ast.List
+    if isinstance(target, several) and isinstance(value, several):
+        yield from zip(target.elts, value.elts, strict=False)
+    else:
+        yield target, value
+
+
 def _written(root: ast.AST) -> Iterator[str]:
     for node in ast.walk(root):
         if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
@@ -106,5 +126,8 @@ def _aliases(function: Function) -> Iterator[tuple[set[str], set[str]]]:
     for node in ast.walk(function):
         if isinstance(node, ast.For | ast.comprehension):
             yield names_in(node.target), names_in(node.iter)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, _ALIASES):
-            yield names_in(*node.targets), names_in(node.value)
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                for one, other in _each(target, node.value):
+                    if isinstance(other, _ALIASES):
+                        yield names_in(one), names_in(other)

@@ -84,7 +84,8 @@ def set_chunksize(flow: Flow, chunk: int, prediction: Prediction | None) -> Reme
         change = edits.set_argument(place, "Parallel", "batch_size", str(chunk))
         return Remedy("chunksize", text, prediction, chunk, _known(change))
     text = f"let one task do {words.count(chunk, 'item')}: map(..., chunksize={chunk}), or a loop "
-    return Remedy("chunksize", text + "inside the task", prediction, chunk)
+    change = rewrites.use_map_for_futures(place, api, chunk)
+    return Remedy("chunksize", text + "inside the task", prediction, chunk, _known(change))
 
 
 def use_plain_loop(flow: Flow, pool: Pool, seen: Evidence, then_s: float) -> Remedy:
@@ -177,9 +178,10 @@ def keep_pool(pool: Pool, text: str) -> Remedy:
 
 def limit_tasks(pool: Pool, count: int, text: str) -> Remedy:
     """Let a worker do so many tasks before it is replaced."""
-    call, _ = _COUNTS.get(pool.kind, ("", ""))
+    call, _ = _STANDARD.get(pool.kind, ("", ""))
     keyword = "max_tasks_per_child" if call.endswith("Executor") else "maxtasksperchild"
-    change = edits.set_argument(pool.place, call, keyword, str(count)) if call else None
+    has_limit = bool(call and pool.max_tasks_per_child)
+    change = edits.set_argument(pool.place, call, keyword, str(count)) if has_limit else None
     return Remedy("keep", text, value=count, changes=_known(change))
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from poolwise.doctor.edits import Draft, makers_of
 from poolwise.doctor.effects import written_names
 from poolwise.doctor.source import (
+    called_name,
     find_call,
     imported_names,
     lines_inside_strings,
@@ -49,7 +50,7 @@ def use_loop(pool: Place | None, call: Place | None, api: str) -> Change | None:
     draft = Draft(call.file)
     plain = _plain_call(call.file, tree, node, api)
     if plain is None:
-        return None
+        return use_loop_for_futures(pool, call, api)
     text, replaced, imports = plain
     draft.replace(replaced, text)
     if pool is not None and pool.file == call.file:
@@ -103,20 +104,13 @@ def _plain_single(
     file: str, tree: ast.Module, call: ast.Call, api: str
 ) -> tuple[str, ast.AST, list[str]] | None:
     """`pool.apply(f, (x,))` and `executor.submit(f, x).result()` as `f(x)`."""
-    function = text_of(file, call.args[0])
-    if not isinstance(call.args[0], ast.Name | ast.Attribute):
+    plain = _call_of_task(file, call, "apply_async" if api == "apply" else api)
+    waiting = {"apply": None, "apply_async": "get", "submit": "result"}
+    if plain is None or api not in waiting:
         return None
-    if api == "submit":
-        given = [*call.args[1:], *call.keywords]
-        texts = ", ".join(text_of(file, each) for each in given)
-        outer = _result_call(tree, call, "result")
-        return (f"{function}({texts})", outer, []) if outer else None
-    is_plain = len(call.args) == 2 and isinstance(call.args[1], ast.Tuple | ast.List)  # noqa: PLR2004
-    if not is_plain or call.keywords or api not in {"apply", "apply_async"}:
-        return None
-    texts = ", ".join(text_of(file, each) for each in call.args[1].elts)  # type: ignore[attr-defined]
-    outer = call if api == "apply" else _result_call(tree, call, "get")
-    return (f"{function}({texts})", outer, []) if outer else None
+    method = waiting[api]
+    outer = _result_call(tree, call, method) if method else call
+    return (plain, outer, []) if outer else None
 
 
 def _result_call(tree: ast.Module, call: ast.Call, method: str) -> ast.Call | None:
@@ -179,6 +173,124 @@ def _block_of(tree: ast.Module, statement: ast.stmt) -> list[ast.stmt]:
     parent = parents_in(tree)[statement]
     blocks = (getattr(parent, name, []) for name in ("body", "orelse", "finalbody"))
     return next(block for block in blocks if isinstance(block, list) and statement in block)
+
+
+# -- a list of futures
+
+
+def use_loop_for_futures(pool: Place | None, call: Place | None, api: str) -> Change | None:
+    """`tasks = [executor.submit(f, x) for x in xs]`, then results: in a plain loop."""
+    node, tree = find_call(call, api), parse(call.file) if call else None
+    listed = _find_futures(tree, node) if tree and node else None
+    if node is None or tree is None or call is None or listed is None:
+        return None
+    plain = _call_of_task(call.file, node, api)
+    reads = _reads_of(tree, listed, "result" if api == "submit" else "get")
+    if plain is None or reads is None:
+        return None
+    draft = Draft(call.file)
+    draft.replace(node, plain)
+    for waited, name in reads:
+        draft.replace(waited, name)
+    made = next((found for name in _POOLS if (found := find_call(pool, name))), None)
+    if made is None or _has_initializer(made) or pool is None or pool.file != call.file:
+        return None
+    _remove_pool(draft, tree, made, node)
+    return draft.finish()
+
+
+def use_map_for_futures(call: Place | None, api: str, chunk: int) -> Change | None:
+    """`tasks = [executor.submit(f, x) for x in xs]`, then results: with `map` in chunks."""
+    node, tree = find_call(call, api), parse(call.file) if call else None
+    listed = _find_futures(tree, node) if tree and node else None
+    if node is None or tree is None or call is None or listed is None:
+        return None
+    reads = _reads_of(tree, listed, "result" if api == "submit" else "get")
+    comprehension = parents_in(tree)[node]
+    source = _only_source(comprehension, node, api)
+    if reads is None or source is None or not isinstance(node.func, ast.Attribute):
+        return None
+    draft = Draft(call.file)
+    owner, function = text_of(call.file, node.func.value), text_of(call.file, node.args[0])
+    inputs = text_of(call.file, source)
+    draft.replace(comprehension, f"list({owner}.map({function}, {inputs}, chunksize={chunk}))")
+    for waited, name in reads:
+        draft.replace(waited, name)
+    return draft.finish()
+
+
+def _only_source(listed: ast.AST, call: ast.Call, api: str) -> ast.expr | None:
+    """What a comprehension goes through, if each element of it is all that a task gets."""
+    if not isinstance(listed, ast.ListComp) or len(listed.generators) != 1 or call.keywords:
+        return None
+    generator, given = listed.generators[0], list(call.args[1:])
+    if api == "apply_async" and len(given) == 1 and isinstance(given[0], ast.Tuple):
+        given = [*given[0].elts]
+    is_it = len(given) == 1 and ast.unparse(given[0]) == ast.unparse(generator.target)
+    is_plain = isinstance(generator.target, ast.Name) and not generator.ifs
+    return generator.iter if is_it and is_plain and isinstance(call.args[0], ast.Name) else None
+
+
+def _find_futures(tree: ast.Module, call: ast.Call) -> ast.Name | None:
+    """The name of a list comprehension whose elements are such a call."""
+    listed = parents_in(tree).get(call)
+    statement = parents_in(tree).get(listed) if listed else None
+    if not isinstance(listed, ast.ListComp) or listed.elt is not call:
+        return None
+    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+        return None
+    name = statement.targets[0]
+    return name if isinstance(name, ast.Name) else None
+
+
+def _call_of_task(file: str, call: ast.Call, api: str) -> str | None:
+    """The call that a task is, as the parent would make it."""
+    if not call.args or not isinstance(call.args[0], ast.Name | ast.Attribute):
+        return None
+    function, given = text_of(file, call.args[0]), [*call.args[1:], *call.keywords]
+    if api == "apply_async":
+        items = call.args[1] if len(call.args) == 2 and not call.keywords else None  # noqa: PLR2004 - function, arguments
+        if not isinstance(items, ast.Tuple | ast.List):
+            return None
+        given = [*items.elts]
+    return f"{function}({', '.join(text_of(file, each) for each in given)})"
+
+
+def _reads_of(tree: ast.Module, listed: ast.Name, method: str) -> list[tuple[ast.AST, str]] | None:
+    """Where results are read, and as_completed() around the list; None if it is used otherwise."""
+    found: list[tuple[ast.AST, str]] = []
+    for use in _uses(scope_of(tree, listed), listed):
+        source: ast.AST = use
+        outer = parents_in(tree)[use]
+        if isinstance(outer, ast.Call) and called_name(outer) == "as_completed":
+            if len(outer.args) != 1 or outer.keywords:
+                return None
+            source, outer = outer, parents_in(tree)[outer]
+            found.append((source, listed.id))
+        is_loop = isinstance(outer, ast.For | ast.comprehension) and outer.iter is source
+        target = outer.target if isinstance(outer, ast.For | ast.comprehension) else None
+        if not is_loop or not isinstance(target, ast.Name):
+            return None
+        inside = outer if isinstance(outer, ast.For) else parents_in(tree)[outer]
+        for each in _uses(inside, target):
+            waited = _wait_on(tree, each, method)
+            if waited is None:
+                return None
+            found.append((waited, target.id))
+    return found
+
+
+def _uses(scope: ast.AST, name: ast.Name) -> list[ast.Name]:
+    """All other places where a name stands."""
+    names = (each for each in ast.walk(scope) if isinstance(each, ast.Name))
+    return [each for each in names if each.id == name.id and each is not name]
+
+
+def _wait_on(tree: ast.Module, name: ast.Name, method: str) -> ast.AST | None:
+    """The call `name.result()` that a name stands in."""
+    attribute, call, *_ = way_up(tree, name)
+    is_it = isinstance(attribute, ast.Attribute) and attribute.attr == method
+    return call if is_it and isinstance(call, ast.Call) and not call.args else None
 
 
 # -- one pool for all rounds of a loop
@@ -392,6 +504,8 @@ def stream(call: Place | None, api: str, chunk: int) -> Change | None:
     tree = parse(call.file)
     if tree is None or len(node.args) != 2 or node.keywords:  # noqa: PLR2004 - function, input
         return None
+    if any(name.endswith("Executor") for name in makers_of(call.file, node)):
+        return None  # it has no imap, and does not wait for the results
     arguments = ", ".join(text_of(call.file, each) for each in node.args)
     text = f"{text_of(call.file, node.func.value)}.imap({arguments}, chunksize={chunk})"
     draft = Draft(call.file)

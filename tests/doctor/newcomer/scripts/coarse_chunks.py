@@ -10,10 +10,10 @@ ITEMS = 100
 
 
 def factorise(number):
-    steps = 0
-    for divisor in range(1, number * 2500):
-        steps += divisor % 5
-    return steps
+    seen = {}
+    for step in range(1, number * 1500):
+        seen[step * step % 97] = step
+    return sum(seen.values())
 
 
 def main():

@@ -9,10 +9,10 @@ ITEMS = 60
 
 
 def work(block):
-    total = 0
-    for step in range(250_000):
-        total += (step * block) % 13
-    return total
+    seen = {}
+    for step in range(200_000):
+        seen[step * block % 997] = step
+    return sum(seen.values())
 
 
 def main():
