@@ -186,6 +186,8 @@ WRITERS = {
     "np.add(table, 1, out=table)": True,
     "global N; N = 1": True,
     "CACHE.append(town)": True,
+    "os.kill(os.getpid(), 9)": True,
+    "os.environ['A'] = 'b'": True,
     "total = 0; total += table[0]": False,
     "n, steps = town, 0; steps += 1": False,
     "n, part = 0, table; part += 1": True,

@@ -27,10 +27,26 @@ _ALIASES = (ast.Name, ast.Attribute, ast.Subscript, ast.Starred, ast.Tuple, ast.
 """Expressions that give an object that was there before, or a view of it."""
 
 
+_OF_PROCESS = {
+    "_exit", "abort", "alarm", "chdir", "environ", "exit", "fork", "kill", "nice", "putenv",
+    "setitimer", "setrlimit", "signal", "umask",
+}  # fmt: skip
+"""Functions of `os`, `sys` and `signal` that are about the process they are called in."""
+
+
 def changes_what_it_gets(place: Place | None) -> bool:
-    """Whether a function writes to its arguments or to globals; True where it cannot be read."""
+    """Whether a function writes to its arguments, globals or its process; True if unreadable."""
     function = find_function(place)
-    return function is None or bool(changed_names(function))
+    if function is None or changed_names(function):
+        return True
+    return any(_is_about_process(node) for node in ast.walk(function))
+
+
+def _is_about_process(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        is_of_it = isinstance(node.value, ast.Name) and node.value.id in {"os", "signal", "sys"}
+        return is_of_it and node.attr in _OF_PROCESS
+    return isinstance(node, ast.Name) and node.id in {"exit", "quit"}
 
 
 def changed_names(function: Function) -> set[str]:
