@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from poolwise.doctor import edits, kinds, patch
+from poolwise.doctor import edits, kinds, patch, remedies
 from poolwise.doctor.diagnose import diagnose
 from poolwise.doctor.features import Place
 from poolwise.doctor.findings import Change
@@ -260,3 +260,17 @@ def test_remedies_carry_their_edits(tmp_path):
         "    p.map(partial(look, poolwise.share(TABLE)), xs, chunksize=1)"
     )
     assert opened.after == ["    table = table.get()", "    return table[x]"]
+
+
+def test_threads_that_wait_get_items_one_by_one(tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(
+        "with Pool(2) as p:\n    p.map(fetch, urls, chunksize=25)\n    p.map(fetch, more)\n"
+    )
+    account = {"run_blocked": 4.0, "startup": 0.01}
+    call = {"place": Place(str(path), 2), "chunksize_asked": 25}
+    seen = pool(account, call=call, place=Place(str(path), 1))
+    changes = remedies.use_threads(seen, 32, None).changes
+    assert [each.after for each in changes] == [
+        ["with ThreadPool(32) as p:"], ["    p.map(fetch, urls, chunksize=1)"],
+    ]  # fmt: skip

@@ -109,13 +109,22 @@ def _loop_for(site: Site | None, pool: Pool) -> Change | None:
 
 def use_threads(pool: Pool, count: int, prediction: Prediction | None) -> Remedy:
     """Threads in place of processes: nothing is pickled, and waiting needs no process."""
-    change: Change | None = None
+    changes: list[Change] = []
     alone = all(edits.leaves_arguments_alone(site.function_place) for site in pool.sites)
     if pool.kind in _THREADS and alone:
         old, new, keyword, line = _THREADS[pool.kind]
-        change = edits.swap_call(pool.place, old, new, [line], **{keyword: str(count)})
+        changes = _known(edits.swap_call(pool.place, old, new, [line], **{keyword: str(count)}))
+    if changes and pool.kind == "multiprocessing.Pool":
+        changes += _one_by_one(pool)
     text = f"{count} threads in place of {words.count(pool.slots, 'process')}"
-    return Remedy("threads", text, prediction, count, _known(change))
+    return Remedy("threads", text, prediction, count, changes)
+
+
+def _one_by_one(pool: Pool) -> list[Change]:
+    """Items that travelled many to a message go to a thread each: waiting wants all threads."""
+    coarse = [site for site in pool.sites if site.api in _MAPS and (site.chunksize_asked or 1) > 1]
+    found = (edits.set_argument(site.place, site.api, "chunksize", "1") for site in coarse)
+    return [change for change in found if change is not None]
 
 
 def set_workers(pool: Pool, count: int, prediction: Prediction | None, why: str = "") -> Remedy:
