@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
+from poolwise.cli import main
 from poolwise.core import ledger
 from poolwise.doctor import findings, scaling
 from poolwise.doctor.diagnose import Diagnosis, diagnose
@@ -182,3 +185,40 @@ def test_a_diagnosis_goes_through_json():
     diagnosis = diagnose(SICK["repeated-payload"])
     record = json.loads(json.dumps(to_record(SICK["repeated-payload"], diagnosis)))
     assert from_plain(Diagnosis, record) == diagnosis
+
+
+def test_edits_are_written_as_a_patch_and_made(tmp_path):
+    script = write(tmp_path / "script.py", TINY)
+    before, records = script.read_text(), tmp_path / "records"
+    patch = tmp_path / "a.diff"
+    ended = doctor("--diff", patch, "--keep", records, script)
+    assert ended.code == 0, ended.err
+    assert "script.py" in patch.read_text()
+    assert script.read_text() == before
+
+    asked = doctor("--from", records, "--apply")
+    assert "--yes" in asked.err
+    assert script.read_text() == before
+
+    made = doctor("--from", records, "--apply", "--yes")
+    assert "was edited" in made.err
+    assert script.read_text() != before
+    assert run_python(script).out == ended.out
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_apply_asks(answer, tiny, monkeypatch, capsys):
+    folder, _ = tiny
+    before = (folder / "script.py").read_text()
+    monkeypatch.setattr(sys, "stdin", Terminal(f"{answer}\n"))
+    try:
+        main(["doctor", "--from", str(folder / "records"), "--apply"])
+        assert ((folder / "script.py").read_text() != before) == (answer == "y")
+        assert "Make this edit?" in capsys.readouterr().err
+    finally:
+        (folder / "script.py").write_text(before)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True

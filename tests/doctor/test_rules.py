@@ -50,7 +50,7 @@ SICK: dict[str, Evidence] = {
         pool(
             {"run_cpu": 0.1, "pickle_args": 0.2, "transport": 0.4, "receive": 0.3},
             messages=60,
-            call={"bytes_out": 240e6, "leaves": [leaf("arg", 4e6, 12, type="ndarray")]},
+            call={"bytes_out": 240e6, "leaves": [leaf("arg", 4e6, 12, type="numpy.ndarray")]},
         )
     ),
     "payload-results": run(

@@ -117,6 +117,45 @@ def check_any_object_arrives_as_a_handle(call):
     assert call(total, shared) == {"a": 45.0, "b": 9.0}
 
 
+class Counted:
+    """Counts how often it was built in this process."""
+
+    built = 0
+
+    def __setstate__(self, state):
+        Counted.built += 1
+        self.__dict__.update(state)
+
+
+def count_built(shared):
+    shared.get()
+    return os.getpid(), Counted.built
+
+
+def check_an_object_is_built_once_in_a_process(call):
+    counted = Counted()
+    counted.size = 1
+    shared = poolwise.share(counted)
+    seen = [call(count_built, shared) for _ in range(12)]
+    first = dict(reversed(seen))
+    assert all(first[pid] == built for pid, built in seen), seen
+
+
+def count_held(shared):
+    shared.get()
+    return len(held_by())
+
+
+def check_what_was_built_goes_with_its_owner(call):
+    def held_now():
+        return call(count_held, poolwise.share(["something"]))
+
+    few = max(held_now() for _ in range(4)) + 2  # in each of two workers: one, open and mapped
+    for _ in range(12):
+        held_now()
+    assert wait_until(lambda: held_now() <= few)
+
+
 _given = {}
 
 

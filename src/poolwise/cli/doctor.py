@@ -44,6 +44,7 @@ _VALUED = (
     "--fail-on",
     "--verify-seconds",
     "--compare-rounds",
+    "--diff",
 )
 
 FOUND = 1
@@ -58,7 +59,7 @@ def main(argv: list[str]) -> int:
     if complaint:
         sys.stderr.write(complaint)
         return 2
-    if obstacle := output.find_obstacle((options.html, options.json, options.trace)):
+    if obstacle := output.find_obstacle((options.html, options.json, options.trace, options.diff)):
         sys.stderr.write(f"poolwise doctor: {obstacle}\n")
         return 2
     from poolwise.doctor.store import UnreadableError
@@ -68,6 +69,7 @@ def main(argv: list[str]) -> int:
             seen, diagnosis = _look(run)
             comparison = _compare(program, options.compare_rounds) if options.compare else None
             _report(options, run, seen, diagnosis, comparison)
+            _mend(options, diagnosis)
     except (OSError, UnreadableError, ImportError) as error:
         sys.stderr.write(f"poolwise doctor: {error}\n")
         return 2
@@ -142,6 +144,12 @@ def _parse(words: list[str]) -> argparse.Namespace:
         "--profile", action="store_true",
         help="show the hot lines inside tasks (py-spy if installed, else cProfile, which slows)",
     )  # fmt: skip
+    parser.add_argument(
+        "--apply", action="store_true",
+        help="make the edits of what is found in the program's files; asks for each",
+    )  # fmt: skip
+    parser.add_argument("--yes", action="store_true", help="with --apply: make them all, unasked")
+    parser.add_argument("--diff", metavar="FILE", help="write these edits as a patch; - to stdout")
     parser.add_argument(
         "--from", metavar="DIR", dest="records", help="no program: the records that --keep left"
     )
@@ -218,9 +226,19 @@ def _report(
     for path, write in writers:
         if path:
             output.write(path, write())
-    if output.STDOUT not in {options.html, options.json, options.trace}:
+    if output.STDOUT not in {options.html, options.json, options.trace, options.diff}:
         stream = sys.stdout if options.records else sys.stderr
         text.show(document, stream, is_full=options.full)
+
+
+def _mend(options: argparse.Namespace, diagnosis: Diagnosis) -> None:
+    """Write the edits down as a patch, and make them, if that is wanted."""
+    from poolwise.cli import mend
+
+    if options.diff:
+        mend.write_patch(diagnosis.findings, options.diff)
+    if options.apply:
+        mend.apply_edits(diagnosis.findings, is_agreed=options.yes)
 
 
 def _exit_code(options: argparse.Namespace, seen: Evidence, diagnosis: Diagnosis) -> int:

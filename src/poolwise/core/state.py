@@ -260,9 +260,10 @@ class State:
         if chunk is None:
             return
         function = chunk.job.function
-        if event.is_function and chunk.function_id != function.id:
+        is_about_code = event.is_function or _lacks_class(chunk, event.error)
+        if is_about_code and chunk.function_id != function.id:
             self._put_back(chunk, 0)  # another lane has said so before
-        elif event.is_function and not function.by_value:
+        elif is_about_code and not function.by_value:
             function.carry_code()
             self._put_back(chunk, 0)
         elif event.is_function:
@@ -619,6 +620,11 @@ def _lacks_name(chunk: Chunk, error: BaseException) -> bool:
     """A call's function or argument was not found by its name: its code has not travelled yet."""
     can_bring_code = chunk.job.has_calls and not chunk.by_value
     return can_bring_code and isinstance(error, errors.NameNotFound)
+
+
+def _lacks_class(chunk: Chunk, error: BaseException) -> bool:
+    """An item's class was not found by its name: it travels with the code of the job's function."""
+    return not chunk.job.has_calls and isinstance(error, AttributeError)
 
 
 # -- the words of the errors

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from poolwise.doctor import measures, words
+from poolwise.doctor import kinds, measures, words
 from poolwise.doctor.diagnose import Diagnosis
 from poolwise.doctor.features import Evidence, Pool, Site
 from poolwise.doctor.remedies import better_chunk
@@ -36,8 +36,6 @@ ENOUGH_TO_TELL_S = 0.05
 
 CHUNKS = (1, 5, 20, 100, 500)
 """The sizes that are tried first; the present and the suggested one are added."""
-
-_ARRAYS = {"ndarray", "bytes", "bytearray", "memoryview", "array", "DataFrame", "Series"}
 
 
 @dataclass(frozen=True)
@@ -164,7 +162,9 @@ def _arguments(view: _View) -> Point:
 def _sharing(view: _View) -> Point:
     title = "Use shared or zero-copy data for big arrays"
     big = [
-        leaf for leaf in view.site.leaves if leaf.type in _ARRAYS and leaf.size_bytes > BIG_BYTES
+        leaf
+        for leaf in view.site.leaves
+        if kinds.is_big_data(leaf.type) and leaf.size_bytes > BIG_BYTES
     ]
     if view.pool.is_threads:
         return Point(title, "good", "Threads share all memory.")

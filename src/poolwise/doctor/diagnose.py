@@ -18,6 +18,7 @@ from poolwise.doctor.confirm import confirm
 from poolwise.doctor.features import Evidence, Program
 from poolwise.doctor.findings import CannotTell, Confidence, Finding, Note
 from poolwise.doctor.notes import is_busy, say_unseen, take_notes
+from poolwise.doctor.patch import keep_working
 from poolwise.doctor.predict import foretell
 from poolwise.doctor.rules import RULES
 from poolwise.doctor.rules.rule import Rule
@@ -99,7 +100,7 @@ def _settle(found: list[Finding], seen: Evidence) -> list[Finding]:
     causes = _explain(worthy)
     trusted = [dataclasses.replace(each, confidence=_trust(seen, each)) for each in causes]
     foretold = confirm(foretell(trusted, seen), seen)
-    return sorted(foretold, key=lambda each: (_RANK[each.kind], -each.seconds))
+    return sorted(keep_working(foretold), key=lambda each: (_RANK[each.kind], -each.seconds))
 
 
 def _merge(found: Iterable[Finding]) -> list[Finding]:

@@ -6,7 +6,6 @@ with `diagnose.Diagnosis` these are the schema of `poolwise doctor --json`, see 
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,21 +42,16 @@ class Fact:
 
 @dataclass(frozen=True)
 class Change:
-    """An edit of somebody's file: these lines, from `line` on (counted from 1), become those."""
+    """An edit of somebody's file: these lines, from `line` on (counted from 1), become those.
+
+    `imports` are statements that it needs at the top of the file. `patch` shows and applies it.
+    """
 
     file: str
     line: int
     before: list[str]
     after: list[str]
     imports: list[str] = field(default_factory=list)
-
-    @property
-    def diff(self) -> str:
-        """The edit as a unified diff without context; new imports stand first."""
-        short = self.file.rpartition("/")[2]
-        head = [f"+{line}" for line in self.imports]
-        body = list(difflib.unified_diff(self.before, self.after, lineterm="", n=0))[3:]
-        return "\n".join([f"--- {short}:{self.line}", *head, *body])
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from poolwise.doctor import compare, words
+from poolwise.doctor import compare, patch, words
 from poolwise.doctor.charts import draw_pool
 from poolwise.doctor.curves import draw_predictions, make_models
 from poolwise.doctor.diagnose import Diagnosis
@@ -179,9 +179,10 @@ def _list_facts(finding: Finding) -> b.Text:
 def _list_remedies(finding: Finding) -> Iterator[b.Block]:
     shown = finding.remedies[:_MOST_REMEDIES]
     yield _number(shown)
-    changes = next((remedy.changes for remedy in shown if remedy.changes), [])
-    if changes:
-        yield b.Code("\n".join(change.diff for change in changes), language="diff")
+    remedy = patch.first_edit(shown)
+    if remedy is not None:
+        title = f"{shown.index(remedy) + 1}. as an edit, which poolwise doctor --apply makes:"
+        yield b.Code(patch.show(remedy.changes), title=title, language="diff")
 
 
 def _number(remedies: list[Remedy]) -> b.Text:
@@ -247,8 +248,7 @@ def _edits(finding: Finding) -> Iterator[b.Block]:
     """The edits of a finding's remedies, each under what it does."""
     for remedy in finding.remedies:
         if remedy.changes:
-            source = "\n".join(change.diff for change in remedy.changes)
-            yield b.Code(source, title=remedy.words, language="diff")
+            yield b.Code(patch.show(remedy.changes), title=remedy.words, language="diff")
 
 
 def _finding_in_full(finding: Finding) -> Iterator[b.Block]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from poolwise.doctor import edits, measures, words
+from poolwise.doctor import edits, effects, kinds, measures, rewrites, words
 from poolwise.doctor.features import Evidence, Leaf, Pool, Site
 from poolwise.doctor.findings import Change, Prediction, Remedy
 from poolwise.doctor.measures import Flow
@@ -38,7 +38,17 @@ _THREADS = {
         "from concurrent.futures import ThreadPoolExecutor",
     ),
 }  # fmt: skip
-_PARTIAL_ARGUMENT = "partial.args["
+_COUNTS = {
+    "multiprocessing.Pool": ("Pool", "processes"),
+    "ProcessPoolExecutor": ("ProcessPoolExecutor", "max_workers"),
+    "ThreadPool": ("ThreadPool", "processes"),
+    "ThreadPoolExecutor": ("ThreadPoolExecutor", "max_workers"),
+    "loky": ("Parallel", "n_jobs"),
+}
+_PROCESSES = {
+    "ThreadPool": "poolwise.Pool",
+    "ThreadPoolExecutor": "poolwise.ProcessPoolExecutor",
+}
 
 
 def predict(
@@ -70,34 +80,57 @@ def set_chunksize(flow: Flow, chunk: int, prediction: Prediction | None) -> Reme
         change = edits.set_argument(place, api, "chunksize", str(chunk))
         return Remedy("chunksize", f"chunksize={chunk}", prediction, chunk, _known(change))
     if api == measures.JOBLIB:
-        text = 'leave batch_size at "auto", which joblib adapts while it runs'
-        change = edits.set_argument(place, "Parallel", "batch_size", '"auto"')
+        text = f"batch_size={chunk}: joblib's own batches begin with one item and grow slowly"
+        change = edits.set_argument(place, "Parallel", "batch_size", str(chunk))
         return Remedy("chunksize", text, prediction, chunk, _known(change))
     text = f"let one task do {words.count(chunk, 'item')}: map(..., chunksize={chunk}), or a loop "
-    return Remedy("chunksize", text + "inside the task", prediction, chunk)
+    change = rewrites.use_map_for_futures(place, api, chunk)
+    return Remedy("chunksize", text + "inside the task", prediction, chunk, _known(change))
 
 
 def use_plain_loop(flow: Flow, pool: Pool, seen: Evidence, then_s: float) -> Remedy:
     """No pool at all."""
     prediction = predict(flow, pool, seen, then_s)
-    return Remedy("serial", "a plain for-loop in the parent", prediction)
+    change = _loop_for(flow if isinstance(flow, Site) else _only_call(pool), pool)
+    return Remedy("serial", "a plain for-loop in the parent", prediction, changes=_known(change))
+
+
+def _only_call(pool: Pool) -> Site | None:
+    return pool.sites[0] if len(pool.sites) == 1 else None
+
+
+def _loop_for(site: Site | None, pool: Pool) -> Change | None:
+    if site is None or not edits.leaves_arguments_alone(site.function_place):
+        return None
+    if site.api == measures.JOBLIB:
+        return edits.set_argument(site.place, "Parallel", "n_jobs", "1")
+    return rewrites.use_loop(pool.place, site.place, site.api)
 
 
 def use_threads(pool: Pool, count: int, prediction: Prediction | None) -> Remedy:
     """Threads in place of processes: nothing is pickled, and waiting needs no process."""
-    change: Change | None = None
-    if pool.kind in _THREADS:
+    changes: list[Change] = []
+    alone = all(edits.leaves_arguments_alone(site.function_place) for site in pool.sites)
+    if pool.kind in _THREADS and alone:
         old, new, keyword, line = _THREADS[pool.kind]
-        change = edits.swap_call(pool.place, old, new, [line], **{keyword: str(count)})
+        changes = _known(edits.swap_call(pool.place, old, new, [line], **{keyword: str(count)}))
+    if changes and pool.kind == "multiprocessing.Pool":
+        changes += _one_by_one(pool)
     text = f"{count} threads in place of {words.count(pool.slots, 'process')}"
-    return Remedy("threads", text, prediction, count, _known(change))
+    return Remedy("threads", text, prediction, count, changes)
+
+
+def _one_by_one(pool: Pool) -> list[Change]:
+    """Items that travelled many to a message go to a thread each: waiting wants all threads."""
+    coarse = [site for site in pool.sites if site.api in _MAPS and (site.chunksize_asked or 1) > 1]
+    found = (edits.set_argument(site.place, site.api, "chunksize", "1") for site in coarse)
+    return [change for change in found if change is not None]
 
 
 def set_workers(pool: Pool, count: int, prediction: Prediction | None, why: str = "") -> Remedy:
     """That many workers."""
-    call = pool.kind.rpartition(".")[2]
-    keyword = "max_workers" if call.endswith("Executor") else "processes"
-    change = edits.set_argument(pool.place, call, keyword, str(count))
+    call, keyword = _COUNTS.get(pool.kind, ("", ""))
+    change = edits.set_argument(pool.place, call, keyword, str(count)) if call else None
     text = f"{words.count(count, 'worker')} in place of {pool.slots}{why}"
     return Remedy("workers", text, prediction, count, _known(change))
 
@@ -117,26 +150,83 @@ def share(flow: Flow, leaf: Leaf, prediction: Prediction | None) -> Remedy:
     Arrays stay arrays; of anything else the function gets a handle and asks it for the object.
     """
     title = leaf.parameter or leaf.name
-    is_array = leaf.type == "ndarray"
+    is_array = kinds.is_array(leaf.type)
     text = f"poolwise.share({title}): put down once" + ("" if is_array else ", .get() in the task")
+    path = _path_to(leaf, flow) if isinstance(flow, Site) else ()
     changes: list[Change] = []
-    if isinstance(flow, Site) and leaf.name.startswith("partial."):
-        wrapped = edits.wrap_argument(
-            flow.place, flow.api, _path_in_partial(leaf), "poolwise.share", ["import poolwise"]
-        )
-        changes = _known(wrapped)
+    if isinstance(flow, Site) and path:
+        name, function = leaf.parameter or "", flow.function_place
+        mode = edits.mode_for(function, name) if is_array else ""
+        changes = _known(edits.share_argument(flow.place, flow.api, path, name, mode))
         if changes and not is_array:
-            name = leaf.parameter or ""
-            opened = edits.insert_first(flow.function_place, f"{name} = {name}.get()", name)
+            opened = edits.open_in_function(function, name)
             changes = [*changes, opened] if opened else []
     return Remedy("share", text, prediction, changes=changes)
 
 
-def _path_in_partial(leaf: Leaf) -> tuple[int | str, ...]:
-    """Where a bound argument stands: in the call of partial that is the map's first argument."""
-    if leaf.name.startswith(_PARTIAL_ARGUMENT):
-        return 0, int(leaf.name[len(_PARTIAL_ARGUMENT) :].rstrip("]")) + 1
-    return 0, leaf.name.removeprefix("partial.")
+def _path_to(leaf: Leaf, site: Site) -> tuple[int | str, ...]:
+    """Where a part of the arguments stands in the call; empty where that does not tell."""
+    where, _, index = leaf.name.rstrip("]").partition("[")
+    if where == "partial.args":
+        return 0, int(index) + 1
+    if where.startswith("partial."):
+        return 0, where.removeprefix("partial.")
+    if where != "arg" or not index:
+        return ()
+    if site.api.startswith("submit"):
+        return (int(index) + 1,)
+    if site.api.startswith("apply"):
+        return 1, int(index)
+    return (1, "*", int(index)) if site.api.startswith("starmap") else ()
+
+
+def keep_pool(pool: Pool, text: str) -> Remedy:
+    """One pool in place of many at one line."""
+    return Remedy("keep", text, changes=_known(rewrites.keep_pool(pool.place)))
+
+
+def limit_tasks(pool: Pool, count: int, text: str) -> Remedy:
+    """Let a worker do so many tasks before it is replaced."""
+    call, _ = _STANDARD.get(pool.kind, ("", ""))
+    keyword = "max_tasks_per_child" if call.endswith("Executor") else "maxtasksperchild"
+    has_limit = bool(call and pool.max_tasks_per_child)
+    change = edits.set_argument(pool.place, call, keyword, str(count)) if has_limit else None
+    return Remedy("keep", text, value=count, changes=_known(change))
+
+
+def limit_threads(pool: Pool, text: str) -> Remedy:
+    """One thread of a native library in each worker."""
+    call, _ = _COUNTS.get(pool.kind, ("", ""))
+    change = edits.limit_threads(pool.place, call) if pool.kind in _STANDARD else None
+    return Remedy("code", text, changes=_known(change))
+
+
+def use_processes(pool: Pool) -> Remedy:
+    """Our processes in place of threads, where the function can go there by its name."""
+    new, sites = _PROCESSES.get(pool.kind), pool.sites
+    can_move = all(
+        effects.is_of_the_module(site.function_place)
+        and edits.leaves_arguments_alone(site.function_place)
+        for site in sites
+    )
+    change = None
+    if new is not None and sites and can_move:
+        change = edits.make_processes(pool.place, pool.kind, new)
+    text = f"processes: {new or 'poolwise.ProcessPoolExecutor'} has the same interface"
+    return Remedy("poolwise", text, changes=_known(change))
+
+
+def hand_out_first(pool: Pool, text: str, prediction: Prediction | None) -> Remedy:
+    """All tasks before the first result is waited for."""
+    site = _only_call(pool)
+    change = rewrites.hand_out_first(site.place, site.api) if site else None
+    return Remedy("together", text, prediction, changes=_known(change))
+
+
+def stream_input(site: Site, text: str, chunk: int, prediction: Prediction | None) -> Remedy:
+    """Read the input as workers need it, not all of it first."""
+    change = rewrites.stream(site.place, site.api, chunk)
+    return Remedy("code", text, prediction, changes=_known(change))
 
 
 def _known(change: Change | None) -> list[Change]:

@@ -20,6 +20,7 @@ from collections import deque
 from multiprocessing import util
 from typing import TYPE_CHECKING, Any, Literal
 
+from poolwise.errors import OutOfSharedMemory, SharedMemoryGone
 from poolwise.wire import keeping
 from poolwise.wire.memory import Segment
 
@@ -146,6 +147,18 @@ def receive(handle: Handle) -> Held:
     if ticket is not None:
         held.segment.sign(ticket.to_bytes(8, sys.byteorder))
     return held
+
+
+def is_let_go(handle: Handle) -> bool:
+    """Whether whoever made a handle has ended, or has closed the memory."""
+    *address, _ = handle
+    try:
+        Segment.open(tuple(address)).close()
+    except SharedMemoryGone:
+        return True
+    except OutOfSharedMemory:  # no descriptors are left, which tells nothing
+        return False
+    return False
 
 
 # -- tickets and lingering

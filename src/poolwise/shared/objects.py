@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict
+from multiprocessing.process import parent_process
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from weakref import WeakValueDictionary
 
 from poolwise.shared import packing
-from poolwise.shared.holding import MODES, Handle, Held, ModeName, receive
+from poolwise.shared.holding import MODES, Handle, Held, ModeName, is_let_go, receive
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +24,13 @@ T = TypeVar("T")
 _NOTHING: Any = object()
 
 _alive: WeakValueDictionary[tuple[object, Mode], Shared[Any]] = WeakValueDictionary()
+
+KEPT = 8
+"""A worker keeps so many built objects between its tasks: pools drop a task, with its handle, when
+it is done, and the next one brings a new handle of the same object. Found by no benchmark."""
+
+_kept: OrderedDict[tuple[object, Mode], tuple[Handle, Shared[Any]]] = OrderedDict()
+"""Built objects of this worker, those used longest ago first, each with the handle it came by."""
 
 
 @overload
@@ -65,15 +74,17 @@ def _is_plain_array(obj: Any) -> bool:
 class Shared(Generic[T]):
     """An object in shared memory; pickled, it is a handle.
 
-    One process builds the object once, however many handles arrive, for as long as one of them
-    lives; its buffers (the columns of a frame, the arrays in a dict) are those of all processes.
+    One process builds the object once, however many handles arrive: a worker keeps what it has
+    built, until whoever shared it has let it go. Its buffers (the columns of a frame, the arrays
+    in a dict) are those of all processes.
     """
 
-    __slots__ = ("__weakref__", "_held", "_mode", "_object")
+    __slots__ = ("__weakref__", "_came_by", "_held", "_mode", "_object")
 
-    def __init__(self, held: Held, mode: Mode) -> None:
+    def __init__(self, held: Held, mode: Mode, came_by: Handle | None = None) -> None:
         self._held = held
         self._mode = mode
+        self._came_by = came_by
         self._object: T = _NOTHING
         _alive[held.segment.address()[0], mode] = self
 
@@ -87,7 +98,16 @@ class Shared(Generic[T]):
             built = packing.unpack(self._held.map(self._mode))
             if self._object is _NOTHING:  # else another thread was first
                 self._object = built
+                self._keep()
         return self._object
+
+    def _keep(self) -> None:
+        """Let a worker find what it built when the next task brings another handle of it."""
+        if self._came_by is None or parent_process() is None:
+            return
+        _kept[self._came_by[0], self._mode] = self._came_by, self
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
 
     @property
     def is_closed(self) -> bool:
@@ -135,7 +155,17 @@ def attach(handle: Handle, mode: Mode) -> Shared[Any]:
     """
     held = receive(handle)
     known = _alive.get((handle[0], mode))
-    return Shared(held, mode) if known is None or known.is_closed else known
+    if known is not None and not known.is_closed:
+        return known
+    _forget_what_is_gone()
+    return Shared(held, mode, handle)
+
+
+def _forget_what_is_gone() -> None:
+    """Drop what no further handle can come of, so that its memory is given back."""
+    for key, (handle, shared) in list(_kept.items()):
+        if shared.is_closed or is_let_go(handle):
+            _kept.pop(key, None)
 
 
 def _share_again(obj: Any, mode: Mode) -> Shared[Any]:

@@ -382,6 +382,14 @@ def unpack_function_head(payload: memoryview) -> tuple[int, tuple[int, ...], int
     return function_id, struct.unpack(f"<{count}q", payload[at:end]), end
 
 
+def brings_classes(pickled: bytes | memoryview) -> bool:
+    """Whether a FUNCTION comes with classes of the main module (`wire.code`): that begins it."""
+    return b"poolwise.wire.code" in bytes(pickled[:_BEGINNING])
+
+
+_BEGINNING = 64
+
+
 class AnswerHead(Row):
     """What stands before the values of an ANSWER, readable whether they are or not.
 

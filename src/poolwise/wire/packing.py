@@ -136,7 +136,9 @@ def _pickle_function(
 ) -> _Pieces:
     pieces = _Pieces()
     if by_value:
-        _dump_by_value(function, pieces, aside)
+        from poolwise.wire.code import with_classes_of_prompt
+
+        _dump_by_value(with_classes_of_prompt(function), pieces, aside)
         return pieces
     try:
         _dump(function, pieces, aside)
@@ -160,10 +162,10 @@ def dumps_by_value(value: Any, aside: Aside | None) -> bytes:
 
 
 def _dump_by_value(value: Any, file: _Pieces, aside: Aside | None) -> None:
-    from cloudpickle import CloudPickler
+    from poolwise.wire.code import CodePickler
 
-    pickler: Any = CloudPickler.__new__(CloudPickler)
-    pickler.dispatch_table = reducers.find_over(CloudPickler.dispatch_table)  # read by __init__
+    pickler: Any = CodePickler.__new__(CodePickler)
+    pickler.dispatch_table = reducers.find_over(CodePickler.dispatch_table)  # read by __init__
     pickler.__init__(file, PROTOCOL, buffer_callback=aside)
     _run(pickler, value, aside)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import select
@@ -238,11 +239,20 @@ class Worker:
 
     def _learn_function(self, payload: memoryview) -> None:
         function_id, at = self._forget_functions(payload)
-        self._functions[function_id] = bytes(payload[at:])
+        self._functions[function_id] = pickled = bytes(payload[at:])
+        if codec.brings_classes(pickled):
+            self._load_early(function_id)
 
     def _learn_big_function(self, payload: memoryview) -> None:
         function_id, at = self._forget_functions(payload)
-        self._functions[function_id] = self._mail.open(payload, at)
+        self._functions[function_id] = opened = self._mail.open(payload, at)
+        if codec.brings_classes(parcel.view_of(opened.pieces[0])):
+            self._load_early(function_id)
+
+    def _load_early(self, function_id: int) -> None:
+        """Load a function before its tasks, whose items are of classes that come with it."""
+        with contextlib.suppress(Exception):  # said to the first task that needs it
+            self._function(function_id)
 
     def _forget_functions(self, payload: memoryview) -> tuple[int, int]:
         self._clock.to(UNPICKLE)

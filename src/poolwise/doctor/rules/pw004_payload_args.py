@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import measures, remedies
+from poolwise.doctor import kinds, measures, remedies
 from poolwise.doctor.features import Evidence, Leaf, Place, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.measures import ARGUMENTS, Flow
@@ -19,8 +19,6 @@ and unpickling include waiting for a CPU."""
 LEAST_ITEM_BYTES = 4096
 """Smaller items are heavy together because they are many, and then no way of carrying them helps:
 that is PW002."""
-
-_SHARED_TYPES = {"ndarray", "bytes", "bytearray", "memoryview", "array", "DataFrame", "Series"}
 
 
 class PayloadArgs(SiteRule):
@@ -103,7 +101,7 @@ class PayloadArgs(SiteRule):
         what = "send where the data lies (a path, a row number) and let the worker read it"
         found = [Remedy("code", what, lighter)]
         leaf = max(flow.leaves, key=lambda each: each.size_bytes, default=None)
-        if leaf is None or leaf.type in _SHARED_TYPES:
+        if leaf is None or kinds.is_big_data(leaf.type):
             text = "poolwise.share(...): one copy in shared memory, of which tasks get a name"
             found.append(Remedy("share", text, lighter))
         count = round(measures.cpus_for(pool, seen))

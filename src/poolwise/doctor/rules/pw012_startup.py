@@ -111,7 +111,7 @@ class SlowStartup(Rule):
                 Fact("share", cost_s / span_s, figures.share(cost_s / span_s) + " of their time"),
                 *split(first.startup),
             ],
-            [Remedy("keep", "make the pool once, outside the loop, and keep it")],
+            [remedies.keep_pool(first, "make the pool once, outside the loop, and keep it")],
         )
 
     def _once(self, pool: Pool, seen: Evidence) -> Answer | None:

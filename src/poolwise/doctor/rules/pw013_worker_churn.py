@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import measures, words
+from poolwise.doctor import measures, remedies, words
 from poolwise.doctor.features import Evidence, Pool
-from poolwise.doctor.findings import Answer, Fact, Remedy
+from poolwise.doctor.findings import Answer, Fact
 from poolwise.doctor.rules.rule import PoolRule
 from poolwise.report import figures
 
@@ -89,5 +89,5 @@ class WorkerChurn(PoolRule):
                 Fact("work_per_message_s", work_s, f"{figures.seconds(work_s)} of work a task"),
                 Fact("share", share, f"{figures.share(share)} of all worker time"),
             ],
-            [Remedy("keep", text, value=int(tasks))],
+            [remedies.limit_tasks(pool, int(tasks), text)],
         )

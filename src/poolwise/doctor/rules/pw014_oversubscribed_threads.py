@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import measures, words
+from poolwise.doctor import measures, remedies, words
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
@@ -97,5 +97,5 @@ class OversubscribedThreads(PoolRule):
                 Fact("helper_share", helpers, f"helpers add {figures.share(helpers)} of CPU time"),
                 Fact("queued_s", queued_s, f"{figures.seconds(queued_s)} ready, without a CPU"),
             ],
-            [Remedy("code", text), Remedy("code", unset)],
+            [remedies.limit_threads(pool, text), Remedy("code", unset)],
         )

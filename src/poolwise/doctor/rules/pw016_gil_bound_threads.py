@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import measures, words
+from poolwise.doctor import measures, remedies, words
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
@@ -125,7 +125,7 @@ class GilBoundThreads(PoolRule):
                 Fact("mean_running", pool.mean_running, f"{pool.mean_running:.1f} in a task"),
             ],
             [
-                Remedy("code", "processes: poolwise.ProcessPoolExecutor has the same interface"),
+                remedies.use_processes(pool),
                 Remedy("code", "a library that lets go of the lock (numpy, compiled code)"),
             ],
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from poolwise.doctor import measures, remedies, words
 from poolwise.doctor.features import Evidence, Pool
-from poolwise.doctor.findings import Answer, Fact, Remedy
+from poolwise.doctor.findings import Answer, Fact
 from poolwise.doctor.rules.rule import PoolRule
 from poolwise.report import figures
 
@@ -94,5 +94,5 @@ class SerialSubmission(PoolRule):
                 Fact("messages", pool.messages, words.count(pool.messages, "task")),
                 Fact("ideal_s", ideal_s, f"{figures.seconds(ideal_s)} if all workers had tasks"),
             ],
-            [Remedy("together", text, prediction)],
+            [remedies.hand_out_first(pool, text, prediction)],
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from poolwise.doctor import remedies, words
 from poolwise.doctor.features import Evidence, Place, Pool, Site
-from poolwise.doctor.findings import Answer, Fact, Remedy
+from poolwise.doctor.findings import Answer, Fact
 from poolwise.doctor.measures import Flow
 from poolwise.doctor.rules.rule import SiteRule
 from poolwise.report import figures
@@ -87,5 +87,5 @@ class EagerInput(SiteRule):
                 Fact("listing_s", listing_s, f"{figures.seconds(listing_s)} to collect them"),
                 Fact("share", share, f"{figures.share(share)} of the call"),
             ],
-            [Remedy("code", text, prediction)],
+            [remedies.stream_input(flow, text, chunk, prediction)],
         )

@@ -135,7 +135,17 @@ def _find_owner(module: str, file: str) -> int:
 
 
 def _locate(frame: "FrameType") -> "tuple[str, int, str]":
-    return frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+    return _name_of(frame.f_code.co_filename), frame.f_lineno, frame.f_code.co_name
+
+
+def _name_of(file: str) -> str:
+    """The file, or `cell 5` for the temporary one that a notebook names its cell's code by."""
+    find_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    compiler = getattr(find_shell(), "compile", None) if find_shell else None
+    find_name = getattr(compiler, "format_code_name", None)
+    known = find_name(file) if find_name else None
+    cell = "".join(filter(str.isdecimal, known[1])) if known else ""  # ("Cell", "In[5]")
+    return f"cell {cell}" if cell else file
 
 
 def inside_of(function: "Any") -> "Any":
@@ -155,7 +165,7 @@ def describe_function(function: "Any") -> "dict[str, Any]":
     name = getattr(inner, "__qualname__", None) or type(inner).__name__
     return {
         "function": f"{module}.{name}",
-        "function_place": code and (code.co_filename, code.co_firstlineno, code.co_name),
+        "function_place": code and (_name_of(code.co_filename), code.co_firstlineno, code.co_name),
         "parameters": code.co_varnames[: min(code.co_argcount, PARAMETERS)] if code else None,
         "is_partial": inner is not function,
     }

@@ -145,7 +145,14 @@ def sample(name: str, value: "Any", where: "dict[str, Any]") -> int:
     except Exception:
         return 0
     if len(pickled) >= SMALL_BYTES:
-        name_of_kind = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
-        facts = {"size": len(pickled), "digest": hash(pickled), "type": name_of_kind}
+        facts = {"size": len(pickled), "digest": hash(pickled), "type": name_of_kind(value)}
         recorder.event("leaf", name=name, **facts, **where)
     return len(pickled)
+
+
+def name_of_kind(value: "Any") -> str:
+    """A type's name with its module. An array of objects is a kind of its own: it is no buffer."""
+    kind = type(value)
+    name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+    is_array = kind.__module__ == "numpy" and hasattr(value, "dtype")
+    return f"{name} of objects" if is_array and value.dtype.hasobject else name

@@ -1,0 +1,149 @@
+"""What a function changes beyond its own variables, as far as its text tells. Runs nothing.
+
+Workers get copies of what they are sent, threads and shared memory do not: an edit from the one to
+the other is only derived where the function leaves alone what it is given.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from poolwise.doctor.source import Function, find_function, names_in, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from poolwise.doctor.features import Place
+
+_WRITERS = {
+    "add", "append", "appendleft", "clear", "discard", "extend", "fill", "insert", "partition",
+    "pop", "popitem", "popleft", "put", "remove", "resize", "reverse", "setdefault", "setflags",
+    "shuffle", "sort", "update", "write",
+}  # fmt: skip
+"""Methods of lists, dicts, sets, queues, files and arrays that change their object."""
+
+_ALIASES = (ast.Name, ast.Attribute, ast.Subscript, ast.Starred, ast.Tuple, ast.List)
+"""Expressions that give an object that was there before, or a view of it."""
+
+
+_OF_PROCESS = {
+    "_exit", "abort", "alarm", "chdir", "environ", "exit", "fork", "kill", "nice", "putenv",
+    "setitimer", "setrlimit", "signal", "umask",
+}  # fmt: skip
+"""Functions of `os`, `sys` and `signal` that are about the process they are called in."""
+
+
+def changes_what_it_gets(place: Place | None) -> bool:
+    """Whether a function writes to its arguments, globals or its process; True if unreadable."""
+    function = find_function(place)
+    if function is None or changed_names(function):
+        return True
+    return any(_is_about_process(node) for node in ast.walk(function))
+
+
+def _is_about_process(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        is_of_it = isinstance(node.value, ast.Name) and node.value.id in {"os", "signal", "sys"}
+        return is_of_it and node.attr in _OF_PROCESS
+    return isinstance(node, ast.Name) and node.id in {"exit", "quit"}
+
+
+def changed_names(function: Function) -> set[str]:
+    """Parameters and outer names whose objects a function writes to."""
+    own = parameters_of(function)
+    fresh = {name for name in _assigned(function) if name not in own}
+    written = written_names(function) - _numbers(function)
+    for _ in range(_ROUNDS):  # a name stands for what it was taken from
+        for names, sources in _aliases(function):
+            if names & written:
+                written |= sources
+    declared = {
+        name
+        for node in ast.walk(function)
+        if isinstance(node, ast.Global | ast.Nonlocal)
+        for name in node.names
+    }
+    return (written - fresh) | declared
+
+
+_ROUNDS = 3
+
+
+def parameters_of(function: Function) -> set[str]:
+    """The names of all parameters."""
+    arguments = function.args
+    plain = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    starred = [each for each in (arguments.vararg, arguments.kwarg) if each]
+    return {each.arg for each in [*plain, *starred]}
+
+
+def is_of_the_module(place: Place | None) -> bool:
+    """Whether a function is defined at the top of its module, so that it can be pickled by name."""
+    tree, function = parse(place.file) if place else None, find_function(place)
+    return tree is not None and function in tree.body
+
+
+def _assigned(function: Function) -> set[str]:
+    return {
+        node.id
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+
+
+def written_names(*nodes: ast.AST) -> set[str]:
+    """Names whose objects these nodes write to: an element, an attribute, in place."""
+    return {name for node in nodes for name in _written(node)}
+
+
+def _numbers(function: Function) -> set[str]:
+    """Names that some step gives a number or a text, which nothing writes into: `steps = 0`."""
+    return {
+        one.id
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        for one, other in _each(target, node.value)
+        if isinstance(other, ast.Constant) and isinstance(one, ast.Name)
+    }
+
+
+def _each(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
+    several = ast.Tuple | ast.List
+    if isinstance(target, several) and isinstance(value, several):
+        yield from zip(target.elts, value.elts, strict=False)
+    else:
+        yield target, value
+
+
+def _written(root: ast.AST) -> Iterator[str]:
+    for node in ast.walk(root):
+        if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            yield from _base(node)
+        elif isinstance(node, ast.AugAssign):
+            yield from _base(node.target)  # `array += 1` writes into the array
+        elif isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute) and node.func.attr in _WRITERS:
+                yield from _base(node.func.value)
+            for each in node.keywords:
+                yield from _base(each.value) if each.arg == "out" else ()
+
+
+def _base(node: ast.expr) -> Iterator[str]:
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id
+
+
+def _aliases(function: Function) -> Iterator[tuple[set[str], set[str]]]:
+    """Names, and those of the objects that they may be, or be parts of."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.For | ast.comprehension):
+            yield names_in(node.target), names_in(node.iter)
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                for one, other in _each(target, node.value):
+                    if isinstance(other, _ALIASES):
+                        yield names_in(one), names_in(other)

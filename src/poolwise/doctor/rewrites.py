@@ -1,0 +1,513 @@
+"""Edits that change more than a call: a loop without its pool, a pool kept over a loop, and others.
+
+As in `edits`, the answer is a `Change`, or None wherever the program's text is not plain enough to
+be sure that it does the same afterwards.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from poolwise.doctor.edits import Draft, makers_of
+from poolwise.doctor.effects import written_names
+from poolwise.doctor.source import (
+    called_name,
+    find_call,
+    imported_names,
+    lines_inside_strings,
+    names_bound_in,
+    names_in,
+    offset_of_line,
+    parents_in,
+    parse,
+    read_lines,
+    scope_of,
+    statement_of,
+    text_of,
+    way_up,
+)
+
+if TYPE_CHECKING:
+    from poolwise.doctor.features import Place
+    from poolwise.doctor.findings import Change
+
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_ENDS = {"close", "join", "terminate", "shutdown"}
+
+
+# -- no pool at all
+
+
+def use_loop(pool: Place | None, call: Place | None, api: str) -> Change | None:
+    """The same work in a plain loop; the pool goes if nothing else needs it."""
+    node, tree = find_call(call, api), parse(call.file) if call else None
+    if call is None or node is None or tree is None or not isinstance(node.func, ast.Attribute):
+        return None
+    draft = Draft(call.file)
+    plain = _plain_call(call.file, tree, node, api)
+    if plain is None:
+        return use_loop_for_futures(pool, call, api)
+    text, replaced, imports = plain
+    draft.replace(replaced, text)
+    if pool is not None and pool.file == call.file:
+        made = next((found for name in _POOLS if (found := find_call(pool, name))), None)
+        if made is not None and _has_initializer(made):
+            return None  # the function may need what it does
+        if made is not None:
+            _remove_pool(draft, tree, made, node)
+    return draft.finish(imports)
+
+
+_POOLS = ("Pool", "ProcessPoolExecutor", "ThreadPool", "ThreadPoolExecutor")
+
+_AS_LISTS = {"map", "starmap"}
+
+
+def _plain_call(
+    file: str, tree: ast.Module, call: ast.Call, api: str
+) -> tuple[str, ast.AST, list[str]] | None:
+    """What to write, in place of which node, and what that has to import."""
+    arguments = [text_of(file, each) for each in call.args]
+    if any(isinstance(each, ast.Starred) for each in call.args) or len(arguments) < 2:  # noqa: PLR2004 - function, input
+        return None
+    is_executor = any(name.endswith("Executor") for name in makers_of(file, call))
+    inputs = arguments[1:] if is_executor else arguments[1:2]
+    if api in {"map", "imap", "imap_unordered"}:
+        plain, imports = f"map({', '.join([arguments[0], *inputs])})", []
+    elif api == "starmap":
+        plain, imports = f"itertools.starmap({arguments[0]}, {inputs[0]})", ["import itertools"]
+    else:
+        return _plain_single(file, tree, call, api)
+    if api in _AS_LISTS and not is_executor and not _is_only_read_once(tree, call):
+        plain = f"list({plain})"
+    return plain, call, imports
+
+
+def _is_only_read_once(tree: ast.Module, call: ast.Call) -> bool:
+    """Whether a list that a call gives goes into a loop or into `sum()` and the like at once."""
+    parent = parents_in(tree).get(call)
+    if isinstance(parent, ast.For | ast.comprehension):
+        return parent.iter is call
+    return (
+        isinstance(parent, ast.Call)
+        and isinstance(parent.func, ast.Name)
+        and parent.func.id in {"sum", "list", "set", "tuple", "max", "min", "sorted", "dict"}
+        and len(parent.args) == 1
+    )
+
+
+def _plain_single(
+    file: str, tree: ast.Module, call: ast.Call, api: str
+) -> tuple[str, ast.AST, list[str]] | None:
+    """`pool.apply(f, (x,))` and `executor.submit(f, x).result()` as `f(x)`."""
+    plain = _call_of_task(file, call, "apply_async" if api == "apply" else api)
+    waiting = {"apply": None, "apply_async": "get", "submit": "result"}
+    if plain is None or api not in waiting:
+        return None
+    method = waiting[api]
+    outer = _result_call(tree, call, method) if method else call
+    return (plain, outer, []) if outer else None
+
+
+def _result_call(tree: ast.Module, call: ast.Call, method: str) -> ast.Call | None:
+    """The `.result()` that follows a call at once."""
+    attribute = parents_in(tree).get(call)
+    outer = parents_in(tree).get(attribute) if attribute else None
+    is_it = isinstance(attribute, ast.Attribute) and attribute.attr == method
+    return outer if is_it and isinstance(outer, ast.Call) and not outer.args else None
+
+
+def _has_initializer(made: ast.Call) -> bool:
+    return len(made.args) > 1 or any(each.arg in {None, "initializer"} for each in made.keywords)
+
+
+def _remove_pool(draft: Draft, tree: ast.Module, made: ast.Call, call: ast.Call) -> None:
+    """Take the pool out where only this call and its own end use it; else it stays, idle."""
+    holder = statement_of(tree, made)
+    owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+    if not isinstance(owner, ast.Name) or holder is None:
+        return
+    uses = [
+        each
+        for each in ast.walk(scope_of(tree, made))
+        if isinstance(each, ast.Name) and each.id == owner.id and each is not owner
+    ]
+    if isinstance(holder, ast.With):
+        is_alone = len(holder.items) == 1 and holder.items[0].context_expr is made
+        if is_alone and uses == [holder.items[0].optional_vars] and _can_move(draft.file, holder):
+            draft.remove_lines(holder.lineno, holder.body[0].lineno - 1)
+            shift(draft, holder.body, holder.col_offset - holder.body[0].col_offset)
+        return
+    ends = [_end_of_pool(tree, each) for each in uses if isinstance(each.ctx, ast.Load)]
+    is_plain = isinstance(holder, ast.Assign) and holder.value is made
+    if is_plain and None not in ends and len(uses) == len(ends) + 1:
+        for statement in [holder, *filter(None, ends)]:
+            if not _can_be_removed(tree, statement):
+                return
+        for statement in [holder, *filter(None, ends)]:
+            draft.remove_lines(statement.lineno, statement.end_lineno or statement.lineno)
+
+
+def _end_of_pool(tree: ast.Module, name: ast.Name) -> ast.Expr | None:
+    """The statement `pool.close()` or the like that a name stands in."""
+    attribute, call, statement, *_ = way_up(tree, name)
+    is_end = isinstance(attribute, ast.Attribute) and attribute.attr in _ENDS
+    is_all = isinstance(statement, ast.Expr) and statement.value is call
+    return statement if is_end and is_all and isinstance(statement, ast.Expr) else None
+
+
+def _can_be_removed(tree: ast.Module, statement: ast.stmt) -> bool:
+    """Whether it has its lines for itself, and its block keeps another statement."""
+    block = _block_of(tree, statement)
+    own = range(statement.lineno, (statement.end_lineno or 0) + 1)
+    return len(block) > 1 and not any(
+        each is not statement and (each.lineno in own or each.end_lineno in own) for each in block
+    )
+
+
+def _block_of(tree: ast.Module, statement: ast.stmt) -> list[ast.stmt]:
+    parent = parents_in(tree)[statement]
+    blocks = (getattr(parent, name, []) for name in ("body", "orelse", "finalbody"))
+    return next(block for block in blocks if isinstance(block, list) and statement in block)
+
+
+# -- a list of futures
+
+
+def use_loop_for_futures(pool: Place | None, call: Place | None, api: str) -> Change | None:
+    """`tasks = [executor.submit(f, x) for x in xs]`, then results: in a plain loop."""
+    node, tree = find_call(call, api), parse(call.file) if call else None
+    listed = _find_futures(tree, node) if tree and node else None
+    if node is None or tree is None or call is None or listed is None:
+        return None
+    plain = _call_of_task(call.file, node, api)
+    reads = _reads_of(tree, listed, "result" if api == "submit" else "get")
+    if plain is None or reads is None:
+        return None
+    draft = Draft(call.file)
+    draft.replace(node, plain)
+    for waited, name in reads:
+        draft.replace(waited, name)
+    made = next((found for name in _POOLS if (found := find_call(pool, name))), None)
+    if made is None or _has_initializer(made) or pool is None or pool.file != call.file:
+        return None
+    _remove_pool(draft, tree, made, node)
+    return draft.finish()
+
+
+def use_map_for_futures(call: Place | None, api: str, chunk: int) -> Change | None:
+    """`tasks = [executor.submit(f, x) for x in xs]`, then results: with `map` in chunks."""
+    node, tree = find_call(call, api), parse(call.file) if call else None
+    listed = _find_futures(tree, node) if tree and node else None
+    if node is None or tree is None or call is None or listed is None:
+        return None
+    reads = _reads_of(tree, listed, "result" if api == "submit" else "get")
+    comprehension = parents_in(tree)[node]
+    source = _only_source(comprehension, node, api)
+    if reads is None or source is None or not isinstance(node.func, ast.Attribute):
+        return None
+    draft = Draft(call.file)
+    owner, function = text_of(call.file, node.func.value), text_of(call.file, node.args[0])
+    inputs = text_of(call.file, source)
+    draft.replace(comprehension, f"list({owner}.map({function}, {inputs}, chunksize={chunk}))")
+    for waited, name in reads:
+        draft.replace(waited, name)
+    return draft.finish()
+
+
+def _only_source(listed: ast.AST, call: ast.Call, api: str) -> ast.expr | None:
+    """What a comprehension goes through, if each element of it is all that a task gets."""
+    if not isinstance(listed, ast.ListComp) or len(listed.generators) != 1 or call.keywords:
+        return None
+    generator, given = listed.generators[0], list(call.args[1:])
+    if api == "apply_async" and len(given) == 1 and isinstance(given[0], ast.Tuple):
+        given = [*given[0].elts]
+    is_it = len(given) == 1 and ast.unparse(given[0]) == ast.unparse(generator.target)
+    is_plain = isinstance(generator.target, ast.Name) and not generator.ifs
+    return generator.iter if is_it and is_plain and isinstance(call.args[0], ast.Name) else None
+
+
+def _find_futures(tree: ast.Module, call: ast.Call) -> ast.Name | None:
+    """The name of a list comprehension whose elements are such a call."""
+    listed = parents_in(tree).get(call)
+    statement = parents_in(tree).get(listed) if listed else None
+    if not isinstance(listed, ast.ListComp) or listed.elt is not call:
+        return None
+    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+        return None
+    name = statement.targets[0]
+    return name if isinstance(name, ast.Name) else None
+
+
+def _call_of_task(file: str, call: ast.Call, api: str) -> str | None:
+    """The call that a task is, as the parent would make it."""
+    if not call.args or not isinstance(call.args[0], ast.Name | ast.Attribute):
+        return None
+    function, given = text_of(file, call.args[0]), [*call.args[1:], *call.keywords]
+    if api == "apply_async":
+        items = call.args[1] if len(call.args) == 2 and not call.keywords else None  # noqa: PLR2004 - function, arguments
+        if not isinstance(items, ast.Tuple | ast.List):
+            return None
+        given = [*items.elts]
+    return f"{function}({', '.join(text_of(file, each) for each in given)})"
+
+
+def _reads_of(tree: ast.Module, listed: ast.Name, method: str) -> list[tuple[ast.AST, str]] | None:
+    """Where results are read, and as_completed() around the list; None if it is used otherwise."""
+    found: list[tuple[ast.AST, str]] = []
+    for use in _uses(scope_of(tree, listed), listed):
+        source: ast.AST = use
+        outer = parents_in(tree)[use]
+        if isinstance(outer, ast.Call) and called_name(outer) == "as_completed":
+            if len(outer.args) != 1 or outer.keywords:
+                return None
+            source, outer = outer, parents_in(tree)[outer]
+            found.append((source, listed.id))
+        is_loop = isinstance(outer, ast.For | ast.comprehension) and outer.iter is source
+        target = outer.target if isinstance(outer, ast.For | ast.comprehension) else None
+        if not is_loop or not isinstance(target, ast.Name):
+            return None
+        inside = outer if isinstance(outer, ast.For) else parents_in(tree)[outer]
+        for each in _uses(inside, target):
+            waited = _wait_on(tree, each, method)
+            if waited is None:
+                return None
+            found.append((waited, target.id))
+    return found
+
+
+def _uses(scope: ast.AST, name: ast.Name) -> list[ast.Name]:
+    """All other places where a name stands."""
+    names = (each for each in ast.walk(scope) if isinstance(each, ast.Name))
+    return [each for each in names if each.id == name.id and each is not name]
+
+
+def _wait_on(tree: ast.Module, name: ast.Name, method: str) -> ast.AST | None:
+    """The call `name.result()` that a name stands in."""
+    attribute, call, *_ = way_up(tree, name)
+    is_it = isinstance(attribute, ast.Attribute) and attribute.attr == method
+    return call if is_it and isinstance(call, ast.Call) and not call.args else None
+
+
+# -- one pool for all rounds of a loop
+
+
+def keep_pool(pool: Place | None) -> Change | None:
+    """Make a pool before the loop that made it in each round."""
+    made = next((found for name in _POOLS if (found := find_call(pool, name))), None)
+    tree = parse(pool.file) if pool else None
+    if made is None or tree is None or pool is None:
+        return None
+    held, loop = statement_of(tree, made), None
+    if isinstance(held, ast.With):
+        loop = parents_in(tree).get(held)
+    if not isinstance(held, ast.With) or not isinstance(loop, ast.For | ast.While):
+        return None
+    changing = names_bound_in(loop)
+    is_alone = len(held.items) == 1 and held.items[0].context_expr is made
+    name = held.items[0].optional_vars
+    if not is_alone or not isinstance(name, ast.Name) or names_in(made) & changing or loop.orelse:
+        return None
+    if any(_ends_pool(each, name.id) for each in ast.walk(loop)):
+        return None
+    step = held.body[0].col_offset - held.col_offset
+    if not _can_move(pool.file, held) or held not in loop.body or step <= 0:
+        return None
+    return _move_out(pool.file, loop, held, step)
+
+
+def _move_out(file: str, loop: ast.For | ast.While, held: ast.With, step: int) -> Change | None:
+    lines = read_lines(file) or ()
+    draft = Draft(file)
+    head = [line.strip() for line in lines[held.lineno - 1 : held.body[0].lineno - 1]]
+    draft.insert_line(loop.lineno, f"{' ' * loop.col_offset}{' '.join(head)}")
+    draft.remove_lines(held.lineno, held.body[0].lineno - 1)
+    inside = lines_inside_strings(file)
+    for number in range(loop.lineno, (loop.end_lineno or 0) + 1):
+        is_held = held.lineno <= number <= (held.end_lineno or 0)
+        if not is_held and number not in inside and lines[number - 1].strip():
+            draft.insert(offset_of_line(file, number), " " * step)
+    return draft.finish()
+
+
+def _ends_pool(node: ast.AST, name: str) -> bool:
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr in _ENDS
+        and isinstance(node.value, ast.Name)
+        and node.value.id == name
+    )
+
+
+def _can_move(file: str, held: ast.With) -> bool:
+    """Whether the head of a `with` has its lines for itself, and the body is indented by blanks."""
+    lines, first = read_lines(file) or (), held.body[0]
+    between = lines[held.lineno - 1 : first.lineno - 1]
+    indent = lines[first.lineno - 1][: first.col_offset]
+    return bool(between) and not indent.strip(" ") and not any("#" in line for line in between)
+
+
+def shift(draft: Draft, statements: Iterable[ast.stmt], by: int) -> None:
+    """Move statements to the left, comments between them too; strings over lines stay."""
+    known = list(statements)
+    inside, lines = lines_inside_strings(draft.file), read_lines(draft.file) or ()
+    last = known[-1].end_lineno or 0
+    while last < len(lines) and _is_comment_in(lines[last], known[0].col_offset):
+        last += 1
+    for number in range(known[0].lineno, last + 1):
+        at = offset_of_line(draft.file, number)
+        if number not in inside and not lines[number - 1][:-by].strip(" "):
+            blanks = min(-by, len(lines[number - 1]))
+            draft.pieces.append((at, at + blanks, ""))
+
+
+def _is_comment_in(line: str, indent: int) -> bool:
+    return line.startswith(f"{' ' * indent}#")
+
+
+# -- all tasks handed out before the first result is waited for
+
+
+def hand_out_first(call: Place | None, api: str) -> Change | None:
+    """Hand all tasks of a loop out, then go through the loop with their results."""
+    node, tree = find_call(call, api), parse(call.file) if call else None
+    if node is None or tree is None or call is None:
+        return None
+    wait = _find_wait(call.file, tree, node, api)
+    loop = _what_repeats(tree, node)
+    if wait is not None and isinstance(loop, ast.AsyncFunctionDef):
+        wait = _wait_of_caller(call.file, tree, loop)
+        loop = _what_repeats(tree, wait.node) if wait else None
+    if wait is None or {_TASK, f"{_TASK}s"} & names_in(tree):
+        return None
+    if isinstance(loop, ast.For):
+        return _split_for(call.file, tree, loop, wait)
+    if isinstance(loop, _COMPREHENSIONS) and len(loop.generators) == 1:
+        return _split_comprehension(call.file, loop, wait)
+    return None
+
+
+def _what_repeats(tree: ast.Module, node: ast.AST) -> ast.AST | None:
+    """The nearest loop or comprehension, or the function where there is none in it."""
+    return next((each for each in way_up(tree, node) if isinstance(each, _RUNNING)), None)
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """Where a task is handed out and waited for at once: `node`, with the call that hands it out.
+
+    `submitted` only hands out, `ending` only waits.
+    """
+
+    node: ast.AST
+    call: ast.Call
+    submitted: str
+    ending: str
+
+
+_RUNNING = (*_LOOPS, *_COMPREHENSIONS, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+_TASK = "task"
+
+
+def _find_wait(file: str, tree: ast.Module, call: ast.Call, api: str) -> _Wait | None:
+    text = text_of(file, call)
+    if api == "apply":
+        function = text_of(file, call.func)
+        return _Wait(call, call, f"{function}_async{text[len(function) :]}", f"{_TASK}.get()")
+    if api == "run_in_executor":
+        parent = parents_in(tree).get(call)
+        is_awaited = isinstance(parent, ast.Await)
+        return _Wait(parent, call, text, f"await {_TASK}") if parent and is_awaited else None
+    method = "get" if api == "apply_async" else "result"
+    outer = _result_call(tree, call, method)
+    return _Wait(outer, call, text, f"{_TASK}.{method}()") if outer else None
+
+
+def _wait_of_caller(file: str, tree: ast.Module, function: ast.AsyncFunctionDef) -> _Wait | None:
+    """The only place that awaits a coroutine, whose loop is then the one to look at."""
+    names = (each for each in ast.walk(tree) if isinstance(each, ast.Name))
+    uses = [each for each in names if each.id == function.name]
+    if len(uses) != 1 or "asyncio" not in imported_names(tree):
+        return None
+    call, awaited, *_ = way_up(tree, uses[0])
+    if not isinstance(call, ast.Call) or not isinstance(awaited, ast.Await):
+        return None
+    return _Wait(awaited, call, f"asyncio.ensure_future({text_of(file, call)})", f"await {_TASK}")
+
+
+def _split_for(file: str, tree: ast.Module, loop: ast.For, wait: _Wait) -> Change | None:
+    """`for x in xs: f(wait(x))` as `tasks = [(x, give(x)) for x in xs]` and a loop over these."""
+    holder = statement_of(tree, wait.node)
+    if holder not in loop.body or _leaves_early(loop) or loop.orelse:
+        return None
+    needed, own = names_in(wait.call), names_in(loop.target)
+    inside = set(ast.walk(wait.node))
+    beside = {
+        each.id
+        for statement in loop.body
+        for each in ast.walk(statement)
+        if isinstance(each, ast.Name) and each not in inside
+    }
+    changed = names_bound_in(*loop.body) | written_names(*loop.body) | (beside - own)
+    if needed & changed or own & names_in(*loop.body[: loop.body.index(holder)]):
+        return None
+    value, target = _as_value(file, loop.target), text_of(file, loop.target)
+    listed = f"[({value}, {wait.submitted}) for {target} in {text_of(file, loop.iter)}]"
+    draft = Draft(file)
+    draft.insert_line(loop.lineno, f"{' ' * loop.col_offset}{_TASK}s = {listed}")
+    draft.replace(loop.target, f"{value}, {_TASK}")
+    draft.replace(loop.iter, f"{_TASK}s")
+    draft.replace(wait.node, wait.ending)
+    return draft.finish()
+
+
+def _as_value(file: str, target: ast.expr) -> str:
+    text = text_of(file, target)
+    return f"({text})" if isinstance(target, ast.Tuple) and not text.startswith("(") else text
+
+
+def _leaves_early(loop: ast.For) -> bool:
+    leaving = (ast.Break, ast.Return, ast.Yield, ast.YieldFrom)
+    return any(isinstance(each, leaving) for each in ast.walk(loop))
+
+
+def _split_comprehension(
+    file: str,
+    loop: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp,
+    wait: _Wait,
+) -> Change | None:
+    generator = loop.generators[0]
+    if generator.is_async or generator.ifs:
+        return None
+    target, source = text_of(file, generator.target), text_of(file, generator.iter)
+    value = _as_value(file, generator.target)
+    draft = Draft(file)
+    draft.replace(wait.node, wait.ending)
+    draft.replace(generator.target, f"{value}, {_TASK}")
+    draft.replace(generator.iter, f"[({value}, {wait.submitted}) for {target} in {source}]")
+    return draft.finish()
+
+
+# -- an input that is read as it is needed
+
+
+def stream(call: Place | None, api: str, chunk: int) -> Change | None:
+    """`map` of a pool as `imap`, which makes no list of its input first."""
+    node = find_call(call, api)
+    if node is None or call is None or api != "map" or not isinstance(node.func, ast.Attribute):
+        return None
+    tree = parse(call.file)
+    if tree is None or len(node.args) != 2 or node.keywords:  # noqa: PLR2004 - function, input
+        return None
+    if any(name.endswith("Executor") for name in makers_of(call.file, node)):
+        return None  # it has no imap, and does not wait for the results
+    arguments = ", ".join(text_of(call.file, each) for each in node.args)
+    text = f"{text_of(call.file, node.func.value)}.imap({arguments}, chunksize={chunk})"
+    draft = Draft(call.file)
+    draft.replace(node, text if _is_only_read_once(tree, node) else f"list({text})")
+    return draft.finish()
