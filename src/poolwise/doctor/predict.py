@@ -43,10 +43,6 @@ UNSEEN_S = 25e-6
 UNSEEN_MEETING_S = 300e-6
 """Nor one that does not fit the pipe more than this, on a machine that wakes up slowly."""
 
-TINY_S = 50e-6
-"""Items shorter than this are taken at their median, as computing: what they seem to wait is what
-reading the clocks takes, and their mean is that of the few that were interrupted."""
-
 HEAVY_BYTES = measures.BIG_MESSAGE_BYTES
 
 SMALL_S = 1e-3
@@ -62,6 +58,7 @@ class Model:
 
     `chunk` and `workers` are as they were; `now_s` is what the call took. `extra_s` is what comes
     on top of the messages (the input iterator, callbacks), however work is handed out.
+    `other_cpus` is fitted to the run, from `seen_cpus` on, which others were seen to use.
     """
 
     load: Load
@@ -72,6 +69,7 @@ class Model:
     workers: int
     now_s: float
     extra_s: float
+    seen_cpus: float = 0.0
 
     @cached_property
     def factor(self) -> float:
@@ -84,8 +82,12 @@ class Model:
         return raw_s * _bounded(self.factor)
 
     def serial_s(self) -> float:
-        """In a plain loop. An upper bound: beside others a function runs slower than alone."""
-        loop_s = simulate(self.load, self.load.items, 1, self.cpus, FREE, self.other_cpus)
+        """In a plain loop, beside the load that was seen.
+
+        What the model is given of others beyond that makes up for what competed in the pool, and
+        a loop is alone.
+        """
+        loop_s = simulate(self.load, self.load.items, 1, self.cpus, FREE, self.seen_cpus)
         return loop_s + self.extra_s
 
     def threads_s(self, count: int) -> float:
@@ -143,7 +145,8 @@ def calibrate(site: Site, pool: Pool, seen: Evidence) -> Model | None:
         chunk=chunk,
         workers=pool.slots,
         now_s=now_s,
-        extra_s=pool.parent.generator_s + pool.parent.handle_s if pool.parent else 0.0,
+        extra_s=measures.own_parent_s(pool),
+        seen_cpus=min(seen.program.other_cpus or 0.0, seen.program.cpus),
     )
     return _fit_unseen(_fit_others(model) if _is_short_of_cpus(site, pool) else model)
 
@@ -166,10 +169,6 @@ def _load(site: Site) -> Load:
     series = site.series_s or [1.0]
     whole = math.fsum(series) * site.items / len(series)
     cpu_s, blocked_s = measures.spent_s(site, "run_cpu"), measures.spent_s(site, "run_blocked")
-    times = site.item_times
-    if times is not None and times.p50_s < TINY_S > cpu_s / site.items:
-        item_s = times.p50_s if site.chunksize > 1 else max(ITEM_S, times.p50_s - CALL_S)
-        cpu_s, blocked_s = min(cpu_s + blocked_s, item_s * site.items), 0.0
     return Load(
         [each * cpu_s / whole for each in series],
         [each * blocked_s / whole for each in series],
