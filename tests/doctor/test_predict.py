@@ -8,7 +8,6 @@ import pytest
 
 from poolwise.doctor import predict
 from poolwise.doctor.features import StepCosts
-from poolwise.doctor.findings import Finding, Prediction, Remedy
 from tests.doctor import made_up
 
 COSTS = StepCosts(
@@ -22,11 +21,6 @@ COSTS = StepCosts(
     send_bytes_per_s=None,
     reply_bytes_per_s=None,
 )
-
-
-def finding(pool, *remedies: Remedy) -> Finding:
-    where = pool.sites[0].place
-    return Finding("PW001", "x", "slow", where, pool.id, 1.0, "", [], list(remedies), "", 100)
 
 
 def tiny(**more):
@@ -135,7 +129,6 @@ def test_other_load_explains_what_waited_for_a_cpu() -> None:
         {"kind": "ThreadPool"},
         {"costs": None},
         {"max_outstanding": 1},
-        {"call": {"calls": 5}},
     ],
 )
 def test_no_model_for_what_it_does_not_describe(more) -> None:
@@ -143,28 +136,21 @@ def test_no_model_for_what_it_does_not_describe(more) -> None:
     assert predict.calibrate(pool.sites[0], pool, made_up.run(pool)) is None
 
 
-def test_remedies_get_their_numbers_from_the_model() -> None:
-    pool = tiny()
-    estimate = Prediction("call", 1.0, 0.9, 0.1, 2.0)
-    given = finding(
-        pool,
-        Remedy("chunksize", "", estimate, 100),
-        Remedy("workers", "", value=1),
-        Remedy("serial", "", estimate),
-        Remedy("threads", "", value=4),
-        Remedy("share", "", estimate),
-    )
-    (told,) = predict.foretell([given], made_up.run(pool))
-    *ours, share = (remedy.prediction for remedy in told.remedies)
-    assert share == estimate
-    for prediction in ours:
-        assert prediction.now_s == pytest.approx(0.5, rel=0.01)
-        assert prediction.low_s < prediction.then_s < prediction.high_s
-    assert ours[0].then_s < ours[1].then_s
+def test_several_calls_from_one_line_are_rounds() -> None:
+    """Five calls of forty items; each round waits for its last result, as the call did."""
+    model = model_of(computing(call={"calls": 5}))
+    assert (model.rounds, model.load.items) == (5, 40)
+    assert model.pool_s() == pytest.approx(model.now_s, rel=0.03)
+    assert model.serial_s() == pytest.approx(2.0, rel=0.01)
 
 
-def test_several_pools_in_one_finding_keep_the_rules_estimate() -> None:
-    pool = tiny()
-    estimate = Prediction("pool", 1.0, 0.9, 0.1, 2.0)
-    given = dataclasses.replace(finding(pool, Remedy("workers", "", estimate, 4)), pools=3)
-    assert predict.foretell([given], made_up.run(pool)) == [given]
+def test_a_call_without_its_heavy_arguments_takes_its_work() -> None:
+    heavy = dataclasses.replace(
+        COSTS, dispatch_s=(10e-3, 0.0), fetch_s=(10e-3, 0.0), item_bytes_out=4e6,
+        send_bytes_per_s=0.5e9,
+    )  # fmt: skip
+    account = {"run_cpu": 0.2, "transport": 1.5, "pickle_args": 1.0}
+    model = model_of(made_up.pool(account, messages=100, costs=heavy))
+    light = model.lighter(out=1.0)
+    assert light.pool_s() < 0.25 < model.pool_s()
+    assert model.once_s(1.0) == pytest.approx(2 * 9.7e-3 + 8e-3, rel=0.3)

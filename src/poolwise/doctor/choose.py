@@ -83,8 +83,9 @@ def _promised(findings: list[Finding]) -> Iterator[Way]:
     """What remedies would change, the first finding's first."""
     for finding in findings:
         for remedy in finding.remedies:
-            if remedy.kind in _TESTED:
-                yield remedy.kind, remedy.value
+            kind = "share" if remedy.kind == "initializer" else remedy.kind
+            if kind in _TESTED:
+                yield kind, remedy.value
 
 
 def _curves(pool: Pool, about: list[Finding], items: int) -> Iterator[Way]:

@@ -18,7 +18,7 @@ from poolwise.doctor.confirm import confirm
 from poolwise.doctor.features import Evidence, Program
 from poolwise.doctor.findings import CannotTell, Confidence, Finding, Note
 from poolwise.doctor.notes import is_busy, say_unseen, take_notes
-from poolwise.doctor.predict import foretell
+from poolwise.doctor.offers import offer
 from poolwise.doctor.rules import RULES
 from poolwise.doctor.rules.rule import Rule
 from poolwise.report import figures
@@ -98,7 +98,7 @@ def _settle(found: list[Finding], seen: Evidence) -> list[Finding]:
     worthy = [each for each in merged if _is_worth_a_word(each, seen)]
     causes = _explain(worthy)
     trusted = [dataclasses.replace(each, confidence=_trust(seen, each)) for each in causes]
-    foretold = confirm(foretell(trusted, seen), seen)
+    foretold = confirm(offer(trusted, seen), seen)
     return sorted(foretold, key=lambda each: (_RANK[each.kind], -each.seconds))
 
 

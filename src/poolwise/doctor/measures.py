@@ -191,6 +191,15 @@ def blocked_by_share(pool: Pool, *causes: str) -> float | None:
     return sum(pool.blocked_by.get(cause, 0.0) for cause in causes) / known_s
 
 
+def is_behind_a_lock(pool: Pool) -> bool:
+    """Whether locks explain most of the blocked time."""
+    lock = blocked_by_share(pool, "lock")
+    return lock is not None and lock > MOSTLY
+
+
+MOSTLY = 0.5
+
+
 def main_cause(pool: Pool) -> str:
     """What most of the blocked time waited for, in a word."""
     known = {cause: s for cause, s in pool.blocked_by.items() if cause not in {"hidden", "other"}}

@@ -3,9 +3,9 @@
 Between the clocks of a message stand the function and what calls it: a frame or two of the pool,
 joblib's batch with its settings, a mark after each item. Of tasks of a millisecond that is nothing;
 of a microsecond it is most of the time, and a plain loop would not have it. Short tasks are also
-interrupted: one that lost its CPU for 4 ms outweighs two thousand others. So the time of short items
-is taken from the quicker ones, less the frame; what the account has beyond is moved to where it
-belongs.
+interrupted: one that lost its CPU for 4 ms outweighs two thousand others. So the time of short
+items is taken from the quicker ones, less the frame; what the account has beyond is moved to where
+it belongs.
 """
 
 from __future__ import annotations

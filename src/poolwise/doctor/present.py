@@ -6,14 +6,18 @@ from collections.abc import Iterator
 
 from poolwise.doctor import compare, words
 from poolwise.doctor.charts import draw_pool
+from poolwise.doctor.confirm import doubt_of
 from poolwise.doctor.curves import draw_predictions, make_models
+from poolwise.doctor.curves import name_of as name_of_way
 from poolwise.doctor.diagnose import Diagnosis
-from poolwise.doctor.features import Evidence, Pool, Profile
+from poolwise.doctor.features import Evidence, Experiment, Pool, Profile, Trial
 from poolwise.doctor.findings import Finding, Prediction, Remedy
+from poolwise.doctor.predict import site_in_question
 from poolwise.doctor.record import to_record
+from poolwise.doctor.remedies import GAIN
 from poolwise.doctor.scaling import MostWorkers, Scaling, find_scaling
 from poolwise.doctor.states import in_groups
-from poolwise.doctor.trials import say_trials
+from poolwise.doctor.trials import find_trial, lasted_s, say_sample, say_trials
 from poolwise.report import blocks as b
 from poolwise.report import figures
 from poolwise.report.account import list_laws
@@ -108,6 +112,7 @@ def _summary(seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None) -> I
     if first is not None:
         yield _list_facts(first)
         yield from _list_remedies(first)
+        yield from _list_tried(first, pool, seen)
     if seen.profile is not None:
         yield list_hot_lines(seen.profile)
     if len(diagnosis.findings) > 1:
@@ -178,10 +183,14 @@ def _list_facts(finding: Finding) -> b.Text:
 
 def _list_remedies(finding: Finding) -> Iterator[b.Block]:
     shown = finding.remedies[:_MOST_REMEDIES]
+    if not shown:
+        yield b.Text("What to do: nothing that was tried or simulated gains anything here.")
+        return
     yield _number(shown)
-    changes = next((remedy.changes for remedy in shown if remedy.changes), [])
+    changes = shown[0].changes if shown else []
     if changes:
-        yield b.Code("\n".join(change.diff for change in changes), language="diff")
+        source = "\n".join(change.diff for change in changes)
+        yield b.Code(source, title="The edit of 1:", language="diff")
 
 
 def _number(remedies: list[Remedy]) -> b.Text:
@@ -197,10 +206,35 @@ def say_prediction(remedy: Remedy) -> str:
     """What the remedy brings: measured, or predicted with its band; empty if neither."""
     prediction = remedy.prediction
     now = f", now {figures.seconds(prediction.now_s)}" if prediction else ""
+    if remedy.doubt:
+        now += f"; tried, but {remedy.doubt}"
     if remedy.measured_s is not None:
         told = f", {_band(prediction)} predicted" if prediction else ""
         return f" -> {figures.seconds(remedy.measured_s)} measured{told}{now}"
     return f" -> {_band(prediction)}{now}" if prediction else ""
+
+
+def _list_tried(finding: Finding, pool: Pool | None, seen: Evidence) -> Iterator[b.Block]:
+    """What experiments on the call came to, in seconds of the whole call, the fastest first."""
+    site = site_in_question(finding, pool) if pool else None
+    trial = find_trial(site, pool, seen) if site and pool else None
+    if site is None or pool is None or trial is None or not trial.experiments:
+        return
+    now_s = lasted_s(site, pool)
+    lines = [
+        f"{name_of_way(each)} {figures.seconds(each.ratio * now_s)}{why_not(each, trial, pool)}"
+        for each in sorted(trial.experiments, key=lambda each: each.ratio)
+        if each.kind != "pickle"
+    ]
+    yield b.Text(f"Tried, on {say_sample(trial)}: {'; '.join(lines)}.")
+
+
+def why_not(experiment: Experiment, trial: Trial, pool: Pool) -> str:
+    """Why a measurement is no advice, if it is none."""
+    doubt = doubt_of(experiment, trial, pool)
+    if doubt:
+        return f" ({doubt})"
+    return " (no gain)" if experiment.kind != "as-is" and experiment.ratio >= GAIN else ""
 
 
 def _band(prediction: Prediction) -> str:

@@ -113,10 +113,4 @@ def waits_for_the_world(flow: Flow, pool: Pool, seen: Evidence) -> bool:
     if measures.inner_pools(pool, seen):
         return False
     used = seen.program.cpu_s / max(seen.program.wall_s, 1e-9) / max(seen.program.cpus, 1.0)
-    return used < SATURATED and not is_behind_a_lock(pool)
-
-
-def is_behind_a_lock(pool: Pool) -> bool:
-    """Whether locks explain most of the blocked time."""
-    lock = measures.blocked_by_share(pool, "lock")
-    return lock is not None and lock > 0.5
+    return used < SATURATED and not measures.is_behind_a_lock(pool)
