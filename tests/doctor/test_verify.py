@@ -601,7 +601,7 @@ def test_a_way_that_was_tried_for_another_reason_and_gains_is_added_with_its_edi
     ("items", "seconds", "chunk", "why"),
     [
         (5000, 0.004, 100, "too short to tell"),
-        (5000, 0.1, 1000, "too few to tell"),
+        (5000, 0.1, 1000, "too few messages to tell"),
         (10_000, 0.004, 1000, ""),
         (5000, 0.1, 100, ""),
     ],

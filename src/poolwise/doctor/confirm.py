@@ -66,7 +66,7 @@ def doubt_of(experiment: Experiment, trial: Trial, pool: Pool) -> str:
     if is_sample and experiment.kind == "chunksize":
         messages = trial.items / max(1, experiment.value or 1)
         if messages < LEAST_MESSAGES * pool.slots:
-            return f"{words.count(round(messages), 'message')} of a sample are too few to tell"
+            return f"{words.count(trial.items, 'item')} make too few messages to tell"
     return ""
 
 

@@ -12,6 +12,7 @@ from poolwise.doctor.curves import name_of as name_of_way
 from poolwise.doctor.diagnose import Diagnosis
 from poolwise.doctor.features import Evidence, Experiment, Pool, Profile, Trial
 from poolwise.doctor.findings import Finding, Prediction, Remedy
+from poolwise.doctor.notes import is_busy
 from poolwise.doctor.predict import site_in_question
 from poolwise.doctor.record import to_record
 from poolwise.doctor.remedies import GAIN
@@ -26,6 +27,7 @@ _TONES: dict[str, b.Tone] = {"healthy": "good", "cannot-tell": "plain"}
 
 _MOST_REMEDIES = 3
 _MOST_OTHERS = 5
+_MOST_TRIED = 5
 """What one screen has room for; the page has all."""
 
 
@@ -82,19 +84,26 @@ def _most_workers(pool: Pool | None, scaling: Scaling | None) -> MostWorkers | N
     return next((each for each in known if pool and each.pool == pool.id), None)
 
 
-def say_scaling(scaling: Scaling, most: MostWorkers | None) -> str:
-    """How far the program is from a plain loop, and from its ceiling, in a sentence."""
-    told = f"Speed-up over a plain loop: {scaling.speedup:.2f}"
-    if scaling.ceiling is not None:
-        serial = figures.share(scaling.serial_share)
-        told += f"; with any number of workers {scaling.ceiling:.2f} at most ({serial} is serial)"
-        if scaling.ceiling_as_is and scaling.ceiling_as_is < _NOTABLY * scaling.ceiling:
-            told += f", {scaling.ceiling_as_is:.2f} as work is handed out now"
+def say_scaling(scaling: Scaling, workers: int, most: MostWorkers | None) -> str:
+    """How far the program is from a plain loop, and from its one ceiling, in a sentence.
+
+    :param workers: of the pool in question.
+    """
+    told = f"{words.count(workers, 'worker')}: {_times(scaling.speedup)} the speed of a plain loop"
+    ceiling = ceiling_of(scaling)
+    if ceiling is not None:
+        told += f"; at most {_times(ceiling)} however many"
     return f"{told}; {say_most_workers(most)}." if most and most.count else f"{told}."
 
 
-_NOTABLY = 0.8
-"""Two ceilings that differ less are told as one."""
+def _times(factor: float) -> str:
+    return f"{factor:.1f}x" if factor >= 1 else f"{factor:.2f}x"
+
+
+def ceiling_of(scaling: Scaling) -> float | None:
+    """The most that more workers could bring, with all else as it is; None if there is none."""
+    known = [each for each in (scaling.ceiling, scaling.ceiling_as_is) if each is not None]
+    return max(scaling.speedup, min(known)) if known else None
 
 
 def say_most_workers(most: MostWorkers) -> str:
@@ -105,6 +114,9 @@ def say_most_workers(most: MostWorkers) -> str:
 
 def _summary(seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None) -> Iterator[b.Block]:
     first = diagnosis.findings[0] if diagnosis.findings else None
+    if is_busy(seen):
+        used = f"{seen.program.other_cpus or 0.0:.1f} of {seen.program.cpus:g} CPUs"
+        yield b.Text(f"Other programs took {used} meanwhile: times below are inflated.")
     yield _say_verdict(seen, diagnosis)
     pool = _pool_in_question(seen, first)
     if pool is not None:
@@ -118,8 +130,8 @@ def _summary(seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None) -> I
     if len(diagnosis.findings) > 1:
         yield _list_others(diagnosis.findings[1:])
     told = list(_small_print(seen, diagnosis, pool))
-    if scaling is not None and diagnosis.outcome != "cannot-tell":
-        told.insert(0, say_scaling(scaling, _most_workers(pool, scaling)))
+    if scaling is not None and pool is not None and diagnosis.outcome != "cannot-tell":
+        told.insert(0, say_scaling(scaling, pool.slots, _most_workers(pool, scaling)))
     yield b.Text("\n\n".join(told), is_aside=True)
 
 
@@ -221,12 +233,20 @@ def _list_tried(finding: Finding, pool: Pool | None, seen: Evidence) -> Iterator
     if site is None or pool is None or trial is None or not trial.experiments:
         return
     now_s = lasted_s(site, pool)
+    ways = [each for each in trial.experiments if each.kind != "pickle"]
+    ways.sort(key=lambda each: each.ratio)
+    kinds = {(remedy.kind, remedy.value) for remedy in finding.remedies}
+    shown = [
+        each
+        for place, each in enumerate(ways)
+        if place < _MOST_TRIED or each.kind == "as-is" or (each.kind, each.value) in kinds
+    ]
     lines = [
         f"{name_of_way(each)} {figures.seconds(each.ratio * now_s)}{why_not(each, trial, pool)}"
-        for each in sorted(trial.experiments, key=lambda each: each.ratio)
-        if each.kind != "pickle"
+        for each in shown
     ]
-    yield b.Text(f"Tried, on {say_sample(trial)}: {'; '.join(lines)}.")
+    more = f"; {len(ways) - len(shown)} more with --full" if len(ways) > len(shown) else ""
+    yield b.Text(f"Tried, on {say_sample(trial)}: {'; '.join(lines)}{more}.")
 
 
 def why_not(experiment: Experiment, trial: Trial, pool: Pool) -> str:

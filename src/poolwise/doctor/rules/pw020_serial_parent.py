@@ -65,7 +65,7 @@ class SerialParent(Rule):
     call: over half of the program's time, and over 0.25 s; or less, if the program's own thread
     does not wait while the pools work either (it handles results, say), so that it is busy four
     fifths of the time. Beside other programs serial time is counted as what it would be without
-    them. The ceiling is wall / serial.
+    them.
     At stake is what would be won if half of the serial part ran on all CPUs: imports, input and
     output rarely can.
 
@@ -99,18 +99,16 @@ class SerialParent(Rule):
             why = f"in most of the time outside its pools {say_unseen(program)}"
             yield self.cannot_tell(None, why, at_stake_s)
             return
-        ceiling = program.wall_s / serial_s
         spread_s = serial_s / max(1.0, program.cpus)
         yield self.found(
             None,
             None,
             MOVABLE * (serial_s - spread_s),
-            f"{figures.share(share)} of the time passes outside every pool: infinitely many "
-            f"workers could make the program {ceiling:.2f} times as fast at most",
+            f"{figures.share(share)} of the time passes outside every pool, where no number of "
+            "workers makes it shorter",
             [
                 Fact("serial_s", serial_s, f"{figures.seconds(serial_s)} outside every pool"),
                 Fact("parallel_s", program.parallel_s, figures.seconds(program.parallel_s) + " in"),
-                Fact("ceiling", ceiling, f"speed-up {ceiling:.2f} at most"),
                 *self._work(seen),
             ],
             [
