@@ -113,12 +113,15 @@ def test_threads_are_advised_only_where_the_function_waits_or_has_helpers() -> N
 
 
 def test_several_pools_of_a_line_are_priced_together() -> None:
-    pool = tiny()
-    given = dataclasses.replace(finding(pool, Remedy("chunksize", "", value=100)), pools=3)
-    (told,) = offers.offer([given], made_up.run(pool))
+    """By the one in the middle: one that was held up for seconds is an accident."""
+    slow = made_up.pool({"run_cpu": 0.02, "dispatch": 7.98}, messages=10_000, costs=COSTS, id=3)
+    pools = [tiny(), tiny(id=2), slow]
+    given = dataclasses.replace(finding(slow, Remedy("chunksize", "", value=100)), pools=3)
+    (told,) = offers.offer([given], made_up.run(*pools))
     prediction = told.remedies[0].prediction
     assert prediction is not None
-    assert prediction.now_s == pytest.approx(1.5, rel=0.01)
+    assert prediction.now_s == pytest.approx(0.5 + 0.5 + 4.0, rel=0.01)
+    assert prediction.then_s < 0.1 * prediction.now_s
 
 
 def test_the_edit_on_the_screen_is_the_first_remedy_s() -> None:

@@ -35,18 +35,29 @@ def offer(findings: list[Finding], seen: Evidence) -> list[Finding]:
 
 
 def _offer(finding: Finding, seen: Evidence) -> Finding:
-    pool = next((each for each in seen.pools if each.id == finding.pool), None)
+    pools = _pools_of(finding, seen)
+    pool = pools[len(pools) // 2] if pools else None  # the median: a slow one is an accident
     site = site_in_question(finding, pool) if pool else None
     model = calibrate(site, pool, seen) if pool and site else None
     proposed = list(finding.remedies)
     if model is not None and pool is not None and site is not None:
-        asked = _Asked(finding, pool, site, model)
+        times = sum(each.active_s for each in pools) / pool.active_s
+        asked = _Asked(finding, pool, site, model, times)
         if finding.name in ABOUT_MESSAGES:
             proposed += _also(proposed, pool)
         proposed = [asked.price(remedy) for remedy in proposed]
     kept = [remedy for remedy in proposed if gains(remedy)]
     having_s = measures.having_s(pool) if pool else 0.0
     return replace(finding, remedies=sorted(kept, key=lambda each: rank(each, having_s)))
+
+
+def _pools_of(finding: Finding, seen: Evidence) -> list[Pool]:
+    """The pool that a finding is about, or all that were made at its place, the quickest first."""
+    named = [each for each in seen.pools if each.id == finding.pool]
+    if finding.pools > 1 and named:
+        alike = [each for each in seen.pools if each.place == named[0].place and each.messages]
+        return sorted(alike, key=lambda each: each.active_s)
+    return named
 
 
 def _also(proposed: list[Remedy], pool: Pool) -> list[Remedy]:
@@ -83,12 +94,13 @@ def rank(remedy: Remedy, having_s: float) -> tuple[int, float]:
 
 @dataclass(frozen=True)
 class _Asked:
-    """One call, and what its model says of remedies."""
+    """One call, and what its model says of remedies: for all pools, so many times as much."""
 
     finding: Finding
     pool: Pool
     site: Site
     model: Model
+    times: float
 
     def price(self, remedy: Remedy) -> Remedy:
         """The remedy with the model's prediction, if the model knows such a thing."""
@@ -99,13 +111,13 @@ class _Asked:
         width = self.model.width(remedy.value if remedy.kind == "chunksize" else None)
         if remedy.kind in {"share", "initializer", "code"}:
             width = max(width, BAND_HEAVY)
-        then_s *= self.finding.pools
+        then_s *= self.times
         band = then_s * (1 - width), then_s * (1 + width)
         return replace(remedy, prediction=Prediction("call", self._now_s, then_s, *band))
 
     @property
     def _now_s(self) -> float:
-        return self.model.now_s * self.finding.pools
+        return self.model.now_s * self.times
 
     def _ways(self) -> dict[str, Callable[[Remedy], float | None]]:
         model = self.model
