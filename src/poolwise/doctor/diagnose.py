@@ -219,7 +219,8 @@ def _why_no_verdict(seen: Evidence, unknown: list[CannotTell]) -> str | None:
         return f"the program ended with {how}, perhaps before it was done"
     heaviest = max(unknown, key=lambda each: each.at_stake_s, default=None)
     if heaviest and heaviest.at_stake_s > 0.25 * seen.program.wall_s:
-        return f"{heaviest.name}? {heaviest.why}"
+        at_stake, whole = map(figures.seconds, (heaviest.at_stake_s, seen.program.wall_s))
+        return f"{heaviest.name}? {heaviest.why} (up to {at_stake} of {whole} are at stake)"
     return _why_not_healthy(seen)
 
 

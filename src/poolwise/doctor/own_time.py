@@ -29,10 +29,10 @@ them: frames are a twentieth of them, and no longer message was recorded because
 
 FRAME_NS = {"multiprocessing.Pool": 600, "ProcessPoolExecutor": 1200, "loky": 1200}
 """What lies between the clocks beside the function, by kind of pool: what an empty function takes
-there less what it takes in a loop (`benchmarks/prediction.py` names the workloads)."""
+there less what it takes in a loop (`benchmarks/own_time.py`)."""
 
 MARK_NS = 200
-"""A mark after an item."""
+"""A mark after an item (same benchmark, as what follows)."""
 
 BATCH_NS = 15_000
 """CPU time that joblib's batch takes around its calls."""
