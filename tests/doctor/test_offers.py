@@ -81,7 +81,9 @@ def test_our_pool_is_offered_where_its_import_pays_only() -> None:
 def test_what_is_bound_is_put_down_once_and_each_way_has_its_price() -> None:
     pool = bound_table()
     by_kind = {each.kind: each for each in diagnose(made_up.run(pool)).findings[0].remedies}
-    once = [by_kind[kind].prediction.then_s for kind in ("initializer", "share", "poolwise")]
+    once = [
+        by_kind[kind].prediction.then_s for kind in ("initializer", "share", "poolwise", "state")
+    ]
     assert max(once) < 0.3 * by_kind["share"].prediction.now_s
     assert once[0] < once[1]
     spawned = {each.kind: each for each in diagnose(

@@ -24,6 +24,7 @@ RemedyKind = Literal[
     "serial",
     "share",
     "initializer",
+    "state",
     "order",
     "keep",
     "together",

@@ -109,7 +109,7 @@ class _Asked:
         if then_s is None:
             return remedy
         width = self.model.width(remedy.value if remedy.kind == "chunksize" else None)
-        if remedy.kind in {"share", "initializer", "code"}:
+        if remedy.kind in {"share", "initializer", "state", "code"}:
             width = max(width, BAND_HEAVY)
         then_s *= self.times
         band = then_s * (1 - width), then_s * (1 + width)
@@ -127,6 +127,7 @@ class _Asked:
             "workers": lambda remedy: model.pool_s(workers=remedy.value),
             "threads": lambda remedy: model.threads_s(remedy.value or self.pool.slots),
             "poolwise": lambda _: ours.ours_s(model, self.site, self.pool),
+            "state": lambda _: ours.ours_s(model, self.site, self.pool, self._repeated()),
             "initializer": lambda _: self._initialised_s(),
             "share": lambda _: self._shared_s(),
             "code": lambda remedy: self._lighter_s() if remedy.prediction else None,

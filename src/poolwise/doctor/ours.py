@@ -30,9 +30,12 @@ AS_FAST_AS_BYTES = 1e-9
 _BLOCKS = ("ndarray", "bytes", "bytearray", "memoryview", "array", "DataFrame", "Series", "memmap")
 
 
-def ours_s(model: Model, site: Site, pool: Pool) -> float:
-    """Seconds of the call in our pool."""
-    out = bound_share(site)
+def ours_s(model: Model, site: Site, pool: Pool, once: float = 0.0) -> float:
+    """Seconds of the call in our pool.
+
+    :param once: the share of the arguments' bytes that is given to it as its state.
+    """
+    out = max(once, bound_share(site))
     lighter = model.lighter(out=out)
     ours = replace(lighter, costs=_costs(lighter, site))
     once_s = pool.slots * model.once_s(out) if out else 0.0

@@ -93,7 +93,7 @@ class Model:
         What the model is given of others beyond that makes up for what competed in the pool, and
         a loop is alone.
         """
-        loop_s = simulate(self.load, self.load.items, 1, self.cpus, FREE, self.seen_cpus)
+        loop_s = self.load.cpu_s * self.crowding + self.load.blocked_s
         return loop_s * self.rounds + self.extra_s
 
     def threads_s(self, count: int) -> float:
@@ -102,12 +102,10 @@ class Model:
         alone_s = simulate(self.load, 1, at_once, 1, THREAD_COSTS) * self.rounds
         return max(self.extra_s, alone_s * self.crowding)
 
-    @cached_property
+    @property
     def crowding(self) -> float:
-        """How much longer a plain loop takes beside the load that was seen than alone."""
-        alone_s = self.load.cpu_s + self.load.blocked_s
-        loop_s = simulate(self.load, self.load.items, 1, self.cpus, FREE, self.seen_cpus)
-        return max(1.0, loop_s / alone_s) if alone_s > 0 else 1.0
+        """How much longer one thread computes beside the others that were seen: a fair share."""
+        return max(1.0, (1 + self.seen_cpus) / self.cpus)
 
     def ideal_s(self) -> float:
         """As it was, on messages that cost nothing: what POP calls the ideal network."""

@@ -173,6 +173,18 @@ def initialise_once(leaf: Leaf) -> Remedy:
     return Remedy("initializer", text)
 
 
+def keep_as_state(pool: Pool, leaf: Leaf) -> list[Remedy]:
+    """Our pool's way: the object by name in every worker, whatever the start method."""
+    if pool.kind not in _STANDARD:
+        return []
+    title = leaf.parameter or leaf.name
+    name = title if title.isidentifier() else "data"
+    text = (
+        f'{_STANDARD[pool.kind][1]}(state={{"{name}": ...}}), poolwise.state["{name}"] in the task'
+    )
+    return [Remedy("state", f"{text}: each worker gets it once")]
+
+
 def better_chunk(flow: Flow, pool: Pool, cost_s: float) -> int:
     """Items per message so that its work is ten times its cost, and 2 ms at least.
 
