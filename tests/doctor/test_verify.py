@@ -655,6 +655,19 @@ def test_what_the_finding_promises_is_tried_first() -> None:
     assert choose(seen, diagnosis, ("elsewhere.py", 1), 1000)
 
 
+def test_threads_are_tried_early_where_what_travels_is_heavy() -> None:
+    """Whether a function lets go of the GIL shows nowhere else, so no remedy promises it."""
+    account = {"run_cpu": 0.1, "pickle_args": 0.2, "transport": 0.4, "receive": 0.3}
+    call = {"bytes_out": 240e6, "leaves": [made_up.leaf("arg", 4e6, 12, type="ndarray")]}
+    seen = made_up.run(made_up.pool(account, messages=60, call=call))
+    diagnosis = diagnose(seen)
+    assert diagnosis.verdict == "payload-args"
+    ways = choose(seen, diagnosis, (made_up.CALL.file, made_up.CALL.line), 60)
+    promised = {each.kind for each in diagnosis.findings[0].remedies}
+    first_other = next(way for way in ways if way[0] not in {*promised, "serial"})
+    assert first_other == ("threads", 2)
+
+
 def test_trials_travel_through_json() -> None:
     pool = small_tasks()
     seen = made_up.run(pool, trials=[trial_of(pool, Experiment("workers", 4, 0.1, 0.5, 1))])
