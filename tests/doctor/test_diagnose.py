@@ -10,6 +10,8 @@ from poolwise.doctor.findings import Finding
 from poolwise.doctor.present import make_document
 from poolwise.doctor.rules.pw001_tasks_too_small import TasksTooSmall
 from poolwise.doctor.rules.pw002_slower_than_serial import SlowerThanSerial
+from poolwise.doctor.rules.pw009_lock_serialised import LockSerialised
+from poolwise.doctor.rules.pw016_gil_bound_threads import GilBoundThreads
 from poolwise.report.text import render
 from tests.doctor import made_up
 
@@ -40,8 +42,20 @@ def test_a_cause_of_a_part_leads_and_the_rest_is_said_with_its_own_seconds() -> 
     assert (first.code, second.code, second.seconds) == ("PW001", "PW002", 1.5)
 
 
+def test_the_interpreter_s_lock_is_not_a_second_finding() -> None:
+    seen = made_up.run(made_up.pool({"run_cpu": 4.0}))
+    (only,) = diagnose(seen, [says(GilBoundThreads, 0.4), says(LockSerialised, 1.5)]).findings
+    assert (only.code, only.consequences) == ("PW016", ["lock-serialised"])
+
+
 def test_a_cause_of_next_to_nothing_does_not_lead() -> None:
     assert [each.code for each in told(0.12, 1.5)] == ["PW002", "PW001"]
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(0.4, "cannot-tell"), (1.0, "tasks-too-small")])
+def test_of_a_program_that_failed_little_is_not_worth_a_word(seconds, verdict) -> None:
+    seen = made_up.run(made_up.pool({"run_cpu": 4.0}), exit_status=1)
+    assert diagnose(seen, [says(TasksTooSmall, seconds)]).verdict == verdict
 
 
 IDLE = {"run_cpu": 1.0, "starved": 1.02}

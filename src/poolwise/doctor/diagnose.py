@@ -144,7 +144,7 @@ def _is_worth_a_word(finding: Finding, seen: Evidence) -> bool:
     if _rule_of(finding).is_always_said:
         return True
     is_cut_off = bool(seen.program.exit_status) and not seen.program.is_interrupted
-    if is_cut_off and finding.sample < FEW_MESSAGES:
+    if is_cut_off and (finding.sample < FEW_MESSAGES or finding.seconds < LEAST_S):
         return False  # a program that failed at its beginning says nothing of its speed
     return finding.seconds >= min(LEAST_S, LEAST_SHARE * seen.program.wall_s)
 
@@ -174,7 +174,12 @@ def _explain(found: list[Finding]) -> list[Finding]:
 
 def _is_swallowed(effect: Finding, cause: Finding) -> bool:
     """Whether the cause is about so much of the other's seconds that a second word is too many."""
-    return cause.kind != "slow" or cause.seconds >= SWALLOWED * effect.seconds
+    is_same = (cause.name, effect.name) in _SAME
+    return is_same or cause.kind != "slow" or cause.seconds >= SWALLOWED * effect.seconds
+
+
+_SAME = {("gil-bound-threads", "lock-serialised")}
+"""Pairs that are one thing: the lock that threads wait for is the interpreter's."""
 
 
 def _explains(cause: Finding, effect: Finding) -> bool:
