@@ -597,6 +597,23 @@ def test_a_way_that_was_tried_for_another_reason_and_gains_is_added_with_its_edi
     assert [each.kind for each in told.remedies] == ["threads", "code"]
 
 
+def test_a_chunk_that_was_measured_stands_in_for_one_that_could_not_be() -> None:
+    pool = small_tasks()
+    trial = trial_of(
+        pool,
+        Experiment("chunksize", 2000, 0.08, 0.8, 2),
+        Experiment("chunksize", 256, 0.03, 0.3, 2),
+        Experiment("chunksize", 64, 0.05, 0.5, 2),
+    )
+    found = Finding("PW001", "tasks-too-small", "slow", made_up.CALL, pool.id, 1, "", [],
+                    [Remedy("chunksize", "", value=2000)], "", 99)  # fmt: skip
+    (told,) = confirm.confirm([found], made_up.run(pool, trials=[trial]))
+    assert [(each.value, bool(each.doubt)) for each in told.remedies] == [
+        (256, False),
+        (2000, True),
+    ]
+
+
 @pytest.mark.parametrize(
     ("items", "seconds", "chunk", "why"),
     [

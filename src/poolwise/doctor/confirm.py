@@ -11,11 +11,11 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from poolwise.doctor import words
-from poolwise.doctor.features import Evidence, Experiment, Pool, Trial
+from poolwise.doctor.features import Evidence, Experiment, Pool, Site, Trial
 from poolwise.doctor.findings import Confidence, Finding, Remedy
-from poolwise.doctor.offers import rank
+from poolwise.doctor.offers import ABOUT_MESSAGES, rank
 from poolwise.doctor.predict import site_in_question
-from poolwise.doctor.remedies import GAIN, PLAIN_LOOP, use_poolwise, use_threads
+from poolwise.doctor.remedies import GAIN, PLAIN_LOOP, set_chunksize, use_poolwise, use_threads
 from poolwise.doctor.trials import find_trial, lasted_s
 from poolwise.report import figures
 
@@ -32,7 +32,7 @@ def _confirm(finding: Finding, seen: Evidence) -> Finding:
     if site is None or pool is None or trial is None or not trial.experiments:
         return finding
     now_s = lasted_s(site, pool)
-    proposed = [*finding.remedies, *_also(finding, trial, pool)]
+    proposed = [*finding.remedies, *_also(finding, trial, site, pool)]
     tried = [(remedy, _find_experiment(remedy, trial, finding)) for remedy in proposed]
     measured = [_with_measured(remedy, found, trial, pool, now_s) for remedy, found in tried]
     kept = [remedy for remedy in measured if not _is_refuted(remedy, now_s)]
@@ -42,18 +42,22 @@ def _confirm(finding: Finding, seen: Evidence) -> Finding:
     return dataclasses.replace(finding, remedies=remedies, confidence=confidence)
 
 
-def _also(finding: Finding, trial: Trial, pool: Pool) -> Iterator[Remedy]:
+def _also(finding: Finding, trial: Trial, site: Site, pool: Pool) -> Iterator[Remedy]:
     """Ways that were tried for other reasons, and that gain: the best of each kind."""
-    known = {remedy.kind for remedy in finding.remedies}
     makers: dict[str, Callable[[int], list[Remedy]]] = {
         "serial": lambda _: [Remedy("serial", PLAIN_LOOP)],
         "threads": lambda count: [use_threads(pool, count, None)],
         "poolwise": lambda _: use_poolwise(pool, "the same calls"),
     }
+    if finding.name in ABOUT_MESSAGES:
+        makers["chunksize"] = lambda size: [set_chunksize(site, size, None)]
+    told = [each for each in trial.experiments if not doubt_of(each, trial, pool)]
     for kind, make in makers.items():
-        ways = [each for each in trial.experiments if each.kind == kind and kind not in known]
-        best = min(ways, key=lambda each: each.ratio, default=None)
-        if best is not None and best.ratio < GAIN and not doubt_of(best, trial, pool):
+        ways = [each for each in told if each.kind == kind and each.ratio < GAIN]
+        known = [each for each in finding.remedies if each.kind == kind]
+        is_known = any(_find_experiment(each, trial, finding) in told for each in known)
+        if ways and not is_known:
+            best = min(ways, key=lambda each: each.ratio)
             yield from make(best.value or pool.slots)
 
 

@@ -11,8 +11,9 @@ from poolwise.report import figures
 CLEARLY = 0.9
 """The loop must win by a tenth: its time is estimated from functions that ran beside others."""
 
-BY_FAR = 0.5
-"""Where the loop takes less than this share, no load of others explains it."""
+BY_FAR, LIKELY = 0.5, 0.75
+"""Where the loop takes less than the first share, no load of others explains it; less than the
+second, and the program is not called healthy either."""
 
 LEAST_S = 0.05
 
@@ -78,7 +79,7 @@ class SlowerThanSerial(PoolRule):
                 f"took {figures.seconds(pool.active_s)}, but its tasks had no CPU for "
                 f"{figures.seconds(queued_s / pool.slots)} of that, and a loop might have had none"
             )
-            is_likely = loop_s < CLEARLY * pool_s
+            is_likely = loop_s < LIKELY * pool_s
             return self.cannot_tell(pool.place, why, pool.active_s - loop_s if is_likely else 0.0)
         if pool_s < LEAST_S or loop_s > CLEARLY * pool_s:
             return None
