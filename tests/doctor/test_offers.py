@@ -132,3 +132,12 @@ def test_the_edit_on_the_screen_is_the_first_remedy_s() -> None:
     text = render(make_document(seen, diagnose(seen)))
     assert "1. a plain for-loop" in text
     assert "The edit of 1" not in text
+
+
+def test_thread_executors_ignore_a_chunksize_and_are_not_given_one() -> None:
+    account = {"run_cpu": 0.02, "wakeup": 1.4}
+    kind = "ThreadPoolExecutor"
+    pool = made_up.pool(account, messages=10_000, kind=kind, method=None)
+    first = diagnose(made_up.run(pool)).findings[0]
+    assert first.code == "PW001"
+    assert [each.kind for each in first.remedies] == ["serial", "code"]

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from poolwise.doctor import predict
-from poolwise.doctor.features import StepCosts
+from poolwise.doctor import measures, predict
+from poolwise.doctor.features import ParentTimeline, StepCosts
 from tests.doctor import made_up
 
 COSTS = StepCosts(
@@ -154,3 +154,17 @@ def test_a_call_without_its_heavy_arguments_takes_its_work() -> None:
     light = model.lighter(out=1.0)
     assert light.pool_s() < 0.25 < model.pool_s()
     assert model.once_s(1.0) == pytest.approx(2 * 9.7e-3 + 8e-3, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("generator_s", "handle_s", "own_s"),
+    [(0.02, 0.4, 0.0), (0.2, 0.4, 0.2), (0.02, 4.0, 4.0)],
+)
+def test_a_loop_has_the_program_s_iterator_and_callbacks_not_the_pool_s_book_keeping(
+    generator_s, handle_s, own_s
+) -> None:
+    """10,000 items: 2 us to step to the next and 40 us for a result are the pool's own."""
+    parent = ParentTimeline(0.0, generator_s, 0.0, 0.0, 0.0, 0.0, 0.0, handle_s, 0.0)
+    pool = tiny(parent=parent)
+    assert measures.own_parent_s(pool) == own_s
+    assert model_of(pool).serial_s() == pytest.approx(0.02 + own_s, rel=0.05)

@@ -27,7 +27,13 @@ TINY_NS, SHORT_NS = 50_000, 1_000_000
 """Items longer than the first, in messages longer than the second, are taken as the account has
 them: frames are a twentieth of them, and no longer message was recorded because it was long."""
 
-FRAME_NS = {"multiprocessing.Pool": 600, "ProcessPoolExecutor": 1200, "loky": 1200}
+FRAME_NS = {
+    "multiprocessing.Pool": 600,
+    "ProcessPoolExecutor": 1200,
+    "loky": 1200,
+    "ThreadPool": 600,
+    "ThreadPoolExecutor": 3000,
+}
 """What lies between the clocks beside the function, by kind of pool: what an empty function takes
 there less what it takes in a loop (`benchmarks/own_time.py`)."""
 
@@ -110,7 +116,7 @@ def item_ns(run: Run, pool: PoolRecords, tasks: list[Task]) -> float | None:
     each = sorted(_whole(run, pool, task) / task.items for task in counted)
     middle = sums.quantile(each, 0.5)
     per_message = sum(task.items for task in counted) / len(counted)
-    is_long = middle > TINY_NS and middle * per_message > SHORT_NS
+    is_long = middle > TINY_NS and (is_threads(pool) or middle * per_message > SHORT_NS)
     if is_long or _is_skewed(pool, counted, middle):
         return None
     warm = _warm(run, counted) if is_batched(pool) else []
@@ -125,6 +131,11 @@ def _is_skewed(pool: PoolRecords, tasks: list[Task], middle: float) -> bool:
     around = BATCH_NS * len(tasks) if is_batched(pool) else 0
     mean_cpu = (math.fsum(task.cpu for task in tasks) - around) / items
     return mean_cpu > SKEWED * middle + SKEWED_NS
+
+
+def is_threads(pool: PoolRecords) -> bool:
+    """Whether tasks wait for the interpreter's lock in between, which only rules may judge."""
+    return pool.kind.startswith("Thread")
 
 
 def is_batched(pool: PoolRecords) -> bool:

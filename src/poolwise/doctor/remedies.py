@@ -81,6 +81,12 @@ def set_chunksize(flow: Flow, chunk: int, prediction: Prediction | None) -> Reme
     return Remedy("chunksize", text + "inside the task", prediction, chunk)
 
 
+def loop_inside(chunk: int, prediction: Prediction | None) -> Remedy:
+    """Fewer, larger tasks, where the pool itself makes none."""
+    text = f"let one task do {words.count(chunk, 'item')}, in a loop inside the task"
+    return Remedy("code", text, prediction, chunk)
+
+
 PLAIN_LOOP = "a plain for-loop in the parent"
 
 
