@@ -65,6 +65,12 @@ def test_what_is_wrong_is_not_ticked_off(name, title):
     assert answers(name)[title] == "bad"
 
 
+def test_batches_that_cost_more_to_hand_out_than_they_hold_are_not_enough():
+    """Whatever the findings are."""
+    told = go_through(SICK["tasks-too-small"], diagnose(SICK["tasks-too-small"], []))
+    assert {point.title: point.answer for point in told}["Batch work"] == "bad"
+
+
 def test_nothing_to_go_through_without_a_pool():
     seen = run(wall_s=1.0)
     assert go_through(seen, diagnose(seen)) == []

@@ -252,8 +252,8 @@ def test_remedies_carry_their_edits(tmp_path):
     }
     account = {"run_cpu": 0.1, "pickle_args": 0.5, "transport": 0.2, "unpickle_args": 0.5}
     seen = run(pool(account, call=call, place=Place(str(path), 4)))
-    ours, shared, _ = diagnose(seen).findings[0].remedies
-    assert (ours.kind, shared.kind) == ("poolwise", "share")
+    by_kind = {remedy.kind: remedy for remedy in diagnose(seen).findings[0].remedies}
+    ours, shared = by_kind["poolwise"], by_kind["share"]
     assert only_line(ours.changes[0]) == "with poolwise.Pool(2) as p:"
     wrapped, opened = shared.changes
     assert only_line(wrapped) == (

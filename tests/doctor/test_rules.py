@@ -315,6 +315,16 @@ def test_start_up_does_not_hide_an_imbalance():
     assert set(names) == {"imbalance-item", "startup"}
 
 
+def test_time_that_the_host_took_is_not_waiting():
+    """The kernel did not count it, and in 80 looks at tasks none was asleep."""
+    account = {"run_cpu": 1.0, "run_blocked": 1.0}
+    verdicts = [
+        diagnose(run(pool(account, samples=80, blocked_by=causes))).verdict
+        for causes in ({}, {"sleep": 1.0})
+    ]
+    assert verdicts == ["healthy", "mixed-cpu-io"]
+
+
 def test_results_are_not_heavy_where_sending_them_waited_for_a_cpu():
     states = {"run_cpu": 3.0, "run_queued": 5.8, "pickle_result": 0.1, "send_result": 0.31}
     call = {"bytes_in": 38e6}

@@ -43,9 +43,7 @@ def test_what_the_parent_has_to_move_bounds_it_too():
     )
     assert found.ceiling == pytest.approx(4)
     assert found.ceiling_as_is == pytest.approx(2)
-    assert "4.00 at most (25 % is serial), 2.00 as work is handed out now" in say_scaling(
-        found, None
-    )
+    assert say_scaling(found, 2, None).endswith("; at most 2.0x however many.")
 
 
 def test_a_plain_loop_waits_for_no_lock():
@@ -83,10 +81,10 @@ def test_enough_workers(time_s, enough):
 
 def test_the_line_names_the_workers_only_where_they_are_known():
     scaling = Scaling(1.5, 4.0, 4.0, 0.25, [])
-    assert say_scaling(scaling, MostWorkers(1, 2, "simulation", "")).endswith(
-        "more than 2 workers gain nothing here (simulated)."
-    )
-    assert "gain nothing" not in say_scaling(scaling, MostWorkers(1, None, None, "why"))
+    said = say_scaling(scaling, 2, MostWorkers(1, 2, "simulation", ""))
+    assert said.startswith("2 workers: 1.5x the speed of a plain loop; at most 4.0x however many;")
+    assert said.endswith("more than 2 workers gain nothing here (simulated).")
+    assert "gain nothing" not in say_scaling(scaling, 2, MostWorkers(1, None, None, "why"))
 
 
 def test_records_become_spans_of_a_ledger():

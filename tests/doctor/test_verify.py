@@ -28,6 +28,8 @@ from poolwise.doctor.features import (
     to_plain,
 )
 from poolwise.doctor.findings import Finding, Prediction, Remedy
+from poolwise.doctor.present import make_document
+from poolwise.report.text import render
 from tests.doctor import made_up
 from tests.doors.programs import run_python, write
 
@@ -541,9 +543,12 @@ def test_what_a_task_reaches_is_seen_through_methods_closures_and_globals() -> N
 # --- pure -----------------------------------------------------------------------------------------
 
 
-def trial_of(pool, *experiments: Experiment) -> Trial:
+AS_IS = Experiment("as-is", None, 0.1, 1.0, 2)
+
+
+def trial_of(pool, *experiments: Experiment, items: int = 5000, of_items: int = 10_000) -> Trial:
     place = pool.sites[0].place
-    return Trial(place, pool.id, "map", 50, 100, 1.0, list(experiments), [])
+    return Trial(place, pool.id, "map", items, of_items, 1.0, [AS_IS, *experiments], [])
 
 
 def small_tasks():
@@ -560,6 +565,90 @@ def test_a_remedy_that_was_tried_is_told_in_seconds_of_the_call() -> None:
     (told,) = confirm.confirm([found], seen)
     assert told.remedies[0].measured_s == pytest.approx(0.05)
     assert told.confidence == "high"
+
+
+def confirmed(trial: Trial, pool, *remedies: Remedy) -> Finding:
+    found = Finding("PW001", "", "slow", made_up.CALL, pool.id, 1, "", [], list(remedies), "", 99)
+    (told,) = confirm.confirm([found], made_up.run(pool, trials=[trial]))
+    return told
+
+
+def test_remedies_stand_in_the_order_of_what_was_measured_and_losers_are_withdrawn() -> None:
+    pool = small_tasks()
+    trial = trial_of(
+        pool,
+        Experiment("serial", None, 0.01, 0.1, 2),
+        Experiment("chunksize", 100, 0.05, 0.5, 2),
+        Experiment("workers", 4, 0.11, 1.1, 2),
+    )
+    told = confirmed(
+        trial, pool, Remedy("code", "unpriced"), Remedy("workers", "", value=4),
+        Remedy("chunksize", "", value=100), Remedy("serial", ""),
+    )  # fmt: skip
+    assert [each.kind for each in told.remedies] == ["serial", "chunksize", "code"]
+
+
+def test_a_way_that_was_tried_for_another_reason_and_gains_is_added_with_its_edit() -> None:
+    pool = small_tasks()
+    trial = trial_of(
+        pool, Experiment("threads", 4, 0.02, 0.2, 2), Experiment("poolwise", None, 0.2, 2.0, 2)
+    )
+    told = confirmed(trial, pool, Remedy("code", "unpriced"))
+    assert [each.kind for each in told.remedies] == ["threads", "code"]
+
+
+def test_a_chunk_that_was_measured_stands_in_for_one_that_could_not_be() -> None:
+    pool = small_tasks()
+    trial = trial_of(
+        pool,
+        Experiment("chunksize", 2000, 0.08, 0.8, 2),
+        Experiment("chunksize", 256, 0.03, 0.3, 2),
+        Experiment("chunksize", 64, 0.05, 0.5, 2),
+    )
+    found = Finding("PW001", "tasks-too-small", "slow", made_up.CALL, pool.id, 1, "", [],
+                    [Remedy("chunksize", "", value=2000)], "", 99)  # fmt: skip
+    (told,) = confirm.confirm([found], made_up.run(pool, trials=[trial]))
+    assert [(each.value, bool(each.doubt)) for each in told.remedies] == [
+        (256, False),
+        (2000, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("items", "seconds", "chunk", "why"),
+    [
+        (5000, 0.004, 100, "too short to tell"),
+        (5000, 0.1, 1000, "too few messages to tell"),
+        (10_000, 0.004, 1000, ""),
+        (5000, 0.1, 100, ""),
+    ],
+)
+def test_a_measurement_that_is_too_short_tells_nothing_and_says_so(
+    items, seconds, chunk, why
+) -> None:
+    """What took 4 ms, or was five messages, does not refute what was predicted of 10,000."""
+    pool = small_tasks()
+    as_is = Experiment("as-is", None, seconds, 1.0, 2)
+    slow = Experiment("chunksize", chunk, 1.2 * seconds, 1.2, 2)
+    trial = Trial(pool.sites[0].place, pool.id, "map", items, 10_000, 1.0, [as_is, slow], [])
+    told = confirmed(trial, pool, Remedy("chunksize", "", value=chunk))
+    if why:
+        assert why in told.remedies[0].doubt
+        assert told.remedies[0].measured_s is None
+        assert told.confidence == "high"
+    else:
+        assert told.remedies == []
+        assert told.confidence == "low"
+
+
+def test_what_was_tried_stands_on_the_first_screen() -> None:
+    pool = small_tasks()
+    trial = trial_of(pool, Experiment("serial", None, 0.01, 0.1, 2),
+                     Experiment("workers", 4, 0.11, 1.1, 2))  # fmt: skip
+    seen = made_up.run(pool, trials=[trial])
+    text = " ".join(render(make_document(seen, diagnose(seen))).split())
+    assert "Tried, on 5,000 of 10,000 items: a plain loop 50.0 ms; as it was 500 ms" in text
+    assert "4 workers 550 ms (no gain)" in text
 
 
 def test_a_finding_whose_remedies_do_not_help_is_not_to_be_trusted() -> None:
@@ -581,6 +670,19 @@ def test_what_the_finding_promises_is_tried_first() -> None:
     assert ("chunksize", 1) not in ways
     assert len(set(ways)) == len(ways)
     assert choose(seen, diagnosis, ("elsewhere.py", 1), 1000)
+
+
+def test_threads_are_tried_early_where_what_travels_is_heavy() -> None:
+    """Whether a function lets go of the GIL shows nowhere else, so no remedy promises it."""
+    account = {"run_cpu": 0.1, "pickle_args": 0.2, "transport": 0.4, "receive": 0.3}
+    call = {"bytes_out": 240e6, "leaves": [made_up.leaf("arg", 4e6, 12, type="ndarray")]}
+    seen = made_up.run(made_up.pool(account, messages=60, call=call))
+    diagnosis = diagnose(seen)
+    assert diagnosis.verdict == "payload-args"
+    ways = choose(seen, diagnosis, (made_up.CALL.file, made_up.CALL.line), 60)
+    promised = {each.kind for each in diagnosis.findings[0].remedies}
+    first_other = next(way for way in ways if way[0] not in {*promised, "serial"})
+    assert first_other == ("threads", 2)
 
 
 def test_trials_travel_through_json() -> None:

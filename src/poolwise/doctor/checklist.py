@@ -138,7 +138,8 @@ def _timings(view: _View) -> Point:
 def _batching(view: _View) -> Point:
     site, work_s = view.site, measures.per_message(view.site, view.site.work_s)
     per = f"{words.count(site.chunksize, 'item')} to a message, {figures.seconds(work_s)} of work"
-    if work_s >= ENOUGH_WORK_S or not view.has("tasks-too-small"):
+    is_paid = measures.moving_s(site) < site.work_s
+    if work_s >= ENOUGH_WORK_S or (is_paid and not view.has("tasks-too-small")):
         return Point("Batch work", "good", f"{per}: enough for what a message costs.")
     chunk = better_chunk(site, view.pool, _cost_s(site))
     return Point("Batch work", "bad", f"{per}: too little. About {chunk:,} items would do.")

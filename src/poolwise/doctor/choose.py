@@ -83,8 +83,13 @@ def _promised(findings: list[Finding]) -> Iterator[Way]:
     """What remedies would change, the first finding's first."""
     for finding in findings:
         for remedy in finding.remedies:
-            if remedy.kind in _TESTED:
-                yield remedy.kind, remedy.value
+            kind = "share" if remedy.kind == "initializer" else remedy.kind
+            if kind in _TESTED:
+                yield kind, remedy.value
+
+
+_WAITING = {"io-bound", "mixed-cpu-io"}
+_HEAVY = {"payload-args", "payload-results", "repeated-payload"}
 
 
 def _curves(pool: Pool, about: list[Finding], items: int) -> Iterator[Way]:
@@ -97,9 +102,14 @@ def _curves(pool: Pool, about: list[Finding], items: int) -> Iterator[Way]:
     if pool.is_threads:
         yield from workers
         return
-    is_waiting = bool({each.name for each in about} & {"io-bound", "mixed-cpu-io"})
-    threads: list[Way] = [("threads", 2 * pool.slots)]
-    yield from [*threads, *workers, *chunks] if is_waiting else [*chunks, *workers, *threads]
+    names = {each.name for each in about}
+    threads: list[Way] = [("threads", 2 * pool.slots if names & _WAITING else pool.slots)]
+    if names & _WAITING:
+        yield from [*threads, *workers, *chunks]
+    elif names & _HEAVY:  # whether the function lets go of the GIL only shows in threads
+        yield from [*threads, *chunks, *workers]
+    else:
+        yield from [*chunks, *workers, *threads]
     yield "pickle", None
     if not pool.is_ours:
         yield "poolwise", None

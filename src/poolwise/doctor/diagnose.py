@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from poolwise.doctor import words
+from poolwise.doctor import measures, words
 from poolwise.doctor.confirm import confirm
 from poolwise.doctor.features import Evidence, Program
 from poolwise.doctor.findings import CannotTell, Confidence, Finding, Note
 from poolwise.doctor.notes import is_busy, say_unseen, take_notes
+from poolwise.doctor.offers import offer
 from poolwise.doctor.patch import keep_working
-from poolwise.doctor.predict import foretell
 from poolwise.doctor.rules import RULES
 from poolwise.doctor.rules.rule import Rule
 from poolwise.report import figures
@@ -35,8 +35,13 @@ LEAST_SHARE = 0.05
 LEAST_S = 0.5
 """Half a second is worth a word however long the program runs."""
 
-EXPLAINED = 0.15
-"""A finding explains another if it is about at least this share of the other's seconds."""
+EXPLAINED, SWALLOWED = 0.15, 0.5
+"""A finding explains another if it is about at least the first share of the other's seconds; below
+the second the other is told as well, behind it and with its own seconds: much of it remains."""
+
+NO_GAIN, IDLE = 1.05, 0.4
+"""A pool that is less than so many times as fast as a loop, while its workers were idle for more
+than this share of their time, is not healthy, whatever rules say."""
 
 FEW_MESSAGES = 10
 
@@ -99,8 +104,20 @@ def _settle(found: list[Finding], seen: Evidence) -> list[Finding]:
     worthy = [each for each in merged if _is_worth_a_word(each, seen)]
     causes = _explain(worthy)
     trusted = [dataclasses.replace(each, confidence=_trust(seen, each)) for each in causes]
-    foretold = confirm(foretell(trusted, seen), seen)
-    return sorted(keep_working(foretold), key=lambda each: (_RANK[each.kind], -each.seconds))
+    foretold = confirm(offer(trusted, seen), seen)
+    return _in_order(keep_working(foretold))
+
+
+def _in_order(findings: list[Finding]) -> list[Finding]:
+    """By kind and seconds; what another one explains in part stands behind that one."""
+    ordered = sorted(findings, key=lambda each: (_RANK[each.kind], -each.seconds))
+    for cause in list(ordered):
+        ahead = ordered[: ordered.index(cause)]
+        for effect in [each for each in ahead if _explains(cause, each)]:
+            if _RANK[effect.kind] == _RANK[cause.kind] and not _explains(effect, cause):
+                ordered.remove(effect)
+                ordered.insert(ordered.index(cause) + 1, effect)
+    return ordered
 
 
 def _merge(found: Iterable[Finding]) -> list[Finding]:
@@ -128,7 +145,7 @@ def _is_worth_a_word(finding: Finding, seen: Evidence) -> bool:
     if _rule_of(finding).is_always_said:
         return True
     is_cut_off = bool(seen.program.exit_status) and not seen.program.is_interrupted
-    if is_cut_off and finding.sample < FEW_MESSAGES:
+    if is_cut_off and (finding.sample < FEW_MESSAGES or finding.seconds < LEAST_S):
         return False  # a program that failed at its beginning says nothing of its speed
     return finding.seconds >= min(LEAST_S, LEAST_SHARE * seen.program.wall_s)
 
@@ -145,7 +162,8 @@ def _explain(found: list[Finding]) -> list[Finding]:
         for other, effect in enumerate(by_weight):
             if other == index or index in gone or other in gone:
                 continue
-            if _explains(cause, effect) and not (_explains(effect, cause) and other < index):
+            is_mutual = _explains(effect, cause) and other < index
+            if _explains(cause, effect) and _is_swallowed(effect, cause) and not is_mutual:
                 gone.add(other)
                 explained.setdefault(index, []).append(effect.name)
     return [
@@ -153,6 +171,16 @@ def _explain(found: list[Finding]) -> list[Finding]:
         for index, each in enumerate(by_weight)
         if index not in gone
     ]
+
+
+def _is_swallowed(effect: Finding, cause: Finding) -> bool:
+    """Whether the cause is about so much of the other's seconds that a second word is too many."""
+    is_same = (cause.name, effect.name) in _SAME
+    return is_same or cause.kind != "slow" or cause.seconds >= SWALLOWED * effect.seconds
+
+
+_SAME = {("gil-bound-threads", "lock-serialised")}
+"""Pairs that are one thing: the lock that threads wait for is the interpreter's."""
 
 
 def _explains(cause: Finding, effect: Finding) -> bool:
@@ -197,8 +225,29 @@ def _why_no_verdict(seen: Evidence, unknown: list[CannotTell]) -> str | None:
         return f"the program ended with {how}, perhaps before it was done"
     heaviest = max(unknown, key=lambda each: each.at_stake_s, default=None)
     if heaviest and heaviest.at_stake_s > 0.25 * seen.program.wall_s:
-        return f"{heaviest.name}? {heaviest.why}"
+        at_stake, whole = map(figures.seconds, (heaviest.at_stake_s, seen.program.wall_s))
+        return f"{heaviest.name}? {heaviest.why} (up to {at_stake} of {whole} are at stake)"
+    return _why_not_healthy(seen)
+
+
+def _why_not_healthy(seen: Evidence) -> str | None:
+    """That a pool of much of the run gained nothing while workers had nothing to do."""
+    for pool in seen.pools:
+        loop_s, pool_s = measures.plain_loop_s(pool), measures.undisturbed_s(pool)
+        idle_s = measures.spent_s(pool, *_NOTHING_TO_DO)
+        is_idle = idle_s > IDLE * pool.worker_seconds
+        is_much = pool.active_s > 0.25 * seen.program.wall_s
+        can_gain = min(pool.slots, seen.program.cpus) > 1 and not measures.inner_pools(pool, seen)
+        if is_much and is_idle and can_gain and 0 < loop_s < NO_GAIN * pool_s:
+            return (
+                f"a plain loop would have taken about {figures.seconds(loop_s)}, the pool took "
+                f"{figures.seconds(pool.active_s)}, and its workers had nothing to do for "
+                f"{figures.share(idle_s / pool.worker_seconds)} of their time; why did not show"
+            )
     return None
+
+
+_NOTHING_TO_DO = ("starved", "generator", "dispatch", "tail", "drain")
 
 
 def _say_healthy(seen: Evidence) -> str:

@@ -504,7 +504,10 @@ class Profile:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that was seen. `is_attached` False: no process of the program was reached."""
+    """Everything that was seen. `is_attached` False: no process of the program was reached.
+
+    `serial`: lines of the program's first thread outside its pools, where it was asked for them.
+    """
 
     is_attached: bool
     program: Program
@@ -517,6 +520,7 @@ class Evidence:
     trials: list[Trial] = field(default_factory=list)
     untried: list[Untried] = field(default_factory=list)
     profile: Profile | None = None
+    serial: Profile | None = None
     schema: int = SCHEMA
 
 

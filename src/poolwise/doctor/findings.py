@@ -22,6 +22,8 @@ RemedyKind = Literal[
     "threads",
     "serial",
     "share",
+    "initializer",
+    "state",
     "order",
     "keep",
     "together",
@@ -71,7 +73,7 @@ class Remedy:
 
     `value` belongs to `kind`: the chunk size, the number of workers or threads. `changes` are the
     edits it takes, where they could be derived. `measured_s` is what an experiment found in place
-    of the prediction.
+    of the prediction; `doubt` says why one that was made tells nothing.
     """
 
     kind: RemedyKind
@@ -80,6 +82,7 @@ class Remedy:
     value: int | None = None
     changes: list[Change] = field(default_factory=list)
     measured_s: float | None = None
+    doubt: str = ""
 
 
 @dataclass(frozen=True)

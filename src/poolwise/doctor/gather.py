@@ -58,6 +58,7 @@ def gather(run: Run) -> Evidence:
         troubles=[f"{event['where']}: {event['error']}" for event in run.of("trouble")],
         trials=tried,
         untried=trials.gather_untried(run, pools, tried),
+        serial=hot.from_serial(run.of("serial"), program.serial_s),
         profile=hot.from_stacks(run.stacks, pyspy.RATE) or hot.from_counts(run.of("profile")),
     )
 

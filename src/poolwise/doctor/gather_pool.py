@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from poolwise.doctor import causes, sites, sums
+from poolwise.doctor import causes, own_time, sites, sums
 from poolwise.doctor.account import REGULAR, PoolAccount, chain, dispatcher, pop_factors
 from poolwise.doctor.features import (
     Death,
@@ -34,6 +34,7 @@ def gather_pool(run: Run, pool: PoolRecords, found: PoolAccount) -> Pool:
     """Everything that is known of one pool."""
     tasks = [task for worker in pool.workers for task in worker.tasks]
     messages = sites.Messages.of(pool)
+    found = own_time.settle(run, pool, found, messages)
     gathered = sites.gather_sites(run, pool, found.sites, messages)
     return Pool(
         **_identify(run, pool),

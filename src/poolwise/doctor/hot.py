@@ -77,6 +77,21 @@ def from_counts(events: Iterable[Mapping[str, Any]]) -> Profile | None:
     return _profile("cProfile", dict(spent), {})
 
 
+def from_serial(events: Iterable[Mapping[str, Any]], serial_s: float) -> Profile | None:
+    """From the last `serial` event of the program's first process; None if there was none."""
+    latest: Mapping[str, Any] = max(events, key=lambda event: event["t"], default={})
+    spent: Counter[Frame] = Counter()
+    through: dict[Frame, Counter[str]] = {}
+    for file, line, function, called, count in latest.get("lines", []):
+        frame = Frame(function, file, line)
+        spent[frame] += count
+        if called:
+            through.setdefault(frame, Counter())[called] += count
+    looks = sum(spent.values())
+    each_s = serial_s / looks if looks else 0.0
+    return _profile("signal", {frame: count * each_s for frame, count in spent.items()}, through)
+
+
 def _inside_task(stack: list[str]) -> Iterator[Frame]:
     """The frames below those of the pool, of a stack that is inside of a task."""
     frames = [frame for frame in map(_parse, stack) if frame is not None]

@@ -133,8 +133,25 @@ def plain_loop_s(pool: Pool) -> float:
 
     An upper bound: beside others a function runs slower than alone.
     """
-    parent = pool.parent
-    return pool.work_s + (parent.generator_s + parent.handle_s if parent else 0.0)
+    return pool.work_s + own_parent_s(pool)
+
+
+def own_parent_s(pool: Pool) -> float:
+    """What the program's own iterator and callbacks take, which a plain loop would run as well.
+
+    What the pool itself does with input and results is not among it: stepping through a list, and
+    its book-keeping of results.
+    """
+    if pool.parent is None:
+        return 0.0
+    input_s, handling_s = pool.parent.generator_s, pool.parent.handle_s
+    is_slow_callback = handling_s > SLOW_S * pool.messages and not is_of_joblib(pool)
+    return input_s * (input_s > STEP_S * pool.items) + handling_s * is_slow_callback
+
+
+STEP_S = 5e-6
+"""To step through an input that is at hand takes less than this an item, beside the pool's other
+threads."""
 
 
 def whole_s(pool: Pool) -> float:
@@ -172,6 +189,15 @@ def blocked_by_share(pool: Pool, *causes: str) -> float | None:
     if pool.samples == 0 or known_s <= 0:
         return None
     return sum(pool.blocked_by.get(cause, 0.0) for cause in causes) / known_s
+
+
+def is_behind_a_lock(pool: Pool) -> bool:
+    """Whether locks explain most of the blocked time."""
+    lock = blocked_by_share(pool, "lock")
+    return lock is not None and lock > MOSTLY
+
+
+MOSTLY = 0.5
 
 
 def main_cause(pool: Pool) -> str:

@@ -19,7 +19,7 @@ from functools import cached_property
 
 from poolwise.doctor import measures
 from poolwise.doctor.features import Evidence, Pool, Site, StepCosts
-from poolwise.doctor.findings import Finding, Prediction, Remedy
+from poolwise.doctor.findings import Finding
 from poolwise.doctor.simulate import BYTES_PER_S, FREE, Costs, Load, simulate
 
 BAND_WORK = 0.10
@@ -43,10 +43,6 @@ UNSEEN_S = 25e-6
 UNSEEN_MEETING_S = 300e-6
 """Nor one that does not fit the pipe more than this, on a machine that wakes up slowly."""
 
-TINY_S = 50e-6
-"""Items shorter than this are taken at their median, as computing: what they seem to wait is what
-reading the clocks takes, and their mean is that of the few that were interrupted."""
-
 HEAVY_BYTES = measures.BIG_MESSAGE_BYTES
 
 SMALL_S = 1e-3
@@ -62,6 +58,9 @@ class Model:
 
     `chunk` and `workers` are as they were; `now_s` is what the call took. `extra_s` is what comes
     on top of the messages (the input iterator, callbacks), however work is handed out.
+    The load is that of one of `rounds` equal calls from the same line. `other_cpus` is fitted to
+    the run, from `seen_cpus` on, which others were seen to use. `fit`: the factor of the run that
+    the model comes from, where its costs are no longer those of that run.
     """
 
     load: Load
@@ -72,10 +71,15 @@ class Model:
     workers: int
     now_s: float
     extra_s: float
+    seen_cpus: float = 0.0
+    rounds: int = 1
+    fit: float | None = None
 
     @cached_property
     def factor(self) -> float:
         """What was observed, as a multiple of what the model says of the same settings."""
+        if self.fit is not None:
+            return self.fit
         return self.now_s / max(1e-9, self._simulate_s(self.chunk, self.workers))
 
     def pool_s(self, chunk: int | None = None, workers: int | None = None) -> float:
@@ -84,18 +88,55 @@ class Model:
         return raw_s * _bounded(self.factor)
 
     def serial_s(self) -> float:
-        """In a plain loop. An upper bound: beside others a function runs slower than alone."""
-        loop_s = simulate(self.load, self.load.items, 1, self.cpus, FREE, self.other_cpus)
-        return loop_s + self.extra_s
+        """In a plain loop, beside the load that was seen.
+
+        What the model is given of others beyond that makes up for what competed in the pool, and
+        a loop is alone.
+        """
+        loop_s = self.load.cpu_s * self.crowding + self.load.blocked_s
+        return loop_s * self.rounds + self.extra_s
 
     def threads_s(self, count: int) -> float:
         """In threads, if the function holds the GIL while it computes."""
         at_once = min(count, max(1, self.load.items))
-        return max(self.extra_s, simulate(self.load, 1, at_once, 1, THREAD_COSTS))
+        alone_s = simulate(self.load, 1, at_once, 1, THREAD_COSTS) * self.rounds
+        return max(self.extra_s, alone_s * self.crowding)
+
+    @property
+    def crowding(self) -> float:
+        """How much longer one thread computes beside the others that were seen: a fair share."""
+        return max(1.0, (1 + self.seen_cpus) / self.cpus)
 
     def ideal_s(self) -> float:
         """As it was, on messages that cost nothing: what POP calls the ideal network."""
-        return simulate(self.load, self.chunk, self.workers, self.cpus, FREE, self.other_cpus)
+        call_s = simulate(self.load, self.chunk, self.workers, self.cpus, FREE, self.other_cpus)
+        return call_s * self.rounds
+
+    def lighter(self, out: float = 0.0, back: float = 0.0) -> Model:
+        """The same call without this share of what arguments weigh, or results."""
+        costs = self.costs
+        lighter = replace(
+            costs,
+            dispatch_s=_lighten(costs.dispatch_s, out),
+            fetch_s=_lighten(costs.fetch_s, out),
+            item_bytes_out=costs.item_bytes_out * (1 - out),
+            reply_s=_lighten(costs.reply_s, back),
+            collect_s=_lighten(costs.collect_s, back),
+            item_bytes_in=costs.item_bytes_in * (1 - back),
+        )
+        return replace(self, costs=lighter, fit=self.factor)
+
+    def once_s(self, out: float) -> float:
+        """To bring that share of what a message's arguments weigh to one worker."""
+        whole, rest = self.costs, self.lighter(out).costs
+        packing_s = sum(
+            heavy[0] - light[0] + (heavy[1] - light[1]) * self.chunk
+            for heavy, light in (
+                (whole.dispatch_s, rest.dispatch_s), (whole.fetch_s, rest.fetch_s)
+            )
+        )  # fmt: skip
+        passing = (whole.item_bytes_out - rest.item_bytes_out) * self.chunk
+        return packing_s + passing / whole.send_bytes_per_s
 
     def width(self, chunk: int | None = None) -> float:
         """Half width of the band around a prediction, as a share of it."""
@@ -112,7 +153,19 @@ class Model:
         return BAND_SMALL if work_s * chunk < SMALL_S else BAND_WORK
 
     def _simulate_s(self, chunk: int, workers: int) -> float:
-        return simulate(self.load, chunk, workers, self.cpus, self.costs, self.other_cpus)
+        call_s = simulate(self.load, chunk, workers, self.cpus, self.costs, self.other_cpus)
+        return call_s * self.rounds
+
+
+def _lighten(cost_s: tuple[float, float], share: float) -> tuple[float, float]:
+    """A step without this share of the bytes: what a message of few bytes takes stays."""
+    fixed_s, item_s = cost_s
+    heavy_s = max(0.0, fixed_s - MESSAGE_S)
+    return fixed_s - heavy_s * share, item_s * (1 - share)
+
+
+MESSAGE_S = 100e-6
+"""A step of a message of few bytes takes no longer than this."""
 
 
 def _bounded(factor: float) -> float:
@@ -123,27 +176,29 @@ def _bounded(factor: float) -> float:
 def calibrate(site: Site, pool: Pool, seen: Evidence) -> Model | None:
     """The model of one call; None where it was no call that a pool of messages explains.
 
-    That is: threads (nothing is handed out by message), several calls from one line with other
-    work in between, one task after the other, and calls of which too little was recorded.
+    That is: threads (nothing is handed out by message), one task after the other, and calls of
+    which too little was recorded. Several calls from one line are so many rounds of their mean.
     """
-    is_single = site.calls >= site.messages
     if pool.costs is None or pool.is_threads or site.items < 1 or site.work_s <= 0:
         return None
-    if (site.calls > 1 and not is_single) or (pool.max_outstanding <= 1 < site.messages):
+    if pool.max_outstanding <= 1 < site.messages:
         return None
-    now_s = site.last_s - site.first_s
+    rounds = 1 if site.calls >= site.messages else max(1, site.calls)
+    now_s = site.last_s - site.first_s if rounds == 1 else _at_work_s(site, pool)
     if now_s <= 0:
         return None
     chunk = max(1, round(site.chunksize))
     model = Model(
-        load=_load(site),
+        load=_load(site, rounds),
         costs=_costs(pool.costs, pool, chunk),
         cpus=max(1, round(seen.program.cpus)),
         other_cpus=min(seen.program.other_cpus or 0.0, seen.program.cpus),
         chunk=chunk,
         workers=pool.slots,
         now_s=now_s,
-        extra_s=pool.parent.generator_s + pool.parent.handle_s if pool.parent else 0.0,
+        extra_s=measures.own_parent_s(pool),
+        seen_cpus=min(seen.program.other_cpus or 0.0, seen.program.cpus),
+        rounds=rounds,
     )
     return _fit_unseen(_fit_others(model) if _is_short_of_cpus(site, pool) else model)
 
@@ -161,19 +216,26 @@ def _is_short_of_cpus(site: Site, pool: Pool) -> bool:
 QUEUED_SHARE, QUEUED_OF_ALL = 0.1, 0.05
 
 
-def _load(site: Site) -> Load:
-    """Items in input order. How much of each was waiting is only known of all together."""
-    series = site.series_s or [1.0]
-    whole = math.fsum(series) * site.items / len(series)
+def _at_work_s(site: Site, pool: Pool) -> float:
+    """Wall seconds of all calls from a line, without what the program did between them."""
+    if len(pool.sites) == 1:
+        return pool.active_s
+    return min(site.last_s - site.first_s, sum(site.account.values()) / max(1, pool.slots))
+
+
+def _load(site: Site, rounds: int) -> Load:
+    """Items of a round in input order. How much of each was waiting is only known of all together.
+
+    Of several rounds, which are taken to be alike, the first one's order stands for all.
+    """
+    items = max(1, round(site.items / rounds))
+    series = site.series_s[: max(1, len(site.series_s) // rounds)] or [1.0]
+    whole = (math.fsum(series) or 1.0) * site.items / len(series)
     cpu_s, blocked_s = measures.spent_s(site, "run_cpu"), measures.spent_s(site, "run_blocked")
-    times = site.item_times
-    if times is not None and times.p50_s < TINY_S > cpu_s / site.items:
-        item_s = times.p50_s if site.chunksize > 1 else max(ITEM_S, times.p50_s - CALL_S)
-        cpu_s, blocked_s = min(cpu_s + blocked_s, item_s * site.items), 0.0
     return Load(
         [each * cpu_s / whole for each in series],
         [each * blocked_s / whole for each in series],
-        site.items,
+        items,
     )
 
 
@@ -190,7 +252,7 @@ def _costs(seen: StepCosts, pool: Pool, chunk: int) -> Costs:
         dispatch_s=(dispatch_s[0], dispatch_s[1] + waits_s),
         fetch_s=(fetch_s[0] + (CALL_S if chunk == 1 else 0.0), fetch_s[1]),
         reply_s=_split(seen.reply_s, seen.item_bytes_in, chunk),
-        collect_s=seen.collect_s,
+        collect_s=_split(seen.collect_s, seen.item_bytes_in, chunk),
         item_bytes_out=seen.item_bytes_out,
         item_bytes_in=seen.item_bytes_in,
         send_bytes_per_s=sent_bytes / (passing_s - meet_s) if passing_s else BYTES_PER_S,
@@ -216,12 +278,15 @@ def _split(cost_s: tuple[float, float], item_bytes: float, chunk: int) -> tuple[
         return cost_s
     whole_s = fixed_s + item_s * chunk
     own_bytes = max(0.0, item_bytes - FRAME_BYTES / chunk)
-    items_s = min(whole_s, (ITEM_S + own_bytes * BYTE_S) * chunk)
+    items_s = min(whole_s, max((ITEM_S + own_bytes * BYTE_S) * chunk, whole_s - HEAVY_S))
     return whole_s - items_s, items_s / chunk
 
 
 FRAME_BYTES = 100
 """What a message weighs beside its items."""
+
+HEAVY_S = 300e-6
+"""What a step takes beyond this is its items': no message costs that much by itself."""
 
 CALL_S = 1e-6
 """What a message of one item takes between the clocks beside the function itself."""
@@ -268,47 +333,8 @@ def _with_unseen(model: Model, unseen_s: float) -> Model:
     return replace(model, costs=costs)
 
 
-# -- in the place of what rules estimate
-
-
-def foretell(findings: list[Finding], seen: Evidence) -> list[Finding]:
-    """The same findings, with the model's predictions where a remedy is one that it knows."""
-    return [_foretell(finding, seen) for finding in findings]
-
-
-def _foretell(finding: Finding, seen: Evidence) -> Finding:
-    pool = next((each for each in seen.pools if each.id == finding.pool), None)
-    site = pool and site_in_question(finding, pool)
-    model = calibrate(site, pool, seen) if pool and site and finding.pools == 1 else None
-    if model is None:
-        return finding
-    remedies = [_with_prediction(remedy, model) for remedy in finding.remedies]
-    return replace(finding, remedies=remedies)
-
-
 def site_in_question(finding: Finding, pool: Pool) -> Site | None:
     """The call that a finding is about; that of a pool with a single one."""
     named = [site for site in pool.sites if site.place and site.place == finding.where]
     busy = [site for site in pool.sites if site.messages]
     return named[0] if named else busy[0] if len(busy) == 1 else None
-
-
-def _with_prediction(remedy: Remedy, model: Model) -> Remedy:
-    then_s = _ask(remedy, model)
-    if then_s is None:
-        return remedy
-    width = model.width(remedy.value if remedy.kind == "chunksize" else None)
-    prediction = Prediction("call", model.now_s, then_s, then_s * (1 - width), then_s * (1 + width))
-    return replace(remedy, prediction=prediction)
-
-
-def _ask(remedy: Remedy, model: Model) -> float | None:
-    if remedy.kind == "serial":
-        return model.serial_s()
-    if remedy.value is None:
-        return None
-    if remedy.kind == "chunksize":
-        return model.pool_s(chunk=remedy.value)
-    if remedy.kind == "workers":
-        return model.pool_s(workers=remedy.value)
-    return model.threads_s(remedy.value) if remedy.kind == "threads" else None

@@ -6,14 +6,19 @@ from collections.abc import Iterator
 
 from poolwise.doctor import compare, patch, words
 from poolwise.doctor.charts import draw_pool
+from poolwise.doctor.confirm import doubt_of
 from poolwise.doctor.curves import draw_predictions, make_models
+from poolwise.doctor.curves import name_of as name_of_way
 from poolwise.doctor.diagnose import Diagnosis
-from poolwise.doctor.features import Evidence, Pool, Profile
+from poolwise.doctor.features import Evidence, Experiment, Pool, Profile, Trial
 from poolwise.doctor.findings import Finding, Prediction, Remedy
+from poolwise.doctor.notes import is_busy
+from poolwise.doctor.predict import site_in_question
 from poolwise.doctor.record import to_record
+from poolwise.doctor.remedies import GAIN
 from poolwise.doctor.scaling import MostWorkers, Scaling, find_scaling
 from poolwise.doctor.states import in_groups
-from poolwise.doctor.trials import say_trials
+from poolwise.doctor.trials import find_trial, lasted_s, say_sample, say_trials
 from poolwise.report import blocks as b
 from poolwise.report import figures
 from poolwise.report.account import list_laws
@@ -22,6 +27,7 @@ _TONES: dict[str, b.Tone] = {"healthy": "good", "cannot-tell": "plain"}
 
 _MOST_REMEDIES = 3
 _MOST_OTHERS = 5
+_MOST_TRIED = 5
 """What one screen has room for; the page has all."""
 
 
@@ -78,19 +84,26 @@ def _most_workers(pool: Pool | None, scaling: Scaling | None) -> MostWorkers | N
     return next((each for each in known if pool and each.pool == pool.id), None)
 
 
-def say_scaling(scaling: Scaling, most: MostWorkers | None) -> str:
-    """How far the program is from a plain loop, and from its ceiling, in a sentence."""
-    told = f"Speed-up over a plain loop: {scaling.speedup:.2f}"
-    if scaling.ceiling is not None:
-        serial = figures.share(scaling.serial_share)
-        told += f"; with any number of workers {scaling.ceiling:.2f} at most ({serial} is serial)"
-        if scaling.ceiling_as_is and scaling.ceiling_as_is < _NOTABLY * scaling.ceiling:
-            told += f", {scaling.ceiling_as_is:.2f} as work is handed out now"
+def say_scaling(scaling: Scaling, workers: int, most: MostWorkers | None) -> str:
+    """How far the program is from a plain loop, and from its one ceiling, in a sentence.
+
+    :param workers: of the pool in question.
+    """
+    told = f"{words.count(workers, 'worker')}: {_times(scaling.speedup)} the speed of a plain loop"
+    ceiling = ceiling_of(scaling)
+    if ceiling is not None:
+        told += f"; at most {_times(ceiling)} however many"
     return f"{told}; {say_most_workers(most)}." if most and most.count else f"{told}."
 
 
-_NOTABLY = 0.8
-"""Two ceilings that differ less are told as one."""
+def _times(factor: float) -> str:
+    return f"{factor:.1f}x" if factor >= 1 else f"{factor:.2f}x"
+
+
+def ceiling_of(scaling: Scaling) -> float | None:
+    """The most that more workers could bring, with all else as it is; None if there is none."""
+    known = [each for each in (scaling.ceiling, scaling.ceiling_as_is) if each is not None]
+    return max(scaling.speedup, min(known)) if known else None
 
 
 def say_most_workers(most: MostWorkers) -> str:
@@ -101,6 +114,9 @@ def say_most_workers(most: MostWorkers) -> str:
 
 def _summary(seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None) -> Iterator[b.Block]:
     first = diagnosis.findings[0] if diagnosis.findings else None
+    if is_busy(seen):
+        used = f"{seen.program.other_cpus or 0.0:.1f} of {seen.program.cpus:g} CPUs"
+        yield b.Text(f"Other programs took {used} meanwhile: times below are inflated.")
     yield _say_verdict(seen, diagnosis)
     pool = _pool_in_question(seen, first)
     if pool is not None:
@@ -108,13 +124,14 @@ def _summary(seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None) -> I
     if first is not None:
         yield _list_facts(first)
         yield from _list_remedies(first)
+        yield from _list_tried(first, pool, seen)
     if seen.profile is not None:
         yield list_hot_lines(seen.profile)
     if len(diagnosis.findings) > 1:
         yield _list_others(diagnosis.findings[1:])
     told = list(_small_print(seen, diagnosis, pool))
-    if scaling is not None and diagnosis.outcome != "cannot-tell":
-        told.insert(0, say_scaling(scaling, _most_workers(pool, scaling)))
+    if scaling is not None and pool is not None and diagnosis.outcome != "cannot-tell":
+        told.insert(0, say_scaling(scaling, pool.slots, _most_workers(pool, scaling)))
     yield b.Text("\n\n".join(told), is_aside=True)
 
 
@@ -178,6 +195,9 @@ def _list_facts(finding: Finding) -> b.Text:
 
 def _list_remedies(finding: Finding) -> Iterator[b.Block]:
     shown = finding.remedies[:_MOST_REMEDIES]
+    if not shown:
+        yield b.Text("What to do: nothing that was tried or simulated gains anything here.")
+        return
     yield _number(shown)
     remedy = patch.first_edit(shown)
     if remedy is not None:
@@ -198,10 +218,43 @@ def say_prediction(remedy: Remedy) -> str:
     """What the remedy brings: measured, or predicted with its band; empty if neither."""
     prediction = remedy.prediction
     now = f", now {figures.seconds(prediction.now_s)}" if prediction else ""
+    if remedy.doubt:
+        now += f"; tried, but {remedy.doubt}"
     if remedy.measured_s is not None:
         told = f", {_band(prediction)} predicted" if prediction else ""
         return f" -> {figures.seconds(remedy.measured_s)} measured{told}{now}"
     return f" -> {_band(prediction)}{now}" if prediction else ""
+
+
+def _list_tried(finding: Finding, pool: Pool | None, seen: Evidence) -> Iterator[b.Block]:
+    """What experiments on the call came to, in seconds of the whole call, the fastest first."""
+    site = site_in_question(finding, pool) if pool else None
+    trial = find_trial(site, pool, seen) if site and pool else None
+    if site is None or pool is None or trial is None or not trial.experiments:
+        return
+    now_s = lasted_s(site, pool)
+    ways = [each for each in trial.experiments if each.kind != "pickle"]
+    ways.sort(key=lambda each: each.ratio)
+    kinds = {(remedy.kind, remedy.value) for remedy in finding.remedies}
+    shown = [
+        each
+        for place, each in enumerate(ways)
+        if place < _MOST_TRIED or each.kind == "as-is" or (each.kind, each.value) in kinds
+    ]
+    lines = [
+        f"{name_of_way(each)} {figures.seconds(each.ratio * now_s)}{why_not(each, trial, pool)}"
+        for each in shown
+    ]
+    more = f"; {len(ways) - len(shown)} more with --full" if len(ways) > len(shown) else ""
+    yield b.Text(f"Tried, on {say_sample(trial)}: {'; '.join(lines)}{more}.")
+
+
+def why_not(experiment: Experiment, trial: Trial, pool: Pool) -> str:
+    """Why a measurement is no advice, if it is none."""
+    doubt = doubt_of(experiment, trial, pool)
+    if doubt:
+        return f" ({doubt})"
+    return " (no gain)" if experiment.kind != "as-is" and experiment.ratio >= GAIN else ""
 
 
 def _band(prediction: Prediction) -> str:

@@ -24,6 +24,10 @@ ENOUGH_THREADS = 32
 """What ThreadPoolExecutor starts at most by itself (min(32, CPUs + 4)): cheap, and far more than
 processes for waiting."""
 
+GAIN = 0.95
+"""What takes more than this share of the time is no gain: predictions are not that good, and runs
+differ by as much."""
+
 _MAPS = {"map", "imap", "imap_unordered", "map_async", "starmap", "starmap_async"}
 _STANDARD = {
     "multiprocessing.Pool": ("Pool", "poolwise.Pool"),
@@ -88,11 +92,20 @@ def set_chunksize(flow: Flow, chunk: int, prediction: Prediction | None) -> Reme
     return Remedy("chunksize", text + "inside the task", prediction, chunk, _known(change))
 
 
+def loop_inside(chunk: int, prediction: Prediction | None) -> Remedy:
+    """Fewer, larger tasks, where the pool itself makes none."""
+    text = f"let one task do {words.count(chunk, 'item')}, in a loop inside the task"
+    return Remedy("code", text, prediction, chunk)
+
+
+PLAIN_LOOP = "a plain for-loop in the parent"
+
+
 def use_plain_loop(flow: Flow, pool: Pool, seen: Evidence, then_s: float) -> Remedy:
     """No pool at all."""
     prediction = predict(flow, pool, seen, then_s)
     change = _loop_for(flow if isinstance(flow, Site) else _only_call(pool), pool)
-    return Remedy("serial", "a plain for-loop in the parent", prediction, changes=_known(change))
+    return Remedy("serial", PLAIN_LOOP, prediction, changes=_known(change))
 
 
 def _only_call(pool: Pool) -> Site | None:
@@ -105,6 +118,20 @@ def _loop_for(site: Site | None, pool: Pool) -> Change | None:
     if site.api == measures.JOBLIB:
         return edits.set_argument(site.place, "Parallel", "n_jobs", "1")
     return rewrites.use_loop(pool.place, site.place, site.api)
+
+
+def use_threads_if_free(pool: Pool, flow: Flow, count: int) -> list[Remedy]:
+    """Threads, where the function was seen to let go of the interpreter's lock, or to wait.
+
+    It was if it is blocked most of its time, or if helper threads of a native library compute
+    beside it. That it computes in compiled code does not show: experiments tell (`--verify`).
+    """
+    is_waiting = measures.blocked_share(flow) > MOSTLY and not measures.is_behind_a_lock(pool)
+    has_helpers = pool.helper_cpu_s > HELPING * measures.spent_s(pool, "run_cpu") > 0
+    return [use_threads(pool, count, None)] if is_waiting or has_helpers else []
+
+
+MOSTLY, HELPING = 0.5, 0.25
 
 
 def use_threads(pool: Pool, count: int, prediction: Prediction | None) -> Remedy:
@@ -239,7 +266,19 @@ def initialise_once(leaf: Leaf) -> Remedy:
     text = (
         f"initializer=keep, initargs=({title},): each worker gets it once and keeps it in a global"
     )
-    return Remedy("share", text)
+    return Remedy("initializer", text)
+
+
+def keep_as_state(pool: Pool, leaf: Leaf) -> list[Remedy]:
+    """Our pool's way: the object by name in every worker, whatever the start method."""
+    if pool.kind not in _STANDARD:
+        return []
+    title = leaf.parameter or leaf.name
+    name = title if title.isidentifier() else "data"
+    text = (
+        f'{_STANDARD[pool.kind][1]}(state={{"{name}": ...}}), poolwise.state["{name}"] in the task'
+    )
+    return [Remedy("state", f"{text}: each worker gets it once")]
 
 
 def better_chunk(flow: Flow, pool: Pool, cost_s: float) -> int:

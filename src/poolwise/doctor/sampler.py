@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass, field
 from typing import IO
 
+from poolwise.doctor.asking import Asker
+
 INTERVAL_S = 0.02
 """The first samples; 1 to 3 % of a CPU for 20 to 80 threads (`benchmarks/doctor_cost.py`)."""
 
@@ -69,6 +71,7 @@ class Sampler:
         self.spent_s = 0.0
         self._output = output
         self._began_s = time.monotonic()
+        self._asker = Asker(root)
 
     def sample(self) -> float:
         """Look once. Returns how many seconds to wait before the next look."""
@@ -109,6 +112,8 @@ class Sampler:
                 channel = _read(f"/proc/{pid}/task/{thread}/wchan") if state in "SD" else ""
             except (OSError, IndexError, ValueError):
                 continue
+            if thread == str(self.root):
+                self._asker.saw(state)
             now_ns = time.perf_counter_ns()
             self._output.write(f"{now_ns} {pid} {thread} {state} {channel or '-'} {ticks}\n")
 

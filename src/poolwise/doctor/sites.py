@@ -81,6 +81,17 @@ def gather_sites(
     run: Run, pool: PoolRecords, accounts: dict[int, States], everything: Messages
 ) -> list[Site]:
     """The sites of one pool, those with most work first."""
+    groups = by_site(pool, everything)
+    found = [
+        _gather_one(run, pool, number, groups[number], accounts.get(number, {}))
+        for number in {**pool.sites, **groups}
+    ]
+    found = [site for site in found if site.messages or site.calls]
+    return sorted(found, key=lambda site: (-site.work_s, site.first_s))
+
+
+def by_site(pool: PoolRecords, everything: Messages) -> dict[int, Messages]:
+    """The messages of each line that gave work, by the line's number."""
     groups: dict[int, Messages] = defaultdict(
         lambda: Messages(everything.per_send, everything.per_task)
     )
@@ -88,12 +99,7 @@ def gather_sites(
         groups[pool.site_of(send)].sends.append(send)
     for task in everything.tasks:
         groups[pool.site_of(task)].tasks.append(task)
-    found = [
-        _gather_one(run, pool, number, groups[number], accounts.get(number, {}))
-        for number in {**pool.sites, **groups}
-    ]
-    found = [site for site in found if site.messages or site.calls]
-    return sorted(found, key=lambda site: (-site.work_s, site.first_s))
+    return groups
 
 
 def _gather_one(

@@ -118,11 +118,13 @@ class TasksTooSmall(SiteRule):
         self, flow: Flow, pool: Pool, seen: Evidence, chunk: int, cost_s: float
     ) -> list[Remedy]:
         messages = flow.items / chunk
-        spread_s = flow.work_s / measures.cpus_for(pool, seen)
+        at_once = 1.0 if pool.is_threads else measures.cpus_for(pool, seen)  # one has the GIL
+        spread_s = flow.work_s / at_once
         chunked_s = spread_s + cost_s * messages / pool.slots
-        chunked = remedies.set_chunksize(
-            flow, chunk, remedies.predict(flow, pool, seen, chunked_s, band=0.4)
-        )
+        prediction = remedies.predict(flow, pool, seen, chunked_s, band=0.4)
+        chunked = remedies.set_chunksize(flow, chunk, prediction)
+        if pool.kind == "ThreadPoolExecutor":  # its map() takes a chunksize, and ignores it
+            chunked = remedies.loop_inside(chunk, prediction)
         loop = remedies.use_plain_loop(flow, pool, seen, flow.work_s)
         ours = remedies.use_poolwise(pool, "which finds the chunk size by measuring")
         is_loop_better = flow.work_s < chunked_s + measures.startup_wall_s(pool)

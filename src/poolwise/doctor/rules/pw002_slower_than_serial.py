@@ -11,6 +11,10 @@ from poolwise.report import figures
 CLEARLY = 0.9
 """The loop must win by a tenth: its time is estimated from functions that ran beside others."""
 
+BY_FAR, LIKELY = 0.5, 0.75
+"""Where the loop takes less than the first share, no load of others explains it; less than the
+second, and the program is not called healthy either."""
+
 LEAST_S = 0.05
 
 MOST_QUEUED = 0.4
@@ -68,10 +72,15 @@ class SlowerThanSerial(PoolRule):
         if pool.is_threads or not pool.recorded or measures.inner_pools(pool, seen):
             return None
         queued_s = measures.spent_s(pool, "run_queued")
-        if queued_s > MOST_QUEUED * pool.worker_seconds:
-            why = "tasks had no CPU most of the time, and a loop would have had none either"
-            return self.cannot_tell(pool.place, why)
         pool_s, loop_s = measures.undisturbed_s(pool), measures.plain_loop_s(pool)
+        if queued_s > MOST_QUEUED * pool.worker_seconds and loop_s > BY_FAR * pool_s:
+            why = (
+                f"a plain loop would take {figures.seconds(loop_s)} alone on its CPU, the pool "
+                f"took {figures.seconds(pool.active_s)}, but its tasks had no CPU for "
+                f"{figures.seconds(queued_s / pool.slots)} of that, and a loop might have had none"
+            )
+            is_likely = loop_s < LIKELY * pool_s
+            return self.cannot_tell(pool.place, why, pool.active_s - loop_s if is_likely else 0.0)
         if pool_s < LEAST_S or loop_s > CLEARLY * pool_s:
             return None
         moving_s = measures.moving_s(pool)

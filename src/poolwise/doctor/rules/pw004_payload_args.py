@@ -105,7 +105,7 @@ class PayloadArgs(SiteRule):
             text = "poolwise.share(...): one copy in shared memory, of which tasks get a name"
             found.append(Remedy("share", text, lighter))
         count = round(measures.cpus_for(pool, seen))
-        found.append(remedies.use_threads(pool, count, None))
+        found += remedies.use_threads_if_free(pool, flow, count)
         if flow.work_s < now_s:
             found.append(remedies.use_plain_loop(flow, pool, seen, flow.work_s))
         return found

@@ -103,7 +103,7 @@ class PayloadResults(SiteRule):
             [
                 Remedy("code", "return less: reduce in the worker", lighter),
                 Remedy("share", "write into poolwise.share(...) or a file, return where it lies"),
-                remedies.use_threads(pool, round(measures.cpus_for(pool, seen)), None),
+                *remedies.use_threads_if_free(pool, flow, round(measures.cpus_for(pool, seen))),
             ],
         )
 

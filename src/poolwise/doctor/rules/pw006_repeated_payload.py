@@ -100,6 +100,7 @@ class RepeatedPayload(SiteRule):
                 *self._ours(pool, leaf),
                 remedies.share(flow, leaf, once),
                 remedies.initialise_once(leaf),
+                *remedies.keep_as_state(pool, leaf),
             ],
         )
 

@@ -23,6 +23,10 @@ SATURATED = 0.8
 once cannot help."""
 
 
+ENOUGH_SAMPLES = 20
+"""Looks at tasks, of which one in five must have found a task waiting if it waits so much."""
+
+
 class IoBound(SiteRule):
     """The function mostly waits, and a process is an expensive thing to wait with.
 
@@ -112,11 +116,7 @@ def waits_for_the_world(flow: Flow, pool: Pool, seen: Evidence) -> bool:
         return False  # starting workers, or waiting for a CPU, is what takes the time
     if measures.inner_pools(pool, seen):
         return False
+    if pool.samples >= ENOUGH_SAMPLES and not pool.blocked_by and seen.program.can_see_causes:
+        return False  # no task was ever seen to sleep: the host took the CPU away
     used = seen.program.cpu_s / max(seen.program.wall_s, 1e-9) / max(seen.program.cpus, 1.0)
-    return used < SATURATED and not is_behind_a_lock(pool)
-
-
-def is_behind_a_lock(pool: Pool) -> bool:
-    """Whether locks explain most of the blocked time."""
-    lock = measures.blocked_by_share(pool, "lock")
-    return lock is not None and lock > 0.5
+    return used < SATURATED and not measures.is_behind_a_lock(pool)

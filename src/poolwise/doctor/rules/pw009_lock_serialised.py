@@ -5,7 +5,6 @@ from __future__ import annotations
 from poolwise.doctor import measures, remedies, words
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
-from poolwise.doctor.rules.pw007_io_bound import is_behind_a_lock
 from poolwise.doctor.rules.rule import PoolRule
 from poolwise.report import figures
 
@@ -79,7 +78,7 @@ class LockSerialised(PoolRule):
         if lock is None:
             return self._unseen(pool, blocked_s)
         lock_s = lock * blocked_s
-        if not is_behind_a_lock(pool) or lock_s < LEAST_BLOCKED * pool.work_s:
+        if not measures.is_behind_a_lock(pool) or lock_s < LEAST_BLOCKED * pool.work_s:
             return None
         return self._turns(pool, seen, lock_s)
 

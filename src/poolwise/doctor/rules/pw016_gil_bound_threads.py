@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from poolwise.doctor import measures, remedies, words
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
@@ -91,7 +93,7 @@ class GilBoundThreads(PoolRule):
             return None  # what is blocked elsewhere is I/O, during which the lock is free
         gain_s = cpu_s * (1 - 1 / measures.cpus_for(pool, seen))
         if lock_s > LEAST_IN_LOCK * cpu_s:
-            return self._found(pool, lock_s, gain_s)
+            return self._found(pool, lock_s, gain_s, seen)
         return self._unseen(pool, seen, gain_s, lock)
 
     def _unseen(
@@ -102,7 +104,7 @@ class GilBoundThreads(PoolRule):
         if not LEAST_DEMAND <= pool.demand_cpus <= MOST_DEMAND:
             return None
         if idle >= LEAST_IDLE or (is_backlogged(pool) and pool.mean_running < ALONE):
-            return self._found(pool, 0.0, gain_s)
+            return self._found(pool, 0.0, gain_s, seen)
         if lock is None:
             why = (
                 f"other programs used {seen.program.other_cpus or 0:.1f} CPUs: whether the threads "
@@ -111,7 +113,10 @@ class GilBoundThreads(PoolRule):
             return self.cannot_tell(pool.place, why, gain_s)
         return None
 
-    def _found(self, pool: Pool, lock_s: float, gain_s: float) -> Answer:
+    def _found(self, pool: Pool, lock_s: float, gain_s: float, seen: Evidence) -> Answer:
+        spread_s = max(measures.parallel_work_s(pool, seen), pool.active_s - gain_s)
+        prediction = remedies.predict(pool, pool, seen, spread_s, band=0.4)
+        ours = replace(remedies.use_processes(pool), prediction=prediction)
         return self.found(
             pool,
             pool.place,
@@ -125,7 +130,7 @@ class GilBoundThreads(PoolRule):
                 Fact("mean_running", pool.mean_running, f"{pool.mean_running:.1f} in a task"),
             ],
             [
-                remedies.use_processes(pool),
+                ours,
                 Remedy("code", "a library that lets go of the lock (numpy, compiled code)"),
             ],
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from poolwise.doctor import measures
-from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor.features import Evidence, HotLine, Place, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.notes import say_unseen
 from poolwise.doctor.rules.rule import Rule
@@ -54,7 +54,7 @@ class SerialParent(Rule):
 
     ## Use instead
 
-    Find out what the serial part does (`python -m cProfile script.py`), make it faster, or move it
+    See which lines the serial part spends its time at, make them faster, or move them
     into the tasks, where it runs side by side. Take results as they come (`imap_unordered`,
     `as_completed`) so that storing overlaps with computing.
 
@@ -65,7 +65,9 @@ class SerialParent(Rule):
     call: over half of the program's time, and over 0.25 s; or less, if the program's own thread
     does not wait while the pools work either (it handles results, say), so that it is busy four
     fifths of the time. Beside other programs serial time is counted as what it would be without
-    them. The ceiling is wall / serial.
+    them.
+    The lines are those at which the program's first thread was found, some tens of times a second,
+    while it computed outside its pools; it is asked only if it computes for much of the run.
     At stake is what would be won if half of the serial part ran on all CPUs: imports, input and
     output rarely can.
 
@@ -99,22 +101,21 @@ class SerialParent(Rule):
             why = f"in most of the time outside its pools {say_unseen(program)}"
             yield self.cannot_tell(None, why, at_stake_s)
             return
-        ceiling = program.wall_s / serial_s
         spread_s = serial_s / max(1.0, program.cpus)
         yield self.found(
             None,
-            None,
+            main_line(seen),
             MOVABLE * (serial_s - spread_s),
-            f"{figures.share(share)} of the time passes outside every pool: infinitely many "
-            f"workers could make the program {ceiling:.2f} times as fast at most",
+            f"{figures.share(share)} of the time passes outside every pool, where no number of "
+            "workers makes it shorter",
             [
                 Fact("serial_s", serial_s, f"{figures.seconds(serial_s)} outside every pool"),
                 Fact("parallel_s", program.parallel_s, figures.seconds(program.parallel_s) + " in"),
-                Fact("ceiling", ceiling, f"speed-up {ceiling:.2f} at most"),
                 *self._work(seen),
+                *self._lines(seen),
             ],
             [
-                Remedy("code", "move serial work into the tasks, or make it faster: profile it"),
+                Remedy("code", "move serial work into the tasks, or make it faster"),
                 Remedy("code", "take results as they come, so that storing them overlaps"),
             ],
         )
@@ -144,9 +145,33 @@ class SerialParent(Rule):
         at_all_s = outside_s + max(0.0, busy_s)
         return is_busy and outside_s > LEAST_S and at_all_s > CRITICAL * seen.program.wall_s
 
+    def _lines(self, seen: Evidence) -> list[Fact]:
+        """Where the time goes, as far as the program was asked."""
+        return [
+            Fact("line", each.share, f"{figures.share(each.share)} of it at {_say_line(each)}")
+            for each in (seen.serial.lines if seen.serial else [])[:MOST_LINES]
+            if each.share > LEAST_OF_LINES
+        ]
+
     def _work(self, seen: Evidence) -> list[Fact]:
         work_s = sum(pool.work_s for pool in measures.process_pools(seen))
         return [Fact("work_s", work_s, f"{figures.seconds(work_s)} of work in processes")]
+
+
+MOST_LINES, LEAST_OF_LINES, MAIN = 3, 0.05, 0.25
+
+
+def main_line(seen: Evidence) -> Place | None:
+    """The line at which a good part of the serial time passes."""
+    lines = seen.serial.lines if seen.serial else []
+    if not lines or lines[0].share < MAIN:
+        return None
+    return Place(lines[0].file, lines[0].line, lines[0].function)
+
+
+def _say_line(line: HotLine) -> str:
+    through = f" in {line.through}()" if line.through else ""
+    return f"{line.file.rpartition('/')[2]}:{line.line} ({line.function}){through}"
 
 
 def fair_share(seen: Evidence) -> float:

@@ -73,7 +73,10 @@ class EagerInput(SiteRule):
         if share < LEAST_SHARE and per_call < MANY_ITEMS:
             return None
         streamed = _STREAMED_BY.get(flow.api.removesuffix("_async"), "imap")
-        prediction = remedies.predict(flow, pool, seen, max(0.0, call_s - listing_s), band=0.4)
+        now_s = remedies.call_wall_s(flow, pool)
+        overlapped_s = max(listing_s, now_s - listing_s)
+        prediction = remedies.predict(flow, pool, seen, overlapped_s, band=0.4)
+        has_gain = overlapped_s < remedies.GAIN * now_s
         chunk = max(1, min(1000, round(per_call / (16 * pool.slots))))
         text = f"{streamed}(..., chunksize={chunk}): reads the input as workers need it"
         return self.found(
@@ -87,5 +90,7 @@ class EagerInput(SiteRule):
                 Fact("listing_s", listing_s, f"{figures.seconds(listing_s)} to collect them"),
                 Fact("share", share, f"{figures.share(share)} of the call"),
             ],
-            [remedies.stream_input(flow, text, chunk, prediction)],
+            [
+                remedies.stream_input(flow, text, chunk, prediction if has_gain else None)
+            ],  # memory is gained anyway
         )

@@ -63,6 +63,9 @@ def attach(directory: str, loaded: "set[str]") -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=recorder.forget_parent)
     sys.meta_path.insert(0, Finder)
+    from . import serial
+
+    attempt("serial", serial.attach)
     if IS_PROFILING:
         from . import profile
 

@@ -28,6 +28,11 @@ def describe(task: "Any") -> "tuple[int, int, Sequence[Any] | None]":
     return 0, task.work_id, task.args[0] if _is_chunk(task.fn) else getattr(task.fn, "items", None)
 
 
+def is_batch(task: "Any") -> bool:
+    """Whether joblib made the message: its batch does more around a call than the call may take."""
+    return type(task) is not tuple and type(getattr(task.fn, "items", None)) is list
+
+
 def _is_chunk(function: "Any") -> bool:
     inner = getattr(function, "func", None)
     return getattr(inner, "__name__", "") == "_process_chunk"

@@ -247,17 +247,18 @@ class ProcessWorker:
         if self._streams is None:
             self._streams = hash_streams()
         job, index, count = describe(task)
-        if self._shall_mark(count):
+        if self._shall_mark(count, task):
             self._marks = tasks.Marks(job, index)
             task = self._marks.watch(task)
         self._messages.begin(job, index, count, at, loaded)
         self._started = now()
         return task
 
-    def _shall_mark(self, count: int) -> bool:
+    def _shall_mark(self, count: int, task: "Any") -> bool:
         seen = self._messages.gate.seen
         few = seen <= FEW or not seen & COUNT_EVERY
-        return count > 1 and (few or self._last_run > count * tasks.LIGHT_NS)
+        has_parts = count > 1 or tasks.is_batch(task)
+        return has_parts and (few or self._last_run > count * tasks.LIGHT_NS)
 
     def put(self, result: "Any") -> None:
         """The queue's own `put`, timed."""
