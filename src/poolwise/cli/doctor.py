@@ -8,7 +8,7 @@ import os
 import sys
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from poolwise.cli import output
 from poolwise.cli.program import find_complaint, interpreter_flags, split_options
@@ -88,8 +88,19 @@ def _records(options: argparse.Namespace, program: list[str]) -> Iterator[Run]:
         os.makedirs(directory, exist_ok=True)
         verify_s = options.verify_seconds if options.verify else 0.0
         command = [sys.executable, *interpreter_flags(), *program]
-        launch(command, directory, verify_s=verify_s, is_profiled=options.profile)
+        launch(
+            command, directory, verify_s=verify_s, is_profiled=options.profile, say=_say_standstill
+        )
         yield read(directory)
+
+
+def _say_standstill(directory: str, known: dict[str, Any]) -> None:
+    from poolwise.doctor.alarm import make_line
+
+    line = make_line(directory, known)
+    if line:
+        sys.stderr.write(f"poolwise doctor: {line}\n")
+        sys.stderr.flush()
 
 
 def _look(run: Run) -> tuple[Evidence, Diagnosis]:

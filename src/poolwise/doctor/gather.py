@@ -6,7 +6,17 @@ import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from poolwise.doctor import causes, gather_pool, hot, laws, outside, pyspy, sums, trials
+from poolwise.doctor import (
+    causes,
+    gather_pool,
+    hot,
+    laws,
+    outside,
+    pyspy,
+    standstill,
+    sums,
+    trials,
+)
 from poolwise.doctor.account import account
 from poolwise.doctor.features import (
     CpuAccount,
@@ -58,6 +68,7 @@ def gather(run: Run) -> Evidence:
         troubles=[f"{event['where']}: {event['error']}" for event in run.of("trouble")],
         trials=tried,
         untried=trials.gather_untried(run, pools, tried),
+        standstill=standstill.find(run, records, end_ns(run)),
         profile=hot.from_stacks(run.stacks, pyspy.RATE) or hot.from_counts(run.of("profile")),
     )
 
@@ -109,9 +120,16 @@ def gather_program(run: Run, records: list[PoolRecords], own: list[Pool]) -> Pro
         can_see_run_queue=any(task.queued > 0 for tasks in run.tasks.values() for task in tasks)
         or launch.get("platform") == "linux",
         serial_idle_s=None if own else outside.idle_s(run, alone),
+        stopped_s=_stopped_s(run),
         lost_pools=len({event["id"] for event in run.of("own pool")} - {pool.id for pool in own}),
         unseen_s=(sums.length(outside_pools) - sums.length(alone)) / 1e9,
     )
+
+
+def _stopped_s(run: Run) -> float | None:
+    """When somebody first told the program to end."""
+    at: int | None = run.launch.get("watch", {}).get("stopped_ns")
+    return (at - run.launch["began_ns"]) / 1e9 if at else None
 
 
 def _without(run: Run, records: list[PoolRecords], spans: list[sums.Span]) -> list[sums.Span]:

@@ -134,6 +134,8 @@ def _price(finding: Finding, seen: Evidence) -> str:
     at_stake = figures.seconds(finding.seconds)
     whole = figures.seconds(seen.program.wall_s)
     pools = f", in {words.count(finding.pools, 'pool')}" if finding.pools > 1 else ""
+    if finding.name == "call-never-ended":
+        return f"{finding.name}: {at_stake} of the program's {whole} passed without a result."
     if finding.kind == "wrong":
         return f"{finding.name}: results of this run cannot be trusted{pools}."
     if finding.seconds <= 0:

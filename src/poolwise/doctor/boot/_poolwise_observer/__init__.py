@@ -7,7 +7,7 @@ that stands first on `sys.meta_path`; so the program's set of modules stays its 
 import os
 import sys
 
-from . import recorder
+from . import recorder, stacks
 from .seams import attempt
 
 TYPE_CHECKING = False
@@ -63,6 +63,7 @@ def attach(directory: str, loaded: "set[str]") -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=recorder.forget_parent)
     sys.meta_path.insert(0, Finder)
+    attempt("stacks", lambda: stacks.attach(directory))
     if IS_PROFILING:
         from . import profile
 
