@@ -20,6 +20,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from poolwise.doctor import pyspy
+from poolwise.doctor.boot._poolwise_observer import stacks
 from poolwise.doctor.sampler import Sampler, read_machine_s
 from poolwise.doctor.store import STACKS
 from poolwise.doctor.watch import Watch
@@ -95,6 +96,16 @@ def launch(
     return process.returncode
 
 
+def clear(directory: str) -> None:
+    """Remove the records of an earlier run from a folder, and nothing else."""
+    for name in os.listdir(directory):
+        if name.endswith((".rec", ".ev")) or name in _FILES:
+            os.remove(os.path.join(directory, name))
+
+
+_FILES = {"run.json", "samples.txt", STACKS, stacks.NAME}
+
+
 def watch(pid: int, directory: str) -> None:
     """Sample a program that runs already, until it ends or Ctrl-C.
 
@@ -165,6 +176,7 @@ class _Look:
         self, pid: int, directory: str, say: Callable[[str, dict[str, Any]], None] | None
     ) -> None:
         self._pid = pid
+        self._can_sample = os.path.isdir("/proc/self/task")
         path = os.path.join(directory, "samples.txt")
         self._output = open(path, "w", encoding="ascii")  # noqa: SIM115 - closed by __exit__
         self.sampler = Sampler(pid, self._output)
@@ -174,16 +186,28 @@ class _Look:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._output.close()
+        try:
+            self._output.close()
+        except OSError:
+            self._can_sample = False  # what is in its buffer does not fit the disk
 
     def until_end(self) -> tuple[int, resource.struct_rusage]:
         """Wait status and usage of the program, once it has ended."""
-        can_sample = os.path.isdir("/proc/self/task")
         with _End(self._pid) as end:
-            while not end.wait(self.sampler.sample() if can_sample else _POLL_S):
+            while not end.wait(self._sample()):
                 self.watch.look(self.sampler)
         _, status, usage = os.wait4(self._pid, 0)
         return status, usage
+
+    def _sample(self) -> float:
+        """Look once; seconds until the next look."""
+        if self._can_sample:
+            try:
+                return self.sampler.sample()
+            except OSError as error:  # a full disk: the program goes on, without samples
+                self._can_sample = False
+                sys.stderr.write(f"poolwise doctor: no more samples are written: {error}\n")
+        return _POLL_S
 
     def ask(self) -> None:
         """Have everybody's stacks noted, if nothing moves: somebody wants the program to end."""
@@ -353,8 +377,16 @@ class _Before:
         return periods, (after.throttled_ns - before.throttled_ns) / 1e9
 
     def _save(self) -> None:
-        with open(self._path, "w", encoding="utf-8") as file:
-            json.dump(self._facts, file)
+        """Write all, or leave what was written before: a full disk must not end the program."""
+        unfinished = f"{self._path}.part"
+        try:
+            with open(unfinished, "w", encoding="utf-8") as file:
+                json.dump(self._facts, file)
+            os.replace(unfinished, self._path)
+        except OSError as error:
+            sys.stderr.write(f"poolwise doctor: {self._path} was not written: {error}\n")
+            if os.path.exists(unfinished):
+                os.remove(unfinished)
 
 
 def _own_cpu_s() -> float:

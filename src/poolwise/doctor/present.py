@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from poolwise.doctor import compare, words
 from poolwise.doctor.charts import draw_pool
-from poolwise.doctor.curves import draw_predictions, make_models
+from poolwise.doctor.curves import Models, draw_predictions
 from poolwise.doctor.diagnose import Diagnosis
 from poolwise.doctor.features import Evidence, Pool, Profile
 from poolwise.doctor.findings import Finding, Prediction, Remedy
+from poolwise.doctor.groups import Group, find_group, group_pools
 from poolwise.doctor.record import to_record
 from poolwise.doctor.scaling import MostWorkers, Scaling, find_scaling
 from poolwise.doctor.states import in_groups
@@ -30,33 +31,69 @@ def make_document(
     diagnosis: Diagnosis,
     timelines: dict[int, b.Timeline] | None = None,
     comparison: compare.Comparison | None = None,
+    *,
+    is_full: bool = True,
 ) -> b.Document:
     """The report of a run.
 
     :param timelines: pool id -> who did what when, where the records are at hand.
     :param comparison: the program as it is and under `poolwise run`, if both were tried.
+    :param is_full: details and record too, which nobody waits for who wants one screen.
     """
     compared = [compare.draw(comparison)] if comparison else []
-    models = make_models(seen)
+    models = Models(seen)
     scaling = find_scaling(seen, models)
-    details: list[b.Block] = []
-    if diagnosis.findings:
-        details += list(_edits(diagnosis.findings[0]))
-    for finding in diagnosis.findings[1:]:
-        title = f"{finding.code} {finding.name}"
-        details.append(b.Section(title, list(_finding_in_full(finding))))
-    for pool in seen.pools:
-        timeline = (timelines or {}).get(pool.id)
-        curves = draw_predictions(pool, models, seen)
-        laws = _scaling_of(pool, scaling)
-        details.append(b.Section(name_of(pool), [*draw_pool(pool, timeline), *curves, *laws]))
-    details.append(b.Section("The run", [_facts_of_the_run(seen)]))
+    details = _details(seen, diagnosis, models, scaling, timelines or {}) if is_full else ()
     return b.Document(
         "poolwise doctor: " + " ".join(seen.program.command[-2:]),
         [*_summary(seen, diagnosis, scaling), *compared],
-        details,
-        to_record(seen, diagnosis, comparison, scaling),
+        list(details),
+        to_record(seen, diagnosis, comparison, scaling) if is_full else None,
     )
+
+
+_MOST_POOLS = 30
+"""A page shows so many lines that make pools, those with most worker time."""
+
+
+def groups_of(seen: Evidence) -> list[Group]:
+    """The pools that a page shows: those of one line are one."""
+    groups = group_pools(seen.pools)
+    heavy = sorted(groups, key=lambda group: -group.worker_seconds)[:_MOST_POOLS]
+    return [group for group in groups if group in heavy]
+
+
+def _details(
+    seen: Evidence,
+    diagnosis: Diagnosis,
+    models: Models,
+    scaling: Scaling | None,
+    timelines: dict[int, b.Timeline],
+) -> Iterator[b.Block]:
+    if diagnosis.findings:
+        yield from _edits(diagnosis.findings[0])
+    for finding in diagnosis.findings[1:]:
+        title = f"{finding.code} {finding.name}"
+        yield b.Section(title, list(_finding_in_full(finding)))
+    for group in groups_of(seen):
+        yield _draw_group(group, seen, models, scaling, timelines.get(group.pool.id))
+    yield b.Section("The run", [_facts_of_the_run(seen)])
+
+
+def _draw_group(
+    group: Group,
+    seen: Evidence,
+    models: Models,
+    scaling: Scaling | None,
+    timeline: b.Timeline | None,
+) -> b.Section:
+    pool, title, others = group.pool, name_of(group.pool), list[b.Block]()
+    if len(group.pools) > 1:
+        title += f", {len(group.pools):,} times"
+        words_of_it = "Below stands the one of them that had most worker time."
+        others = [_split(group), b.Text(words_of_it, is_aside=True)]
+    curves, laws = draw_predictions(pool, models, seen), _scaling_of(pool, scaling)
+    return b.Section(title, [*others, *draw_pool(pool, timeline), *curves, *laws])
 
 
 def name_of(pool: Pool) -> str:
@@ -104,7 +141,7 @@ def _summary(seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None) -> I
     yield _say_verdict(seen, diagnosis)
     pool = _pool_in_question(seen, first)
     if pool is not None:
-        yield _split(pool)
+        yield _split(find_group(pool, group_pools(seen.pools)))
     if first is not None:
         yield _list_facts(first)
         yield from _list_remedies(first)
@@ -159,18 +196,21 @@ def _pool_in_question(seen: Evidence, finding: Finding | None) -> Pool | None:
     return max(named or pools, key=lambda pool: pool.worker_seconds, default=None)
 
 
-def _split(pool: Pool) -> b.StackedBar:
+def _split(group: Group) -> b.StackedBar:
+    pool = group.pool
     worker = words.count(pool.slots, "thread" if pool.is_threads else "worker")
-    title = f"{worker} x {figures.seconds(pool.region_s)} = "
-    title += f"{figures.seconds(pool.worker_seconds)} of worker time"
-    notes = {"run_blocked": ", ".join(_causes(pool))}
-    return b.StackedBar(in_groups(pool.account, notes), title, "s")
+    title = f"{worker} x {figures.seconds(group.region_s)} = "
+    title += f"{figures.seconds(group.worker_seconds)} of worker time"
+    if len(group.pools) > 1:
+        title += f", in {len(group.pools):,} pools"
+    notes = {"run_blocked": ", ".join(_causes(group.blocked_by))}
+    return b.StackedBar(in_groups(group.account, notes), title, "s")
 
 
-def _causes(pool: Pool) -> list[str]:
+def _causes(blocked_by: Mapping[str, float]) -> list[str]:
     """What blocked time was spent on, the most first."""
-    most = sorted(pool.blocked_by.items(), key=lambda pair: -pair[1])
-    whole_s = sum(pool.blocked_by.values())
+    most = sorted(blocked_by.items(), key=lambda pair: -pair[1])
+    whole_s = sum(blocked_by.values())
     return [cause for cause, seconds in most[:2] if seconds > 0.1 * whole_s > 0]
 
 
