@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from shutil import rmtree
@@ -166,7 +167,7 @@ class _Study:
         from poolwise.doctor.present import groups_of, make_document
         from poolwise.doctor.store import read
 
-        options = self._options
+        options, began_s = self._options, time.perf_counter()
         self._run = read(self._directory)
         self.seen = gather(self._run)
         self.diagnosis = diagnose(self.seen)
@@ -174,7 +175,7 @@ class _Study:
         timelines = timeline.draw_pools(self._run, shown) if options.html else {}
         is_full = bool(options.html or options.json or options.full)
         self.document = make_document(
-            self.seen, self.diagnosis, timelines, self._comparison, is_full=is_full
+            self.seen, self.diagnosis, timelines, self._comparison, is_full=is_full, began_s=began_s
         )
 
     def files(self) -> Iterator[tuple[str, Callable[[], str]]]:

@@ -32,10 +32,10 @@ from poolwise.doctor.pools import PoolRecords, assemble
 if TYPE_CHECKING:
     from poolwise.doctor.store import Run
 
-RECORD_S = 20e-6
+RECORD_S = 30e-6
 """CPU-seconds of one full record over all processes (`benchmarks/doctor_cost.py`)."""
 
-DARK_S = 1e-6
+DARK_S = 3.5e-6
 """CPU-seconds of one message that the probes let pass, over all processes (same benchmark)."""
 
 A_WHILE_NS = 100_000_000
@@ -43,6 +43,10 @@ A_WHILE_NS = 100_000_000
 
 START_S = 0.003
 """What attaching to a fresh interpreter costs (same benchmark)."""
+
+FORK_S = 0.0028
+"""CPU-seconds of a forked process that records: its files, and the pages it so has to copy. What
+120 pools of two workers with four tasks each took more (1.2 and 1.9 CPU-seconds)."""
 
 
 def gather(run: Run) -> Evidence:
@@ -189,7 +193,8 @@ def gather_observer(run: Run, pools: list[Pool]) -> ObserverCost:
     dark = max(0, sum(pool.messages for pool in pools) - recorded)
     sampling_s = sum(run.sampling_ns.values()) / 1e9
     inside_s = recorded * RECORD_S + dark * DARK_S + sampling_s
-    start_s = len(run.of("interpreter")) * START_S
+    fresh = {event["pid"] for event in run.of("interpreter")}
+    start_s = len(fresh) * START_S + len(set(run.births) - fresh) * FORK_S
     beside_s = run.launch.get("beside_s", 0.0)
     cpu_s = program_cpu_s(run)
     return ObserverCost(

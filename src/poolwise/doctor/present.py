@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 
 from poolwise.doctor import compare, words
@@ -26,19 +27,21 @@ _MOST_OTHERS = 5
 """What one screen has room for; the page has all."""
 
 
-def make_document(
+def make_document(  # noqa: PLR0913 - what a report is made of
     seen: Evidence,
     diagnosis: Diagnosis,
     timelines: dict[int, b.Timeline] | None = None,
     comparison: compare.Comparison | None = None,
     *,
     is_full: bool = True,
+    began_s: float | None = None,
 ) -> b.Document:
     """The report of a run.
 
     :param timelines: pool id -> who did what when, where the records are at hand.
     :param comparison: the program as it is and under `poolwise run`, if both were tried.
     :param is_full: details and record too, which nobody waits for who wants one screen.
+    :param began_s: when the records began to be read (`time.perf_counter`).
     """
     compared = [compare.draw(comparison)] if comparison else []
     models = Models(seen)
@@ -46,7 +49,7 @@ def make_document(
     details = _details(seen, diagnosis, models, scaling, timelines or {}) if is_full else ()
     return b.Document(
         "poolwise doctor: " + " ".join(seen.program.command[-2:]),
-        [*_summary(seen, diagnosis, scaling), *compared],
+        [*_summary(seen, diagnosis, scaling, began_s), *compared],
         list(details),
         to_record(seen, diagnosis, comparison, scaling) if is_full else None,
     )
@@ -136,7 +139,9 @@ def say_most_workers(most: MostWorkers) -> str:
     return f"more than {words.count(most.count or 0, 'worker')} gain nothing here ({how})"
 
 
-def _summary(seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None) -> Iterator[b.Block]:
+def _summary(
+    seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None, began_s: float | None
+) -> Iterator[b.Block]:
     first = diagnosis.findings[0] if diagnosis.findings else None
     yield _say_verdict(seen, diagnosis)
     pool = _pool_in_question(seen, first)
@@ -149,7 +154,7 @@ def _summary(seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None) -> I
         yield list_hot_lines(seen.profile)
     if len(diagnosis.findings) > 1:
         yield _list_others(diagnosis.findings[1:])
-    told = list(_small_print(seen, diagnosis, pool))
+    told = list(_small_print(seen, diagnosis, pool, began_s))
     if scaling is not None and diagnosis.outcome != "cannot-tell":
         told.insert(0, say_scaling(scaling, _most_workers(pool, scaling)))
     yield b.Text("\n\n".join(told), is_aside=True)
@@ -261,7 +266,9 @@ def _list_others(findings: list[Finding]) -> b.Table:
     return b.Table(columns, rows, "Also found")
 
 
-def _small_print(seen: Evidence, diagnosis: Diagnosis, pool: Pool | None) -> Iterator[str]:
+def _small_print(
+    seen: Evidence, diagnosis: Diagnosis, pool: Pool | None, began_s: float | None
+) -> Iterator[str]:
     if diagnosis.findings:
         first = diagnosis.findings[0]
         yield (
@@ -274,7 +281,10 @@ def _small_print(seen: Evidence, diagnosis: Diagnosis, pool: Pool | None) -> Ite
     used = ""
     if seen.program.other_cpus is not None:
         used = f"; other programs used {seen.program.other_cpus:.2f} of {seen.program.cpus:g} CPUs"
-    yield f"{balance}the doctor itself took {cost} of the CPU time{used}.".replace("%", " %", 1)
+    took_s = time.perf_counter() - began_s if began_s is not None else 0.0
+    report = f" and {figures.seconds(took_s)} for this report" if took_s > _WORTH_SAYING_S else ""
+    own = f"{balance}the doctor itself took {cost} of the CPU time{report}{used}."
+    yield own.replace("%", " %", 1)
     yield from say_trials(seen)
     for note in diagnosis.notes:
         if note.name != "busy-machine":
@@ -283,6 +293,10 @@ def _small_print(seen: Evidence, diagnosis: Diagnosis, pool: Pool | None) -> Ite
         if unknown.at_stake_s <= 0:
             continue
         yield f"{unknown.code} {unknown.name} could not be told: {unknown.why}."
+
+
+_WORTH_SAYING_S = 0.5
+"""A report that took longer than this says so."""
 
 
 def _edits(finding: Finding) -> Iterator[b.Block]:
