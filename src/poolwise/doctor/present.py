@@ -12,6 +12,7 @@ from poolwise.doctor.diagnose import Diagnosis
 from poolwise.doctor.features import Evidence, Pool, Profile
 from poolwise.doctor.findings import Finding, Prediction, Remedy
 from poolwise.doctor.groups import Group, find_group, group_pools
+from poolwise.doctor.headline import say_first
 from poolwise.doctor.record import to_record
 from poolwise.doctor.scaling import MostWorkers, Scaling, find_scaling
 from poolwise.doctor.states import in_groups
@@ -80,6 +81,8 @@ def _details(
         yield b.Section(title, list(_finding_in_full(finding)))
     for group in groups_of(seen):
         yield _draw_group(group, seen, models, scaling, timelines.get(group.pool.id))
+    small_print = "\n\n".join(_full_print(seen, diagnosis))
+    yield b.Section("The small print", [b.Text(small_print)])
     yield b.Section("The run", [_facts_of_the_run(seen)])
 
 
@@ -143,6 +146,7 @@ def _summary(
     seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None, began_s: float | None
 ) -> Iterator[b.Block]:
     first = diagnosis.findings[0] if diagnosis.findings else None
+    yield b.Text(say_first(seen, diagnosis))
     yield _say_verdict(seen, diagnosis)
     pool = _pool_in_question(seen, first)
     if pool is not None:
@@ -154,7 +158,9 @@ def _summary(
         yield list_hot_lines(seen.profile)
     if len(diagnosis.findings) > 1:
         yield _list_others(diagnosis.findings[1:])
-    told = list(_small_print(seen, diagnosis, pool, began_s))
+    told = list(_small_print(seen, diagnosis, began_s))
+    if first is not None:
+        told.append(f"More: poolwise explain {first.code}; --full for the small print.")
     if scaling is not None and diagnosis.outcome != "cannot-tell":
         told.insert(0, say_scaling(scaling, _most_workers(pool, scaling)))
     yield b.Text("\n\n".join(told), is_aside=True)
@@ -257,43 +263,52 @@ def _band(prediction: Prediction) -> str:
     return f"{figures.seconds(prediction.then_s)} ±{figures.share(width)}"
 
 
-def _list_others(findings: list[Finding]) -> b.Table:
-    rows: list[list[b.Cell]] = [
-        [each.code, each.name, str(each.where or ""), each.seconds or None]
+def _list_others(findings: list[Finding]) -> b.Text:
+    """The others in a line each: words wrap, which cells of a table do not."""
+    lines = [
+        f"{each.code} {each.name}{f' at {each.where}' if each.where else ''}"
+        + (f": up to {figures.seconds(each.seconds)}" if each.seconds else "")
         for each in findings[:_MOST_OTHERS]
     ]
-    columns = [b.Column(""), b.Column(""), b.Column(""), b.Column("at stake", "s")]
-    return b.Table(columns, rows, "Also found")
+    return b.Text("\n\n".join(["Also found:", *lines]))
 
 
-def _small_print(
-    seen: Evidence, diagnosis: Diagnosis, pool: Pool | None, began_s: float | None
-) -> Iterator[str]:
+def _small_print(seen: Evidence, diagnosis: Diagnosis, began_s: float | None) -> Iterator[str]:
+    """What one screen says beside the verdict: notes, and what the doctor cost if it is much."""
+    cost = seen.observer.share_of_cpu
+    cost_s = seen.observer.inside_s + seen.observer.start_s
+    took_s = time.perf_counter() - began_s if began_s is not None else 0.0
+    is_slow = took_s > _WORTH_SAYING_S
+    if (cost > _MUCH and cost_s > _MUCH_S) or is_slow:
+        report = f", and {figures.seconds(took_s)} for this report" if is_slow else ""
+        yield f"The doctor itself took {figures.share(cost)} of the program's CPU time{report}."
+    yield from say_trials(seen)
+    for note in diagnosis.notes:
+        if note.name != "busy-machine":
+            yield f"Note: {note.words}."
+
+
+def _full_print(seen: Evidence, diagnosis: Diagnosis) -> Iterator[str]:
+    """How far to trust all this."""
+    pool = _pool_in_question(seen, diagnosis.findings[0] if diagnosis.findings else None)
     if diagnosis.findings:
         first = diagnosis.findings[0]
-        yield (
-            f"Confidence {first.confidence}. It would be wrong if: "
-            f"{first.falsified_by[0].lower()}{first.falsified_by[1:]} "
-            f"More: poolwise explain {first.code}"
-        )
+        wrong = f"{first.falsified_by[0].lower()}{first.falsified_by[1:]}"
+        yield f"Confidence {first.confidence}. What would prove it wrong: {wrong}"
     cost = figures.share(seen.observer.share_of_cpu)
     balance = f"{pool.identity:.1%} of worker time accounted for; " if pool else ""
     used = ""
     if seen.program.other_cpus is not None:
         used = f"; other programs used {seen.program.other_cpus:.2f} of {seen.program.cpus:g} CPUs"
-    took_s = time.perf_counter() - began_s if began_s is not None else 0.0
-    report = f" and {figures.seconds(took_s)} for this report" if took_s > _WORTH_SAYING_S else ""
-    own = f"{balance}the doctor itself took {cost} of the CPU time{report}{used}."
-    yield own.replace("%", " %", 1)
-    yield from say_trials(seen)
-    for note in diagnosis.notes:
-        if note.name != "busy-machine":
-            yield f"Note: {note.words}."
+    yield f"{balance}the doctor itself took {cost} of the CPU time{used}.".replace("%", " %", 1)
     for unknown in diagnosis.unknown:
-        if unknown.at_stake_s <= 0:
-            continue
-        yield f"{unknown.code} {unknown.name} could not be told: {unknown.why}."
+        if unknown.at_stake_s > 0:
+            yield f"{unknown.code} {unknown.name} could not be told: {unknown.why}."
 
+
+_MUCH, _MUCH_S = 0.05, 0.05
+"""A doctor who takes more than this share of the CPU time, and more than so many seconds, says so
+on the first screen."""
 
 _WORTH_SAYING_S = 0.5
 """A report that took longer than this says so."""
@@ -314,7 +329,7 @@ def _finding_in_full(finding: Finding) -> Iterator[b.Block]:
     yield b.Table([b.Column("evidence")], rows)
     yield _number(finding.remedies)
     yield from _edits(finding)
-    yield b.Text(f"It would be wrong if: {finding.falsified_by}", is_aside=True)
+    yield b.Text(f"What would prove it wrong: {finding.falsified_by}", is_aside=True)
 
 
 _MOST_HOT = 6
