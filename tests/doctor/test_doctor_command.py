@@ -62,7 +62,16 @@ def test_output_is_the_program_s_and_the_report_stands_beside(tiny):
     assert ended.out == f"{sum(range(20_000))}\n"
     assert "PW001" in ended.err
     assert re.search(r"script\.py:\d+", ended.err)
-    assert re.search(r"9\d\.\d %|100\.\d %", ended.err)
+    first = ended.err.splitlines()[0]
+    assert re.search(r"^[\d.]+ m?s; about [\d.]+ m?s with chunksize=\d+ at script.py:\d+\.$", first)
+
+
+def test_the_small_print_is_for_those_who_ask(tiny):
+    folder, ended = tiny
+    assert "What would prove it wrong" not in ended.err
+    full = doctor("--from", folder / "records", "--full").out
+    assert "What would prove it wrong: with" in full
+    assert re.search(r"9\d\.\d % of|100\.\d % of", full)
 
 
 def test_scaling_is_said_and_written(tiny):

@@ -9,6 +9,13 @@ import pytest
 from poolwise.doctor.boot._poolwise_observer import gate
 
 
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch):
+    """Nothing was recorded before."""
+    monkeypatch.setattr(gate.Gate, "recorded", 0)
+    monkeypatch.setattr(gate.Gate, "usual_ns", float(gate.PERIOD_NS))
+
+
 def drive(interval_ns, cost_ns, messages=200_000):
     """Positions of the messages that are recorded, when one comes every `interval_ns`."""
     probe = gate.Gate()
@@ -28,6 +35,13 @@ def drive(interval_ns, cost_ns, messages=200_000):
 
 def test_the_first_messages_are_recorded_however_fast_they_come():
     assert drive(1_000, 20_000)[: gate.FULL] == list(range(gate.FULL))
+
+
+def test_the_probes_of_a_hundredth_pool_begin_with_fewer():
+    for _ in range(20):
+        drive(20_000, 20_000, messages=200)
+    assert len(drive(20_000, 20_000, messages=200)) <= gate.FEWER + 2 * gate.LEAST
+    assert len(drive(20_000_000, 20_000, messages=200)) > 100  # the slow ones are still seen
 
 
 def test_slow_messages_are_all_recorded():

@@ -16,6 +16,7 @@ from poolwise.doctor.features import (
     Place,
     Proxy,
     RandomStream,
+    Standstill,
     Startup,
 )
 from poolwise.doctor.rules import RULES, find_rule
@@ -181,6 +182,11 @@ SICK: dict[str, Evidence] = {
         pool({"run_cpu": 0.5, "starved": 1.5}, deaths=[Death(101, -9, 0.2, 0.01, 30)])
     ),
     "unbalanced-start-method": run(pool({"run_cpu": 1.2}, parent_threads=8)),
+    "call-never-ended": run(
+        pool({"run_cpu": 0.5, "starved": 1.5}), wall_s=9.0, is_interrupted=True, stopped_s=8.9,
+        standstill=Standstill("lock", CALL, "map", 1, 1.5, 7.4, 20, 12, "SIGINT",
+                              ["2 workers wait for a lock in work (a.py:3)"]),
+    ),
 }  # fmt: skip
 
 HEALTHY: dict[str, Evidence] = {
@@ -491,7 +497,7 @@ def test_rules_are_found_by_code_and_name(word):
 
 
 def test_codes_are_in_order_and_names_unique():
-    assert [rule.code for rule in RULES] == [f"PW{number:03}" for number in range(1, 29)]
+    assert [rule.code for rule in RULES] == [f"PW{number:03}" for number in range(1, 30)]
     assert len({rule.name for rule in RULES}) == len(RULES)
 
 

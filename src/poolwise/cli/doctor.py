@@ -6,9 +6,13 @@ import argparse
 import json
 import os
 import sys
+import time
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from shutil import rmtree
+from tempfile import mkdtemp
+from threading import Timer
+from typing import TYPE_CHECKING, Any
 
 from poolwise.cli import output
 from poolwise.cli.program import find_complaint, interpreter_flags, split_options
@@ -18,8 +22,6 @@ if TYPE_CHECKING:
 
     from poolwise.doctor.compare import Comparison
     from poolwise.doctor.diagnose import Diagnosis
-    from poolwise.doctor.features import Evidence
-    from poolwise.doctor.store import Run
 
 _USAGE = "poolwise doctor [OPTIONS] (SCRIPT | -m MODULE | -c CODE | -) [ARGS...]"
 
@@ -59,47 +61,179 @@ def main(argv: list[str]) -> int:
     if complaint:
         sys.stderr.write(complaint)
         return 2
-    if obstacle := output.find_obstacle((options.html, options.json, options.trace, options.diff)):
-        sys.stderr.write(f"poolwise doctor: {obstacle}\n")
+    obstacle = output.find_obstacle((options.html, options.json, options.trace, options.diff))
+    if obstacle := obstacle or _find_obstacle(options):
+        _complain(obstacle)
         return 2
+    with _Folder(options) as folder:
+        try:
+            status = 0 if options.records else _run(options, program, folder.path)
+        except OSError as error:
+            _complain(error)
+            return 2
+        comparison = _compare(program, options.compare_rounds) if options.compare else None
+        return _tell(options, folder, status, comparison)
+
+
+class _Folder:
+    """Where the records are: of --from, of --keep, or a folder that goes when all is written."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.path: str = options.records or options.keep or ""
+        self._is_ours = not self.path
+
+    def __enter__(self) -> _Folder:  # noqa: PYI034 - Self is newer than 3.10
+        if self._is_ours:
+            self.path = mkdtemp(prefix="poolwise-doctor-")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._is_ours:
+            rmtree(self.path, ignore_errors=True)
+
+    def keep(self) -> str:
+        """Keep the records; how to look at them again, in words."""
+        self._is_ours = False
+        return f"the records are in {self.path}: poolwise doctor --from {self.path}"
+
+
+def _run(options: argparse.Namespace, program: list[str], directory: str) -> int:
+    """Run the program under observation; its exit code, or minus the signal that ended it."""
+    from poolwise.doctor.launch import clear, launch
+
+    clear(directory)
+    return launch(
+        [sys.executable, *interpreter_flags(), *program],
+        directory,
+        verify_s=options.verify_seconds if options.verify else 0.0,
+        is_profiled=options.profile,
+        say=_say_standstill,
+    )
+
+
+def _tell(
+    options: argparse.Namespace, folder: _Folder, status: int, comparison: Comparison | None
+) -> int:
+    """Print the report, then write the files; the exit code."""
     from poolwise.doctor.store import UnreadableError
 
     try:
-        with _records(options, program) as run:
-            seen, diagnosis = _look(run)
-            comparison = _compare(program, options.compare_rounds) if options.compare else None
-            _report(options, run, seen, diagnosis, comparison)
-            _mend(options, diagnosis)
-    except (OSError, UnreadableError, ImportError) as error:
-        sys.stderr.write(f"poolwise doctor: {error}\n")
-        return 2
-    return _exit_code(options, seen, diagnosis)
+        with _patience(options):
+            study = _Study(options, folder.path, comparison)
+    except UnreadableError as error:
+        _complain(error)
+        return _shell_code(status) or 2
+    except Exception as error:  # records that were cut off, or of somebody else
+        why = f"the records cannot be understood ({type(error).__name__}: {error})"
+        _complain(f"{why}; {folder.keep()}")
+        return _shell_code(status) or 2
+    _print(options, study)
+    for path, write in study.files():
+        try:
+            output.write(path, write())
+        except (OSError, ImportError) as error:
+            _complain(f"{path} was not written: {error}; {folder.keep()}")
+    try:
+        _mend(options, study.diagnosis)
+    except OSError as error:
+        _complain(error)
+        return _shell_code(status) or 2
+    found = {finding.code for finding in study.diagnosis.findings}
+    return _shell_code(status) or (FOUND if found & set(options.fail_on) else 0)
+
+
+def _complain(what: object) -> None:
+    sys.stderr.write(f"poolwise doctor: {what}\n")
+
+
+def _shell_code(status: int) -> int:
+    return status if status >= 0 else 128 - status
+
+
+class _Study:
+    """What the records of a run came to: evidence, diagnosis, and the report of both."""
+
+    def __init__(
+        self, options: argparse.Namespace, directory: str, comparison: Comparison | None
+    ) -> None:
+        from poolwise.doctor import predict
+
+        self._options = options
+        self._comparison = comparison
+        self._directory = directory
+        try:
+            self._look()
+        except KeyboardInterrupt:  # somebody waits: without predictions it is there at once
+            predict.hurry()
+            self._look()
+
+    def _look(self) -> None:
+        from poolwise.doctor import timeline
+        from poolwise.doctor.diagnose import diagnose
+        from poolwise.doctor.gather import gather
+        from poolwise.doctor.present import groups_of, make_document
+        from poolwise.doctor.store import read
+
+        options, began_s = self._options, time.perf_counter()
+        self._run = read(self._directory)
+        self.seen = gather(self._run)
+        self.diagnosis = diagnose(self.seen)
+        shown = {group.pool.id for group in groups_of(self.seen)}
+        timelines = timeline.draw_pools(self._run, shown) if options.html else {}
+        is_full = bool(options.html or options.json or options.full)
+        self.document = make_document(
+            self.seen, self.diagnosis, timelines, self._comparison, is_full=is_full, began_s=began_s
+        )
+
+    def files(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        """What is to be written beside the text, and how each is made."""
+        from poolwise.doctor import timeline
+        from poolwise.doctor.record import for_page
+        from poolwise.report import html
+
+        options, document = self._options, self.document
+        if options.html:
+            page = replace(document, record=for_page(document.record, self.seen))
+            yield options.html, lambda: html.render(page)
+        if options.json:
+            yield options.json, lambda: json.dumps(document.record, indent=1)
+        if options.trace:
+            yield options.trace, lambda: timeline.render_trace(self._run)
 
 
 @contextmanager
-def _records(options: argparse.Namespace, program: list[str]) -> Iterator[Run]:
-    """The records of the program's run, or of the earlier one that --from names."""
-    from poolwise.doctor.launch import launch
-    from poolwise.doctor.store import read
-
-    if options.records:
-        yield read(options.records)
-        return
-    with TemporaryDirectory(prefix="poolwise-doctor-") as folder:
-        directory = options.keep or folder
-        os.makedirs(directory, exist_ok=True)
-        verify_s = options.verify_seconds if options.verify else 0.0
-        command = [sys.executable, *interpreter_flags(), *program]
-        launch(command, directory, verify_s=verify_s, is_profiled=options.profile)
-        yield read(directory)
+def _patience(options: argparse.Namespace) -> Iterator[None]:
+    """Say that the records are looked at, where that takes longer than people wait in silence."""
+    words = "poolwise doctor: analysing ... (Ctrl-C: a report without predictions)\n"
+    timer = Timer(_SILENT_S, sys.stderr.write, (words,))
+    timer.daemon = True
+    if not options.records or sys.stdout.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
-def _look(run: Run) -> tuple[Evidence, Diagnosis]:
-    from poolwise.doctor.diagnose import diagnose
-    from poolwise.doctor.gather import gather
+_SILENT_S = 1.5
 
-    seen = gather(run)
-    return seen, diagnose(seen)
+
+def _print(options: argparse.Namespace, study: _Study) -> None:
+    from poolwise.report import text
+
+    if output.STDOUT not in {options.html, options.json, options.trace, options.diff}:
+        stream = sys.stdout if options.records else sys.stderr
+        text.show(study.document, stream, is_full=options.full)
+        stream.flush()
+
+
+def _say_standstill(directory: str, known: dict[str, Any]) -> None:
+    from poolwise.doctor.alarm import make_line
+
+    line = make_line(directory, known)
+    if line:
+        sys.stderr.write(f"poolwise doctor: {line}\n")
+        sys.stderr.flush()
 
 
 def _compare(program: list[str], rounds: int) -> Comparison:
@@ -197,38 +331,28 @@ def _codes(words: str) -> list[str]:
     return found
 
 
+def _find_obstacle(options: argparse.Namespace) -> str | None:
+    """Why what was asked for cannot be made, known before the program runs."""
+    from poolwise.report.extras import has_plotly
+
+    if options.html and not has_plotly():
+        return "--html needs plotly, which is not installed: pip install 'poolwise[report]'"
+    if options.keep:
+        try:
+            os.makedirs(options.keep, exist_ok=True)
+        except OSError as error:
+            return f"--keep {options.keep}: {error.strerror}"
+        if not os.access(options.keep, os.W_OK):
+            return f"--keep {options.keep}: there is no right to write there"
+    return None
+
+
 def _find_complaint(options: argparse.Namespace, program: list[str]) -> str | None:
     if not options.records:
         return find_complaint("doctor", _USAGE, program)
     if program or options.keep or options.compare or options.verify or options.profile:
         return f"usage: {_USAGE}\npoolwise doctor: --from DIR looks at records, and runs nothing\n"
     return None
-
-
-def _report(
-    options: argparse.Namespace,
-    run: Run,
-    seen: Evidence,
-    diagnosis: Diagnosis,
-    comparison: Comparison | None,
-) -> None:
-    from poolwise.doctor import timeline
-    from poolwise.doctor.present import make_document
-    from poolwise.report import html, text
-
-    timelines = timeline.draw_pools(run) if options.html else {}
-    document = make_document(seen, diagnosis, timelines, comparison)
-    writers: list[tuple[str | None, Callable[[], str]]] = [
-        (options.html, lambda: html.render(document)),
-        (options.json, lambda: json.dumps(document.record, indent=1)),
-        (options.trace, lambda: timeline.render_trace(run)),
-    ]
-    for path, write in writers:
-        if path:
-            output.write(path, write())
-    if output.STDOUT not in {options.html, options.json, options.trace, options.diff}:
-        stream = sys.stdout if options.records else sys.stderr
-        text.show(document, stream, is_full=options.full)
 
 
 def _mend(options: argparse.Namespace, diagnosis: Diagnosis) -> None:
@@ -239,11 +363,3 @@ def _mend(options: argparse.Namespace, diagnosis: Diagnosis) -> None:
         mend.write_patch(diagnosis.findings, options.diff)
     if options.apply:
         mend.apply_edits(diagnosis.findings, is_agreed=options.yes)
-
-
-def _exit_code(options: argparse.Namespace, seen: Evidence, diagnosis: Diagnosis) -> int:
-    status = 0 if options.records else seen.program.exit_status or 0
-    if status:
-        return status if status > 0 else 128 - status
-    found = {finding.code for finding in diagnosis.findings}
-    return FOUND if found & set(options.fail_on) else 0

@@ -34,9 +34,28 @@ def _find_obstacle(path: str) -> str | None:
 
 
 def write(path: str, written: str) -> None:
-    """Put it there; on standard output it ends with its line."""
-    if path != STDOUT:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(written)
+    """Put it there, all of it or nothing; on standard output it ends with its line.
+
+    :raises OSError: it cannot be written; what stood there before stands there still.
+    """
+    if path == STDOUT:
+        sys.stdout.write(written if written.endswith("\n") else written + "\n")
         return
-    sys.stdout.write(written if written.endswith("\n") else written + "\n")
+    target = os.path.realpath(path)
+    is_device = os.path.exists(target) and not os.path.isfile(target)
+    if is_device or not os.access(os.path.dirname(target), os.W_OK):
+        _write(target, written)
+        return
+    unfinished = f"{target}.{os.getpid()}.part"
+    try:
+        _write(unfinished, written)
+        os.replace(unfinished, target)
+    except BaseException:
+        if os.path.exists(unfinished):
+            os.remove(unfinished)
+        raise
+
+
+def _write(path: str, written: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(written)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from poolwise.doctor.features import Evidence, Experiment, Pool, Site, Trial
+from poolwise.doctor.groups import group_pools
 from poolwise.doctor.predict import Model, calibrate
 from poolwise.doctor.scaling import widest
 from poolwise.doctor.trials import find_trial, lasted_s, say_sample
@@ -25,13 +26,33 @@ _NAMES = {
 }
 
 
-Models = dict[int, list[Model | None]]
-"""Id of each pool -> the models of its calls, in their order; None where there is none."""
+MOST_POOLS = 8
+"""Calls of so many pools are simulated: those with most worker time."""
 
 
-def make_models(seen: Evidence) -> Models:
-    """All models of a run: to calibrate one takes longer than to ask it."""
-    return {pool.id: [calibrate(site, pool, seen) for site in pool.sites] for pool in seen.pools}
+class Models(Mapping[int, "list[Model | None]"]):
+    """Id of a pool -> the models of its calls, in their order; None where there is none.
+
+    They are made when they are asked for: to calibrate one takes longer than to ask it.
+    """
+
+    def __init__(self, seen: Evidence) -> None:
+        self._seen = seen
+        self._pools = {pool.id: pool for pool in seen.pools}
+        groups = sorted(group_pools(seen.pools), key=lambda group: -group.worker_seconds)
+        self._simulated = {group.pool.id for group in groups[:MOST_POOLS]}
+
+    def __getitem__(self, number: int) -> list[Model | None]:
+        pool = self._pools[number]
+        if number not in self._simulated:
+            return [None] * len(pool.sites)
+        return [calibrate(site, pool, self._seen) for site in pool.sites]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._pools)
+
+    def __len__(self) -> int:
+        return len(self._pools)
 
 
 def draw_predictions(pool: Pool, models: Models, seen: Evidence) -> Iterator[b.Block]:

@@ -132,9 +132,9 @@ def _merge(found: Iterable[Finding]) -> list[Finding]:
 def _put_together(group: list[Finding]) -> Finding:
     if len(group) == 1:
         return group[0]
-    most = max(group, key=lambda each: each.seconds)
+    typical = sorted(group, key=lambda each: each.seconds)[len(group) // 2]
     return dataclasses.replace(
-        most,
+        typical,
         seconds=sum(each.seconds for each in group),
         sample=sum(each.sample for each in group),
         pools=sum(each.pools for each in group),

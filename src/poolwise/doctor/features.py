@@ -210,6 +210,7 @@ class Death:
     """A worker that ended without being asked to. `exit_code` negative: the signal's number.
 
     `was_ready` False: it ended while it was still starting, before it could take any work.
+    `error`: type and place of the error that ended it, if one of Python did.
     """
 
     pid: int
@@ -218,6 +219,7 @@ class Death:
     running_s: float | None
     message_index: int | None
     was_ready: bool = True
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -391,7 +393,8 @@ class Program:
     neither computed nor read nor slept: its threads waited for each other, or an event loop to be
     called. `unseen_s`: the part
     of it in which a Python of the program ran that could not be looked into. `lost_pools`: pools
-    of ours that did not come to their end, which is when their ledger is read.
+    of ours that did not come to their end, which is when their ledger is read. `stopped_s`: when
+    somebody first told it to end, by a signal.
     """
 
     command: list[str]
@@ -420,6 +423,7 @@ class Program:
     serial_idle_s: float | None = None
     unseen_s: float = 0.0
     lost_pools: int = 0
+    stopped_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -503,6 +507,28 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Standstill:
+    """A call that did not come to its end, when the program was ended or gave up.
+
+    `cause` is one of `standstill.CAUSES`. No task ended from `since_s` on, for `lasted_s`;
+    `done` of `sent` messages had been answered (None: not counted). `told` says, a sentence each,
+    what workers and the parent's threads were doing. `stopped_by` names the signal that ended it;
+    None: the program ended by itself.
+    """
+
+    cause: str
+    place: Place | None
+    api: str
+    pool: int | None
+    since_s: float
+    lasted_s: float
+    sent: int | None
+    done: int | None
+    stopped_by: str | None
+    told: list[str]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything that was seen. `is_attached` False: no process of the program was reached.
 
@@ -521,6 +547,7 @@ class Evidence:
     untried: list[Untried] = field(default_factory=list)
     profile: Profile | None = None
     serial: Profile | None = None
+    standstill: Standstill | None = None
     schema: int = SCHEMA
 
 

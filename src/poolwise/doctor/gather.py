@@ -6,7 +6,17 @@ import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from poolwise.doctor import causes, gather_pool, hot, laws, outside, pyspy, sums, trials
+from poolwise.doctor import (
+    causes,
+    gather_pool,
+    hot,
+    laws,
+    outside,
+    pyspy,
+    standstill,
+    sums,
+    trials,
+)
 from poolwise.doctor.account import account
 from poolwise.doctor.features import (
     CpuAccount,
@@ -22,10 +32,10 @@ from poolwise.doctor.pools import PoolRecords, assemble
 if TYPE_CHECKING:
     from poolwise.doctor.store import Run
 
-RECORD_S = 20e-6
+RECORD_S = 30e-6
 """CPU-seconds of one full record over all processes (`benchmarks/doctor_cost.py`)."""
 
-DARK_S = 1e-6
+DARK_S = 3.5e-6
 """CPU-seconds of one message that the probes let pass, over all processes (same benchmark)."""
 
 A_WHILE_NS = 100_000_000
@@ -33,6 +43,10 @@ A_WHILE_NS = 100_000_000
 
 START_S = 0.003
 """What attaching to a fresh interpreter costs (same benchmark)."""
+
+FORK_S = 0.0028
+"""CPU-seconds of a forked process that records: its files, and the pages it so has to copy. What
+120 pools of two workers with four tasks each took more (1.2 and 1.9 CPU-seconds)."""
 
 
 def gather(run: Run) -> Evidence:
@@ -59,6 +73,7 @@ def gather(run: Run) -> Evidence:
         trials=tried,
         untried=trials.gather_untried(run, pools, tried),
         serial=hot.from_serial(run.of("serial"), program.serial_s),
+        standstill=standstill.find(run, records, end_ns(run)),
         profile=hot.from_stacks(run.stacks, pyspy.RATE) or hot.from_counts(run.of("profile")),
     )
 
@@ -110,9 +125,16 @@ def gather_program(run: Run, records: list[PoolRecords], own: list[Pool]) -> Pro
         can_see_run_queue=any(task.queued > 0 for tasks in run.tasks.values() for task in tasks)
         or launch.get("platform") == "linux",
         serial_idle_s=None if own else outside.idle_s(run, alone),
+        stopped_s=_stopped_s(run),
         lost_pools=len({event["id"] for event in run.of("own pool")} - {pool.id for pool in own}),
         unseen_s=(sums.length(outside_pools) - sums.length(alone)) / 1e9,
     )
+
+
+def _stopped_s(run: Run) -> float | None:
+    """When somebody first told the program to end."""
+    at: int | None = run.launch.get("watch", {}).get("stopped_ns")
+    return (at - run.launch["began_ns"]) / 1e9 if at else None
 
 
 def _without(run: Run, records: list[PoolRecords], spans: list[sums.Span]) -> list[sums.Span]:
@@ -172,7 +194,8 @@ def gather_observer(run: Run, pools: list[Pool]) -> ObserverCost:
     dark = max(0, sum(pool.messages for pool in pools) - recorded)
     sampling_s = sum(run.sampling_ns.values()) / 1e9
     inside_s = recorded * RECORD_S + dark * DARK_S + sampling_s
-    start_s = len(run.of("interpreter")) * START_S
+    fresh = {event["pid"] for event in run.of("interpreter")}
+    start_s = len(fresh) * START_S + len(set(run.births) - fresh) * FORK_S
     beside_s = run.launch.get("beside_s", 0.0)
     cpu_s = program_cpu_s(run)
     return ObserverCost(

@@ -262,16 +262,27 @@ def _deaths(run: Run, pool: PoolRecords) -> list[Death]:
     """
     began = run.launch["began_ns"]
     told = {(event["child"], -event["number"]) for event in run.of("signal")}
+    errors = {event["pid"]: event for event in run.of("worker raised")}
     workers = {worker.pid: worker for worker in pool.workers}
     found = []
-    for event in run.of("exit"):
-        pid, code = event["child"], event["code"]
+    for pid, code, at in _exits(run):
         if pid in workers and code != 0 and (pid, code) not in told:
-            found.append(_death(workers[pid], code, event["t"], began))
+            found.append(_death(workers[pid], code, at, began, errors.get(pid)))
     return found
 
 
-def _death(worker: WorkerRecords, code: int, at: int, began: int) -> Death:
+def _exits(run: Run) -> list[tuple[int, int, int]]:
+    """Processes that ended: as their parent saw it, or as the launcher did while nobody looked."""
+    known = {event["child"]: (event["code"], event["t"]) for event in run.of("exit")}
+    watch = run.launch.get("watch", {})
+    for pid, code in watch.get("dead", {}).items():
+        known.setdefault(int(pid), (code, watch["moved_ns"]))
+    return [(pid, code, at) for pid, (code, at) in known.items()]
+
+
+def _death(
+    worker: WorkerRecords, code: int, at: int, began: int, raised: dict[str, Any] | None
+) -> Death:
     is_inside = worker.opened_at > (worker.tasks[-1].began if worker.tasks else 0)
     return Death(
         pid=worker.pid,
@@ -280,7 +291,13 @@ def _death(worker: WorkerRecords, code: int, at: int, began: int) -> Death:
         running_s=(at - worker.opened_at) / 1e9 if is_inside else None,
         message_index=worker.opened_index if is_inside else None,
         was_ready=not worker.is_stillborn,
+        error=_error(raised) if raised else None,
     )
+
+
+def _error(raised: dict[str, Any]) -> str:
+    where = sites.place(raised["place"])
+    return f"{raised['error']} at {where}" if where else str(raised["error"])
 
 
 def _streams(run: Run, pool: PoolRecords) -> list[RandomStream]:

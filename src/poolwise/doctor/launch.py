@@ -20,8 +20,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from poolwise.doctor import pyspy
+from poolwise.doctor.boot._poolwise_observer import stacks
 from poolwise.doctor.sampler import Sampler, read_machine_s
 from poolwise.doctor.store import STACKS
+from poolwise.doctor.watch import Watch
 from poolwise.wire import cgroups
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ def launch(
     *,
     verify_s: float = 0.0,
     is_profiled: bool = False,
+    say: Callable[[str, dict[str, Any]], None] | None = None,
 ) -> int:
     """Run a command under observation until it ends.
 
@@ -69,6 +72,7 @@ def launch(
     :param verify_s: seconds of experiments after each of the program's calls; 0: none.
     :param is_profiled: whether to look for the hot lines inside tasks: with py-spy from outside if
         it is there and may; else with cProfile in each worker.
+    :param say: called with the directory and what is known when no task has ended for long.
     :returns: the program's exit code; negative: the signal that ended it.
     :raises OSError: the command cannot be started.
     """
@@ -79,14 +83,27 @@ def launch(
     process = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own
     if profiler is not None:
         watcher = pyspy.Watcher(profiler, process.pid, os.path.join(directory, STACKS))
-    with _PassedOn(process.pid) as passed_on:
+    with _Look(process.pid, directory, say) as look, _PassedOn(process.pid, look.ask) as passed_on:
         before.write(process.pid)
-        status, usage, sampler = _sample_until_end(process.pid, directory)
+        status, usage = look.until_end()
+        seen = look.watch.record()
     process.returncode = os.waitstatus_to_exitcode(status)
     if profiler is not None:
         watcher.stop()
-    before.finish(sampler, usage, process.returncode, is_interrupted=passed_on.is_interrupted)
+    before.note(watch={**seen, **passed_on.facts()})
+    is_interrupted = passed_on.is_interrupted
+    before.finish(look.sampler, usage, process.returncode, is_interrupted=is_interrupted)
     return process.returncode
+
+
+def clear(directory: str) -> None:
+    """Remove the records of an earlier run from a folder, and nothing else."""
+    for name in os.listdir(directory):
+        if name.endswith((".rec", ".ev")) or name in _FILES:
+            os.remove(os.path.join(directory, name))
+
+
+_FILES = {"run.json", "samples.txt", STACKS, stacks.NAME}
 
 
 def watch(pid: int, directory: str) -> None:
@@ -152,18 +169,54 @@ def _command_of(pid: int) -> list[str]:
         return []
 
 
-def _sample_until_end(pid: int, directory: str) -> tuple[int, resource.struct_rusage, Sampler]:
-    with (
-        open(os.path.join(directory, "samples.txt"), "w", encoding="ascii") as output,
-        _End(pid) as end,
-    ):
-        sampler = Sampler(pid, output)
-        can_sample = os.path.isdir("/proc/self/task")
-        while not end.wait(sampler.sample() if can_sample else _POLL_S):
-            pass
-        _, status, usage = os.wait4(pid, 0)
-        return status, usage, sampler
+class _Look:
+    """Samples a program, and watches whether its tasks end, until it does."""
 
+    def __init__(
+        self, pid: int, directory: str, say: Callable[[str, dict[str, Any]], None] | None
+    ) -> None:
+        self._pid = pid
+        self._can_sample = os.path.isdir("/proc/self/task")
+        path = os.path.join(directory, "samples.txt")
+        self._output = open(path, "w", encoding="ascii")  # noqa: SIM115 - closed by __exit__
+        self.sampler = Sampler(pid, self._output)
+        self.watch = Watch(pid, directory, lambda known: say and say(directory, known))
+
+    def __enter__(self) -> _Look:  # noqa: PYI034 - Self is newer than 3.10
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self._output.close()
+        except OSError:
+            self._can_sample = False  # what is in its buffer does not fit the disk
+
+    def until_end(self) -> tuple[int, resource.struct_rusage]:
+        """Wait status and usage of the program, once it has ended."""
+        with _End(self._pid) as end:
+            while not end.wait(self._sample()):
+                self.watch.look(self.sampler)
+        _, status, usage = os.wait4(self._pid, 0)
+        return status, usage
+
+    def _sample(self) -> float:
+        """Look once; seconds until the next look."""
+        if self._can_sample:
+            try:
+                return self.sampler.sample()
+            except OSError as error:  # a full disk: the program goes on, without samples
+                self._can_sample = False
+                sys.stderr.write(f"poolwise doctor: no more samples are written: {error}\n")
+        return _POLL_S
+
+    def ask(self) -> None:
+        """Have everybody's stacks noted, if nothing moves: somebody wants the program to end."""
+        if self.watch.still_s() > _STILL_S:
+            self.watch.ask(self.sampler)
+
+
+_STILL_S = 1.0
+"""A program in which a task has ended since is not asked for stacks when it is told to end."""
 
 _POLL_S = 0.05
 
@@ -200,9 +253,11 @@ class _PassedOn:
     program makes of it.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, look: Callable[[], None]) -> None:
         self._pid = pid
+        self._look = look
         self._before: dict[int, Any] = {}
+        self._stopped: tuple[int, str] | None = None
         self.is_interrupted = False
 
     def __enter__(self) -> _PassedOn:  # noqa: PYI034 - as above
@@ -221,16 +276,33 @@ class _PassedOn:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
             self._before[number] = signal.signal(number, handler)
 
+    def facts(self) -> dict[str, Any]:
+        """When somebody first wanted the program to end, and by which signal."""
+        at, name = self._stopped or (None, None)
+        return {"stopped_ns": at, "stopped_by": name}
+
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.is_interrupted = True
-        if not _has_terminal():
+        if _has_terminal():
+            self._note_stop(number)
+        else:
             self._forward(number, frame)
 
+    def _note_stop(self, number: int) -> None:
+        if self._stopped is None and number in _STOPPING:
+            self._stopped = time.perf_counter_ns(), signal.Signals(number).name
+
     def _forward(self, number: int, _: FrameType | None) -> None:
+        if self._stopped is None and number in _STOPPING:
+            self._look()
+        self._note_stop(number)
         try:
             os.kill(self._pid, number)
         except ProcessLookupError:
             pass
+
+
+_STOPPING = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
 
 
 def _has_terminal() -> bool:
@@ -268,6 +340,10 @@ class _Before:
             self._facts["affinity"] = len(os.sched_getaffinity(pid))
         self._save()
 
+    def note(self, **facts: Any) -> None:
+        """Add facts."""
+        self._facts.update(facts)
+
     def finish(
         self,
         sampler: Sampler,
@@ -301,8 +377,16 @@ class _Before:
         return periods, (after.throttled_ns - before.throttled_ns) / 1e9
 
     def _save(self) -> None:
-        with open(self._path, "w", encoding="utf-8") as file:
-            json.dump(self._facts, file)
+        """Write all, or leave what was written before: a full disk must not end the program."""
+        unfinished = f"{self._path}.part"
+        try:
+            with open(unfinished, "w", encoding="utf-8") as file:
+                json.dump(self._facts, file)
+            os.replace(unfinished, self._path)
+        except OSError as error:
+            sys.stderr.write(f"poolwise doctor: {self._path} was not written: {error}\n")
+            if os.path.exists(unfinished):
+                os.remove(unfinished)
 
 
 def _own_cpu_s() -> float:

@@ -173,7 +173,33 @@ def _bounded(factor: float) -> float:
     return min(2.0, max(0.5, factor))
 
 
+_known: dict[tuple[int, int, int], tuple[object, Model | None]] = {}
+"""Models by the identity of what they were made of, which is kept alive beside them."""
+
+_MOST_KNOWN = 64
+
+_is_hurried = False
+
+
+def hurry() -> None:
+    """Make no new models from now on: somebody waits for the report, and has said so."""
+    global _is_hurried  # noqa: PLW0603 - of this process, which ends with the report
+    _is_hurried = True
+
+
 def calibrate(site: Site, pool: Pool, seen: Evidence) -> Model | None:
+    """The model of one call, which is made once; None where there is none."""
+    key = id(site), id(pool), id(seen)
+    if key not in _known:
+        if _is_hurried:
+            return None
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[key] = (site, pool, seen), _calibrate(site, pool, seen)
+    return _known[key][1]
+
+
+def _calibrate(site: Site, pool: Pool, seen: Evidence) -> Model | None:
     """The model of one call; None where it was no call that a pool of messages explains.
 
     That is: threads (nothing is handed out by message), one task after the other, and calls of

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 
 from poolwise.doctor import compare, patch, words
 from poolwise.doctor.charts import draw_pool
 from poolwise.doctor.confirm import doubt_of
-from poolwise.doctor.curves import draw_predictions, make_models
+from poolwise.doctor.curves import Models, draw_predictions
 from poolwise.doctor.curves import name_of as name_of_way
 from poolwise.doctor.diagnose import Diagnosis
 from poolwise.doctor.features import Evidence, Experiment, Pool, Profile, Trial
 from poolwise.doctor.findings import Finding, Prediction, Remedy
+from poolwise.doctor.groups import Group, find_group, group_pools
+from poolwise.doctor.headline import say_first
 from poolwise.doctor.notes import is_busy
 from poolwise.doctor.predict import site_in_question
 from poolwise.doctor.record import to_record
@@ -31,38 +34,78 @@ _MOST_TRIED = 5
 """What one screen has room for; the page has all."""
 
 
-def make_document(
+def make_document(  # noqa: PLR0913 - what a report is made of
     seen: Evidence,
     diagnosis: Diagnosis,
     timelines: dict[int, b.Timeline] | None = None,
     comparison: compare.Comparison | None = None,
+    *,
+    is_full: bool = True,
+    began_s: float | None = None,
 ) -> b.Document:
     """The report of a run.
 
     :param timelines: pool id -> who did what when, where the records are at hand.
     :param comparison: the program as it is and under `poolwise run`, if both were tried.
+    :param is_full: details and record too, which nobody waits for who wants one screen.
+    :param began_s: when the records began to be read (`time.perf_counter`).
     """
     compared = [compare.draw(comparison)] if comparison else []
-    models = make_models(seen)
+    models = Models(seen)
     scaling = find_scaling(seen, models)
-    details: list[b.Block] = []
-    if diagnosis.findings:
-        details += list(_edits(diagnosis.findings[0]))
-    for finding in diagnosis.findings[1:]:
-        title = f"{finding.code} {finding.name}"
-        details.append(b.Section(title, list(_finding_in_full(finding))))
-    for pool in seen.pools:
-        timeline = (timelines or {}).get(pool.id)
-        curves = draw_predictions(pool, models, seen)
-        laws = _scaling_of(pool, scaling)
-        details.append(b.Section(name_of(pool), [*draw_pool(pool, timeline), *curves, *laws]))
-    details.append(b.Section("The run", [_facts_of_the_run(seen)]))
+    details = _details(seen, diagnosis, models, scaling, timelines or {}) if is_full else ()
     return b.Document(
         "poolwise doctor: " + " ".join(seen.program.command[-2:]),
-        [*_summary(seen, diagnosis, scaling), *compared],
-        details,
-        to_record(seen, diagnosis, comparison, scaling),
+        [*_summary(seen, diagnosis, scaling, began_s), *compared],
+        list(details),
+        to_record(seen, diagnosis, comparison, scaling) if is_full else None,
     )
+
+
+_MOST_POOLS = 30
+"""A page shows so many lines that make pools, those with most worker time."""
+
+
+def groups_of(seen: Evidence) -> list[Group]:
+    """The pools that a page shows: those of one line are one."""
+    groups = group_pools(seen.pools)
+    heavy = sorted(groups, key=lambda group: -group.worker_seconds)[:_MOST_POOLS]
+    return [group for group in groups if group in heavy]
+
+
+def _details(
+    seen: Evidence,
+    diagnosis: Diagnosis,
+    models: Models,
+    scaling: Scaling | None,
+    timelines: dict[int, b.Timeline],
+) -> Iterator[b.Block]:
+    if diagnosis.findings:
+        yield from _edits(diagnosis.findings[0])
+    for finding in diagnosis.findings[1:]:
+        title = f"{finding.code} {finding.name}"
+        yield b.Section(title, list(_finding_in_full(finding)))
+    for group in groups_of(seen):
+        yield _draw_group(group, seen, models, scaling, timelines.get(group.pool.id))
+    small_print = "\n\n".join(_full_print(seen, diagnosis))
+    yield b.Section("The small print", [b.Text(small_print)])
+    yield b.Section("The run", [_facts_of_the_run(seen)])
+
+
+def _draw_group(
+    group: Group,
+    seen: Evidence,
+    models: Models,
+    scaling: Scaling | None,
+    timeline: b.Timeline | None,
+) -> b.Section:
+    pool, title, others = group.pool, name_of(group.pool), list[b.Block]()
+    if len(group.pools) > 1:
+        title += f", {len(group.pools):,} times"
+        words_of_it = "Below stands the one of them that had most worker time."
+        others = [_split(group), b.Text(words_of_it, is_aside=True)]
+    curves, laws = draw_predictions(pool, models, seen), _scaling_of(pool, scaling)
+    return b.Section(title, [*others, *draw_pool(pool, timeline), *curves, *laws])
 
 
 def name_of(pool: Pool) -> str:
@@ -112,15 +155,22 @@ def say_most_workers(most: MostWorkers) -> str:
     return f"more than {words.count(most.count or 0, 'worker')} gain nothing here ({how})"
 
 
-def _summary(seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None) -> Iterator[b.Block]:
+def _say_load(seen: Evidence) -> str:
+    if not is_busy(seen):
+        return ""
+    used = f"{seen.program.other_cpus or 0.0:.1f} of {seen.program.cpus:g} CPUs"
+    return f" Other programs took {used} meanwhile: times below are inflated."
+
+
+def _summary(
+    seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None, began_s: float | None
+) -> Iterator[b.Block]:
     first = diagnosis.findings[0] if diagnosis.findings else None
-    if is_busy(seen):
-        used = f"{seen.program.other_cpus or 0.0:.1f} of {seen.program.cpus:g} CPUs"
-        yield b.Text(f"Other programs took {used} meanwhile: times below are inflated.")
+    yield b.Text(say_first(seen, diagnosis) + _say_load(seen))
     yield _say_verdict(seen, diagnosis)
     pool = _pool_in_question(seen, first)
     if pool is not None:
-        yield _split(pool)
+        yield _split(find_group(pool, group_pools(seen.pools)))
     if first is not None:
         yield _list_facts(first)
         yield from _list_remedies(first)
@@ -129,7 +179,9 @@ def _summary(seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None) -> I
         yield list_hot_lines(seen.profile)
     if len(diagnosis.findings) > 1:
         yield _list_others(diagnosis.findings[1:])
-    told = list(_small_print(seen, diagnosis, pool))
+    told = list(_small_print(seen, diagnosis, began_s))
+    if first is not None:
+        told.append(f"More: poolwise explain {first.code}; --full for the small print.")
     if scaling is not None and pool is not None and diagnosis.outcome != "cannot-tell":
         told.insert(0, say_scaling(scaling, pool.slots, _most_workers(pool, scaling)))
     yield b.Text("\n\n".join(told), is_aside=True)
@@ -151,6 +203,8 @@ def _price(finding: Finding, seen: Evidence) -> str:
     at_stake = figures.seconds(finding.seconds)
     whole = figures.seconds(seen.program.wall_s)
     pools = f", in {words.count(finding.pools, 'pool')}" if finding.pools > 1 else ""
+    if finding.name == "call-never-ended":
+        return f"{finding.name}: {at_stake} of the program's {whole} passed without a result."
     if finding.kind == "wrong":
         return f"{finding.name}: results of this run cannot be trusted{pools}."
     if finding.seconds <= 0:
@@ -174,18 +228,21 @@ def _pool_in_question(seen: Evidence, finding: Finding | None) -> Pool | None:
     return max(named or pools, key=lambda pool: pool.worker_seconds, default=None)
 
 
-def _split(pool: Pool) -> b.StackedBar:
+def _split(group: Group) -> b.StackedBar:
+    pool = group.pool
     worker = words.count(pool.slots, "thread" if pool.is_threads else "worker")
-    title = f"{worker} x {figures.seconds(pool.region_s)} = "
-    title += f"{figures.seconds(pool.worker_seconds)} of worker time"
-    notes = {"run_blocked": ", ".join(_causes(pool))}
-    return b.StackedBar(in_groups(pool.account, notes), title, "s")
+    title = f"{worker} x {figures.seconds(group.region_s)} = "
+    title += f"{figures.seconds(group.worker_seconds)} of worker time"
+    if len(group.pools) > 1:
+        title += f", in {len(group.pools):,} pools"
+    notes = {"run_blocked": ", ".join(_causes(group.blocked_by))}
+    return b.StackedBar(in_groups(group.account, notes), title, "s")
 
 
-def _causes(pool: Pool) -> list[str]:
+def _causes(blocked_by: Mapping[str, float]) -> list[str]:
     """What blocked time was spent on, the most first."""
-    most = sorted(pool.blocked_by.items(), key=lambda pair: -pair[1])
-    whole_s = sum(pool.blocked_by.values())
+    most = sorted(blocked_by.items(), key=lambda pair: -pair[1])
+    whole_s = sum(blocked_by.values())
     return [cause for cause, seconds in most[:2] if seconds > 0.1 * whole_s > 0]
 
 
@@ -264,37 +321,55 @@ def _band(prediction: Prediction) -> str:
     return f"{figures.seconds(prediction.then_s)} ±{figures.share(width)}"
 
 
-def _list_others(findings: list[Finding]) -> b.Table:
-    rows: list[list[b.Cell]] = [
-        [each.code, each.name, str(each.where or ""), each.seconds or None]
+def _list_others(findings: list[Finding]) -> b.Text:
+    """The others in a line each: words wrap, which cells of a table do not."""
+    lines = [
+        f"{each.code} {each.name}{f' at {each.where}' if each.where else ''}"
+        + (f": up to {figures.seconds(each.seconds)}" if each.seconds else "")
         for each in findings[:_MOST_OTHERS]
     ]
-    columns = [b.Column(""), b.Column(""), b.Column(""), b.Column("at stake", "s")]
-    return b.Table(columns, rows, "Also found")
+    return b.Text("\n\n".join(["Also found:", *lines]))
 
 
-def _small_print(seen: Evidence, diagnosis: Diagnosis, pool: Pool | None) -> Iterator[str]:
+def _small_print(seen: Evidence, diagnosis: Diagnosis, began_s: float | None) -> Iterator[str]:
+    """What one screen says beside the verdict: notes, and what the doctor cost if it is much."""
+    cost = seen.observer.share_of_cpu
+    cost_s = seen.observer.inside_s + seen.observer.start_s
+    took_s = time.perf_counter() - began_s if began_s is not None else 0.0
+    is_slow = took_s > _WORTH_SAYING_S
+    if (cost > _MUCH and cost_s > _MUCH_S) or is_slow:
+        report = f", and {figures.seconds(took_s)} for this report" if is_slow else ""
+        yield f"The doctor itself took {figures.share(cost)} of the program's CPU time{report}."
+    yield from say_trials(seen)
+    for note in diagnosis.notes:
+        if note.name != "busy-machine":
+            yield f"Note: {note.words}."
+
+
+def _full_print(seen: Evidence, diagnosis: Diagnosis) -> Iterator[str]:
+    """How far to trust all this."""
+    pool = _pool_in_question(seen, diagnosis.findings[0] if diagnosis.findings else None)
     if diagnosis.findings:
         first = diagnosis.findings[0]
-        yield (
-            f"Confidence {first.confidence}. It would be wrong if: "
-            f"{first.falsified_by[0].lower()}{first.falsified_by[1:]} "
-            f"More: poolwise explain {first.code}"
-        )
+        wrong = f"{first.falsified_by[0].lower()}{first.falsified_by[1:]}"
+        yield f"Confidence {first.confidence}. What would prove it wrong: {wrong}"
     cost = figures.share(seen.observer.share_of_cpu)
     balance = f"{pool.identity:.1%} of worker time accounted for; " if pool else ""
     used = ""
     if seen.program.other_cpus is not None:
         used = f"; other programs used {seen.program.other_cpus:.2f} of {seen.program.cpus:g} CPUs"
     yield f"{balance}the doctor itself took {cost} of the CPU time{used}.".replace("%", " %", 1)
-    yield from say_trials(seen)
-    for note in diagnosis.notes:
-        if note.name != "busy-machine":
-            yield f"Note: {note.words}."
     for unknown in diagnosis.unknown:
-        if unknown.at_stake_s <= 0:
-            continue
-        yield f"{unknown.code} {unknown.name} could not be told: {unknown.why}."
+        if unknown.at_stake_s > 0:
+            yield f"{unknown.code} {unknown.name} could not be told: {unknown.why}."
+
+
+_MUCH, _MUCH_S = 0.05, 0.05
+"""A doctor who takes more than this share of the CPU time, and more than so many seconds, says so
+on the first screen."""
+
+_WORTH_SAYING_S = 0.5
+"""A report that took longer than this says so."""
 
 
 def _edits(finding: Finding) -> Iterator[b.Block]:
@@ -311,7 +386,7 @@ def _finding_in_full(finding: Finding) -> Iterator[b.Block]:
     yield b.Table([b.Column("evidence")], rows)
     yield _number(finding.remedies)
     yield from _edits(finding)
-    yield b.Text(f"It would be wrong if: {finding.falsified_by}", is_aside=True)
+    yield b.Text(f"What would prove it wrong: {finding.falsified_by}", is_aside=True)
 
 
 _MOST_HOT = 6

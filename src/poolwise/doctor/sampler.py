@@ -106,6 +106,7 @@ class Sampler:
             return
         seen.last_ns = time.perf_counter_ns()
         seen.threads = max(seen.threads, len(threads))
+        used = 0
         for thread in threads[:THREADS]:
             try:
                 state, ticks = read_state(f"/proc/{pid}/task/{thread}")
@@ -115,7 +116,9 @@ class Sampler:
             if thread == str(self.root):
                 self._asker.saw(state)
             now_ns = time.perf_counter_ns()
+            used += ticks
             self._output.write(f"{now_ns} {pid} {thread} {state} {channel or '-'} {ticks}\n")
+        seen.cpu_ticks = max(seen.cpu_ticks, used)
 
 
 def descendants(root: int) -> dict[int, int]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from poolwise.core import derive
 from poolwise.doctor import measures
 from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor.groups import group_pools
 from poolwise.doctor.notes import is_busy
 from poolwise.doctor.predict import Model
 
@@ -73,7 +74,9 @@ def find_scaling(seen: Evidence, models: Mapping[int, Sequence[Model | None]]) -
         ceiling=derive.amdahl(share, math.inf) if share > 0 else None,
         ceiling_as_is=loop_s / as_is_s if as_is_s > 0 else None,
         serial_share=share,
-        most_workers=[_most_workers(pool, models[pool.id], seen) for pool in pools],
+        most_workers=[
+            _most_workers(group.pool, models[group.pool.id], seen) for group in group_pools(pools)
+        ],
     )
 
 

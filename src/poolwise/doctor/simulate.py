@@ -91,10 +91,15 @@ class Load:
         """All that is to be waited for."""
         return self._blocked_s[-1]
 
-    def cut(self, chunk: int) -> list[_Message]:
-        """The messages of so many items each."""
+    def cut(self, chunk: int, most: int) -> tuple[list[_Message], float]:
+        """The messages of so many items each, evenly chosen if there are more than `most`.
+
+        And how many each of them stands for.
+        """
         starts = range(0, self.items, max(1, chunk))
-        return [self._message(start, min(start + chunk, self.items)) for start in starts]
+        stand_for = max(1.0, len(starts) / most)
+        chosen = [starts[int(at * stand_for)] for at in range(min(most, len(starts)))]
+        return [self._message(at, min(at + chunk, self.items)) for at in chosen], stand_for
 
     def _message(self, start: int, stop: int) -> _Message:
         cpu_s = self._until(self._cpu_s, stop) - self._until(self._cpu_s, start)
@@ -128,10 +133,7 @@ def simulate(  # noqa: PLR0913 - the parts of the machine
 
     :param other_cpus: what other programs use of the CPUs at the same time.
     """
-    messages = load.cut(chunk)
-    stand_for = max(1.0, len(messages) / MOST_MESSAGES)
-    if stand_for > 1:
-        messages = [messages[int(at * stand_for)] for at in range(MOST_MESSAGES)]
+    messages, stand_for = load.cut(chunk, MOST_MESSAGES)
     expected_s = (load.cpu_s + load.blocked_s) / stand_for / max(1, min(workers, cpus))
     clock = _Clock()
     machine = _Cpus(clock, max(1, cpus), max(SLICE_S, expected_s * cpus / MOST_SLICES))

@@ -32,35 +32,43 @@ SHOWN: dict[str, tuple[str, Meaning]] = {
 }
 """State (`account.STATES`) -> its name in a chart and its colour, in the order of the bars."""
 
-GROUPS: tuple[tuple[str, Meaning, tuple[str, ...]], ...] = (
-    ("your function, on a CPU", "work", ("run_cpu",)),
-    ("your function, blocked", "blocked", ("run_blocked",)),
-    ("ready to run, but no CPU free", "cpu_wait", ("run_queued",)),
-    ("moving arguments", "move_out", ("pickle_args", "transport", "receive", "unpickle_args")),
-    ("moving results", "move_in", ("pickle_result", "lock_result", "send_result")),
-    ("handing out messages", "hand_over", ("dispatch", "wakeup", "loop")),
-    ("waiting for your iterator", "input", ("generator",)),
-    ("waiting: nothing submitted", "starved", ("starved",)),
-    ("starting and replacing workers", "start", ("startup", "respawn")),
-    ("idle at the end", "tail", ("tail", "drain")),
-    ("the doctor, and unexplained", "other", ("observer", "unexplained")),
+GROUPS: tuple[tuple[str, str, Meaning, tuple[str, ...]], ...] = (
+    ("your function, on a CPU", "c", "work", ("run_cpu",)),
+    ("your function, blocked", "b", "blocked", ("run_blocked",)),
+    ("ready to run, but no CPU free", "q", "cpu_wait", ("run_queued",)),
+    ("moving arguments", "a", "move_out", ("pickle_args", "transport", "receive", "unpickle_args")),
+    ("moving results", "r", "move_in", ("pickle_result", "lock_result", "send_result")),
+    ("handing out messages", "h", "hand_over", ("dispatch", "wakeup", "loop")),
+    ("waiting for your iterator", "i", "input", ("generator",)),
+    ("waiting: nothing submitted", "n", "starved", ("starved",)),
+    ("starting and replacing workers", "s", "start", ("startup", "respawn")),
+    ("idle at the end", "e", "tail", ("tail", "drain")),
+    ("the doctor, and unexplained", "d", "other", ("observer", "unexplained")),
 )
-"""What one screen has room for."""
+"""What one screen has room for: name, letter of the bar, colour, states. Letters never change."""
 
 LEAST_SHARE = 0.005
 """Groups smaller than this are put together."""
+
+
+ROUNDING = 1e-6
+"""A rest that is smaller than this share is what sums of floats leave."""
 
 
 def in_groups(account: Mapping[str, float], notes: Mapping[str, str] | None = None) -> list[b.Part]:
     """An account in groups, the negligible ones in one."""
     whole_s = sum(account.values()) or 1.0
     parts = [
-        b.Part(name, _sum(account, states), meaning, _note(states, notes))
-        for name, meaning, states in GROUPS
+        b.Part(name, _sum(account, states), meaning, _note(states, notes), letter)
+        for name, letter, meaning, states in GROUPS
     ]
     shown = [part for part in parts if part.value >= LEAST_SHARE * whole_s]
     rest_s = whole_s - sum(part.value for part in shown)
-    return [*shown, b.Part("everything else", rest_s, "other")] if rest_s > 0 else shown
+    return (
+        [*shown, b.Part("everything else", rest_s, "other", letter="o")]
+        if rest_s > ROUNDING * whole_s
+        else shown
+    )
 
 
 def in_full(account: Mapping[str, float]) -> list[b.Part]:

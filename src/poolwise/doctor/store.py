@@ -247,10 +247,20 @@ def read(directory: str) -> Run:
 
     :raises UnreadableError: it holds no run, or one of a later version than this.
     """
-    names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+    try:
+        names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+        return _read(directory, names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, UnreadableError):
+            raise
+        message = f"{directory} holds no run that can be read: {error!r}"
+        raise UnreadableError(message) from error
+
+
+def _read(directory: str, names: list[str]) -> Run:
     run = Run(_read_launch(directory, names), _read_events(directory, names))
     for name in names:
-        if name.endswith(".rec"):
+        if name.endswith(".rec") and name.partition("-")[0].isdecimal():
             _read_slots(run, os.path.join(directory, name), int(name.partition("-")[0]))
     run.samples = _read_samples(os.path.join(directory, "samples.txt"))
     run.stacks = _read_stacks(os.path.join(directory, STACKS))
@@ -265,6 +275,9 @@ def _read_launch(directory: str, names: list[str]) -> dict[str, Any]:
         launch: dict[str, Any] = json.load(file)
     if launch.get("format", 0) > 1:
         message = f"{directory} was written by a later version of poolwise than this one"
+        raise UnreadableError(message)
+    if not {"command", "began_ns"} <= set(launch):
+        message = f"{directory} holds no observed run: its run.json is of something else"
         raise UnreadableError(message)
     return launch
 

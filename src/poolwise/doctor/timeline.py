@@ -63,10 +63,12 @@ class _Drawing:
         return found
 
 
-def draw_pools(run: Run) -> dict[int, b.Timeline]:
-    """A timeline of each pool, by the pool's number: its first messages."""
+def draw_pools(run: Run, wanted: set[int]) -> dict[int, b.Timeline]:
+    """A timeline of each of these pools, by the pool's number: its first messages."""
     found = {}
     for pool in assemble(run):
+        if pool.id not in wanted:
+            continue
         drawing = _Drawing(run.launch["began_ns"])
         _draw(drawing, pool, "", MOST_MESSAGES)
         is_cut = pool.count > MOST_MESSAGES

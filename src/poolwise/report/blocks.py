@@ -94,12 +94,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Part:
-    """One named share of a whole."""
+    """One named share of a whole. ``letter`` stands for it where there are no colours."""
 
     name: str
     value: float
     meaning: Meaning = "other"
     note: str = ""
+    letter: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from poolwise.errors import ExtraMissing
@@ -45,6 +46,11 @@ def find_notebook() -> ModuleType | None:
     if shell is None or not hasattr(shell, "kernel"):
         return None
     return import_module("IPython.display")
+
+
+def has_plotly() -> bool:
+    """Whether pages can be drawn; without loading what draws them."""
+    return find_spec("plotly") is not None
 
 
 def plotly_source() -> str:

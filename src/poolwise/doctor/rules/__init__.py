@@ -34,6 +34,7 @@ from poolwise.doctor.rules.pw025_duplicated_random_streams import DuplicatedRand
 from poolwise.doctor.rules.pw026_worker_died import WorkerDied
 from poolwise.doctor.rules.pw027_unbalanced_start_method import UnbalancedStartMethod
 from poolwise.doctor.rules.pw028_vectorise_instead import VectoriseInstead
+from poolwise.doctor.rules.pw029_call_never_ended import CallNeverEnded
 from poolwise.doctor.rules.rule import Rule
 
 RULES: tuple[type[Rule], ...] = (
@@ -65,6 +66,7 @@ RULES: tuple[type[Rule], ...] = (
     WorkerDied,
     UnbalancedStartMethod,
     VectoriseInstead,
+    CallNeverEnded,
 )
 """Every rule, by code. Codes and names are stable: tools and people refer to them."""
 

@@ -60,7 +60,7 @@ class PayloadResults(SiteRule):
 
     ## What would prove it wrong
 
-    If the function returns None instead, the call takes as long as before.
+    With a function that returns None instead, the call takes as long as before.
     """
 
     code = "PW005"
@@ -94,7 +94,7 @@ class PayloadResults(SiteRule):
             "on reading",
             [
                 Fact("bytes_in", flow.bytes_in, f"{figures.size(flow.bytes_in)} came back in all"),
-                Fact("item_bytes", item_bytes, f"a {type_name} of {figures.size(item_bytes)} each"),
+                Fact("item_bytes", item_bytes, f"{type_name}: {figures.size(item_bytes)} each"),
                 Fact("share", share, f"{figures.share(share)} of the usable worker time"),
                 Fact(
                     "parent_s", parent_s, f"{figures.seconds(parent_s)} in the parent's one thread"

@@ -45,7 +45,7 @@ class WorkerDied(PoolRule):
 
     Processes of the pool that ended before it was closed, other than after their limit of tasks.
     At stake is the time from the first such end on. Of a program that was interrupted, which ends
-    its workers too, only those that died while they were started, again and again.
+    its workers too, only those that died before.
 
     ## What would prove it wrong
 
@@ -59,7 +59,8 @@ class WorkerDied(PoolRule):
     explains = frozenset(
         {
             "startup", "serial-parent", "imbalance-chunks", "imbalance-item", "not-worth-a-pool",
-            "slower-than-serial", "io-bound", "hand-made-pool",
+            "slower-than-serial", "io-bound", "hand-made-pool", "call-never-ended",
+            "mixed-cpu-io", "lock-serialised", "serial-submission",
         }
     )  # fmt: skip
 
@@ -67,9 +68,8 @@ class WorkerDied(PoolRule):
         """Look for workers that ended early."""
         if pool.is_threads:
             return None
-        is_cut_off = seen.program.is_interrupted
-        deaths = [death for death in pool.deaths if not (is_cut_off and death.was_ready)]
-        if not deaths or (is_cut_off and len(deaths) <= 2 * pool.slots):
+        deaths = list(_before_the_end(pool, seen))
+        if not deaths:
             return None
         first = min(deaths, key=lambda death: death.at_s)
         end_s = pool.created_s + pool.region_s + pool.teardown_s
@@ -82,6 +82,9 @@ class WorkerDied(PoolRule):
         if first.running_s is not None:
             text = f"{figures.seconds(first.running_s)} into a task"
             facts.append(Fact("running_s", first.running_s, text))
+        if first.error is not None:
+            facts.append(Fact("error", first.error, f"it raised {first.error}"))
+        facts += _standing(pool, seen)
         return self.found(
             pool,
             pool.sites[0].place if len(pool.sites) == 1 else pool.place,
@@ -90,6 +93,33 @@ class WorkerDied(PoolRule):
             facts,
             list(_remedies(first, pool)),
         )
+
+
+BEFORE_S = 0.2
+"""A worker that died nearer than this to the signal that ended the program was ended by it."""
+
+
+def _before_the_end(pool: Pool, seen: Evidence) -> Iterator[Death]:
+    """Deaths of workers before anybody wanted the program to end."""
+    stopped_s = seen.program.stopped_s
+    if stopped_s is not None:
+        yield from (death for death in pool.deaths if death.at_s < stopped_s - BEFORE_S)
+    elif not seen.program.is_interrupted:
+        yield from pool.deaths
+    else:  # when is not known: only what no interrupt does, to die at the start again and again
+        early = [death for death in pool.deaths if not death.was_ready]
+        yield from (early if len(early) > 2 * pool.slots else [])
+
+
+def _standing(pool: Pool, seen: Evidence) -> Iterator[Fact]:
+    """What is known of the call that waits for the dead worker."""
+    still = seen.standstill
+    if still is not None and still.pool == pool.id:
+        call = f"{still.api} at {still.place}" if still.place else still.api
+        text = f"{call} never came to its end: no task ended for {figures.seconds(still.lasted_s)}"
+        yield Fact("lasted_s", still.lasted_s, text)
+        for index, sentence in enumerate(still.told):
+            yield Fact(f"told_{index}", sentence, sentence)
 
 
 def _remedies(death: Death, pool: Pool) -> Iterator[Remedy]:
@@ -106,6 +136,10 @@ def _when(death: Death, deaths: int) -> str:
 
 def advice(death: Death) -> str:
     """Where to look, by how it ended."""
+    if death.error is not None and not death.was_ready:
+        return f"mend the initializer, which raised {death.error}: its workers can do no task"
+    if death.error is not None:
+        return f"let the task raise an Exception: {death.error} ends the worker, not the task"
     if death.exit_code == -signal.SIGKILL:
         return "see whether memory ran out (dmesg, the container's limit): SIGKILL often means that"
     if death.exit_code is not None and death.exit_code < 0:

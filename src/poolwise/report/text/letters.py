@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def letters_of(blocks: Sequence[b.Block]) -> dict[str, str]:
-    """Name -> its own first letter that no name before it has."""
-    letters: dict[str, str] = {}
+    """Name -> the letter that it always has, or its own first that no name before it has."""
+    letters = dict(_fixed_in(blocks))
     for name in _names_in(blocks):
         if name not in letters:
             own = [letter for letter in name.lower() + _ALPHABET if letter.isalnum()]
@@ -23,6 +23,14 @@ def letters_of(blocks: Sequence[b.Block]) -> dict[str, str]:
 
 
 _ALPHABET = string.ascii_letters + string.digits
+
+
+def _fixed_in(blocks: Sequence[b.Block]) -> Iterable[tuple[str, str]]:
+    for block in blocks:
+        if isinstance(block, b.Section):
+            yield from _fixed_in(block.blocks)
+        elif isinstance(block, b.StackedBar):
+            yield from ((part.name, part.letter) for part in block.parts if part.letter)
 
 
 def _names_in(blocks: Sequence[b.Block]) -> Iterable[str]:

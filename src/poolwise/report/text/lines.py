@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -73,15 +74,22 @@ def pad(words: str, width: int, *, is_right: bool = False) -> str:
 
 
 def wrap(words: str, width: int) -> list[str]:
-    """Lines of at most ``width`` cells, broken between words; a word that is longer is cut up."""
+    """Lines of at most ``width`` cells, broken between words; a word that is longer is cut up.
+
+    A number and its unit are one word.
+    """
     lines = [""]
-    for word in _breakable(words.split(), width):
+    joined = _WITH_UNIT.sub("\\1\u00a0\\2", " ".join(words.split()))
+    for word in _breakable(joined.split(" "), width):
         longer = f"{lines[-1]} {word}" if lines[-1] else word
         if count_cells(longer) <= width:
             lines[-1] = longer
         else:
             lines.append(word)
-    return lines
+    return [line.replace("\u00a0", " ") for line in lines]
+
+
+_WITH_UNIT = re.compile(r"(\d) (%|[nµm]?s|min|h|[kMGT]?B|bytes)(?![\w])")
 
 
 def _breakable(words: Iterable[str], width: int) -> Iterable[str]:

@@ -76,8 +76,8 @@ def lay_table(table: Table, sheet: Sheet) -> list[Line]:
         for row in table.rows
     ]
     heads = [column.name for column in table.columns]
-    widths = _fit_widths([heads, *written], sheet.width)
     is_right = [table.is_number(at) for at in range(len(heads))]
+    widths = _fit_widths([heads, *written], sheet.width, is_right)
     lines = [title_line(table.title)] if table.title else []
     if any(heads):
         lines.append([Piece(_join(heads, widths, is_right), "dim")])
@@ -92,11 +92,16 @@ def title_line(title: str) -> Line:
     return [Piece(title, "strong")]
 
 
-def _fit_widths(rows: list[list[str]], width: int) -> list[int]:
+def _fit_widths(rows: list[list[str]], width: int, is_number: list[bool]) -> list[int]:
+    """The width of each column; words give way, numbers are never cut while there are words."""
     widths = [max(map(count_cells, column)) for column in zip(*rows, strict=True)]
     over = sum(widths) + _GAP * (len(widths) - 1) - width
     while over > 0 and max(widths) > 4:  # noqa: PLR2004 - two letters and the mark of the cut
-        widest = widths.index(max(widths))
+        wordy = [
+            size if size > 4 and not number else 0  # noqa: PLR2004 - as above
+            for size, number in zip(widths, is_number, strict=True)
+        ]
+        widest = wordy.index(max(wordy)) if any(wordy) else widths.index(max(widths))
         widths[widest] -= 1
         over -= 1
     return widths

@@ -7,7 +7,7 @@ that stands first on `sys.meta_path`; so the program's set of modules stays its 
 import os
 import sys
 
-from . import recorder
+from . import recorder, stacks
 from .seams import attempt
 
 TYPE_CHECKING = False
@@ -66,6 +66,7 @@ def attach(directory: str, loaded: "set[str]") -> None:
     from . import serial
 
     attempt("serial", serial.attach)
+    attempt("stacks", lambda: stacks.attach(directory))
     if IS_PROFILING:
         from . import profile
 

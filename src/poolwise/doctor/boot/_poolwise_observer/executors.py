@@ -6,7 +6,7 @@ from . import recorder, sites, workers
 from .calls import UNKNOWN_ORIGIN, count_threads, first_argument, watch_calls
 from .clocks import now
 from .parents import Results, Sends
-from .seams import attempt, hide, plain, replace
+from .seams import attempt, hide, plain, replace, watch_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,14 @@ def attach(module: "Any") -> None:
     watch_calls(module, executor)
     manager = module._ExecutorManagerThread
     replace(manager, "wait_result_broken_or_wakeup", _make_wait)
+    replace(manager, "run", lambda original: watch_end(original, _note_thread))
+
+
+def _note_thread(error: BaseException, args: "Any") -> None:
+    """The thread that hands out and collects has died: no result comes any more."""
+    number = getattr(args[0].result_queue, "_poolwise_pool", 0)
+    place = sites.place_of(error)
+    recorder.event("thread died", pool=number, error=type(error).__name__, place=place)
 
 
 # -- the executor's life

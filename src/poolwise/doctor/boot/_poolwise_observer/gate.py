@@ -14,6 +14,10 @@ now = recorder.now
 FULL = 128
 """Messages seen in full before the budget counts: enough for quartiles of every step."""
 
+ENOUGH, FEWER = 1000, 24
+"""Once a process's probes have recorded so many messages in full, the next ones begin with fewer:
+a program that makes a pool a hundred times is known by its first."""
+
 PERIOD_NS = 1 << 25
 """33.5 ms: shorter would cut windows below the few messages they need, longer would leave runs of
 a second with too few windows."""
@@ -45,13 +49,31 @@ _MASK = PERIOD_NS - 1
 class Gate:
     """One probe's budget. `until` > 0: dark until that time. `seen`: messages so far."""
 
-    __slots__ = ("_dark_at", "_interval", "_last", "_seen_then", "cost", "seen", "skip", "until")
+    __slots__ = (
+        "_dark_at",
+        "_full",
+        "_interval",
+        "_last",
+        "_seen_then",
+        "cost",
+        "seen",
+        "skip",
+        "until",
+    )
+
+    recorded = 0
+    """Messages that this process, or those that it was forked from, has recorded in full."""
+
+    usual_ns = float(PERIOD_NS)
+    """How fast messages came to its probes, on average: where the next ones begin."""
 
     def __init__(self) -> None:
+        is_known = Gate.recorded >= ENOUGH
+        self._full = FEWER if is_known else FULL
         self.until = 0
         self.seen = 0
         self.cost = float(GUESS_NS)
-        self._interval = float(PERIOD_NS)
+        self._interval = Gate.usual_ns if is_known else float(PERIOD_NS)
         self._last = 0
         self._dark_at = 0
         self._seen_then = 0
@@ -69,7 +91,7 @@ class Gate:
         share = BUDGET * self._interval / self.cost
         self.skip = min(SKIP, max(0, int(SKIP_NS / max(1.0, self._interval)) - 1))
         window = max(share * PERIOD_NS, (self.skip + LEAST) * self._interval)
-        if self.seen <= FULL or share >= 1.0 or at & _MASK < window:
+        if self.seen <= self._full or share >= 1.0 or at & _MASK < window:
             return True
         self._dark_at, self._seen_then = at, self.seen
         self.until = (at | _MASK) + 1
@@ -84,4 +106,6 @@ class Gate:
 
     def spend(self, cost_ns: int) -> None:
         """A record took this long: a moving average prices the next ones."""
+        Gate.recorded += 1
+        Gate.usual_ns += (self._interval - Gate.usual_ns) * 0.01
         self.cost += (cost_ns - self.cost) * 0.1

@@ -89,10 +89,10 @@ class Results:
     `skip`: so many results more go unrecorded; who reads them counts them down.
     """
 
-    __slots__ = ("_beat", "_cpu", "_open", "_pool", "_reads", "_since", "gate", "skip")
+    __slots__ = ("_beat", "_cpu", "_open", "_reads", "_since", "gate", "pool", "skip")
 
     def __init__(self, pool: int, reader: "Any") -> None:
-        self._pool = pool
+        self.pool = pool
         self._reads = Reads(reader)
         self._since = self._cpu = self.skip = 0
         self._open: tuple[int, ...] | None = None
@@ -123,7 +123,7 @@ class Results:
             loaded, reads = now(), self._reads
             times = (at, reads.header or at, reads.payload or at, loaded)
             facts = (reads.size, thread_cpu() - self._cpu, reads.begun)
-            self._open = (self._pool, job, index, 0, gate.seen, *times, *facts)
+            self._open = (self.pool, job, index, 0, gate.seen, *times, *facts)
         else:
             self._reads.switch(on=False)
 

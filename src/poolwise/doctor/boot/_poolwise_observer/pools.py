@@ -8,7 +8,7 @@ from .calls import count_threads, first_argument
 from .clocks import now
 from .gate import Gate
 from .parents import Results, Sends
-from .seams import attempt, hide, plain, replace
+from .seams import attempt, hide, plain, replace, watch_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def attach(module: "Any") -> None:
     replace(pool, "__init__", _make_init)
     replace(module.ApplyResult, "__init__", _make_numbered)
     replace(module.IMapIterator, "__init__", _make_numbered)
+    replace(pool, "_handle_results", lambda original: watch_end(original, _note_thread))
+    pool._handle_results = staticmethod(pool._handle_results)
     replace(pool, "_map_async", _make_map)
     replace(pool, "apply_async", _make_apply)
     for name in ("imap", "imap_unordered"):
@@ -117,7 +119,20 @@ def _make_put(original: "Method", sends: Sends) -> "Method":
     return put
 
 
-def _make_get(original: "Method", results: Results) -> "Method":
+def _note_thread(error: BaseException, args: "Any") -> None:
+    """The thread that collects results has died: nobody notices, and no result comes any more."""
+    number = getattr(args[0], "_poolwise_pool", 0)
+    place = sites.place_of(error)
+    recorder.event("thread died", pool=number, error=type(error).__name__, place=place)
+
+
+def _note_unread(error: BaseException, _: "Any", pool: int) -> None:
+    recorder.event("unread", pool=pool, error=type(error).__name__, place=sites.place_of(error))
+
+
+def _make_get(read: "Method", results: Results) -> "Method":
+    original = watch_end(read, lambda error, args: _note_unread(error, args, results.pool))
+
     def get() -> "Any":
         if results.skip:
             results.skip -= 1
@@ -155,8 +170,23 @@ def _make_numbered(original: "Method") -> "Method":
     def __init__(self: "Any", *args: "Any", **options: "Any") -> None:
         original(self, *args, **options)
         _here.job = self._job
+        for name in ("_callback", "_error_callback"):
+            callback = getattr(self, name, None)
+            if callback is not None:
+                setattr(self, name, watch_end(callback, _make_note(self)))
 
     return __init__
+
+
+def _make_note(result: "Any") -> "Callable[[BaseException, Any], None]":
+    """Note that a callback raised: its result is never set, and the thread may die."""
+
+    def note(error: BaseException, _: "Any") -> None:
+        number = getattr(result._pool, "_poolwise_pool", 0)
+        place = sites.place_of(error)
+        recorder.event("callback raised", pool=number, error=type(error).__name__, place=place)
+
+    return note
 
 
 def _make_map(original: "Method") -> "Method":

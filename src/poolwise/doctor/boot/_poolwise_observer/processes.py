@@ -62,8 +62,19 @@ def _make_preparation(original: "Callable[..., Any]") -> "Callable[..., Any]":
     return get_preparation_data
 
 
+MOST_FAILURES = 200
+"""After so many children of this process that failed, no more are recorded: an initializer that
+raises makes a pool start some hundred workers a second, until somebody ends it."""
+
+_failures = 0
+
+
 def _make_start(original: "Callable[..., Any]") -> "Callable[..., Any]":
     def start(self: "Any") -> None:
+        if _failures > MOST_FAILURES:
+            with recorder.silence():
+                original(self)
+            return
         began = now()
         pool, target = _pool_of(self), _target_of(self)
         try:
@@ -104,11 +115,18 @@ def _make_poll(original: "Callable[..., Any]") -> "Callable[..., Any]":
     def poll(self: "Any", *args: "Any", **options: "Any") -> "Any":
         known = self.returncode
         code = original(self, *args, **options)
-        if known is None and code is not None:
+        if known is None and code is not None and _count_failure(code):
             recorder.event("exit", child=self.pid, code=code)
         return code
 
     return poll
+
+
+def _count_failure(code: int) -> bool:
+    """Whether the end of a child is still to be recorded."""
+    global _failures  # noqa: PLW0603 - counted for this process
+    _failures += code > 0
+    return _failures <= MOST_FAILURES
 
 
 def _make_signal(original: "Callable[..., Any]") -> "Callable[..., Any]":

@@ -43,6 +43,7 @@ _next = count().__next__
 _segment: "tuple[int, int, Any]" = _NONE
 _segments: "dict[int, tuple[int, int, Any]]" = {}
 _keep: "list[Any]" = []
+_is_silent = False
 dropped = 0
 
 
@@ -63,10 +64,24 @@ def forget_parent() -> None:
     The parent's maps are kept, because unmapping would close descriptors whose numbers may be
     the user's by now.
     """
-    global _base, _next, _segment, _segments, dropped  # noqa: PLW0603 - one recorder a process
+    global _base, _directory, _next, _segment, _segments, dropped  # noqa: PLW0603 - one recorder a process
     _keep.append(_segments)
+    if _is_silent:
+        _directory = ""
     _base, _segment, _segments, dropped = "", _NONE, {}, 0
     _next = count().__next__
+
+
+class silence:  # noqa: N801 - a word of a sentence: with silence()
+    """Children that are forked meanwhile record nothing."""
+
+    def __enter__(self) -> None:
+        global _is_silent  # noqa: PLW0603 - one recorder a process
+        _is_silent = True
+
+    def __exit__(self, *error: object) -> None:
+        global _is_silent  # noqa: PLW0603 - one recorder a process
+        _is_silent = False
 
 
 def put(*values: int) -> "tuple[Any, int]":
@@ -87,6 +102,8 @@ def reserve(kind: int, *values: int) -> "tuple[Any, int]":
 
 def event(kind: str, /, **facts: "Any") -> None:
     """Append one line to this process's events. Costs about 10 us: for rare things."""
+    if not _directory:
+        return
     _open()
     facts.update(ev=kind, pid=_pid)
     facts.setdefault("t", now())
@@ -118,6 +135,8 @@ def _open() -> None:
 def _locate(index: int) -> "tuple[int, int, Any]":
     """The segment of this slot: (first slot, one after the last, its map)."""
     global _segment, dropped  # noqa: PLW0603 - one recorder a process
+    if not _directory:
+        return index, index, bytearray(SLOT_BYTES)
     _open()
     number = (index // FIRST_SLOTS + 1).bit_length() - 1
     segment = _segments.get(number)

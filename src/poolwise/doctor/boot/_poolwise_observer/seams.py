@@ -48,6 +48,25 @@ def attempt(where: str, probe: "Callable[[], object]") -> None:
         recorder.trouble(where, error)
 
 
+def watch_end(
+    original: "Method", note: "Callable[[BaseException, tuple[Any, ...]], None]"
+) -> "Method":
+    """The same function; `note(error, arguments)` is called if it ends with an error."""
+
+    def watched(*args: "Any", **options: "Any") -> "Any":
+        try:
+            return original(*args, **options)
+        except BaseException as error:
+            hide(error)
+            try_to_note(error, args)
+            raise
+
+    def try_to_note(error: BaseException, args: "tuple[Any, ...]") -> None:
+        attempt("watch_end", lambda: note(error, args))
+
+    return watched
+
+
 class Probe:
     """Stands in for one attribute of somebody's object, while it is switched on."""
 

@@ -83,6 +83,17 @@ def place() -> "tuple[str, int, str] | None":
     return frame and _locate(frame)
 
 
+def place_of(error: BaseException) -> "tuple[str, int, str] | None":
+    """File, line and function of the program's code in which an error came up."""
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        if owner_of(trace.tb_frame) == PROGRAM:
+            code = trace.tb_frame.f_code
+            found = code.co_filename, trace.tb_lineno, code.co_name
+        trace = trace.tb_next
+    return found
+
+
 def place_and_api() -> "tuple[tuple[str, int, str] | None, str]":
     """The place, and the function of the pool's library that was called there."""
     frame, api = _find_frame()

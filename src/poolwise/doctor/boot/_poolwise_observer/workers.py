@@ -2,10 +2,10 @@
 
 import sys
 
-from . import recorder, tasks
+from . import recorder, sites, tasks
 from .clocks import Counters, now
 from .gate import SLOW_NS, Gate
-from .seams import LockTimes, Reads, Stand, Writes, hide, plain, replace
+from .seams import LockTimes, Reads, Stand, Writes, hide, plain, replace, watch_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,9 +63,18 @@ def _make_worker(original: "Callable[..., Any]") -> "Callable[..., Any]":
                 inqueue, outqueue = watch_pool_thread(number, inqueue, outqueue)
         except Exception as error:
             recorder.trouble("worker", error)
-        return original(inqueue, outqueue, *rest, **options)
+        return watched(inqueue, outqueue, *rest, **options)
 
+    watched = watch_end(original, _note_end)
     return worker
+
+
+def _note_end(error: BaseException, _: "Any") -> None:
+    """A worker ends with an error that its loop does not catch: the initializer's, for example."""
+    is_inside = current is not None and current.is_inside
+    place = sites.place_of(error)
+    facts = {"error": type(error).__name__, "place": place, "is_inside": is_inside}
+    recorder.event("worker raised", **facts)
 
 
 class MessageWorker:

@@ -1,0 +1,62 @@
+"""What stands on the screen: one line that anybody understands, fixed letters, whole numbers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from poolwise.doctor import states
+from poolwise.doctor.diagnose import diagnose
+from poolwise.doctor.headline import PLAIN, say_first
+from poolwise.doctor.present import make_document
+from poolwise.doctor.rules import RULES
+from poolwise.report import text
+from tests.doctor.made_up import pool, run
+from tests.doctor.test_rules import HEALTHY, SICK
+
+ALL = {**SICK, **{f"healthy-{name}": seen for name, seen in HEALTHY.items()}}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_first_line_is_short_and_plain(name):
+    seen = ALL[name]
+    line = say_first(seen, diagnose(seen))
+    assert len(line) < 140
+    assert re.match(r"[\d.]+ (s|ms|min)", line)
+    assert not re.search(r"PW\d|worker-second|dispatch|payload|chain", line)
+
+
+def test_every_finding_has_plain_words():
+    wrong = {"worker-died", "call-never-ended", "duplicated-random-streams"}
+    assert {rule.name for rule in RULES} == {*PLAIN, *wrong}
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+@pytest.mark.parametrize("name", ALL)
+def test_no_number_is_cut(name, width):
+    document = make_document(ALL[name], diagnose(ALL[name]))
+    screen = text.render(document, width)
+    assert "…" not in screen
+    assert not re.search(r"\d\n *(%|ns|µs|ms|s|kB|MB)\b", screen)
+    assert "0.00" not in screen
+    assert "if: if" not in text.render(document, width, is_full=True)
+
+
+def test_letters_of_the_bar_never_change():
+    letters = [letter for _, letter, _, _ in states.GROUPS]
+    assert len({*letters, "o"}) == len(letters) + 1
+    drawn = {}
+    for seen in (*SICK.values(), *HEALTHY.values()):
+        screen = text.render(make_document(seen, diagnose(seen), is_full=False))
+        for name, letter, _, _ in states.GROUPS:
+            if found := re.search(rf"^(\w) {re.escape(name)}", screen, re.MULTILINE):
+                drawn.setdefault(name, set()).add(found[1])
+                assert found[1] == letter
+    assert len(drawn) > 5
+
+
+def test_one_thing_is_not_many():
+    seen = run(pool({"run_cpu": 1.0}, slots=1))
+    screen = text.render(make_document(seen, diagnose(seen)), 200, is_full=True)
+    assert not re.search(r"\b1 (?!s\b|ms\b)\w+(?<!s)s\b", screen.replace("1 CPUs", ""))
