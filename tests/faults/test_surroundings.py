@@ -401,10 +401,10 @@ def test_call_that_another_thread_overtakes_with_the_end_is_refused():
             super().append(task)
 
     with poolwise.ProcessPoolExecutor(1, "fork") as executor:
-        executor._calls.items, end = Overtaken(), executor.shutdown
+        executor._submitted.items, end = Overtaken(), executor.shutdown
         with pytest.raises(RuntimeError, match="after shutdown"):
             executor.submit(breakers.double, 1)
     with poolwise.Pool(1, context="fork") as pool:
-        pool._calls.source.items, end = Overtaken(), pool.close
+        pool._submitted.items, end = Overtaken(), pool.close
         with pytest.raises(ValueError, match="not running"):
             pool.apply_async(breakers.double, (1,))

@@ -344,7 +344,7 @@ def test_wish_that_nobody_knows_is_refused():
     with poolwise.Pool(1, backend="serial") as pool:
         with pytest.raises(ValueError, match="progress must be True"):
             pool.map(double, range(3), progress=3)
-        with pytest.raises(TypeError, match="retry_on and progress"):
+        with pytest.raises(TypeError, match="retry_on, progress"):
             pool.map(double, range(3), progres=True)
 
 
