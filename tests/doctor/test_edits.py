@@ -167,6 +167,7 @@ def main():
             "    shared_table = poolwise.share(table)",
             "    jobs = [(shared_table, t) for t in towns]",
         ]),
+        ("", "table[0] = day; pool.starmap(route, [(table, t) for t in towns])", None),
         ("jobs = [(tables[t], t) for t in towns]", "pool.starmap(route, jobs)", None),
         ("jobs = read_jobs()", "pool.starmap(route, jobs)", None),
     ],

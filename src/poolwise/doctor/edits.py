@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from poolwise.doctor.effects import changed_names, changes_what_it_gets
+from poolwise.doctor.effects import changed_names, changes_what_it_gets, written_names
 from poolwise.doctor.findings import Change
 from poolwise.doctor.source import (
     Function,
@@ -310,8 +310,8 @@ def share_argument(
     draft = Draft(place.file)
     if loop is None:
         draft.replace(node, wrapped)
-    elif names_in(node) & names_bound_in(*_bound_by(loop)):
-        return None
+    elif names_in(node) & (names_bound_in(*_bound_by(loop)) | written_names(loop)):
+        return None  # it is another one in each round
     else:
         name = _free_name(tree, f"shared_{parameter or 'data'}")
         draft.insert_line(loop.lineno, f"{' ' * loop.col_offset}{name} = {wrapped}")
