@@ -10,6 +10,7 @@ from poolwise.doctor import edits, kinds, patch, remedies
 from poolwise.doctor.diagnose import diagnose
 from poolwise.doctor.features import Place
 from poolwise.doctor.findings import Change
+from tests.doctor import made_up
 from tests.doctor.made_up import leaf, pool, run
 
 
@@ -275,3 +276,46 @@ def test_threads_that_wait_get_items_one_by_one(tmp_path):
     assert [each.after for each in changes] == [
         ["with ThreadPool(32) as p:"], ["    p.map(fetch, urls, chunksize=1)"],
     ]  # fmt: skip
+
+
+INPUTS = """
+def fresh(n):
+    for k in range(n):
+        row = [k]
+        yield row
+
+def cleared(n):
+    for k in range(n):
+        row = [k]
+        yield row
+        row.clear()
+
+def filled(n):
+    buffer = [0]
+    for k in range(n):
+        buffer[0] = k
+        yield buffer
+
+given = cleared(5)
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "is_safe"),
+    [
+        ("range(5)", "range", True),
+        ("rows", "list", True),
+        ("fresh(5)", "generator", True),
+        ("(x for x in rows)", "generator", True),
+        ("cleared(5)", "generator", False),
+        ("filled(5)", "generator", False),
+        ("enumerate(cleared(5))", "enumerate", False),
+        ("given", "generator", False),
+        ("lib.rows()", "generator", False),
+    ],
+)
+def test_items_that_their_input_changes_get_no_chunks(source, kind, is_safe, tmp_path):
+    text = f"{INPUTS}\npool.imap(f, {source})\n"
+    place = Place(put(tmp_path, text).file, text.count("\n"))
+    site = made_up.site({"run_cpu": 1.0}, 9, 9, 1.0, place=place, api="imap", input_type=kind)
+    assert bool(remedies.set_chunksize(site, 3, None).changes) == is_safe

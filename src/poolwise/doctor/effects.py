@@ -70,6 +70,46 @@ def changed_names(function: Function) -> set[str]:
 _ROUNDS = 3
 
 
+def may_change_what_it_gave(file: str, source: ast.expr, kind: str | None) -> bool:
+    """Whether an input may change an item after it has given it: to fill a buffer again, say.
+
+    Such an input is only read right one item at a time. `kind` is the type that was seen; a
+    generator whose function is not in this file is taken for one.
+    """
+    tree = parse(file)
+    if tree is None:
+        return True
+    source = _value_of(tree, source)
+    called = {
+        node.func.id
+        for node in ast.walk(source)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    functions = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)]
+    makers = [each for each in functions if each.name in called and _yielded(each)]
+    is_seen = bool(makers) or isinstance(source, ast.GeneratorExp)
+    if kind == "generator" and not is_seen:
+        return True
+    return any(names_in(*_yielded(each)) & written_names(each) for each in makers)
+
+
+def _value_of(tree: ast.Module, node: ast.expr) -> ast.expr:
+    """What a name was given, if that happens once in the file."""
+    if not isinstance(node, ast.Name):
+        return node
+    found = [
+        each.value
+        for each in ast.walk(tree)
+        if isinstance(each, ast.Assign) and node.id in names_in(*each.targets)
+    ]
+    return found[0] if len(found) == 1 else node
+
+
+def _yielded(function: Function) -> list[ast.expr]:
+    yields = (each for each in ast.walk(function) if isinstance(each, ast.Yield | ast.YieldFrom))
+    return [each.value for each in yields if each.value is not None]
+
+
 def parameters_of(function: Function) -> set[str]:
     """The names of all parameters."""
     arguments = function.args

@@ -38,6 +38,8 @@ _THREADS = {
         "from concurrent.futures import ThreadPoolExecutor",
     ),
 }  # fmt: skip
+_IF_NEW = "if the input yields a new object each time, and changes none that it yielded"
+
 _COUNTS = {
     "multiprocessing.Pool": ("Pool", "processes"),
     "ProcessPoolExecutor": ("ProcessPoolExecutor", "max_workers"),
@@ -77,8 +79,12 @@ def set_chunksize(flow: Flow, chunk: int, prediction: Prediction | None) -> Reme
     api = flow.api if isinstance(flow, Site) else ""
     place = flow.place if isinstance(flow, Site) else None
     if api in _MAPS:
-        change = edits.set_argument(place, api, "chunksize", str(chunk))
-        return Remedy("chunksize", f"chunksize={chunk}", prediction, chunk, _known(change))
+        is_safe = not api.startswith("imap") or not edits.may_reuse_items(
+            place, api, flow.input_type if isinstance(flow, Site) else None
+        )
+        change = edits.set_argument(place, api, "chunksize", str(chunk)) if is_safe else None
+        text = f"chunksize={chunk}" if is_safe else f"chunksize={chunk}, {_IF_NEW}"
+        return Remedy("chunksize", text, prediction, chunk, _known(change))
     if api == measures.JOBLIB:
         text = f"batch_size={chunk}: joblib's own batches begin with one item and grow slowly"
         change = edits.set_argument(place, "Parallel", "batch_size", str(chunk))
@@ -225,7 +231,8 @@ def hand_out_first(pool: Pool, text: str, prediction: Prediction | None) -> Reme
 
 def stream_input(site: Site, text: str, chunk: int, prediction: Prediction | None) -> Remedy:
     """Read the input as workers need it, not all of it first."""
-    change = rewrites.stream(site.place, site.api, chunk)
+    reuses = edits.may_reuse_items(site.place, site.api, site.input_type)
+    change = None if reuses else rewrites.stream(site.place, site.api, chunk)
     return Remedy("code", text, prediction, changes=_known(change))
 
 
