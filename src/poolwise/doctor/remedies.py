@@ -78,9 +78,9 @@ def set_chunksize(flow: Flow, chunk: int, prediction: Prediction | None) -> Reme
     """Send that many items in one message."""
     api = flow.api if isinstance(flow, Site) else ""
     place = flow.place if isinstance(flow, Site) else None
-    if api in _MAPS:
+    if isinstance(flow, Site) and api in _MAPS:
         is_safe = not api.startswith("imap") or not edits.may_reuse_items(
-            place, api, flow.input_type if isinstance(flow, Site) else None
+            place, api, flow.input_type
         )
         change = edits.set_argument(place, api, "chunksize", str(chunk)) if is_safe else None
         text = f"chunksize={chunk}" if is_safe else f"chunksize={chunk}, {_IF_NEW}"
@@ -116,14 +116,20 @@ def _loop_for(site: Site | None, pool: Pool) -> Change | None:
 def use_threads(pool: Pool, count: int, prediction: Prediction | None) -> Remedy:
     """Threads in place of processes: nothing is pickled, and waiting needs no process."""
     changes: list[Change] = []
-    alone = all(edits.leaves_arguments_alone(site.function_place) for site in pool.sites)
-    if pool.kind in _THREADS and alone:
+    if pool.kind in _THREADS and all(map(_can_go_to_threads, pool.sites)):
         old, new, keyword, line = _THREADS[pool.kind]
         changes = _known(edits.swap_call(pool.place, old, new, [line], **{keyword: str(count)}))
     if changes and pool.kind == "multiprocessing.Pool":
         changes += _one_by_one(pool)
     text = f"{count} threads in place of {words.count(pool.slots, 'process')}"
     return Remedy("threads", text, prediction, count, changes)
+
+
+def _can_go_to_threads(site: Site) -> bool:
+    """Whether a call needs no copy of its items: neither its function nor its input changes any."""
+    if site.api.startswith("imap") and edits.may_reuse_items(site.place, site.api, site.input_type):
+        return False
+    return edits.leaves_arguments_alone(site.function_place)
 
 
 def _one_by_one(pool: Pool) -> list[Change]:
