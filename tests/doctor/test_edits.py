@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from poolwise.doctor import edits, kinds, patch, remedies
+from poolwise.doctor import edits, effects, kinds, patch, remedies
 from poolwise.doctor.diagnose import diagnose
 from poolwise.doctor.features import Place
 from poolwise.doctor.findings import Change
@@ -319,3 +319,19 @@ def test_items_that_their_input_changes_get_no_chunks(source, kind, is_safe, tmp
     place = Place(put(tmp_path, text).file, text.count("\n"))
     site = made_up.site({"run_cpu": 1.0}, 9, 9, 1.0, place=place, api="imap", input_type=kind)
     assert bool(remedies.set_chunksize(site, 3, None).changes) == is_safe
+
+
+@pytest.mark.parametrize(
+    ("text", "can_go"),
+    [
+        ("def f(x):\n    return x\n", True),
+        ("import threading\ndef f(x):\n    return x\n", False),
+        ("def f(x):\n    yield x\n", False),
+        ("def f(x):\n    SEEN.append(x)\n", False),
+        ("if True:\n    def f(x):\n        return x\n", False),
+    ],
+)
+def test_functions_of_threads_go_to_processes_only_if_they_can(text, can_go, tmp_path):
+    line = next(n for n, each in enumerate(text.split("\n"), 1) if "def" in each)
+    place = Place(put(tmp_path, text).file, line)
+    assert effects.can_go_to_processes(place) == can_go

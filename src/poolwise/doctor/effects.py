@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from poolwise.doctor.source import Function, find_function, names_in, parse
+from poolwise.doctor.source import Function, find_function, imported_names, names_in, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,10 +118,21 @@ def parameters_of(function: Function) -> set[str]:
     return {each.arg for each in [*plain, *starred]}
 
 
-def is_of_the_module(place: Place | None) -> bool:
-    """Whether a function is defined at the top of its module, so that it can be pickled by name."""
+_OF_THREADS = {"asyncio", "queue", "socket", "sqlite3", "threading"}
+"""Modules whose objects cannot be pickled, and which a program imports that shares such."""
+
+
+def can_go_to_processes(place: Place | None) -> bool:
+    """Whether processes can call what threads did: by its name, with what can be pickled.
+
+    Nothing is seen of what threads are given: so programs that import what is shared among threads
+    are left alone, and so are generators.
+    """
     tree, function = parse(place.file) if place else None, find_function(place)
-    return tree is not None and function in tree.body
+    if tree is None or function is None or function not in tree.body:
+        return False
+    imported = {name.partition(".")[0] for name in imported_names(tree).values()}
+    return not (imported & _OF_THREADS or _yielded(function) or changes_what_it_gets(place))
 
 
 def _assigned(function: Function) -> set[str]:

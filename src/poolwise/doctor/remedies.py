@@ -216,11 +216,7 @@ def limit_threads(pool: Pool, text: str) -> Remedy:
 def use_processes(pool: Pool) -> Remedy:
     """Our processes in place of threads, where the function can go there by its name."""
     new, sites = _PROCESSES.get(pool.kind), pool.sites
-    can_move = all(
-        effects.is_of_the_module(site.function_place)
-        and edits.leaves_arguments_alone(site.function_place)
-        for site in sites
-    )
+    can_move = all(effects.can_go_to_processes(site.function_place) for site in sites)
     change = None
     if new is not None and sites and can_move:
         change = edits.make_processes(pool.place, pool.kind, new)
