@@ -6,10 +6,11 @@ import ast
 
 import pytest
 
-from poolwise.doctor import edits, kinds, patch, remedies
+from poolwise.doctor import edits, effects, kinds, patch, remedies
 from poolwise.doctor.diagnose import diagnose
 from poolwise.doctor.features import Place
 from poolwise.doctor.findings import Change
+from tests.doctor import made_up
 from tests.doctor.made_up import leaf, pool, run
 
 
@@ -167,6 +168,7 @@ def main():
             "    shared_table = poolwise.share(table)",
             "    jobs = [(shared_table, t) for t in towns]",
         ]),
+        ("", "table[0] = day; pool.starmap(route, [(table, t) for t in towns])", None),
         ("jobs = [(tables[t], t) for t in towns]", "pool.starmap(route, jobs)", None),
         ("jobs = read_jobs()", "pool.starmap(route, jobs)", None),
     ],
@@ -274,3 +276,62 @@ def test_threads_that_wait_get_items_one_by_one(tmp_path):
     assert [each.after for each in changes] == [
         ["with ThreadPool(32) as p:"], ["    p.map(fetch, urls, chunksize=1)"],
     ]  # fmt: skip
+
+
+INPUTS = """
+def fresh(n):
+    for k in range(n):
+        row = [k]
+        yield row
+
+def cleared(n):
+    for k in range(n):
+        row = [k]
+        yield row
+        row.clear()
+
+def filled(n):
+    buffer = [0]
+    for k in range(n):
+        buffer[0] = k
+        yield buffer
+
+given = cleared(5)
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "is_safe"),
+    [
+        ("range(5)", "range", True),
+        ("rows", "list", True),
+        ("fresh(5)", "generator", True),
+        ("(x for x in rows)", "generator", True),
+        ("cleared(5)", "generator", False),
+        ("filled(5)", "generator", False),
+        ("enumerate(cleared(5))", "enumerate", False),
+        ("given", "generator", False),
+        ("lib.rows()", "generator", False),
+    ],
+)
+def test_items_that_their_input_changes_get_no_chunks(source, kind, is_safe, tmp_path):
+    text = f"{INPUTS}\npool.imap(f, {source})\n"
+    place = Place(put(tmp_path, text).file, text.count("\n"))
+    site = made_up.site({"run_cpu": 1.0}, 9, 9, 1.0, place=place, api="imap", input_type=kind)
+    assert bool(remedies.set_chunksize(site, 3, None).changes) == is_safe
+
+
+@pytest.mark.parametrize(
+    ("text", "can_go"),
+    [
+        ("def f(x):\n    return x\n", True),
+        ("import threading\ndef f(x):\n    return x\n", False),
+        ("def f(x):\n    yield x\n", False),
+        ("def f(x):\n    SEEN.append(x)\n", False),
+        ("if True:\n    def f(x):\n        return x\n", False),
+    ],
+)
+def test_functions_of_threads_go_to_processes_only_if_they_can(text, can_go, tmp_path):
+    line = next(n for n, each in enumerate(text.split("\n"), 1) if "def" in each)
+    place = Place(put(tmp_path, text).file, line)
+    assert effects.can_go_to_processes(place) == can_go

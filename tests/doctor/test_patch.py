@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -85,6 +86,18 @@ def test_an_edit_that_does_not_work_is_not_kept(change, tmp_path):
     broken = dataclasses.replace(finding, remedies=[Remedy("code", "do it", changes=[change])])
     [kept] = patch.keep_working([broken])
     assert [(each.words, each.changes) for each in kept.remedies] == [("do it", [])]
+
+
+def test_installed_packages_are_not_edited(tmp_path):
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    change = Change(put(folder, "P()\n"), 1, ["P()"], ["Q()"])
+    finding = diagnose(run(pool({"run_cpu": 0.01, "dispatch": 2.0}, messages=2000))).findings[0]
+    [kept] = patch.keep_working(
+        [dataclasses.replace(finding, remedies=[Remedy("code", "do it", changes=[change])])]
+    )
+    assert kept.remedies[0].changes == []
+    assert not patch.is_of_the_program(os.__file__)
 
 
 def test_edits_of_the_same_line_are_not_made_together(tmp_path):

@@ -256,6 +256,41 @@ KEPT = {
                 print(start, total)
         """,
     ),
+    "what its functions read": (
+        """
+        def g(x):
+            return x + offset
+
+        for offset in range(3):
+            with Pool(2) as pool:
+                print(pool.map(g, [1]))
+        """,
+        None,
+    ),
+    "what a function sets": (
+        """
+        def main():
+            global offset
+            for step in range(3):
+                offset = step
+                with Pool(2) as pool:
+                    print(pool.map(f, [1]))
+        main()
+        """,
+        None,
+    ),
+    "what a function changes": (
+        """
+        OPTIONS = {}
+        def main():
+            for step in range(3):
+                OPTIONS["step"] = step
+                with Pool(2) as pool:
+                    print(pool.map(f, [1]))
+        main()
+        """,
+        None,
+    ),
     "pool that differs": ("for n in (1, 2):\n    with Pool(n) as pool:\n        pass\n", None),
     "pool that is closed": (
         "for n in (1, 2):\n    with Pool() as pool:\n        pool.close()\n",

@@ -6,6 +6,7 @@ pool, the simulator and the tests, which compare lists.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -623,8 +624,14 @@ def _lacks_name(chunk: Chunk, error: BaseException) -> bool:
 
 
 def _lacks_class(chunk: Chunk, error: BaseException) -> bool:
-    """An item's class was not found by its name: it travels with the code of the job's function."""
-    return not chunk.job.has_calls and isinstance(error, AttributeError)
+    """An item's class, defined at a prompt, was not found: it travels with the job's function.
+
+    Not in a program from a file, whose function may need the globals of its worker.
+    """
+    if chunk.job.has_calls or not isinstance(error, AttributeError):
+        return False
+    is_at_prompt = not hasattr(sys.modules["__main__"], "__file__")
+    return is_at_prompt and "<module '__main__'" in str(error)
 
 
 # -- the words of the errors

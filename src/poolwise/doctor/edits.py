@@ -13,7 +13,12 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from poolwise.doctor.effects import changed_names, changes_what_it_gets
+from poolwise.doctor.effects import (
+    changed_names,
+    changes_what_it_gets,
+    may_change_what_it_gave,
+    written_names,
+)
 from poolwise.doctor.findings import Change
 from poolwise.doctor.source import (
     Function,
@@ -310,8 +315,8 @@ def share_argument(
     draft = Draft(place.file)
     if loop is None:
         draft.replace(node, wrapped)
-    elif names_in(node) & names_bound_in(*_bound_by(loop)):
-        return None
+    elif names_in(node) & (names_bound_in(*_bound_by(loop)) | written_names(loop)):
+        return None  # it is another one in each round
     else:
         name = _free_name(tree, f"shared_{parameter or 'data'}")
         draft.insert_line(loop.lineno, f"{' ' * loop.col_offset}{name} = {wrapped}")
@@ -388,6 +393,14 @@ def open_in_function(function: Place | None, parameter: str) -> Change | None:
     if len(uses) != 1 or parameter in changed_names(node):
         return None
     return insert_first(function, f"{parameter} = {parameter}.get()", parameter)
+
+
+def may_reuse_items(place: Place | None, call: str, kind: str | None) -> bool:
+    """Whether a call's input may change its items later, so that chunks would hold wrong ones."""
+    node = find_call(place, call)
+    if node is None or place is None or len(node.args) < 2:  # noqa: PLR2004 - function, input
+        return True
+    return may_change_what_it_gave(place.file, node.args[1], kind)
 
 
 def mode_for(function: Place | None, parameter: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from poolwise.doctor.source import Function, find_function, names_in, parse
+from poolwise.doctor.source import Function, find_function, imported_names, names_in, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +70,46 @@ def changed_names(function: Function) -> set[str]:
 _ROUNDS = 3
 
 
+def may_change_what_it_gave(file: str, source: ast.expr, kind: str | None) -> bool:
+    """Whether an input may change an item after it has given it: to fill a buffer again, say.
+
+    Such an input is only read right one item at a time. `kind` is the type that was seen; a
+    generator whose function is not in this file is taken for one.
+    """
+    tree = parse(file)
+    if tree is None:
+        return True
+    source = _value_of(tree, source)
+    called = {
+        node.func.id
+        for node in ast.walk(source)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    functions = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)]
+    makers = [each for each in functions if each.name in called and _yielded(each)]
+    is_seen = bool(makers) or isinstance(source, ast.GeneratorExp)
+    if kind == "generator" and not is_seen:
+        return True
+    return any(names_in(*_yielded(each)) & written_names(each) for each in makers)
+
+
+def _value_of(tree: ast.Module, node: ast.expr) -> ast.expr:
+    """What a name was given, if that happens once in the file."""
+    if not isinstance(node, ast.Name):
+        return node
+    found = [
+        each.value
+        for each in ast.walk(tree)
+        if isinstance(each, ast.Assign) and node.id in names_in(*each.targets)
+    ]
+    return found[0] if len(found) == 1 else node
+
+
+def _yielded(function: Function) -> list[ast.expr]:
+    yields = (each for each in ast.walk(function) if isinstance(each, ast.Yield | ast.YieldFrom))
+    return [each.value for each in yields if each.value is not None]
+
+
 def parameters_of(function: Function) -> set[str]:
     """The names of all parameters."""
     arguments = function.args
@@ -78,10 +118,21 @@ def parameters_of(function: Function) -> set[str]:
     return {each.arg for each in [*plain, *starred]}
 
 
-def is_of_the_module(place: Place | None) -> bool:
-    """Whether a function is defined at the top of its module, so that it can be pickled by name."""
+_OF_THREADS = {"asyncio", "queue", "socket", "sqlite3", "threading"}
+"""Modules whose objects cannot be pickled, and which a program imports that shares such."""
+
+
+def can_go_to_processes(place: Place | None) -> bool:
+    """Whether processes can call what threads did: by its name, with what can be pickled.
+
+    Nothing is seen of what threads are given: so programs that import what is shared among threads
+    are left alone, and so are generators.
+    """
     tree, function = parse(place.file) if place else None, find_function(place)
-    return tree is not None and function in tree.body
+    if tree is None or function is None or function not in tree.body:
+        return False
+    imported = {name.partition(".")[0] for name in imported_names(tree).values()}
+    return not (imported & _OF_THREADS or _yielded(function) or changes_what_it_gets(place))
 
 
 def _assigned(function: Function) -> set[str]:

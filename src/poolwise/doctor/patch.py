@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import itertools
 import os
+import sysconfig
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -55,8 +56,18 @@ def keep_working(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _keep_working(remedy: Remedy) -> Remedy:
-    works = all(new_text(remedy.changes, file) is not None for file in files_of(remedy.changes))
+    works = all(
+        is_of_the_program(file) and new_text(remedy.changes, file) is not None
+        for file in files_of(remedy.changes)
+    )
     return remedy if works else dataclasses.replace(remedy, changes=[])
+
+
+def is_of_the_program(file: str) -> bool:
+    """Whether a file is nobody else's: an installed package is not edited, but called."""
+    of_python = (sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
+    folders = {"site-packages", "dist-packages"} & set(file.split(os.sep))
+    return not folders and not file.startswith(tuple(of_python))
 
 
 # -- as text

@@ -42,6 +42,8 @@ _THREADS = {
         "from concurrent.futures import ThreadPoolExecutor",
     ),
 }  # fmt: skip
+_IF_NEW = "if the input yields a new object each time, and changes none that it yielded"
+
 _COUNTS = {
     "multiprocessing.Pool": ("Pool", "processes"),
     "ProcessPoolExecutor": ("ProcessPoolExecutor", "max_workers"),
@@ -80,9 +82,13 @@ def set_chunksize(flow: Flow, chunk: int, prediction: Prediction | None) -> Reme
     """Send that many items in one message."""
     api = flow.api if isinstance(flow, Site) else ""
     place = flow.place if isinstance(flow, Site) else None
-    if api in _MAPS:
-        change = edits.set_argument(place, api, "chunksize", str(chunk))
-        return Remedy("chunksize", f"chunksize={chunk}", prediction, chunk, _known(change))
+    if isinstance(flow, Site) and api in _MAPS:
+        is_safe = not api.startswith("imap") or not edits.may_reuse_items(
+            place, api, flow.input_type
+        )
+        change = edits.set_argument(place, api, "chunksize", str(chunk)) if is_safe else None
+        text = f"chunksize={chunk}" if is_safe else f"chunksize={chunk}, {_IF_NEW}"
+        return Remedy("chunksize", text, prediction, chunk, _known(change))
     if api == measures.JOBLIB:
         text = f"batch_size={chunk}: joblib's own batches begin with one item and grow slowly"
         change = edits.set_argument(place, "Parallel", "batch_size", str(chunk))
@@ -137,14 +143,20 @@ MOSTLY, HELPING = 0.5, 0.25
 def use_threads(pool: Pool, count: int, prediction: Prediction | None) -> Remedy:
     """Threads in place of processes: nothing is pickled, and waiting needs no process."""
     changes: list[Change] = []
-    alone = all(edits.leaves_arguments_alone(site.function_place) for site in pool.sites)
-    if pool.kind in _THREADS and alone:
+    if pool.kind in _THREADS and all(map(_can_go_to_threads, pool.sites)):
         old, new, keyword, line = _THREADS[pool.kind]
         changes = _known(edits.swap_call(pool.place, old, new, [line], **{keyword: str(count)}))
     if changes and pool.kind == "multiprocessing.Pool":
         changes += _one_by_one(pool)
     text = f"{count} threads in place of {words.count(pool.slots, 'process')}"
     return Remedy("threads", text, prediction, count, changes)
+
+
+def _can_go_to_threads(site: Site) -> bool:
+    """Whether a call needs no copy of its items: neither its function nor its input changes any."""
+    if site.api.startswith("imap") and edits.may_reuse_items(site.place, site.api, site.input_type):
+        return False
+    return edits.leaves_arguments_alone(site.function_place)
 
 
 def _one_by_one(pool: Pool) -> list[Change]:
@@ -231,11 +243,7 @@ def limit_threads(pool: Pool, text: str) -> Remedy:
 def use_processes(pool: Pool) -> Remedy:
     """Our processes in place of threads, where the function can go there by its name."""
     new, sites = _PROCESSES.get(pool.kind), pool.sites
-    can_move = all(
-        effects.is_of_the_module(site.function_place)
-        and edits.leaves_arguments_alone(site.function_place)
-        for site in sites
-    )
+    can_move = all(effects.can_go_to_processes(site.function_place) for site in sites)
     change = None
     if new is not None and sites and can_move:
         change = edits.make_processes(pool.place, pool.kind, new)
@@ -252,7 +260,8 @@ def hand_out_first(pool: Pool, text: str, prediction: Prediction | None) -> Reme
 
 def stream_input(site: Site, text: str, chunk: int, prediction: Prediction | None) -> Remedy:
     """Read the input as workers need it, not all of it first."""
-    change = rewrites.stream(site.place, site.api, chunk)
+    reuses = edits.may_reuse_items(site.place, site.api, site.input_type)
+    change = None if reuses else rewrites.stream(site.place, site.api, chunk)
     return Remedy("code", text, prediction, changes=_known(change))
 
 

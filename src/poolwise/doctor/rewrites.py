@@ -302,22 +302,48 @@ def keep_pool(pool: Place | None) -> Change | None:
     tree = parse(pool.file) if pool else None
     if made is None or tree is None or pool is None:
         return None
-    held, loop = statement_of(tree, made), None
-    if isinstance(held, ast.With):
-        loop = parents_in(tree).get(held)
+    held = statement_of(tree, made)
+    loop = parents_in(tree).get(held) if held else None
     if not isinstance(held, ast.With) or not isinstance(loop, ast.For | ast.While):
         return None
-    changing = names_bound_in(loop)
-    is_alone = len(held.items) == 1 and held.items[0].context_expr is made
-    name = held.items[0].optional_vars
-    if not is_alone or not isinstance(name, ast.Name) or names_in(made) & changing or loop.orelse:
-        return None
-    if any(_ends_pool(each, name.id) for each in ast.walk(loop)):
-        return None
     step = held.body[0].col_offset - held.col_offset
-    if not _can_move(pool.file, held) or held not in loop.body or step <= 0:
+    if held not in loop.body or step <= 0 or not _can_move(pool.file, held):
         return None
-    return _move_out(pool.file, loop, held, step)
+    return _move_out(pool.file, loop, held, step) if _is_the_same(tree, held, made, loop) else None
+
+
+def _is_the_same(
+    tree: ast.Module, held: ast.With, made: ast.Call, loop: ast.For | ast.While
+) -> bool:
+    """Whether a pool could serve the next round as well as this one."""
+    name = held.items[0].optional_vars
+    is_alone = len(held.items) == 1 and held.items[0].context_expr is made
+    if not is_alone or not isinstance(name, ast.Name) or loop.orelse:
+        return False
+    if names_in(made) & names_bound_in(loop):
+        return False
+    is_ended = any(_ends_pool(each, name.id) for each in ast.walk(loop))
+    # Workers of each round saw the newest globals; those of a pool that is kept would not.
+    return not is_ended and not _changes_globals(tree, loop, but=name.id)
+
+
+def _changes_globals(tree: ast.Module, loop: ast.For | ast.While, but: str) -> bool:
+    """Whether a loop changes something that functions of the module could read."""
+    scope, bound = scope_of(tree, loop), names_bound_in(loop) - {but}
+    if isinstance(scope, ast.Module):
+        functions = (each for each in tree.body if isinstance(each, _FUNCTIONS))
+        return bool((bound | written_names(loop)) & names_in(*functions))
+    declared = {
+        name
+        for each in ast.walk(scope)
+        if isinstance(each, ast.Global | ast.Nonlocal)
+        for name in each.names
+    }
+    own = names_bound_in(*(each for each in tree.body if not isinstance(each, _FUNCTIONS)))
+    return bool(bound & declared or written_names(loop) & (own - names_bound_in(scope)))
+
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def _move_out(file: str, loop: ast.For | ast.While, held: ast.With, step: int) -> Change | None:

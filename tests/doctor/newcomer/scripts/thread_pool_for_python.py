@@ -6,7 +6,7 @@
 
 from multiprocessing.pool import ThreadPool
 
-ITEMS = 50
+ITEMS = 200
 
 
 def collatz(start):

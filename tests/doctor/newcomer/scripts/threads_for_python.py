@@ -6,7 +6,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-ITEMS = 60
+ITEMS = 240
 
 
 def parse(number):
