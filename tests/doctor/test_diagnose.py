@@ -77,6 +77,12 @@ def test_a_pool_that_gains_nothing_while_workers_are_idle_is_not_healthy(account
         assert "loop would have taken about 1.00 s, the pool took 1.01 s" in diagnosis.summary
 
 
+def test_healthy_workers_are_not_blamed_for_what_others_took() -> None:
+    pool = made_up.pool({"run_cpu": 1.0, "run_queued": 1.0})
+    summary = diagnose(made_up.run(pool, other_cpus=1.0), []).summary
+    assert summary.endswith("100 % of their time in your function, of that in which they had a CPU")
+
+
 def test_what_others_took_stands_before_the_verdict() -> None:
     for other_cpus, is_said in ((1.4, True), (0.1, False)):
         seen = made_up.run(made_up.pool({"run_cpu": 2.0}), other_cpus=other_cpus)

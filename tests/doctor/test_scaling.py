@@ -98,3 +98,11 @@ def test_records_become_spans_of_a_ledger():
             ]  # fmt: skip
             assert moments == sorted(moments)
             assert 0 <= span.cpu_s <= span.ended_s - span.begun_s
+
+
+def test_beside_other_programs_the_speed_up_is_that_of_a_free_machine():
+    """Tasks computed for 2 s and waited for CPUs as long: one second of the wall was the load's."""
+    busy = pool({"run_cpu": 2.0, "run_queued": 2.0}, creation_s=0.0, teardown_s=0.0)
+    facts = {"wall_s": 2.0, "serial_s": 0.0, "parallel_s": 2.0}
+    assert scaling_of(busy, **facts, other_cpus=1.5).speedup == pytest.approx(2.0)
+    assert scaling_of(busy, **facts, other_cpus=0.0).speedup == pytest.approx(1.0)

@@ -38,7 +38,7 @@ def _confirm(finding: Finding, seen: Evidence) -> Finding:
     kept = [remedy for remedy in measured if not _is_refuted(remedy, now_s)]
     told = [found for _, found in tried if found and not doubt_of(found, trial, pool)]
     confidence = _trust([found.ratio for found in told]) or finding.confidence
-    remedies = sorted(kept, key=lambda each: rank(each, 0.0))
+    remedies = sorted(kept, key=rank)
     return dataclasses.replace(finding, remedies=remedies, confidence=confidence)
 
 

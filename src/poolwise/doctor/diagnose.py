@@ -39,6 +39,9 @@ EXPLAINED, SWALLOWED = 0.15, 0.5
 """A finding explains another if it is about at least the first share of the other's seconds; below
 the second the other is told as well, behind it and with its own seconds: much of it remains."""
 
+NOTABLE = 0.1
+"""Waiting for CPUs that other programs have is said of workers that do it for more than this."""
+
 NO_GAIN, IDLE = 1.05, 0.4
 """A pool that is less than so many times as fast as a loop, while its workers were idle for more
 than this share of their time, is not healthy, whatever rules say."""
@@ -253,11 +256,14 @@ _NOTHING_TO_DO = ("starved", "generator", "dispatch", "tail", "drain")
 def _say_healthy(seen: Evidence) -> str:
     pools = [pool for pool in seen.pools if pool.messages]
     busiest = max(pools, key=lambda pool: pool.worker_seconds)
-    share = figures.share(min(1.0, busiest.work_s / max(busiest.worker_seconds, 1e-9)))
+    queued_s = measures.spent_s(busiest, "run_queued") if is_busy(seen) else 0.0
+    had_s = max(busiest.worker_seconds - queued_s, 1e-9)
+    share = figures.share(min(1.0, busiest.work_s / had_s))
     workers = words.count(busiest.slots, "thread" if busiest.is_threads else "worker")
     return (
         f"Nothing is wrong with the way work is handed out: {workers} "
         f"spent {share} of their time in your function"
+        + (", of that in which they had a CPU" if queued_s > NOTABLE * had_s else "")
     )
 
 

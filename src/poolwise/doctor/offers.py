@@ -25,6 +25,9 @@ ABOUT_MESSAGES = frozenset(
 )  # fmt: skip
 """Findings on how a call's messages are made: a plain loop and our pool are worth a thought."""
 
+NO_POOL = frozenset({"tasks-too-small", "slower-than-serial", "not-worth-a-pool"})
+PAYLOAD, TWICE = frozenset({"payload-args", "payload-results", "repeated-payload"}), 2.0
+
 IMPORT_S = 0.1
 """Our pool must save this: to import it takes half as long."""
 
@@ -58,8 +61,20 @@ def _offer(
             proposed += _also(proposed, pool)
         proposed = [asked.price(remedy) for remedy in proposed]
     kept = [remedy for remedy in proposed if gains(remedy)]
-    having_s = measures.having_s(pool) if pool else 0.0
-    return replace(finding, remedies=sorted(kept, key=lambda each: rank(each, having_s)))
+    loop_s = _against_a_loop_s(finding, pool, kept)
+    return replace(finding, remedies=sorted(kept, key=lambda each: rank(each, loop_s)))
+
+
+def _against_a_loop_s(finding: Finding, pool: Pool | None, kept: list[Remedy]) -> float:
+    """Seconds that are added to a plain loop (less than 0: that it is spared) to rank it.
+
+    Where the pool itself is in doubt, a loop spares making and stopping it. Where payload is the
+    matter, the work may well be worth a pool without it: then a loop has to be twice as fast.
+    """
+    if pool is not None and finding.name in NO_POOL:
+        return -measures.having_s(pool)
+    loop = next((each.prediction for each in kept if each.kind == "serial"), None)
+    return loop.then_s * (TWICE - 1) if loop and finding.name in PAYLOAD else 0.0
 
 
 def _pools_of(finding: Finding, seen: Evidence) -> list[Pool]:
@@ -90,14 +105,14 @@ def gains(remedy: Remedy) -> bool:
     return prediction.then_s < most_s and (remedy.kind != "poolwise" or is_long_enough)
 
 
-def rank(remedy: Remedy, having_s: float) -> tuple[int, float]:
+def rank(remedy: Remedy, loop_s: float = 0.0) -> tuple[int, float]:
     """What was measured first, by what it takes; then what was predicted; then the rest.
 
-    A plain loop needs no pool to be made, started and stopped, which the others do.
+    :param loop_s: what counts for, or against, a plain loop beside the time it takes.
     """
-    more_s = 0.0 if remedy.kind == "serial" else having_s
+    more_s = loop_s if remedy.kind == "serial" else 0.0
     if remedy.measured_s is not None:
-        return 0, remedy.measured_s + more_s
+        return 0, remedy.measured_s
     if remedy.prediction is None:
         return 2, 0.0
     return 1, round(math.log(max(1e-6, remedy.prediction.then_s + more_s), ALIKE))

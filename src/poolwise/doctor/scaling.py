@@ -70,7 +70,7 @@ def find_scaling(seen: Evidence, models: Mapping[int, Sequence[Model | None]]) -
     share = serial_s / loop_s if loop_s > 0 else 0.0
     as_is_s = serial_s + sum(_bound_s(pool) for pool in own)
     return Scaling(
-        speedup=loop_s / seen.program.wall_s,
+        speedup=loop_s / _calm_wall_s(own, seen),
         ceiling=derive.amdahl(share, math.inf) if share > 0 else None,
         ceiling_as_is=loop_s / as_is_s if as_is_s > 0 else None,
         serial_share=share,
@@ -78,6 +78,27 @@ def find_scaling(seen: Evidence, models: Mapping[int, Sequence[Model | None]]) -
             _most_workers(group.pool, models[group.pool.id], seen) for group in group_pools(pools)
         ],
     )
+
+
+def _calm_wall_s(pools: Sequence[Pool], seen: Evidence) -> float:
+    """What the program took, without what its tasks waited for CPUs that other programs had.
+
+    Among themselves tasks wait for CPUs as well: no pool takes less than its work on all of them.
+    """
+    if not is_busy(seen):
+        return seen.program.wall_s
+    waited_s = sum(
+        max(
+            0.0,
+            each.active_s - max(measures.undisturbed_s(each), measures.parallel_work_s(each, seen)),
+        )
+        for each in pools
+    )
+    return max(seen.program.wall_s - waited_s, LEAST_OF_WALL * seen.program.wall_s)
+
+
+LEAST_OF_WALL = 0.1
+"""Waiting for CPUs is not taken to be more than nine tenths of a run."""
 
 
 def _useful_s(pool: Pool, seen: Evidence) -> float:
