@@ -15,6 +15,7 @@ from poolwise.doctor.groups import Group, find_group, group_pools
 from poolwise.doctor.headline import say_first
 from poolwise.doctor.record import to_record
 from poolwise.doctor.scaling import MostWorkers, Scaling, find_scaling
+from poolwise.doctor.sites import library_of
 from poolwise.doctor.states import in_groups
 from poolwise.doctor.trials import say_trials
 from poolwise.report import blocks as b
@@ -105,6 +106,9 @@ def _draw_group(
 def name_of(pool: Pool) -> str:
     """Kind, size and place of a pool."""
     where = f" at {pool.place}" if pool.place else ""
+    library = next(filter(None, (library_of(site.function) for site in pool.sites)), None)
+    if library:
+        return f"{library}({pool.slots}){where}"
     return f"{pool.kind.rpartition('.')[2]}({pool.slots}){where}"
 
 
@@ -197,6 +201,8 @@ def _place_of(finding: Finding | None, seen: Evidence) -> str:
     sites = [site for pool in seen.pools for site in pool.sites if site.place == finding.where]
     if not sites:
         return str(finding.where)
+    if library := library_of(sites[0].function):
+        return f"{finding.where}  a pool of {library}"
     return f"{finding.where}  {sites[0].api}({sites[0].function.rpartition('.')[2]})"
 
 

@@ -7,6 +7,7 @@ simulation or an experiment may put better ones in their place.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from poolwise.doctor import edits, measures, words
 from poolwise.doctor.features import Evidence, Leaf, Pool, Site
@@ -91,6 +92,12 @@ def use_threads(pool: Pool, count: int, prediction: Prediction | None) -> Remedy
         change = edits.swap_call(pool.place, old, new, [line], **{keyword: str(count)})
     text = f"{count} threads in place of {words.count(pool.slots, 'process')}"
     return Remedy("threads", text, prediction, count, _known(change))
+
+
+def use_more_threads(pool: Pool, count: int, prediction: Prediction | None) -> Remedy:
+    """More of the threads that there are."""
+    more = set_workers(pool, count, prediction)
+    return replace(more, kind="threads", words=f"{count} threads in place of {pool.slots}")
 
 
 def set_workers(pool: Pool, count: int, prediction: Prediction | None, why: str = "") -> Remedy:
