@@ -163,8 +163,8 @@ def _summary(
     if len(diagnosis.findings) > 1:
         yield _list_others(diagnosis.findings[1:])
     told = list(_small_print(seen, diagnosis, began_s))
-    if first is not None:
-        told.append(f"More: poolwise explain {first.code}; --full for the small print.")
+    about = first.code if first else diagnosis.verdict
+    told.append(f"More: poolwise explain {about}; --full for the small print.")
     if scaling is not None and diagnosis.outcome != "cannot-tell":
         told.insert(0, say_scaling(scaling, _most_workers(pool, scaling)))
     yield b.Text("\n\n".join(told), is_aside=True)
