@@ -7,7 +7,7 @@ import re
 import pytest
 
 from poolwise.cli import main
-from poolwise.doctor.pages import all_pages
+from poolwise.doctor.pages import VERDICTS, all_pages
 from poolwise.doctor.rules import RULES
 from poolwise.doctor.rules.rule import SECTIONS
 from tests.house.tree import ROOT
@@ -39,6 +39,12 @@ def test_docs_are_up_to_date():
 def test_explain_prints_the_page(capsys):
     assert main(["explain", "PW006"]) == 0
     assert capsys.readouterr().out == all_pages()["PW006-repeated-payload.md"]
+
+
+@pytest.mark.parametrize("word", ["healthy", "HEALTHY", "cannot-tell", "CANNOT_TELL"])
+def test_verdicts_that_are_no_findings_are_explained(word, capsys):
+    assert main(["explain", word]) == 0
+    assert capsys.readouterr().out == VERDICTS[word.lower().replace("_", "-")]
 
 
 def test_explain_lists_all(capsys):

@@ -481,7 +481,7 @@ def test_busy_machine_lowers_confidence_and_is_noted():
 
 def test_threads_that_keep_tasks_waiting_get_a_note():
     threads = pool(
-        {"run_cpu": 0.02, "run_blocked": 2.0}, messages=200, kind="ThreadPoolExecutor",
+        {"run_cpu": 0.02, "run_blocked": 2.0}, slots=12, messages=200, kind="ThreadPoolExecutor",
         queue_wait=times(0.5, 200), blocked_by={"sleep": 2.0}, samples=90,
     )  # fmt: skip
     diagnosis = diagnose(run(threads))

@@ -6,10 +6,6 @@ import argparse
 import os
 import sys
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from poolwise.doctor.rules.rule import Rule
 
 _EPILOG = """\
 Without a code: the list of all findings. Pages are Markdown; in a terminal they are rendered if
@@ -31,13 +27,17 @@ def main(argv: list[str]) -> int:
             return 2
     if not options.finding:
         return _list()
+    from poolwise.doctor.pages import find_verdict
     from poolwise.doctor.rules import find_rule
 
+    if page := find_verdict(options.finding):
+        _show(page)
+        return 0
     rule = find_rule(options.finding)
     if rule is None:
         sys.stderr.write(_unknown(options.finding))
         return 2
-    _show(rule)
+    _show(rule.page())
     return 0
 
 
@@ -49,7 +49,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("finding", nargs="?", help="its code or name: PW006, 6, repeated-payload")
+    parser.add_argument(
+        "finding",
+        nargs="?",
+        help="its code or name: PW006, 6, repeated-payload; healthy, cannot-tell",
+    )
     parser.add_argument("--write", metavar="DIR", help="write all pages as files")
     return parser
 
@@ -62,7 +66,7 @@ def _list() -> int:
     return 0
 
 
-def _show(rule: type[Rule]) -> None:
+def _show(page: str) -> None:
     if sys.stdout.isatty():
         try:
             from rich.console import Console
@@ -70,9 +74,9 @@ def _show(rule: type[Rule]) -> None:
         except ImportError:
             pass
         else:
-            Console().print(Markdown(rule.page()))
+            Console().print(Markdown(page))
             return
-    sys.stdout.write(rule.page())
+    sys.stdout.write(page)
 
 
 def _write(folder: str) -> int:

@@ -262,13 +262,21 @@ def _deaths(run: Run, pool: PoolRecords) -> list[Death]:
     """
     began = run.launch["began_ns"]
     told = {(event["child"], -event["number"]) for event in run.of("signal")}
+    is_library = sites.library_of(pool.facts.get("target")) is not None
     errors = {event["pid"]: event for event in run.of("worker raised")}
     workers = {worker.pid: worker for worker in pool.workers}
     found = []
     for pid, code, at in _exits(run):
-        if pid in workers and code != 0 and (pid, code) not in told:
-            found.append(_death(workers[pid], code, at, began, errors.get(pid)))
+        if pid not in workers or code == 0 or (pid, code) in told:
+            continue
+        death = _death(workers[pid], code, at, began, errors.get(pid))
+        if not (is_library and code in ORDERLY and death.running_s is None):
+            found.append(death)
     return found
+
+
+ORDERLY = {-15, 15, 143}
+"""How workers of libraries end that are told to by SIGTERM, and some of which then exit."""
 
 
 def _exits(run: Run) -> list[tuple[int, int, int]]:

@@ -65,7 +65,8 @@ def _say_finding(seen: Evidence, finding: Finding) -> str:
         saved_s = _saved_s(remedy, finding)
         if saved_s is not None and saved_s > LEAST_GAIN * seen.program.wall_s:
             then = figures.seconds(max(0.0, seen.program.wall_s - saved_s))
-            return f"about {then} with {_short(remedy)}{_place_of(remedy, finding)}"
+            how = f"if you {_short(remedy)}" if remedy.kind == "code" else f"with {_short(remedy)}"
+            return f"about {then} {how}{_place_of(remedy, finding)}"
     if finding.seconds <= 0:
         return f"a risk, and no loss of time{where}: {finding.name.replace('-', ' ')}"
     amount = figures.seconds(min(finding.seconds, seen.program.wall_s))

@@ -7,7 +7,8 @@ that holds two of four workers for a second holds up the program by half a secon
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import Protocol
 
 from poolwise.doctor.features import Distribution, Evidence, Leaf, Place, Pool, Site
@@ -26,6 +27,10 @@ BIG_MESSAGE_BYTES = 65536
 SLOW_S = 2e-4
 """An iterator or a callback that is faster than this is not slow: tiny tasks make workers wait for
 any input, and the pool itself takes some 20 us for a result."""
+
+FEW_THREADS = 8
+"""So many threads or fewer may be too few for waiting: the executor's own choice on a small machine
+is 6. Who asks for more has thought about it, and gets a note."""
 
 JOBLIB = "__call__"
 """The call of joblib that gives work: `Parallel(...)(tasks)`."""
@@ -253,6 +258,52 @@ def inner_pools(pool: Pool, seen: Evidence) -> list[Pool]:
     """Pools that this pool's own tasks made."""
     pids = {worker.pid for worker in pool.workers} - {pool.pid}
     return [other for other in seen.pools if other.pid in pids]
+
+
+def helpers_s(pool: Pool, seen: Evidence) -> float:
+    """CPU-seconds of native libraries' own threads while tasks of this pool ran.
+
+    Beside threads of the program they can only be told as what is left of the process's CPU time,
+    and only if such a library was loaded.
+    """
+    if not pool.is_threads:
+        return pool.helper_cpu_s
+    if not seen.program.native_threads:
+        return 0.0
+    known_s = sum(spent_s(each, "run_cpu") + each.helper_cpu_s for each in seen.pools)
+    return max(0.0, seen.program.cpu_s - known_s - own_serial_s(seen))
+
+
+def waits_for_helpers(pool: Pool, seen: Evidence) -> bool:
+    """Whether locks inside tasks may be those of a native library that computes in threads."""
+    return helpers_s(pool, seen) > HELPING * spent_s(pool, "run_cpu") > 0
+
+
+HELPING = 0.25
+"""Helper threads' CPU time, as a share of the tasks' own, from which on they make tasks wait."""
+
+
+def most_at_once(pool: Pool, others: Iterable[Pool]) -> int:
+    """Most workers that this pool and others had while it lived: pools in turn do not add up."""
+    began_s, ended_s = pool.created_s, pool.created_s + pool.region_s
+    changes = []
+    for other in others:
+        first_s = max(began_s, other.created_s)
+        last_s = min(ended_s, other.created_s + other.region_s)
+        if first_s < last_s:
+            changes += [(first_s, other.slots), (last_s, -other.slots)]
+    levels = accumulate((change for _, change in sorted(changes)), initial=0)
+    return pool.slots + max(levels)
+
+
+def crowding(seen: Evidence) -> float:
+    """How much longer several processes that want a CPU take beside other programs' load."""
+    others = min(seen.program.other_cpus or 0.0, seen.program.cpus)
+    return (seen.program.cpus + others) / seen.program.cpus if others > BUSY_CPUS else 1.0
+
+
+BUSY_CPUS = 0.25
+"""CPUs that other programs used from which on they are taken out of what starting took."""
 
 
 def overlaps(one: Pool, other: Pool) -> bool:

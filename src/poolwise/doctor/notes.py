@@ -72,6 +72,7 @@ def say_unseen(program: Program) -> str:
 
 
 def _settings(seen: Evidence) -> Iterator[Note]:
+    yield from _nested(seen)
     for pool in seen.pools:
         if _could_use_more_threads(pool):
             text = (
@@ -81,8 +82,27 @@ def _settings(seen: Evidence) -> Iterator[Note]:
             yield Note("more-threads", text)
 
 
+def _nested(seen: Evidence) -> Iterator[Note]:
+    """Pools whose tasks make pools: their sizes multiply."""
+    for pool in seen.pools:
+        inner = measures.inner_pools(pool, seen) if pool.messages else []
+        if not inner:
+            continue
+        most = max(inner, key=lambda each: each.slots)
+        kind = "n_jobs inside n_jobs" if measures.is_of_joblib(pool) else "a pool inside a pool"
+        where = f" at {pool.place}" if pool.place else ""
+        text = (
+            f"{kind}: each of {words.count(pool.slots, 'worker')}{where} makes pools of its own, "
+            f"{pool.slots} x {most.slots} at once for {seen.program.cpus:g} CPUs; one level is "
+            "enough"
+        )
+        yield Note("nested-pools", text)
+
+
 def _could_use_more_threads(pool: Pool) -> bool:
     if not pool.is_threads or pool.queue_wait is None or not pool.items:
         return False
+    if pool.slots <= measures.FEW_THREADS:
+        return False  # a finding of its own, PW007
     waits = measures.blocked_share(pool) > 0.7 and pool.cores_used < 0.5  # noqa: PLR2004
     return waits and pool.queue_wait.p50_s > 3 * pool.work_s / pool.items

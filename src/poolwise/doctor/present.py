@@ -20,6 +20,7 @@ from poolwise.doctor.predict import site_in_question
 from poolwise.doctor.record import to_record
 from poolwise.doctor.remedies import GAIN
 from poolwise.doctor.scaling import MostWorkers, Scaling, find_scaling
+from poolwise.doctor.sites import library_of
 from poolwise.doctor.states import in_groups
 from poolwise.doctor.trials import find_trial, lasted_s, say_sample, say_trials
 from poolwise.report import blocks as b
@@ -111,6 +112,9 @@ def _draw_group(
 def name_of(pool: Pool) -> str:
     """Kind, size and place of a pool."""
     where = f" at {pool.place}" if pool.place else ""
+    library = next(filter(None, (library_of(site.function) for site in pool.sites)), None)
+    if library:
+        return f"{library}({pool.slots}){where}"
     return f"{pool.kind.rpartition('.')[2]}({pool.slots}){where}"
 
 
@@ -180,8 +184,8 @@ def _summary(
     if len(diagnosis.findings) > 1:
         yield _list_others(diagnosis.findings[1:])
     told = list(_small_print(seen, diagnosis, began_s))
-    if first is not None:
-        told.append(f"More: poolwise explain {first.code}; --full for the small print.")
+    about = first.code if first else diagnosis.verdict
+    told.append(f"More: poolwise explain {about}; --full for the small print.")
     if scaling is not None and pool is not None and diagnosis.outcome != "cannot-tell":
         told.insert(0, say_scaling(scaling, pool.slots, _most_workers(pool, scaling)))
     yield b.Text("\n\n".join(told), is_aside=True)
@@ -218,6 +222,8 @@ def _place_of(finding: Finding | None, seen: Evidence) -> str:
     sites = [site for pool in seen.pools for site in pool.sites if site.place == finding.where]
     if not sites:
         return str(finding.where)
+    if library := library_of(sites[0].function):
+        return f"{finding.where}  a pool of {library}"
     return f"{finding.where}  {sites[0].api}({sites[0].function.rpartition('.')[2]})"
 
 

@@ -7,6 +7,7 @@ simulation or an experiment may put better ones in their place.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from poolwise.doctor import edits, effects, kinds, measures, rewrites, words
 from poolwise.doctor.features import Evidence, Leaf, Pool, Site
@@ -164,6 +165,12 @@ def _one_by_one(pool: Pool) -> list[Change]:
     coarse = [site for site in pool.sites if site.api in _MAPS and (site.chunksize_asked or 1) > 1]
     found = (edits.set_argument(site.place, site.api, "chunksize", "1") for site in coarse)
     return [change for change in found if change is not None]
+
+
+def use_more_threads(pool: Pool, count: int, prediction: Prediction | None) -> Remedy:
+    """More of the threads that there are."""
+    more = set_workers(pool, count, prediction)
+    return replace(more, kind="threads", words=f"{count} threads in place of {pool.slots}")
 
 
 def set_workers(pool: Pool, count: int, prediction: Prediction | None, why: str = "") -> Remedy:

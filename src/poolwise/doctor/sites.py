@@ -21,6 +21,16 @@ UNPACKED = ("starmap", "apply", "submit")
 REPEATED = 50
 """A message whose items were not timed counts as so many equal ones at most."""
 
+LIBRARIES = frozenset({"billiard", "mpire", "pebble", "torch"})
+"""Packages that make their pools of processes and queues, as a program would by hand."""
+
+
+def library_of(function: str | None) -> str | None:
+    """The package whose function a worker runs, if it is one that makes pools."""
+    package = (function or "").partition(".")[0]
+    return package if package in LIBRARIES else None
+
+
 ItemKey = tuple[int, int, int]
 
 
@@ -243,6 +253,8 @@ def make_leaves(
     :param facts: of the function: the names of its parameters.
     :param sent: bytes in all; :param messages: how often a part travelled.
     """
+    if any(name.startswith("self.") for name in groups):
+        groups = {name: events for name, events in groups.items() if name != "self"}
     found = []
     for name, events in groups.items():
         size = math.fsum(event["size"] for event in events) / len(events)
@@ -272,7 +284,7 @@ def _site_of(pool: PoolRecords, event: dict[str, Any]) -> int:
 def _parameter(name: str, facts: dict[str, Any]) -> str | None:
     """The function's own name for a part of its arguments."""
     parameters = facts.get("parameters")
-    if name == "self" or not parameters:
+    if name.partition(".")[0] == "self" or not parameters:
         return None
     names = [each for each in parameters if each != "self"]
     inside, _, index = name.rstrip("]").partition("[")

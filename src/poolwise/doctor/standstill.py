@@ -30,8 +30,8 @@ CAUSES: dict[str, str] = {
     "lock": "tasks wait for a lock",
     "own-pool": "tasks wait for other tasks of a pool",
     "queue": "a queue or pipe is waited for",
-    "computing": "tasks compute",
-    "waiting": "tasks wait",
+    "computing": "a task computes, and does not end",
+    "waiting": "a task waits, and does not end",
     "exit": "the program is over and waits for its children",
     "unknown": "nobody computes, and no result comes",
 }
@@ -61,6 +61,11 @@ class _Scene:
     watch: dict[str, Any]
     stop_ns: int
     stacks: dict[int, list[Stack]]
+
+    @property
+    def limit_ns(self) -> int:
+        """What ends nearer to the signal that ended all was ended by it."""
+        return self.stop_ns - int(BEFORE_S * 1e9 if self.watch.get("stopped_ns") else 0)
 
     @property
     def root(self) -> int:
@@ -98,14 +103,16 @@ def find(run: Run, pools: list[PoolRecords], end_ns: int) -> Standstill | None:
 def _open_call(pool: PoolRecords, scene: _Scene) -> Standstill | None:
     if not _is_open(pool, scene):
         return None
-    since_ns = _moved_ns(pool)
+    since_ns = _moved_ns(pool, scene)
     lasted_s = (_closed_ns(pool, scene.stop_ns) - since_ns) / 1e9
     cause, told = _explain(pool, scene)
-    longest_s = max((t.ended - t.began for w in pool.workers for t in w.tasks), default=0) / 1e9
+    ended = (t for w in pool.workers for t in w.tasks if t.ended < scene.limit_ns)
+    longest_s = max((task.ended - task.began for task in ended), default=0) / 1e9
     if lasted_s < (LONG_S if cause == "computing" else max(LEAST_S, SLOWEST * longest_s)):
         return None
     place, api = _call_of(pool, scene)
-    is_counted = pool.sent_count > pool.result_count
+    done = _done(pool, scene)
+    is_counted = pool.sent_count > done
     return Standstill(
         cause=cause,
         place=place,
@@ -114,7 +121,7 @@ def _open_call(pool: PoolRecords, scene: _Scene) -> Standstill | None:
         since_s=scene.seconds(since_ns),
         lasted_s=lasted_s,
         sent=pool.sent_count if is_counted else None,
-        done=pool.result_count if is_counted else None,
+        done=done if is_counted else None,
         stopped_by=scene.watch.get("stopped_by"),
         told=told,
     )
@@ -125,7 +132,14 @@ def _is_open(pool: PoolRecords, scene: _Scene) -> bool:
     if any(stack.is_task for stack in _stacks_of(pool, scene)):
         return True
     is_counted = not pool.kind.startswith("Thread") and pool.kind != HAND_MADE
-    return is_counted and (pool.sent_count > pool.result_count or bool(_broken(pool, scene)))
+    return is_counted and (pool.sent_count > _done(pool, scene) or bool(_broken(pool, scene)))
+
+
+def _done(pool: PoolRecords, scene: _Scene) -> int:
+    """Messages answered before the signal: it makes tasks under way raise, which answers them."""
+    tasks = [task for worker in pool.workers for task in worker.tasks]
+    late = sum(task.began < scene.limit_ns <= task.ended for task in tasks)
+    return min(pool.result_count, pool.sent_count - late)
 
 
 def _closed_ns(pool: PoolRecords, stop_ns: int) -> int:
@@ -134,15 +148,14 @@ def _closed_ns(pool: PoolRecords, stop_ns: int) -> int:
     return min([stop_ns, *ends])
 
 
-def _moved_ns(pool: PoolRecords) -> int:
-    """When something last came to its end in a pool, or was handed out."""
+def _moved_ns(pool: PoolRecords, scene: _Scene) -> int:
+    """When something last came to its end in a pool, or was handed out; before the signal."""
     times: list[int] = [pool.facts["began"]]
     times += [send.sent for send in pool.sends[-1:]]
     times += [max(result.loaded, result.handled) for result in pool.results]
-    times += [
-        max(worker.tasks[-1].ended, worker.dark_until) for worker in pool.workers if worker.tasks
-    ]
-    return max(times)
+    times += [worker.dark_until for worker in pool.workers]
+    times += [task.ended for worker in pool.workers for task in worker.tasks]
+    return max((at for at in times if at < scene.limit_ns), default=times[0])
 
 
 def _call_of(pool: PoolRecords, scene: _Scene) -> tuple[Place | None, str]:
@@ -205,9 +218,12 @@ _MOST = 2
 
 def _dead_workers(pool: PoolRecords, scene: _Scene) -> list[tuple[WorkerRecords, int]]:
     """Workers that ended before anybody wanted the program to end, with their exit codes."""
-    limit = scene.stop_ns - BEFORE_S * 1e9
     told = {(event["child"], -event["number"]) for event in scene.run.of("signal")}
-    codes = {event["child"]: event["code"] for event in scene.run.of("exit") if event["t"] < limit}
+    codes = {
+        event["child"]: event["code"]
+        for event in scene.run.of("exit")
+        if event["t"] < scene.limit_ns
+    }
     codes.update({int(pid): code for pid, code in scene.watch.get("dead", {}).items()})
     found = [(worker, codes[worker.pid]) for worker in pool.workers if worker.pid in codes]
     return [(worker, code) for worker, code in found if code and (worker.pid, code) not in told]
@@ -292,16 +308,14 @@ def _doings(pool: PoolRecords, scene: _Scene) -> tuple[str, list[str]]:
     counted = Counter(seen)
     busy = [(cause, count) for (cause, _), count in counted.items() if cause != "unknown"]
     cause = max(busy, key=lambda pair: pair[1])[0] if busy else "unknown"
-    told = [
-        f"{words.count(count, kind)} {_verb(text, count)}"
-        for (_, text), count in counted.most_common(3)
-    ]
+    shown = sorted(counted.most_common(3), key=lambda pair: pair[0][0] != cause)
+    told = [f"{words.count(count, kind)} {_verb(text, count)}" for (_, text), count in shown]
     return cause, told
 
 
 def _verb(text: str, count: int) -> str:
     verb, _, rest = text.partition(" ")
-    return text if count > 1 else f"{verb}{'es' if verb.endswith('h') else 's'} {rest}"
+    return text if count > 1 else f"{verb}s {rest}".rstrip()
 
 
 def _doing(stack: Stack, channel: str = "") -> tuple[str, str]:
@@ -369,7 +383,8 @@ def _waiting_program(scene: _Scene) -> Standstill | None:
     lasted_s = (scene.stop_ns - since_ns) / 1e9
     is_exit = main.calls(dumps.EXITS)
     is_call = main.below_program(dumps.WAITING, dumps.CHILDREN, dumps.QUEUES)
-    if lasted_s < LEAST_S or not (is_exit or is_call) or _serves(scene):
+    is_asked = main.below_program(dumps.WAITING)  # a pool of ours waits as servers do
+    if lasted_s < LEAST_S or not (is_exit or is_call) or (_serves(scene) and not is_asked):
         return None
     cause, told = _explain_waiting(scene, is_exit=is_exit)
     return Standstill(
@@ -400,7 +415,7 @@ def _explain_waiting(scene: _Scene, *, is_exit: bool) -> tuple[str, list[str]]:
         return "worker-died", told
     if is_exit or not counted:
         return "exit" if is_exit else "unknown", told
-    return max(counted, key=lambda doing: counted[doing])[0], told
+    return max(counted, key=lambda doing: (doing[0] != "unknown", counted[doing]))[0], told
 
 
 def _how(code: int) -> str:

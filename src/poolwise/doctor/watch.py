@@ -33,8 +33,9 @@ LONG_S = 20.0
 IDLE_SHARE = 0.1
 """A program that uses less of a CPU than this is idle: pools look after their workers."""
 
-ANSWER_S, PAUSE_S = 0.3, 0.005
-"""A process has so long to write its stacks; it takes about a millisecond."""
+ANSWER_S, PAUSE_S, QUIET = 0.3, 0.01, 4
+"""A process has so long to write its stacks, which takes it about a millisecond if it has a CPU;
+it is through when nothing more came for a few looks."""
 
 MOST_PROCESSES = 64
 MOST_DUMPS = 3
@@ -208,12 +209,11 @@ def ask(pid: int, path: str) -> str:
         os.kill(pid, stacks.number())
     except OSError:
         return ""
-    size, until_s = before, time.monotonic() + ANSWER_S
-    while time.monotonic() < until_s:
+    size, quiet, until_s = before, 0, time.monotonic() + ANSWER_S
+    while quiet < QUIET and time.monotonic() < until_s:
         time.sleep(PAUSE_S)
-        grown, size = os.path.getsize(path) - size, os.path.getsize(path)
-        if size > before and not grown:
-            break
+        known, size = size, os.path.getsize(path)
+        quiet = quiet + 1 if size == known > before else 0
     with open(path, encoding="utf-8", errors="replace") as file:
         file.seek(before)
         return file.read()

@@ -62,7 +62,8 @@ class IoBound(SiteRule):
     Blocked share of the function's time: over 70 %. What is waited for is not a lock that one task
     at a time can hold (PW009), not a manager's process (PW022), not a pool inside the task; and
     the machine's CPUs are not used up, as they are where tasks wait for programs they start. Time
-    without a CPU does not count as blocked, so that a busy machine does not look like I/O.
+    without a CPU does not count as blocked, so that a busy machine does not look like I/O. Of
+    threads: eight or fewer that wait, while tasks queue up for three times as long as they take.
 
     ## What would prove it wrong
 
@@ -77,31 +78,57 @@ class IoBound(SiteRule):
         {"mixed-cpu-io", "imbalance-chunks", "not-worth-a-pool", "slower-than-serial", "startup"}
     )
 
+    def concerns(self, pool: Pool) -> bool:
+        """Processes, which are dear for waiting; and threads, if there are few."""
+        return not pool.is_threads or pool.slots <= measures.FEW_THREADS
+
     def judge(self, flow: Flow, where: Place | None, pool: Pool, seen: Evidence) -> Answer | None:
         """See whether the function waits, and whether more could wait at once."""
         blocked = measures.blocked_share(flow)
         if blocked < MOSTLY or not waits_for_the_world(flow, pool, seen):
             return None
         count = remedies.ENOUGH_THREADS if pool.slots < remedies.ENOUGH_THREADS else 4 * pool.slots
+        if pool.is_threads:
+            count = min(count, flow.items)
+            if not queues_up(flow, pool) or count < 2 * pool.slots:
+                return None
         now_s = remedies.call_wall_s(flow, pool)
         cpu_s = measures.spent_s(flow, "run_cpu")
         then_s = min(now_s, max(cpu_s, flow.work_s / min(count, max(1, flow.items))))
         cause = measures.main_cause(pool)
+        waiter = "thread" if pool.is_threads else "process"
         prediction = remedies.predict(flow, pool, seen, then_s)
         return self.found(
             pool,
             where,
             now_s - then_s,
             f"Your function waits {figures.share(blocked)} of its time ({cause}), and only "
-            f"{words.count(pool.slots, 'process')} can wait at once",
+            f"{words.count(pool.slots, waiter)} can wait at once",
             [
                 Fact("blocked_share", blocked, f"blocked {figures.share(blocked)} of its time"),
                 Fact("cause", cause, f"mostly waiting for: {cause}"),
                 Fact("cpu_s", cpu_s, f"{figures.seconds(cpu_s)} on a CPU in all"),
                 Fact("cores_used", pool.cores_used, f"{pool.cores_used:.2f} CPUs in use"),
             ],
-            [remedies.use_threads(pool, count, prediction)],
+            [remedies.use_threads(pool, count, prediction)]
+            if not pool.is_threads
+            else [remedies.use_more_threads(pool, count, prediction)],
         )
+
+
+def queues_up(flow: Flow, pool: Pool) -> bool:
+    """Whether tasks wait far longer for a thread than in it, and threads do not compute."""
+    waits = getattr(flow, "queue_wait", None)
+    if waits is None or pool.cores_used > MOST_CORES:
+        return False
+    return bool(waits.p50_s > LONG_WAIT * flow.work_s / max(1, flow.items))
+
+
+MOST_CORES = 0.5
+"""Threads that use more than half of a CPU between them would soon use all of one."""
+
+LONG_WAIT = 3
+"""Tasks wait in the queue for so many times their own length."""
 
 
 def waits_for_the_world(flow: Flow, pool: Pool, seen: Evidence) -> bool:

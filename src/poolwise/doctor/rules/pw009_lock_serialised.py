@@ -69,8 +69,8 @@ class LockSerialised(PoolRule):
         """See whether lock waits leave CPUs idle."""
         if pool.slots < 2 or measures.inner_pools(pool, seen):
             return None
-        if pool.is_threads and pool.cores_used > 0.5:
-            return None
+        if (pool.is_threads and pool.cores_used > 0.5) or measures.waits_for_helpers(pool, seen):
+            return None  # threads get on; or those of a native library wait for each other
         blocked_s = measures.spent_s(pool, "run_blocked")
         if blocked_s < LEAST_BLOCKED * pool.work_s or pool.work_s < 0.3 * measures.usable_s(pool):
             return None

@@ -19,7 +19,7 @@ LEAST_S = 0.03
 AGAIN = 3
 """Pools made at one place from which on making them again is the cause."""
 
-LEAST_SHARE_AGAIN = 0.2
+LEAST_SHARE_AGAIN = 0.1
 """Of the time of all pools made at that place."""
 
 
@@ -60,8 +60,8 @@ class SlowStartup(Rule):
     ## What is measured
 
     For one pool: mean time until its workers were ready, over 25 % of the pool's time and 30 ms.
-    For a place that makes three pools or more: making, starting and stopping them, over 20 % of
-    their time together.
+    For a place that makes three pools or more: making, starting and stopping them, over 10 % of
+    their time together. What other programs on the same CPUs added to it is taken out.
 
     ## What would prove it wrong
 
@@ -83,14 +83,14 @@ class SlowStartup(Rule):
         for pool in measures.process_pools(seen):
             by_place[f"{pool.place.file}:{pool.place.line}" if pool.place else ""].append(pool)
         for place, pools in by_place.items():
-            answer = self._again(pools) if place and len(pools) >= AGAIN else None
+            answer = self._again(pools, seen) if place and len(pools) >= AGAIN else None
             if answer:
                 yield answer
             else:
                 yield from filter(None, (self._once(pool, seen) for pool in pools))
 
-    def _again(self, pools: list[Pool]) -> Answer | None:
-        costs_s = [measures.having_s(pool) for pool in pools]
+    def _again(self, pools: list[Pool], seen: Evidence) -> Answer | None:
+        costs_s = [measures.having_s(pool) / measures.crowding(seen) for pool in pools]
         at_once = len({pool.pid for pool in pools})
         span_s = sum(measures.whole_s(pool) for pool in pools)
         cost_s = sum(costs_s)
@@ -115,7 +115,7 @@ class SlowStartup(Rule):
         )
 
     def _once(self, pool: Pool, seen: Evidence) -> Answer | None:
-        wait_s = measures.startup_wall_s(pool)
+        wait_s = measures.startup_wall_s(pool) / measures.crowding(seen)
         if wait_s < LEAST_S or wait_s < LEAST_SHARE * pool.region_s:
             return None
         share = wait_s / pool.region_s

@@ -73,8 +73,10 @@ class OversubscribedThreads(PoolRule):
 
     def judge(self, pool: Pool, seen: Evidence) -> Answer | None:
         """Compare threads with CPUs."""
-        if pool.is_threads or measures.inner_pools(pool, seen):
+        if measures.inner_pools(pool, seen):
             return None
+        if pool.is_threads:
+            return self._threads(pool, seen)
         threads = max((worker.threads or 1 for worker in pool.workers), default=1)
         cpu_s = measures.spent_s(pool, "run_cpu")
         helpers = pool.helper_cpu_s / max(cpu_s, 1e-9)
@@ -98,4 +100,29 @@ class OversubscribedThreads(PoolRule):
                 Fact("queued_s", queued_s, f"{figures.seconds(queued_s)} ready, without a CPU"),
             ],
             [remedies.limit_threads(pool, text), Remedy("code", unset)],
+        )
+
+    def _threads(self, pool: Pool, seen: Evidence) -> Answer | None:
+        """The same of a pool of threads: all of them call into one library, which has its own."""
+        native = max(seen.program.native_threads.values(), default=0) - pool.slots
+        cpu_s, helped_s = measures.spent_s(pool, "run_cpu"), measures.helpers_s(pool, seen)
+        helpers = helped_s / max(cpu_s, 1e-9)
+        is_full = min(pool.slots, pool.mean_running) * 1.5 >= seen.program.cpus
+        if helpers < measures.HELPING or native < 1 or not is_full:
+            return None
+        lost_s = measures.spent_s(pool, "run_queued", "run_blocked") / pool.slots
+        text = "threadpoolctl.threadpool_limits(1) around the pool: one thread a task"
+        names = " and ".join(sorted(seen.program.native_threads))
+        return self.found(
+            pool,
+            pool.place,
+            max(LEAST_LOSS * pool.active_s, min(lost_s, pool.active_s - cpu_s / pool.slots)),
+            f"{words.count(pool.slots, 'thread')} compute with {names}, which has threads of its "
+            f"own: all together wait for {seen.program.cpus:g} CPUs, and for each other",
+            [
+                Fact("threads", native, words.count(native, "more thread") + " in the process"),
+                Fact("helper_share", helpers, f"helpers add {figures.share(helpers)} of CPU time"),
+                Fact("lost_s", lost_s, f"{figures.seconds(lost_s)} at locks or without a CPU"),
+            ],
+            [Remedy("code", text)],
         )

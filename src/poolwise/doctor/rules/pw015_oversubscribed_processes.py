@@ -96,11 +96,13 @@ class OversubscribedProcesses(PoolRule):
         )
 
     def _beside(self, pool: Pool, seen: Evidence) -> int:
-        """Workers of this and of computing pools that ran at the same time."""
-        return sum(
-            other.slots
+        """Most workers of this and of computing pools that there were at any one time."""
+        others = [
+            other
             for other in measures.process_pools(seen)
-            if not measures.inner_pools(other, seen)
+            if other.id != pool.id
             and measures.overlaps(pool, other)
             and measures.blocked_share(other) < LEAST_CPU
-        )
+            and not measures.inner_pools(other, seen)
+        ]
+        return measures.most_at_once(pool, others)

@@ -87,6 +87,8 @@ class GilBoundThreads(PoolRule):
         cpu_s = measures.spent_s(pool, "run_cpu")
         if pool.cores_used > MOST_CORES or not wants_cpus(pool):
             return None
+        if measures.waits_for_helpers(pool, seen):
+            return None  # a native library computes, with threads of its own and its own locks
         lock = measures.blocked_by_share(pool, "lock")
         lock_s = (lock or 0.0) * measures.spent_s(pool, "run_blocked")
         if cpu_s < 0.7 * (pool.work_s - lock_s):

@@ -15,8 +15,10 @@ LEAST_MESSAGES = 8
 ONE_CALL_S = 80e-6
 """From the call of our pool to its answer, beside the function (`benchmarks/apply_one.py`)."""
 
-ONE_BY_ONE = ("apply", "submit")
+ONE_BY_ONE = ("apply", "submit", "run_in_executor", "to_thread")
 """Calls that hand out a single task."""
+
+AWAITED = ("run_in_executor", "to_thread")
 
 ALONE = 1.05
 """Mean number of tasks outstanding while any was, up to which they count as one at a time."""
@@ -49,6 +51,9 @@ class SerialSubmission(PoolRule):
     prices = pool.map(price, options)
     out = list(executor.map(translate, text))
     ```
+
+    With asyncio, `await loop.run_in_executor(...)` in a loop waits for each as well; `await
+    asyncio.gather(*calls)` starts all of them first.
 
     If the next task needs the result of the last, there is nothing to run in parallel, and no pool
     is needed.
@@ -88,6 +93,8 @@ class SerialSubmission(PoolRule):
         prediction = remedies.predict(pool, pool, seen, pool.active_s - seconds, band=0.4)
         api = pool.sites[0].api if len(pool.sites) == 1 else "apply()"
         text = "hand all tasks out first, then take the results: map(), or imap() as they come"
+        if any(each.api.startswith(AWAITED) for each in pool.sites):
+            text = "start all calls first and await them together: asyncio.gather(*calls)"
         return self.found(
             pool,
             pool.sites[0].place if len(pool.sites) == 1 else pool.place,

@@ -6,10 +6,8 @@ from poolwise.doctor import measures, words
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
+from poolwise.doctor.sites import library_of
 from poolwise.report import figures
-
-LIBRARIES = frozenset({"billiard", "mpire", "pebble", "torch"})
-"""Packages that make their pools of processes and queues, as a program would by hand."""
 
 
 class HandMadePool(PoolRule):
@@ -87,4 +85,4 @@ class HandMadePool(PoolRule):
 
 def is_of_a_library(pool: Pool) -> bool:
     """Whether the workers run a library's code: then nobody made this pool by hand."""
-    return any(site.function.partition(".")[0] in LIBRARIES for site in pool.sites)
+    return any(library_of(site.function) for site in pool.sites)

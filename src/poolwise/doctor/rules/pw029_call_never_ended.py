@@ -104,7 +104,7 @@ def _why(still: Standstill) -> str:
 
 
 _TOLD_FIRST = {"worker-died", "initializer", "results-thread", "unreadable-result", "lock",
-               "own-pool", "queue"}  # fmt: skip
+               "own-pool", "queue", "waiting"}  # fmt: skip
 """Causes whose first sentence says more than their name."""
 
 

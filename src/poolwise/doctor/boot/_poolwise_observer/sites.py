@@ -23,6 +23,7 @@ NOT_THE_PROGRAM = frozenset(
         "multiprocess",
         "multiprocessing",
         "pathos",
+        "pebble",
         "poolwise",
         "runpy",
         "threading",
@@ -190,6 +191,14 @@ def unwrap(function: "Any") -> "Any":
     return function
 
 
+def _attributes(owner: "Any") -> "Iterator[tuple[str, Any]]":
+    """What an object holds, if that is not much: it can be heavy while the object changes."""
+    held = getattr(owner, "__dict__", None)
+    if type(held) is dict and len(held) <= PARAMETERS and not isinstance(owner, type):
+        for name, value in held.items():
+            yield f"self.{name}", value
+
+
 def partial_type() -> "Any":
     """`functools.partial`, an empty tuple where the program has not loaded it."""
     module = sys.modules.get("functools")
@@ -206,8 +215,11 @@ def leaves(function: "Any", item: "Any") -> "Iterator[tuple[str, Any]]":
             yield f"partial.{name}", value
         function = function.func
     owner = getattr(function, "__self__", None)
+    if owner is None and not hasattr(function, "__code__") and hasattr(function, "__dict__"):
+        owner = function  # an object that is called
     if owner is not None and not isinstance(owner, type(sys)):
         yield "self", owner
+        yield from _attributes(owner)
     if isinstance(item, tuple | list) and 0 < len(item) <= PARAMETERS:
         for index, value in enumerate(item):
             yield f"arg[{index}]", value
