@@ -159,18 +159,14 @@ def say_most_workers(most: MostWorkers) -> str:
     return f"more than {words.count(most.count or 0, 'worker')} gain nothing here ({how})"
 
 
-def _say_load(seen: Evidence) -> str:
-    if not is_busy(seen):
-        return ""
-    used = f"{seen.program.other_cpus or 0.0:.1f} of {seen.program.cpus:g} CPUs"
-    return f" Other programs took {used} meanwhile: times below are inflated."
-
-
 def _summary(
     seen: Evidence, diagnosis: Diagnosis, scaling: Scaling | None, began_s: float | None
 ) -> Iterator[b.Block]:
     first = diagnosis.findings[0] if diagnosis.findings else None
-    yield b.Text(say_first(seen, diagnosis) + _say_load(seen))
+    if is_busy(seen):
+        used = f"{seen.program.other_cpus or 0.0:.1f} of {seen.program.cpus:g} CPUs"
+        yield b.Text(f"Other programs took {used} meanwhile: times below are inflated.")
+    yield b.Text(say_first(seen, diagnosis))
     yield _say_verdict(seen, diagnosis)
     pool = _pool_in_question(seen, first)
     if pool is not None:
