@@ -666,7 +666,7 @@ if __name__ == "__main__":
         (
             "ProcessPoolExecutor",
             "[f.result() for f in [pool.submit(model.price, n) for n in range(20)]]",
-            "self",
+            "self.table",
             None,
         ),
         ("Pool", "pool.starmap(price, [(table, n) for n in range(60)])", "arg[0]", "table"),

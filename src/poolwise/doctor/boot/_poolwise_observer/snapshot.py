@@ -212,4 +212,5 @@ def _remove(apart: str) -> "list[int]":
     for name in names:
         os.unlink(os.path.join(apart, name))
     os.rmdir(apart)
-    return sorted({int(name.partition("-")[0]) for name in names})
+    heads = {name.partition("-")[0] for name in names}
+    return sorted(int(head) for head in heads if head.isdecimal())
