@@ -225,7 +225,14 @@ def _dead_workers(pool: PoolRecords, scene: _Scene) -> list[tuple[WorkerRecords,
         if event["t"] < scene.limit_ns
     }
     codes.update({int(pid): code for pid, code in scene.watch.get("dead", {}).items()})
-    found = [(worker, codes[worker.pid]) for worker in pool.workers if worker.pid in codes]
+    # Ctrl-C reaches workers as well, and their end may be seen before that of the program.
+    struck = {
+        event["pid"]
+        for event in scene.run.of("worker raised")
+        if event["error"].startswith("KeyboardInterrupt")
+    }
+    workers = [worker for worker in pool.workers if worker.pid not in struck]
+    found = [(worker, codes[worker.pid]) for worker in workers if worker.pid in codes]
     return [(worker, code) for worker, code in found if code and (worker.pid, code) not in told]
 
 
