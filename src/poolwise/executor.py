@@ -195,6 +195,7 @@ class ProcessPoolExecutor(Door, Executor):
             unit=unit,
             rules=self._options.rules.updated(rules),
             prompt_ns=STREAM_PROMPT_NS,
+            is_stream=True,
         )
         reading = _MapInput(self._engine, job, stream, unread, is_buffered=size is not None)
         reading.read_on()

@@ -520,6 +520,7 @@ class Pool(Door):
             unit=unit,
             rules=self._options.rules.updated(rules),
             prompt_ns=STREAM_PROMPT_NS,
+            is_stream=True,
         )
         self._show(job, kind)
         kind_of_results = self._ordered_class if is_ordered else self._unordered_class

@@ -88,7 +88,7 @@ def test_big_messages_are_cut():
 
 
 def test_a_stream_of_unknown_length_is_cut_by_time_alone():
-    assert make_sizer(2, item_ns=MS).size(None, 2) == 10
+    assert make_sizer(2, item_ns=MS).size(None, 2) == 40
 
 
 def test_the_larger_of_the_recent_and_the_overall_cost_counts():

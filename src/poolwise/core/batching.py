@@ -23,8 +23,9 @@ class ChunkLimits:
 
     :param least_ns: a chunk shorter than this is mostly overhead for its lane.
     :param most_ns: a longer one is too coarse to balance, to cancel, to lose in a crash.
-    :param stream_ns: the longest when nobody knows how many items there are: somebody reads the
-        values as they come.
+    :param stream_ns: the longest when nobody knows how many items there are. A parent that is
+        busy with Python code of its own needs some 20 ms to take an answer and send a chunk: each
+        system call costs it a wait for the GIL (``benchmarks/busy_parent``).
     :param parent_ns: what a chunk costs the parent: pickle, write, read, unpickle, decide.
     :param parent_share: the part of its time that the parent may spend so.
     :param most_bytes: the longest message; longer ones gain nothing and hold up others.
@@ -32,17 +33,20 @@ class ChunkLimits:
         be kept from being short, it may take more than its ``share`` only if all lanes together
         then get no more than that.
     :param share: a chunk takes at most one in ``share`` parts of what is left for each lane.
+    :param ahead_ns: a lane is given its next chunk when what it holds lasts no longer than this.
+    :param stream_ahead_ns: the same of a stream, whose reader does other things meanwhile.
     """
 
     least_ns: int = 600_000
     most_ns: int = 100_000_000
-    stream_ns: int = 10_000_000
+    stream_ns: int = 40_000_000
     parent_ns: int = 70_000
     parent_share: float = 0.5
     most_bytes: int = 1 << 20
     growth: int = 4
     share: float = 2.0
     ahead_ns: int = 1_000_000
+    stream_ahead_ns: int = 20_000_000
 
 
 DEFAULT_LIMITS = ChunkLimits()
@@ -59,14 +63,23 @@ class ChunkSizer:
 
     :param lanes: how many lanes work on it.
     :param unit: sizes are multiples of this (an explicit chunksize), except the last.
+    :param is_stream: the caller reads the values one by one, and does other things meanwhile.
     """
 
-    __slots__ = ("_deals", "_even", "_floor_ns", "_items", "_limits", "_nbytes", "_ns",
+    __slots__ = ("_ahead_ns", "_deals", "_even", "_floor_ns", "_items", "_limits", "_nbytes", "_ns",
                  "_recent_items", "_recent_ns", "_remaining", "_unit", "item_bytes",
                  "item_ns")  # fmt: skip
 
-    def __init__(self, lanes: int, *, unit: int = 1, limits: ChunkLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        lanes: int,
+        *,
+        unit: int = 1,
+        limits: ChunkLimits = DEFAULT_LIMITS,
+        is_stream: bool = False,
+    ) -> None:
         self._unit = unit
+        self._ahead_ns = limits.stream_ahead_ns if is_stream else limits.ahead_ns
         self._limits = limits
         self._floor_ns = max(limits.least_ns, lanes * limits.parent_ns / limits.parent_share)
         self._items = self._ns = self._nbytes = 0
@@ -120,7 +133,7 @@ class ChunkSizer:
         """Whether a lane that holds so many items, begun so long ago, may be given a chunk more."""
         if self.item_ns is None:
             return False
-        return queued_items * self.item_ns - elapsed_ns <= self._limits.ahead_ns
+        return queued_items * self.item_ns - elapsed_ns <= self._ahead_ns
 
 
 def should_give_back(running_ns: int, remaining_items: int, item_ns: float | None) -> bool:

@@ -411,6 +411,7 @@ class Job:
     :param prompt_ns: how long a finished value may wait in the worker for its siblings.
     :param unit: the scheduling unit, an explicit chunksize (None: a chunk counts as one task).
     :param site: where the program made the call, for whoever observes.
+    :param is_stream: the caller reads the values one by one, and does other things meanwhile.
 
     ``common`` are objects, by their ``id``, that many items hold and that nobody changes before
     the job is over; what became of them in ``deposits`` is the back end's to fill.
@@ -428,6 +429,7 @@ class Job:
         prompt_ns: int,
         unit: int | None = None,
         site: str | None = None,
+        is_stream: bool = False,
     ) -> None:
         self.number = next(_job_numbers)
         self.function = function
@@ -441,7 +443,7 @@ class Job:
         self.prompt_ns = 0 if rules.task_timeout_s is not None else prompt_ns
         self.unit = unit
         self.lanes = lanes
-        self.sizer = ChunkSizer(lanes, unit=unit or 1)
+        self.sizer = ChunkSizer(lanes, unit=unit or 1, is_stream=is_stream)
         self.common: dict[int, Any] = {}
         self.deposits: dict[int, Any] = {}
         self.open_items = 0

@@ -53,6 +53,7 @@ class Door:
         unit: int | None,
         rules: TaskRules | None = None,
         prompt_ns: int = CALL_PROMPT_NS,
+        is_stream: bool = False,
     ) -> Job:
         return Job(
             function,
@@ -64,6 +65,7 @@ class Door:
             prompt_ns=prompt_ns,
             unit=unit,
             site=None if mode == CALLS else find_site(),
+            is_stream=is_stream,
         )
 
     def _fixed(self, func: Callable[..., Any]) -> Function:
