@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from poolwise import errors
 from poolwise.backends.choose import Style
 from poolwise.core.contract import InputEnded, JobDropped, JobPosted
-from poolwise.core.future import FutureSink, TaskFuture
 from poolwise.core.job import (
     MAP,
     STARMAP,
@@ -25,9 +24,10 @@ from poolwise.core.job import (
     Source,
     close_generator,
 )
-from poolwise.core.rows import as_sequence, is_held
 from poolwise.core.sinks import Raised, Stream
 from poolwise.doors.base import Door
+from poolwise.doors.future import FutureSink, TaskFuture
+from poolwise.doors.rows import as_sequence, is_held
 from poolwise.options import PoolOptions, checked_buffersize, checked_chunksize, progress_of
 from poolwise.standard import Forwarded, offers
 from poolwise.wire.cpus import cpu_count

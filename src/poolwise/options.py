@@ -44,7 +44,7 @@ class CommonOptions(CallOptions, total=False):
     :param ledger: how much :meth:`report` shall know: ``"chunks"``, ``"items"`` (every item timed
         by itself) or ``"off"``.
     :param on_event: is called, in some thread of this process, with what happens: progress of
-        calls, workers that begin and end, tasks that are stuck (:mod:`poolwise.core.live`).
+        calls, workers that begin and end, tasks that are stuck (:mod:`poolwise.telemetry.live`).
     :param worker_output: ``"on"`` brings what worker processes log, warn of and print to this
         process's handlers and streams, each warning once and lines whole, what C code and programs
         that they start write included; ``"captured"`` does so with the printed lines told to
@@ -158,7 +158,7 @@ class Insight:
     """How much of a pool's inner life is kept and told.
 
     :param ledger: one of :data:`LEDGER_LEVELS`.
-    :param on_event: is called with what happens (:mod:`poolwise.core.live`).
+    :param on_event: is called with what happens (:mod:`poolwise.telemetry.live`).
     :param output: one of :data:`OUTPUT_MODES`.
     :raises ValueError: there is no such level.
     """

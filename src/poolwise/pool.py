@@ -28,9 +28,9 @@ from poolwise.core.job import (
     Source,
     feed,
 )
-from poolwise.core.rows import as_sequence, find_common, is_held
 from poolwise.core.sinks import Stream
 from poolwise.doors.base import Door
+from poolwise.doors.rows import as_sequence, find_common, is_held
 from poolwise.options import PoolOptions, checked_buffersize, checked_chunksize, progress_of
 from poolwise.results import AsyncResult, CallSink, MapResult, ResultIterator
 from poolwise.standard import Forwarded, offers

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import poolwise
-from poolwise.core.ledger import IDLE_CAUSES, PARENT_ENTRIES, WORKER_ENTRIES
+from poolwise.account.ledger import IDLE_CAUSES, PARENT_ENTRIES, WORKER_ENTRIES
 
 WORKERS = 2
 THE_MACHINE = {

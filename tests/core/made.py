@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poolwise.core.ledger import (
+from poolwise.account.ledger import (
     ChunkSpan,
     Distribution,
     Factor,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from poolwise.account import ledger
 from poolwise.cli import main
-from poolwise.core import ledger
 from poolwise.doctor import findings, scaling
 from poolwise.doctor.diagnose import Diagnosis, diagnose
 from poolwise.doctor.features import Evidence, from_plain

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from poolwise.core import derive
+from poolwise.account import derive
 from poolwise.doctor.laws import make_spans
 from poolwise.doctor.measures import useful_s
 from poolwise.doctor.pools import assemble

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import poolwise
-from poolwise.core import listener
-from poolwise.core.live import LaneBegan, LaneEnded, Progress, TaskStuck
+from poolwise.telemetry import listener
+from poolwise.telemetry.live import LaneBegan, LaneEnded, Progress, TaskStuck
 
 
 def square(x):

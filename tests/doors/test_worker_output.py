@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import poolwise
-from poolwise.core.live import TaskOutput
+from poolwise.telemetry.live import TaskOutput
 
 WORDS = "a line that is long enough to be torn apart when two write at once"
 

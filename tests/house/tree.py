@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "poolwise"
 
 ROWS = {
-    "errors": 0, "options": 0, "record": 0,
+    "errors": 0, "options": 0, "quantities": 0, "record": 0,
     "core": 1, "wire": 1,
-    "shared": 2, "worker": 2,
+    "account": 2, "shared": 2, "telemetry": 2, "worker": 2,
     "backends": 3, "report": 3,
     "doors": 4, "dropin": 4, "executor": 4, "pool": 4, "results": 4, "standard": 4,
     "aio": 5, "auto": 5, "doctor": 5, "integrations": 5, "pipeline": 5, "tune": 5,

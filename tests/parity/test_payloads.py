@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import poolwise
-from poolwise.core.rows import as_sequence
+from poolwise.doors.rows import as_sequence
 from poolwise.errors import OutOfSharedMemory
 from poolwise.wire.memory import Segment
 from poolwise.wire.packing import Packer

@@ -20,10 +20,10 @@ import types
 import pytest
 
 import poolwise
-from poolwise.core.live import LaneNow, Progress
 from poolwise.report import extras
 from poolwise.report.live import board, bottom, faces, terminal
 from poolwise.report.live.rows import Watched
+from poolwise.telemetry.live import LaneNow, Progress
 
 NOW = Progress(
     job=1,

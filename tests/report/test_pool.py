@@ -8,8 +8,8 @@ import json
 
 import pytest
 
+from poolwise.account import ledger
 from poolwise.cli import main
-from poolwise.core import ledger
 from poolwise.report import account, spans
 from poolwise.report.pool import Report
 from tests.core.made import make_report

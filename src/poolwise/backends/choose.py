@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.context import BaseContext
 
+    from poolwise.account.book import Book
+    from poolwise.account.ledger import Report
     from poolwise.backends.intake import SharedIntake
-    from poolwise.core.book import Book
     from poolwise.core.contract import Observer
-    from poolwise.core.echo import Echo
     from poolwise.core.engine import Engine
-    from poolwise.core.ledger import Report
     from poolwise.core.state import State
     from poolwise.options import Insight, OutputMode, PoolOptions
+    from poolwise.telemetry.echo import Echo
 
 
 @record
@@ -45,7 +45,7 @@ def open_engine(options: PoolOptions, style: Style) -> Engine:
     :raises TypeError: a value of ``state`` cannot be pickled.
     """
     # Here, since workers load this module and open nothing.
-    from poolwise.core.book import Book
+    from poolwise.account.book import Book
     from poolwise.core.engine import Engine
     from poolwise.core.state import State
 
@@ -146,7 +146,7 @@ def _context(context: BaseContext | str | None) -> BaseContext:
 def _make_observers(
     insight: Insight, echo: Echo | None, state: State, book: Book
 ) -> list[Observer]:
-    from poolwise.core.listener import Listener, StuckWatch
+    from poolwise.telemetry.listener import Listener, StuckWatch
 
     observers: list[Observer] = []
     if insight.ledger != "off":
@@ -157,7 +157,7 @@ def _make_observers(
 
 
 def _make_report(book: Book, state: State) -> Report:
-    from poolwise.core.statement import make_report
+    from poolwise.account.statement import make_report
 
     book.note_busy()
     return make_report(book, state.counts, version=sys.modules["poolwise"].__version__)
@@ -167,7 +167,7 @@ def _make_echo(mode: OutputMode) -> tuple[Echo | None, dict[str, int] | None]:
     """What says again what workers say, and the levels that their loggers shall have."""
     if mode == "off":
         return None, None
-    from poolwise.core.echo import Echo, levels_of_loggers
+    from poolwise.telemetry.echo import Echo, levels_of_loggers
 
     return Echo(prints=mode == "on"), levels_of_loggers()
 

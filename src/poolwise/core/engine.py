@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from poolwise.core.job import Callback
-    from poolwise.core.ledger import Report
     from poolwise.core.state import State
 
 T = TypeVar("T")
@@ -90,7 +89,7 @@ class Engine:
         *,
         observers: Sequence[c.Observer] = (),
         phases: c.Phases | None = None,
-        report: Callable[[], Report] | None = None,
+        report: Callable[[], Any] | None = None,
     ) -> None:
         self.state = state
         self._observers = observers
@@ -636,7 +635,7 @@ class Engine:
         """Counts since the engine was made, and the number of workers alive."""
         return {**self.state.counts, "workers": len(self.state.lanes)}
 
-    def report(self) -> Report:
+    def report(self) -> Any:
         """The account of every worker and of the parent, until now or until the end.
 
         :raises ValueError: nobody keeps one.

@@ -16,7 +16,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from poolwise.core.ledger import Laws
+from poolwise.account.ledger import Laws
 
 SCHEMA = 1
 """Version of what `to_plain` writes. It grows when a field changes its meaning or goes away."""

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import Any
 
-from poolwise.core import ledger
+from poolwise.account import ledger
 from poolwise.doctor import causes, sums
 from poolwise.doctor.account import PoolAccount, chain, pop_factors
 from poolwise.doctor.features import (

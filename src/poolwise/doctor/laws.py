@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from poolwise.core import derive, scaling
-from poolwise.core.ledger import ChunkSpan, Laws
+from poolwise.account import derive, scaling
+from poolwise.account.ledger import ChunkSpan, Laws
 from poolwise.doctor import measures, sums
 from poolwise.doctor.account import dispatcher
 from poolwise.doctor.features import Pool

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from poolwise.core import derive
+from poolwise.account import derive
 from poolwise.doctor import measures
 from poolwise.doctor.features import Evidence, Pool
 from poolwise.doctor.groups import group_pools

@@ -8,7 +8,7 @@ from poolwise.backends.choose import Style, open_engine, open_intake
 from poolwise.core.contract import JobPosted
 from poolwise.core.job import CALL_PROMPT_NS, CALLS, Function, Job, Submitted, no_call
 from poolwise.core.shield import UNTIL_ASSIGNED
-from poolwise.core.site import find_site
+from poolwise.doors.site import find_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,8 +84,8 @@ class Door:
         """Show how far the job is, if that is wanted; before the job is posted."""
         if kind is None:
             return None
-        from poolwise.core.tally import Tally
         from poolwise.report.live.board import show
+        from poolwise.telemetry.tally import Tally
 
         return show(Tally(job, self._engine.state).look, kind)
 

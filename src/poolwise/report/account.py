@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolwise.core.ledger import IDLE_CAUSES, WORKER_ENTRIES
+from poolwise.account.ledger import IDLE_CAUSES, WORKER_ENTRIES
 from poolwise.report import blocks as b
 from poolwise.report import figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from poolwise.core.ledger import LaneAccount, Laws, Report
+    from poolwise.account.ledger import LaneAccount, Laws, Report
     from poolwise.report.palette import Meaning
 
 STATES: dict[str, tuple[str, Meaning]] = {

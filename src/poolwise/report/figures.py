@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from poolwise.core.quantities import say_bytes, say_digits, say_seconds, say_share
+from poolwise.quantities import say_bytes, say_digits, say_seconds, say_share
 
 Unit = Literal["s", "bytes", "count", "share", ""]
 """Seconds, bytes, how many, a part of one; "" for a plain number."""

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from poolwise.core import ledger
+from poolwise.account import ledger
 from poolwise.report import account, html, spans, text, trace
 from poolwise.report.blocks import Document
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Report(ledger.Report):
-    """The account of a pool: :class:`poolwise.core.ledger.Report`, and ways to look at it.
+    """The account of a pool: :class:`poolwise.account.ledger.Report`, and ways to look at it.
 
     ``print(report)`` is plain text, :meth:`show` the same in colour where there is a terminal; a
     notebook shows it as HTML by itself; :meth:`save` writes a page, a trace, or the data.

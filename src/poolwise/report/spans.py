@@ -14,7 +14,7 @@ from poolwise.report.trace import Counter, Flow
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from poolwise.core.ledger import ChunkSpan, Distribution, Report
+    from poolwise.account.ledger import ChunkSpan, Distribution, Report
     from poolwise.report.palette import Meaning
 
 _MOST_POINTS = 2_000

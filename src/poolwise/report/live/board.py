@@ -16,8 +16,8 @@ from poolwise.report.live.rows import Watched
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poolwise.core.live import Progress
     from poolwise.options import ProgressKind
+    from poolwise.telemetry.live import Progress
 
 _PERIOD_S = 0.25
 """Four looks a second are enough for the eye; a call that ends before the first shows no bar."""

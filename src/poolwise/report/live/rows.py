@@ -11,7 +11,7 @@ from poolwise.report.live.estimate import Estimator, say_left, say_rate, say_tim
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poolwise.core.live import LaneNow, Progress
+    from poolwise.telemetry.live import LaneNow, Progress
 
 _LONG_S = 5.0
 _LONG_TIMES = 5

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from poolwise.core import scaling
-from poolwise.core.ledger import ChunkSpan, Laws
+from poolwise.account import scaling
+from poolwise.account.ledger import ChunkSpan, Laws
 
 LAWS = Laws(0.5, 2.0, None, 0.1, 0.1, None)
 

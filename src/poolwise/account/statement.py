@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from time import perf_counter_ns
 
-from poolwise.core import derive, scaling
-from poolwise.core.book import (
+from poolwise.account import derive, scaling
+from poolwise.account.book import (
     CAUSES,
     PARENT_STATES,
     Book,
@@ -14,8 +14,7 @@ from poolwise.core.book import (
     FunctionPage,
     LanePage,
 )
-from poolwise.core.contract import NO_JOB, USER_CODE
-from poolwise.core.ledger import (
+from poolwise.account.ledger import (
     ChunkSpan,
     FunctionAccount,
     LaneAccount,
@@ -24,6 +23,7 @@ from poolwise.core.ledger import (
     Report,
     SlowTask,
 )
+from poolwise.core.contract import NO_JOB, USER_CODE
 
 
 def make_report(book: Book, counts: dict[str, int], *, version: str) -> Report:

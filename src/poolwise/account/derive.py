@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from poolwise.core.ledger import Distribution, Factor, Laws
-from poolwise.core.stopwatch import edge_ns
+from poolwise.account.ledger import Distribution, Factor, Laws
+from poolwise.worker.stopwatch import edge_ns
 
 _LOSSES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("start-up", ("not_started", "start", "import", "init", "exit")),

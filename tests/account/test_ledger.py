@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from poolwise.core import ledger
-from poolwise.core.ledger import Report
-from poolwise.core.quantities import say_bytes, say_seconds, say_share
+from poolwise.account import ledger
+from poolwise.account.ledger import Report
+from poolwise.quantities import say_bytes, say_seconds, say_share
 from tests.core.made import make_report
 
 

@@ -8,15 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from poolwise.core import book as b
+from poolwise.account import book as b
+from poolwise.account import statement
+from poolwise.account.ledger import WORKER_ENTRIES
+from poolwise.account.statement import make_report
 from poolwise.core import contract as c
-from poolwise.core import statement
 from poolwise.core.job import CALLS, MAP, Chunk, Function, Job, Listed, Submitted, name_of
-from poolwise.core.ledger import WORKER_ENTRIES
-from poolwise.core.statement import make_report
-from poolwise.core.stopwatch import Stopwatch
 from poolwise.errors import Death
 from poolwise.options import TaskRules
+from poolwise.worker.stopwatch import Stopwatch
 
 MS = 1_000_000
 STATES = ("wait", "receive", "unpickle", "run", "pickle", "send")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolwise.core.quantities import say_bytes, say_seconds, say_share
+from poolwise.quantities import say_bytes, say_seconds, say_share
 
 if TYPE_CHECKING:
-    from poolwise.core.ledger import Report
+    from poolwise.account.ledger import Report
 
 _WORTH_SAYING = 0.03
 """Losses below this share of all worker-seconds are not spoken of; the table has them."""

@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import Any, NamedTuple
 
-from poolwise.core.live import TaskOutput
+from poolwise.telemetry.live import TaskOutput
 
 _MOST_REMEMBERED = 10_000
 """Different warnings that are remembered as shown."""

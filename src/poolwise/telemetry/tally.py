@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from poolwise.core.job import name_of
-from poolwise.core.live import LaneNow, Progress
+from poolwise.telemetry.live import LaneNow, Progress
 
 if TYPE_CHECKING:
     from poolwise.core.job import Chunk, Job, News, Sink

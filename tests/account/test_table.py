@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolwise.core.table import Table
+from poolwise.account.table import Table
 
 numbers = st.integers(-(2**63), 2**63 - 1)
 

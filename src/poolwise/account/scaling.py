@@ -15,10 +15,10 @@ from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-from poolwise.core.derive import fit_usl
+from poolwise.account.derive import fit_usl
 
 if TYPE_CHECKING:
-    from poolwise.core.ledger import ChunkSpan, Laws
+    from poolwise.account.ledger import ChunkSpan, Laws
 
 MOST_ERROR = 0.1
 """A standard error above this part of a value makes it no answer."""

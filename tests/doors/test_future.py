@@ -12,8 +12,8 @@ import pytest
 
 from poolwise import errors
 from poolwise.core import contract as c
-from poolwise.core.future import FutureSink, TaskFuture
 from poolwise.core.job import CALLS, Function, Job, Submitted, no_call
+from poolwise.doors.future import FutureSink, TaskFuture
 from poolwise.options import TaskRules
 from tests.conftest import wait_until
 from tests.core.fakes import open_fake

@@ -16,7 +16,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from poolwise.core.plain import from_plain, to_plain
+from poolwise.account.plain import from_plain, to_plain
 
 SCHEMA = 1
 """Version of the files. It grows when a field changes its meaning or goes away, not when one is
@@ -319,7 +319,7 @@ class Report:
 
     def verdict(self) -> list[str]:
         """What matters in this report, in plain sentences, the most important first."""
-        from poolwise.core.verdict import say
+        from poolwise.account.verdict import say
 
         return say(self)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from poolwise.core.tally import Tally
+from poolwise.telemetry.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from poolwise.core.job import Chunk, Job, News
-    from poolwise.core.live import LiveEvent
     from poolwise.core.state import State
+    from poolwise.telemetry.live import LiveEvent
 
 _PERIOD_NS = 100_000_000
 """A call's progress is told this often at most."""

@@ -11,11 +11,11 @@ from poolwise.core.job import name_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from poolwise.core.book import Book
-    from poolwise.core.echo import Echo, Spoken
+    from poolwise.account.book import Book
     from poolwise.core.job import Chunk
-    from poolwise.core.live import LiveEvent, TaskOutput, TaskStuck
     from poolwise.core.state import Lane, State
+    from poolwise.telemetry.echo import Echo, Spoken
+    from poolwise.telemetry.live import LiveEvent, TaskOutput, TaskStuck
 
 STUCK_LEAST_NS = 5_000_000_000
 STUCK_TIMES = 20
@@ -88,24 +88,24 @@ class Listener(c.Observer):
 
     def _job_posted(self, event: c.JobPosted) -> None:
         if self._on_event is not None:
-            from poolwise.core.heard import Heard
+            from poolwise.telemetry.heard import Heard
 
             Heard(event.job, self._state, self._post)
 
     def _lane_ready(self, event: c.LaneReady) -> None:
-        from poolwise.core.live import LaneBegan
+        from poolwise.telemetry.live import LaneBegan
 
         self._post(LaneBegan(event.lane, event.pid))
 
     def _lane_ended(self, event: c.LaneDied) -> None:
-        from poolwise.core.live import LaneEnded
+        from poolwise.telemetry.live import LaneEnded
 
         death, was_told_to = event.death, event.lane in self._stopped
         self._stopped.discard(event.lane)
         self._post(LaneEnded(event.lane, death.pid, death.how, was_told_to))
 
     def _lane_spoke(self, event: c.LaneSpoke) -> None:
-        from poolwise.core.echo import Spoken
+        from poolwise.telemetry.echo import Spoken
 
         lane = self._state.lanes[event.lane]
         if event.chunk_id is None:
@@ -159,7 +159,7 @@ def find_stuck(lane: Lane, book: Book, now_ns: int) -> TaskStuck | None:
         longest_ns = page.longest_ns or page.run_ns // page.items
     if not longest_ns or running_ns < STUCK_TIMES * longest_ns:
         return None
-    from poolwise.core.live import TaskStuck
+    from poolwise.telemetry.live import TaskStuck
 
     return TaskStuck(
         lane=lane.id,
@@ -174,7 +174,7 @@ def find_stuck(lane: Lane, book: Book, now_ns: int) -> TaskStuck | None:
 def _warn(stuck: TaskStuck) -> None:
     import logging
 
-    from poolwise.core.quantities import say_seconds
+    from poolwise.quantities import say_seconds
 
     logging.getLogger("poolwise").warning(
         "item %d of %s has been running for %s in process %s; no other took longer than %s. "

@@ -20,15 +20,15 @@ from poolwise.core import contract as c
 from poolwise.core import job as jobs
 from poolwise.core.contract import DECIDE, NO_JOB, PRODUCE, USER_CODE, WAIT
 from poolwise.core.job import name_of
-from poolwise.core.stopwatch import Stopwatch, step_of
+from poolwise.worker.stopwatch import Stopwatch, step_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from poolwise.account.repeats import Repeats
+    from poolwise.account.table import Table
     from poolwise.core.job import Chunk, Job
-    from poolwise.core.repeats import Repeats
     from poolwise.core.state import State
-    from poolwise.core.table import Table
 
 PARENT_STATES = (
     "produce", "pickle", "send", "decide", "receive", "unpickle", "user_code", "wait", "no_job",
@@ -187,7 +187,7 @@ class ParentClock(Stopwatch, c.Phases):
 
     def forget(self) -> None:
         """Keep less: nobody will ask any more for what was caused at some moment."""
-        from poolwise.core.table import Table  # as for bisect
+        from poolwise.account.table import Table  # as for bisect
 
         self.moments, self.vectors = [self.at_ns], [tuple(self.causes)]
         self.stretches = Table(self.stretches)
@@ -499,7 +499,7 @@ class Book(c.Observer):
 
     def _count_repeated(self, chunk: Chunk) -> int:
         if self._repeats is None:
-            from poolwise.core.repeats import Repeats  # as for bisect
+            from poolwise.account.repeats import Repeats  # as for bisect
 
             self._repeats = Repeats()
         return self._repeats.count(chunk)
@@ -555,7 +555,7 @@ class Book(c.Observer):
         for page in self.ended_lanes:
             page.settled = page.account(self.ended_ns, self.clock)
         self.clock.forget()
-        from poolwise.core.table import Table  # as for bisect
+        from poolwise.account.table import Table  # as for bisect
 
         self.spans = Table(self.spans)
 

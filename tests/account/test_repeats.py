@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
+from poolwise.account.repeats import Repeats
 from poolwise.core.job import CALLS, MAP, STARMAP, Chunk, Function, Job, Listed
-from poolwise.core.repeats import Repeats
 from poolwise.options import TaskRules
 
 MB = 1_000_000

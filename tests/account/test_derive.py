@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolwise.core import derive
-from poolwise.core.stopwatch import edge_ns, step_of
+from poolwise.account import derive
+from poolwise.worker.stopwatch import edge_ns, step_of
 
 seconds = st.floats(0, 1e4)
 

@@ -1,0 +1,1 @@
+"""Account: where every second of the workers and of the parent went."""

@@ -1,0 +1,1 @@
+"""Telemetry: progress, events and output of workers, told while a pool runs."""
