@@ -17,7 +17,6 @@ from poolwise.core.contract import InputEnded, JobDropped, JobPosted
 from poolwise.core.job import (
     MAP,
     STARMAP,
-    STREAM_PROMPT_NS,
     Fed,
     Job,
     Listed,
@@ -194,7 +193,6 @@ class ProcessPoolExecutor(Door, Executor):
             stream,
             unit=unit,
             rules=self._options.rules.updated(rules),
-            prompt_ns=STREAM_PROMPT_NS,
             is_stream=True,
         )
         reading = _MapInput(self._engine, job, stream, unread, is_buffered=size is not None)

@@ -20,7 +20,6 @@ from poolwise.core.job import (
     MAP,
     MAP_PROMPT_NS,
     STARMAP,
-    STREAM_PROMPT_NS,
     Fed,
     Function,
     Job,
@@ -519,7 +518,6 @@ class Pool(Door):
             stream,
             unit=unit,
             rules=self._options.rules.updated(rules),
-            prompt_ns=STREAM_PROMPT_NS,
             is_stream=True,
         )
         self._show(job, kind)

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise.backends.choose import Style, open_engine, open_intake
 from poolwise.core.contract import JobPosted
-from poolwise.core.job import CALL_PROMPT_NS, CALLS, Function, Job, Submitted, no_call
+from poolwise.core.job import (
+    CALL_PROMPT_NS,
+    CALLS,
+    STREAM_PROMPT_NS,
+    Function,
+    Job,
+    Submitted,
+    no_call,
+)
 from poolwise.core.shield import UNTIL_ASSIGNED
 from poolwise.doors.site import find_site
 
@@ -62,7 +70,7 @@ class Door:
             sink,
             rules or self._options.rules,
             lanes=self._options.workers,
-            prompt_ns=prompt_ns,
+            prompt_ns=STREAM_PROMPT_NS if is_stream else prompt_ns,
             unit=unit,
             site=None if mode == CALLS else find_site(),
             is_stream=is_stream,
