@@ -1,4 +1,4 @@
-"""The core decides and does nothing else: no account, no telemetry, no clock where it is decided."""
+"""The core decides and does nothing else: no account, no telemetry, no clock where decided."""
 
 from __future__ import annotations
 
