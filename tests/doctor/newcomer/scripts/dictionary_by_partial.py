@@ -1,7 +1,7 @@
 """Words of sentences are looked up in a dictionary that partial binds.
 
 :headline: PW006
-:first: poolwise, share
+:first: poolwise, share, initializer, serial
 """
 
 from functools import partial

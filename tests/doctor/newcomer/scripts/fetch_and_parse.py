@@ -1,7 +1,7 @@
 """Each task waits for a page, then parses it.
 
 :headline: PW008
-:first: workers
+:first: workers, threads
 """
 
 import time

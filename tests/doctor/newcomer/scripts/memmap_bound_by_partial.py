@@ -2,7 +2,7 @@
 
 :headline: PW006
 :also: PW004
-:first: poolwise, share
+:first: poolwise, share, initializer
 :needs: numpy
 """
 
