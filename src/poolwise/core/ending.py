@@ -78,20 +78,21 @@ _IMPORT_PATIENCE_S = 5.0
 def _let_imports_end() -> None:
     """Before a fork: what another thread is importing stays locked in the child for ever."""
     until = time.monotonic() + _IMPORT_PATIENCE_S
-    while any(map(_is_importing, _find_helpers())) and time.monotonic() < until:
+    while _is_any_importing(_find_helpers()) and time.monotonic() < until:
         time.sleep(0.001)
 
 
-def _find_helpers() -> list[int]:
-    helpers = [engine.helper_ident for engine in list(_at_work)]
-    return [ident for ident in helpers if ident is not None and ident != get_ident()]
+def _find_helpers() -> set[int]:
+    helpers = {engine.helper_ident for engine in list(_at_work)}
+    return {ident for ident in helpers if ident is not None and ident != get_ident()}
 
 
-def _is_importing(thread: int) -> bool:
-    frame = sys._current_frames().get(thread)  # noqa: SLF001 - documented all the same
-    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
-        frame = frame.f_back
-    return frame is not None
+def _is_any_importing(threads: set[int]) -> bool:
+    """One of these threads holds the lock of a module. Frames of a running thread tell lies."""
+    if not threads:
+        return False
+    locks = getattr(sys.modules.get("_frozen_importlib"), "_module_locks", {})
+    return any(getattr(lock(), "owner", None) in threads for lock in list(locks.values()))
 
 
 if hasattr(os, "register_at_fork"):
