@@ -8,7 +8,9 @@ import re
 import signal
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psutil
@@ -169,6 +171,16 @@ def held_by_strangers(names: set[str]) -> set[str]:
                 continue
             held |= {name for name in names if f"{SHARED_MEMORY}/{name}" in maps + files}
     return held
+
+
+@contextmanager
+def handler(act: Any, number: int = signal.SIGUSR2) -> Iterator[None]:
+    """Have a signal handled by ``act`` for the time of a block."""
+    before = signal.signal(number, act)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def wait_until(is_true: Callable[[], bool]) -> None:

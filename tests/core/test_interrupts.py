@@ -7,22 +7,13 @@ import functools
 import signal
 import sys
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
 
 import pytest
 
 import poolwise
 from poolwise.core import interrupts
 from poolwise.core.shield import Shield, find_raised, users_code
-
-
-@contextmanager
-def handler(act, number=signal.SIGUSR2):
-    before = signal.signal(number, act)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
+from tests.conftest import handler
 
 
 def leave(*_):

@@ -8,14 +8,13 @@ import sys
 import textwrap
 import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 
 import poolwise
 from poolwise.core import interrupts
 from poolwise.core.shield import seen
-from tests.conftest import wait_until
+from tests.conftest import handler, wait_until
 from tests.doors.programs import run_python, write
 
 
@@ -29,15 +28,6 @@ def too_late(*_):
 
 def leave(*_):
     sys.exit(3)
-
-
-@contextmanager
-def handler(act, number=signal.SIGUSR2):
-    before = signal.signal(number, act)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
 
 
 # --- executors ------------------------------------------------------------------------------------

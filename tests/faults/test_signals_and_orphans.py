@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tests.doors.programs import run_python, write
+from tests.faults.strikes import members
 
 LIMIT_S = 100
 ROOT = Path(__file__).parents[2]
@@ -96,19 +97,6 @@ def running(folder, lines, method="fork"):
         for process in members(started.pid):
             process.kill()
         started.communicate()
-
-
-def members(session):
-    """Every process of a session that lives."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            is_member = os.getsid(process.pid) == session
-            if is_member and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (psutil.Error, ProcessLookupError):
-            continue
-    return found
 
 
 def wait_until_alone(session, but=()):

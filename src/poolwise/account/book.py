@@ -564,11 +564,8 @@ class Book(c.Observer):
         job = chunk.job
         if (page := self._page_of_job.get(job.number)) is not None:
             return page
-        if not job.has_calls:  # it has ended, and its last chunks come after it
-            return self._page(name_of(job.function.call), job.site)
-        # Single calls bring their own function, until they are answered.
-        call = chunk.items[at].call if at < len(chunk.items) else None
-        return self._page("a call" if call is None else name_of(call[0]), None)
+        # Single calls; or the job has ended, and its last chunks come after it.
+        return self._page(chunk.name_at(at), job.site)
 
     def _page(self, function: str, site: str | None) -> FunctionPage:
         page = self.pages.get((function, site))

@@ -67,7 +67,7 @@ def open_engine(options: PoolOptions, style: Style) -> Engine:
 
 
 def open_intake(engine: Engine) -> SharedIntake:
-    """How the engine's back end has what calls are given fixed."""
+    """Intake for the engine's back end: it fixes what calls are given."""
     from poolwise.backends.intake import CopyingIntake, SharedIntake  # workers load this module
 
     return SharedIntake() if engine.backend.shares_memory else CopyingIntake(engine.shield)
@@ -119,7 +119,7 @@ def _make_backend(options: PoolOptions, style: Style, log_levels: dict[str, int]
 
 
 def _refuse_beside(options: PoolOptions) -> None:
-    """What a back end that is handed in has been told by whoever made it."""
+    """Refuse options that a back end which is handed in was to be given when it was made."""
     beside = {
         "initializer": options.initializer is not None,
         "context": options.context is not None,

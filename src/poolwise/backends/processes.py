@@ -636,7 +636,7 @@ def _load_each(packed: list[list[Any]], failed: dict[int, BaseException]) -> lis
 
 
 def _detached(error: BaseException, as_cause: Callable[[str], BaseException]) -> BaseException:
-    """What ended the program's own code: an error of its own, or what a signal's handler raised."""
+    """The error that ended the program's own code, or what a signal's handler raised in it."""
     if isinstance(error, KeyboardInterrupt):
         return find_raised(error)
     return failures.detach(error, as_cause)

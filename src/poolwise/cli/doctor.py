@@ -76,7 +76,7 @@ def main(argv: list[str]) -> int:
 
 
 class _Folder:
-    """Where the records are: of --from, of --keep, or a folder that goes when all is written."""
+    """Folder of the records: of --from, of --keep, or one that goes when all is written."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.path: str = options.records or options.keep or ""
@@ -151,7 +151,7 @@ def _shell_code(status: int) -> int:
 
 
 class _Study:
-    """What the records of a run came to: evidence, diagnosis, and the report of both."""
+    """Evidence, diagnosis and report of the records of one run."""
 
     def __init__(
         self, options: argparse.Namespace, directory: str, comparison: Comparison | None
@@ -186,7 +186,7 @@ class _Study:
         )
 
     def files(self) -> Iterator[tuple[str, Callable[[], str]]]:
-        """What is to be written beside the text, and how each is made."""
+        """Files to write beside the text, and what makes the content of each."""
         from poolwise.doctor import timeline
         from poolwise.doctor.record import for_page
         from poolwise.report import html

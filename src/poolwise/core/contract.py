@@ -334,7 +334,7 @@ class Backend(ABC):
     """
 
     name = "custom"
-    """What reports call it."""
+    """Name in reports."""
     most_lanes: int | None = None
     """No more lanes than these, whatever was asked for."""
     runs_here = False
@@ -342,11 +342,11 @@ class Backend(ABC):
     shares_memory = False
     """Tasks are given the objects themselves; else everything is pickled as it is handed in."""
     starts_at_once = False
-    """When one lane is needed, all are started: later would be unsafe."""
+    """Start all lanes as soon as one is needed: later would be unsafe."""
     context: Any = None
     """The multiprocessing context that makes the lanes, where lanes are processes."""
     start_error: Exception | None = None
-    """Why the last lane that could not be started was not."""
+    """Error of the last lane that could not be started."""
 
     @property
     def processes(self) -> list[Any]:

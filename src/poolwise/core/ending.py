@@ -20,7 +20,7 @@ _at_work: set[Engine] = set()
 
 
 class _Program:
-    """How far the program has come."""
+    """State of the program: whether it is over."""
 
     __slots__ = ("is_over",)
 
@@ -88,11 +88,17 @@ def _find_helpers() -> set[int]:
 
 
 def _is_any_importing(threads: set[int]) -> bool:
-    """One of these threads holds the lock of a module. Frames of a running thread tell lies."""
-    if not threads:
-        return False
+    return bool(threads) and not threads.isdisjoint(imports_under_way().values())
+
+
+def imports_under_way() -> dict[str, int]:
+    """Modules that are being imported, and the thread that holds the lock of each.
+
+    Not looked for in frames: those of a thread that runs cannot be trusted.
+    """
     locks = getattr(sys.modules.get("_frozen_importlib"), "_module_locks", {})
-    return any(getattr(lock(), "owner", None) in threads for lock in list(locks.values()))
+    owners = {name: getattr(lock(), "owner", None) for name, lock in list(locks.items())}
+    return {name: owner for name, owner in owners.items() if owner is not None}
 
 
 if hasattr(os, "register_at_fork"):

@@ -618,7 +618,7 @@ class Engine:
 
     @property
     def backend(self) -> c.Backend:
-        """What makes the lanes."""
+        """The back end, which makes the lanes."""
         return self._backend
 
     @property
@@ -705,7 +705,7 @@ class Engine:
         return self._door is not None and self._door() is None
 
     def finish(self) -> None:
-        """Nobody will use it any more: finish what was begun, then end the lanes."""
+        """Finish what was begun, then end the lanes: the door is gone."""
         if not self.is_closed:
             self.is_closed = True
             if self._calls is not None:

@@ -116,6 +116,13 @@ class Chunk:
         """Items that have not been answered for."""
         return len(self.items) - self.done
 
+    def name_at(self, at: int) -> str:
+        """Name of the function that an item is for; single calls forget theirs once answered."""
+        if not self.job.has_calls:
+            return name_of(self.job.function.call)
+        call = self.items[at].call if at < len(self.items) else None
+        return "a call" if call is None else name_of(call[0])
+
     def part(self, first: int, end: int, **changes: Any) -> Chunk:
         """A new chunk of the items from ``first`` up to ``end``."""
         kept = {
@@ -220,7 +227,7 @@ class Fed:
         self.is_ended = False
         self.count_fed = 0
         self.is_ignored = False
-        """Nobody will read the results of what it gives."""
+        """Its results will never be read."""
         self._is_stopped = False
         self._fix = fix
         self._count_taken = 0
@@ -473,7 +480,7 @@ class Job:
         return self.source.is_exhausted and not self.open_items and not self._again
 
     def shortage(self) -> int | None:
-        """Why it has nothing for an idle lane; None when it is not open."""
+        """Reason that it has nothing for an idle lane; None when it is not open."""
         if not self.is_over and (self.source.has_items or self._again):
             return CONSUMER_SLOW
         if not self.is_over and not self.has_calls and not self.source.is_exhausted:
@@ -614,7 +621,7 @@ def no_call(*_: Any) -> None:
 
 
 def name_of(call: Any) -> str:
-    """What a callable is called in words; a partial is called what it calls.
+    """Name of a callable for people; a partial has that of what it calls.
 
     A proxy may answer the question for any attribute with any error.
     """

@@ -37,7 +37,7 @@ _up: list[Shield] = []
 
 
 class _Seen:
-    """What was seen of signals so far."""
+    """Flag that a signal is ending the program."""
 
     __slots__ = ("is_interrupted",)
 
@@ -67,7 +67,7 @@ once, as what :func:`find_raised` understands, and is raised again when the shie
 
 
 def find_raised(error: BaseException) -> BaseException:
-    """What a handler raised, of what came out of :data:`users_code`; else the error itself."""
+    """The exception of a handler behind what came out of :data:`users_code`; else the error."""
     return (error.__cause__ or error) if isinstance(error, KeyboardInterrupt) else error
 
 

@@ -64,7 +64,7 @@ class Stream(Generic[T]):
         self.ready: deque[T | Raised] = deque()
         self.is_over = False
         self.owner: object = None
-        """What lives until no more values will come."""
+        """Object that lives until no more values will come."""
         self.count_read = 0
         self.tell_at = _NEVER
         self._is_ordered = is_ordered

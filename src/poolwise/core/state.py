@@ -464,7 +464,7 @@ class State:
                 return
 
     def shortage(self) -> int | None:
-        """Why idle lanes have nothing to do; None when lanes are busy, or wait for the parent."""
+        """Reason that idle lanes have nothing to do; None: busy, or waiting for the parent."""
         if not self._idle and any(lane.chunks for lane in self.lanes.values()):
             return None
         short = [cause for job in self.jobs if (cause := job.shortage()) is not None]

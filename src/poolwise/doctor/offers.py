@@ -34,25 +34,14 @@ IMPORT_S = 0.1
 
 def offer(findings: list[Finding], seen: Evidence) -> list[Finding]:
     """The same findings, each with the remedies that gain, in order."""
-    models: dict[tuple[int, int], Model | None] = {}
-
-    def model_of(site: Site, pool: Pool) -> Model | None:
-        """To calibrate one takes longer than to ask it, and findings share calls."""
-        key = pool.id, pool.sites.index(site)
-        if key not in models:
-            models[key] = calibrate(site, pool, seen)
-        return models[key]
-
-    return [_offer(finding, seen, model_of) for finding in findings]
+    return [_offer(finding, seen) for finding in findings]
 
 
-def _offer(
-    finding: Finding, seen: Evidence, model_of: Callable[[Site, Pool], Model | None]
-) -> Finding:
+def _offer(finding: Finding, seen: Evidence) -> Finding:
     pools = _pools_of(finding, seen)
     pool = pools[len(pools) // 2] if pools else None  # the median: a slow one is an accident
     site = site_in_question(finding, pool) if pool else None
-    model = model_of(site, pool) if pool and site else None
+    model = calibrate(site, pool, seen) if pool and site else None
     proposed = list(finding.remedies)
     if model is not None and pool is not None and site is not None:
         times = sum(each.active_s for each in pools) / pool.active_s

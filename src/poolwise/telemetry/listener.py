@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from poolwise.core import contract as c
-from poolwise.core.job import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,7 +113,8 @@ class Listener(c.Observer):
             chunk = lane.held(event.chunk_id)
         function = item = None
         if chunk is not None:
-            function, item = _function_of(chunk), _find_item(event, chunk)
+            function = chunk.name_at(min(chunk.done, len(chunk.items) - 1))
+            item = _find_item(event, chunk)
         spoken = Spoken(event.kind, event.what, event.lane, lane.pid, function, item)
         self.callbacks.append(partial(self._say, spoken))
 
@@ -129,16 +129,6 @@ class Listener(c.Observer):
         c.LaneDied: _lane_ended,
         c.LaneSpoke: _lane_spoke,
     }
-
-
-def _function_of(chunk: Chunk) -> str:
-    call: Any = chunk.job.function.call
-    if chunk.job.has_calls:  # they bring their own function, until they are answered
-        task_call = chunk.items[min(chunk.done, len(chunk.items) - 1)].call
-        if task_call is None:
-            return "a call"
-        call = task_call[0]
-    return name_of(call)
 
 
 def _find_item(event: c.LaneSpoke, chunk: Chunk) -> int | None:

@@ -29,10 +29,11 @@ def forget_half_imports() -> None:
 
     Else the first import of such a module here waits for that thread's lock, for ever.
     """
+    from poolwise.core.ending import imports_under_way  # loaded: the parent has started a lane
+
     locks = getattr(sys.modules.get("_frozen_importlib"), "_module_locks", {})
-    for name, reference in list(locks.items()):
-        owner = getattr(reference(), "owner", None)
-        if owner is not None and owner != get_ident():
+    for name, owner in imports_under_way().items():
+        if owner != get_ident():
             locks.pop(name, None)
             sys.modules.pop(name, None)
 
