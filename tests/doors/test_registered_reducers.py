@@ -385,10 +385,14 @@ WITH_CONNECTIONS = {
 
 
 @pytest.mark.parametrize("way", WITH_CONNECTIONS)
-def test_a_death_costs_no_other_task_its_connection(pool, executor, way, capfd):
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_death_costs_no_other_task_its_connection(method, way, capfd):
+    """In pools of its own: a replacement that is forked later inherits another test's pipes."""
     pipes = [multiprocessing.Pipe() for _ in range(8)]
     items = [(number, theirs) for number, (_, theirs) in enumerate(pipes)]
-    found = list(values_of(WITH_CONNECTIONS[way](pool, executor, items)))
+    open_executor = poolwise.ProcessPoolExecutor
+    with poolwise.Pool(2, context=method) as pool, open_executor(2, method) as executor:
+        found = list(values_of(WITH_CONNECTIONS[way](pool, executor, items)))
     assert found == [0, 1, errors.WorkerDied, 3, 4, 5, 6, 7]
     assert [ours.recv() for ours, _ in pipes if ours.poll(0)] == [0, 1, 3, 4, 5, 6, 7]
     assert "KeyError" not in capfd.readouterr().err  # of the thread that hands descriptors out

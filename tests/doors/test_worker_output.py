@@ -9,7 +9,9 @@ import logging
 import os
 import subprocess
 import sys
+import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -180,6 +182,29 @@ def test_a_line_without_end_that_goes_past_them_leaves_with_its_task(monkeypatch
         pool.close()
         pool.join()
     assert out.getvalue() == "open 7\nopen 8\n"
+
+
+def write_in_two_parts(folder, x):
+    """The line of an item in the middle ends when all others are done."""
+    time.sleep(0.02)  # so that chunks are queued behind those that run
+    if x == OTHERS // 2:
+        os.write(1, b"first part, ")
+        while len(list(folder.iterdir())) < OTHERS:
+            time.sleep(0.001)
+        os.write(1, b"second part\n")
+    else:
+        (folder / str(x)).touch()
+
+
+OTHERS = 8
+
+
+def test_a_line_stays_whole_while_the_chunk_behind_it_is_given_back(monkeypatch, tmp_path):
+    """That chunk is answered in the midst of the task that writes."""
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    run(partial(write_in_two_parts, tmp_path), range(OTHERS + 1))
+    assert out.getvalue() == "first part, second part\n"
 
 
 def test_captured_descriptors_are_told_with_their_task():

@@ -56,9 +56,6 @@ if TYPE_CHECKING:
 _GRACE_S = 0.15
 """Workers that are ended get SIGTERM first, and SIGKILL when they have not left after this."""
 
-_HELD_CHUNKS = 4
-"""Of so many chunks sent last it is known where in the pipe they end; a lane holds two at most."""
-
 _NOT_SENT = float("inf")
 
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
@@ -96,7 +93,8 @@ class _Lane:
         self.launched_ns = time.perf_counter_ns()
         self.reading: codec.Reading | None = None
         self.fault: str | None = None
-        self.ends: deque[tuple[int, float]] = deque(maxlen=_HELD_CHUNKS)
+        self.ends: dict[int, float] = {}
+        """Where in the task pipe each unanswered chunk ends, in bytes."""
 
     def find_unread(self) -> frozenset[int]:
         """Of a worker that has ended: the chunks it had not taken in, so did not die of."""
@@ -104,7 +102,7 @@ class _Lane:
         if unread_bytes is None:
             return frozenset()
         read_bytes = self.writer.written_bytes - unread_bytes
-        return frozenset(chunk_id for chunk_id, end in self.ends if end > read_bytes)
+        return frozenset(chunk_id for chunk_id, end in self.ends.items() if end > read_bytes)
 
 
 class Processes(c.Backend):
@@ -193,10 +191,11 @@ class Processes(c.Backend):
             if chunk is None:
                 held.writer.write(codec.GIVE_BACK, ())
             else:
-                held.ends.append((chunk.id, _NOT_SENT))
-                if self._send_function(held, chunk):
-                    self._send_items(held, chunk)
-                held.ends[-1] = chunk.id, held.writer.written_bytes + held.writer.pending_bytes
+                held.ends[chunk.id] = _NOT_SENT
+                if self._send_function(held, chunk) and self._send_items(held, chunk):
+                    held.ends[chunk.id] = held.writer.written_bytes + held.writer.pending_bytes
+                else:
+                    del held.ends[chunk.id]
         except BrokenPipeError:
             return  # it has died: the event is on its way
         finally:
@@ -377,7 +376,8 @@ class Processes(c.Backend):
         started_fresh = self.context.get_start_method() != "fork"
         return started_fresh and not hasattr(__main__, "__file__")
 
-    def _send_items(self, lane: _Lane, chunk: Chunk) -> None:
+    def _send_items(self, lane: _Lane, chunk: Chunk) -> bool:
+        """Send the chunk; False when it is refused."""
         job, phases = chunk.job, self._phases
         begun_ns = phases.at_ns
         offers.take()
@@ -386,13 +386,13 @@ class Processes(c.Backend):
                 packed = self._pack(lane, chunk)
         except BaseException as error:
             self._events.append(c.ChunkRefused(lane.id, chunk.id, _detached(error, self._as_cause)))
-            return
+            return False
         finally:
             offered = offers.take()
             held = offers.Offers(offered) if offered else None
         if len(chunk.items) > 1 and (held is not None or _hold_offers(chunk)):
             self._events.append(c.ChunkRefused(lane.id, chunk.id, None))
-            return
+            return False
         if held is not None:
             lane.offers[chunk.id] = held
         placed: dict[int, Deposit] = {}
@@ -401,6 +401,7 @@ class Processes(c.Backend):
         chunk.sent_bytes = size_of(packed) - sum(d.parcel.nbytes for d in placed.values())
         chunk.pickle_ns = phases.to(SEND) - begun_ns
         lane.mail.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed, placed)
+        return True
 
     def _pack(self, lane: _Lane, chunk: Chunk) -> Packed:
         job, packer = chunk.job, lane.mail.packer
@@ -474,6 +475,7 @@ class Processes(c.Backend):
         elif kind == codec.UNREAD:
             chunk_id, is_function, failure = codec.loads(payload)
             lane.offers.pop(chunk_id, None)
+            lane.ends.pop(chunk_id, None)
             error = self._decode(failure)
             self._events.append(c.ChunkUnread(lane.id, chunk_id, error, is_function))
         else:
@@ -501,6 +503,7 @@ class Processes(c.Backend):
         head = codec.AnswerHead.unpack(payload)
         if head.is_last:  # what it has not taken by now goes to another one, if at all
             lane.offers.pop(head.chunk_id, None)
+            lane.ends.pop(head.chunk_id, None)
         outcome = c.Outcome(
             head.first, [], {}, head.run_ns, len(payload), head.returned, bool(head.is_last)
         )
@@ -517,8 +520,9 @@ class Processes(c.Backend):
         if any(self._is_lost(lane, head, one.__cause__) for one in outcome.errors.values()):
             return
         if self._outlets is not None and head.is_last:
-            is_through = lane.ends[-1][0] == head.chunk_id  # else it may write for the next one
-            self._outlets.read(lane.id, ends_line=is_through)
+            # While another chunk runs, the unfinished line may be that one's: chunks that are
+            # given back are answered in the midst of it.
+            self._outlets.read(lane.id, ends_line=not lane.ends)
         outcome.load_ns = self._phases.to(RECEIVE) - begun_ns
         self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 

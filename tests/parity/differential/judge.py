@@ -29,7 +29,11 @@ from tests.parity.differential.programs import (
 from tests.parity.differential.steps import Outcome
 from tests.parity.differential.tasks import WITHOUT_RUNS
 
-LATE = ("multiprocessing.context.TimeoutError", "TimeoutError")
+LATE = (
+    "multiprocessing.context.TimeoutError",
+    "concurrent.futures._base.TimeoutError",  # before 3.11 a class of its own
+    "TimeoutError",
+)
 CLOSED = {"pool": "ValueError", "threads": "ValueError", "executor": "RuntimeError"}
 GONE = (TERMINATED, NO_WORKER)
 FALSE_LENGTHS = ("long_len", "short_len")
