@@ -144,7 +144,7 @@ class ProcessPoolExecutor(Door, Executor):
         self._submitted.items.append(future)
         if self._submitted.is_ended and self._submitted.take_back(future):
             self._refuse()
-        engine.hint()
+        engine.submitted()
         return future
 
     def map(
@@ -375,7 +375,7 @@ class _MapInput(Generic[T]):
             self.read_on()
         elif stream.count_read >= stream.tell_at:
             stream.told()
-            self._engine.nudge_if_idle()
+            self._engine.kick_if_idle()
         if not stream.ready:
             left_s = None if until is None else max(0.0, until - time.monotonic())
             if not self._engine.wait(stream.has_news, left_s):
@@ -400,7 +400,7 @@ class _MapInput(Generic[T]):
             if self.stream.ready and time.monotonic() > begun_s + max(_READ_S, for_s):
                 break
         self._engine.phases.end_producing()
-        self._engine.nudge_if_idle()
+        self._engine.kick_if_idle()
 
     def _room(self, until: float) -> int:
         if not self.has_input:
@@ -452,9 +452,9 @@ class _MapInput(Generic[T]):
         self._engine.phases.begin_producing()
         while self.has_input:
             self._read(_READS_PER_LOOK)
-            self._engine.nudge_if_idle()
+            self._engine.kick_if_idle()
         self._engine.phases.end_producing()
-        self._engine.nudge_if_idle()
+        self._engine.kick_if_idle()
 
     def leave_input(self) -> None:
         """Run what was read; :meth:`check_left` finds what was not."""
@@ -490,7 +490,7 @@ class _MapInput(Generic[T]):
         unread, self._unread = self._unread, None
         if not self.stream.is_over:
             self._job.source.stop()
-            self._engine.post_later(JobDropped(self._job))
+            self._engine.post_from_finalizer(JobDropped(self._job))
         self._close(unread)
 
     def cancel(self) -> None:
@@ -510,7 +510,7 @@ class _MapInput(Generic[T]):
         source = self._job.source
         if isinstance(source, Fed):
             source.is_ignored = True
-        self._engine.post_later(InputEnded(self._job))  # look at it again: limits are lifted
+        self._engine.post_from_finalizer(InputEnded(self._job))  # limits are lifted
 
 
 class _Reader:

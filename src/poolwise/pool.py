@@ -166,7 +166,7 @@ class Pool(Door):
         # Before it is submitted: any thread that waits for a result may send it from then on.
         result.kept = self._intake.call(call, self._submitted.remaining)
         self._submit(result)
-        self._engine.hint()
+        self._engine.submitted()
         return result
 
     # -- a list of values
@@ -220,7 +220,7 @@ class Pool(Door):
         result = self._start_map(
             self._fixed(func), items, MAP, chunksize, rules, callback, error_callback
         )
-        self._engine.nudge()
+        self._engine.kick()
         return result
 
     def starmap_async(
@@ -239,7 +239,7 @@ class Pool(Door):
         result = self._start_map(
             function, items, STARMAP, chunksize, rules, callback, error_callback
         )
-        self._engine.nudge()
+        self._engine.kick()
         return result
 
     # -- values one by one
@@ -382,7 +382,7 @@ class Pool(Door):
     @property
     def _pool(self) -> list[BaseProcess]:
         """The worker processes, where programs look for them in the standard pool."""
-        return self._engine.processes
+        return self._engine.backend.processes
 
     def _repopulate_pool(self) -> None:
         """Start the workers that are missing, where programs look for it."""
@@ -439,15 +439,15 @@ class Pool(Door):
                 raise
         try:
             if rest is not None:
-                self._engine.nudge()
-                self._engine.attend()
+                self._engine.kick()
+                self._engine.ensure_background()
                 phases.begin_producing()
                 try:
-                    feed(source, rest, self._engine.nudge)
+                    feed(source, rest, self._engine.kick)
                 finally:
                     phases.end_producing()
                 if result.job is not None:
-                    self._engine.leave(InputEnded(result.job))
+                    self._engine.enqueue(InputEnded(result.job))
             return result.get()
         except BaseException:
             result.drop()
@@ -485,7 +485,7 @@ class Pool(Door):
             prompt_ns=MAP_PROMPT_NS,
         )
         result.shown = self._show(job, kind)
-        self._engine.leave(JobPosted(job))
+        self._engine.enqueue(JobPosted(job))
         return result
 
     def _stream(
@@ -523,7 +523,7 @@ class Pool(Door):
         self._show(job, kind)
         kind_of_results = self._ordered_class if is_ordered else self._unordered_class
         results = kind_of_results(self, self._engine, job, stream)
-        with self._engine.shield:  # a job that is posted has a thread that reads its input
+        with self._engine.signals:  # a job that is posted has a thread that reads its input
             self._engine.post(JobPosted(job))
             if isinstance(source, Fed):
                 reader = _Feeder(source, iterable, job, stream, self._engine).thread()
@@ -573,7 +573,7 @@ class _Feeder:
     def _run(self) -> None:
         items, self._items = self._items, ()
         try:
-            feed(self._source, items, self._engine.nudge, self._wait_for_room)
+            feed(self._source, items, self._engine.kick, self._wait_for_room)
         except BaseException:  # noqa: S110 - the source has it, and raises it to the reader
             pass
         try:

@@ -273,7 +273,7 @@ class ResultIterator(Iterator[T]):
         self._stream.told()
         if isinstance(self._job.source, Fed):
             self._job.source.ring()
-        self._engine.nudge_if_idle()
+        self._engine.kick_if_idle()
 
     def lift(self) -> None:
         """Somebody waits for the end of everything: read on, whether results are read or not."""
@@ -284,7 +284,7 @@ class ResultIterator(Iterator[T]):
         """Stop: the input is read no further, and what has not begun is not run."""
         if not self._stream.is_over:
             self._job.source.stop()
-            self._engine.post_later(JobDropped(self._job))
+            self._engine.post_from_finalizer(JobDropped(self._job))
             self._stream.is_over = True
 
     def __del__(self) -> None:
@@ -297,5 +297,5 @@ class ResultIterator(Iterator[T]):
             if isinstance(self._job.source, Fed):
                 self._job.source.is_ignored = True
                 self._job.source.ring()
-            self._engine.post_later(InputEnded(self._job))  # look at it again: limits are lifted
+            self._engine.post_from_finalizer(InputEnded(self._job))  # limits are lifted
             self._stream.owner = None  # the pool may go

@@ -10,8 +10,8 @@ import pytest
 
 from poolwise import errors
 from poolwise.core import contract as c
-from poolwise.core.engine import Engine, _Waiter
 from poolwise.core.job import MAP, Function, Job, Listed, Submitted
+from poolwise.core.leader import _Follower
 from poolwise.options import TaskRules
 from tests.conftest import wait_until
 from tests.core.desk import work
@@ -114,7 +114,7 @@ def test_many_threads_may_wait_and_each_gets_its_own(fakes):
     assert got == {number: {at: at for at in range(number * 10)} for number in range(12)}
 
 
-def test_a_waiting_thread_takes_over_when_the_driver_leaves(fakes):
+def test_a_waiting_thread_takes_over_when_the_leader_leaves(fakes):
     held = []
     engine, backend = fakes(on_send=held.append)
     first, second = post(engine, ["a"]), post(engine, ["b"])
@@ -179,7 +179,7 @@ def test_close_and_join_let_everything_end_well(fakes):
 
 def test_join_waits_for_what_nobody_has_looked_at(fakes):
     engine, _ = fakes()
-    with engine._drive:  # so the job is posted, and no lane is started for it
+    with engine._leader._lock:  # so the job is posted, and no lane is started for it
         ends = post(engine, range(10))
         engine.close()
     assert not engine.state.lanes
@@ -225,7 +225,7 @@ def test_terminate_fails_what_is_not_done(fakes):
 
 def test_terminate_ends_a_job_that_nobody_has_looked_at_and_that_is_done(fakes):
     engine, _ = fakes()
-    with engine._drive:  # so the job is posted, and nothing comes of it
+    with engine._leader._lock:  # so the job is posted, and nothing comes of it
         ends = post(engine, [])
         assert not ends.is_over
     engine.terminate(errors.PoolTerminated("enough"))
@@ -236,7 +236,10 @@ def test_terminate_ends_a_job_that_nobody_has_looked_at_and_that_is_done(fakes):
 def test_what_is_posted_while_the_engine_ends_is_refused(fakes):
     engine, _ = fakes()
     engine.terminate(errors.PoolTerminated("enough"))
-    with engine._drive, pytest.raises(errors.PoolTerminated):  # whoever ends it may hold it still
+    with (
+        engine._leader._lock,
+        pytest.raises(errors.PoolTerminated),
+    ):  # who ends it may hold it
         post(engine, [1])
 
 
@@ -287,26 +290,29 @@ def test_an_engine_whose_door_is_dropped_finishes_what_was_begun_and_gives_all_b
     assert backend.closed.wait(LONG_S)
 
 
-def test_the_helper_hands_over_before_it_calls_back(fakes, monkeypatch):
-    """A callback may wait for what the thread that stands by is about to do."""
+def test_a_follower_is_promoted_before_callbacks_run(fakes):
+    """A callback may wait for what that follower is about to do."""
     engine, _ = fakes()
     order, called = [], threading.Event()
 
-    class Standing(_Waiter):
+    class Watched(_Follower):
         def ring(self):
-            order.append("handed over")
+            order.append("promoted")
 
-    def let_go(self, real=Engine._let_go):
-        real(self)
-        order.append("let go")
+    class Lock:
+        acquire, locked = engine._leader._lock.acquire, engine._leader._lock.locked
 
-    monkeypatch.setattr(Engine, "_let_go", let_go)
-    waiter = Standing(lambda: False)
-    engine._standby.append(waiter)
+        def release(self, real=engine._leader._lock.release):
+            real()
+            order.append("released")
+
+    engine._leader._lock = Lock()
+    follower = Watched(lambda: False)
+    engine._leader._followers.append(follower)
     post(engine, [1], news=[lambda: order.append("called back"), called.set])
     assert called.wait(LONG_S)
-    engine._standby.remove(waiter)
-    assert order[order.index("called back") - 1] == "handed over"
+    engine._leader._followers.remove(follower)
+    assert order[order.index("called back") - 1] == "promoted"
 
 
 def test_statistics_count_what_was_done(fakes):
@@ -323,8 +329,8 @@ def test_what_is_said_is_told_once_however_many_steps_come_before(fakes):
     told, observer = [], c.Observer()
     engine, _ = fakes(observers=[observer])
     observer.callbacks.extend([partial(told.append, "one"), partial(told.append, "two")])
-    with engine._drive:
+    with engine._leader._lock:
         engine._step(0)
         engine._step(0)
-    engine.tell()
+    engine.publish()
     assert told == ["one", "two"]

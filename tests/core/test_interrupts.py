@@ -12,7 +12,7 @@ import pytest
 
 import poolwise
 from poolwise.core import interrupts
-from poolwise.core.shield import Shield, find_raised, users_code
+from poolwise.core.signals import DeferredSignals, find_raised, interruptible
 from tests.conftest import handler
 
 
@@ -105,7 +105,7 @@ def fail():
 
 def test_what_a_handler_raises_has_no_context_of_ours():
     def bookkeeping():
-        with Shield(lambda: None):
+        with DeferredSignals(lambda: None):
             signal.raise_signal(signal.SIGUSR2)
             message = "ours"
             raise poolwise.PoolwiseError(message)
@@ -125,7 +125,7 @@ def test_what_a_handler_raises_has_no_context_of_ours():
 
 def test_of_two_handlers_that_raise_one_is_heard():
     def bookkeeping():
-        with Shield(lambda: None):
+        with DeferredSignals(lambda: None):
             signal.raise_signal(signal.SIGUSR2)
             signal.raise_signal(signal.SIGUSR1)
 
@@ -140,9 +140,9 @@ def test_a_handler_strikes_in_the_programs_code_with_no_name_of_ours(act):
     struck = []
 
     def bookkeeping():
-        with Shield(lambda: None):
+        with DeferredSignals(lambda: None):
             try:
-                with users_code:
+                with interruptible:
                     signal.raise_signal(signal.SIGUSR2)
             except BaseException as error:
                 struck.append(error)

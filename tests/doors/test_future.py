@@ -68,18 +68,18 @@ class Ours:
 
     def finish(self, future):
         self.backend.answer(self._chunk_of(future))
-        self.engine.nudge()
+        self.engine.kick()
 
     def fail(self, future, error):
         chunk = self._chunk_of(future)
         lane = self.backend.lane_of(chunk)
         self.backend.put(c.ChunkDone(lane, chunk.id, c.Outcome(0, [None], {0: error})))
-        self.engine.nudge()
+        self.engine.kick()
 
     def _chunk_of(self, future):
         if not future.running():  # a pending one is sent first
             self.job.source.items.append(future)
-            self.engine.nudge()
+            self.engine.kick()
         return next(chunk for chunk in self.held if future in chunk.items)
 
     def close(self):
@@ -267,10 +267,10 @@ def test_a_call_starts_its_worker_although_another_thread_drives():
     is_over = threading.Event()
     driver = threading.Thread(target=engine.wait, args=(is_over.is_set,), daemon=True)
     driver.start()
-    wait_until(lambda: engine._is_asleep)
+    wait_until(lambda: engine._leader.is_asleep)
     future = TaskFuture(engine, job, (str, ("value",), {}))
     job.source.items.append(future)
-    engine.hint()
+    engine.submitted()
     assert ("start", 1) in backend.told
     assert future.result(LONG_S) == "value"
     is_over.set()

@@ -38,7 +38,8 @@ class Struck:
 def test_the_lock_is_given_back(call):
     pool = poolwise.Pool(1)
     pool.map(abs, [1])
-    pool._engine._drive = Struck(pool._engine._drive)
+    leader = pool._engine._leader
+    leader._lock = Struck(leader._lock)
     with pytest.raises(KeyboardInterrupt):
         CALLS[call](pool)
     if call != "terminate":

@@ -13,7 +13,7 @@ import pytest
 
 import poolwise
 from poolwise.core import interrupts
-from poolwise.core.shield import seen
+from poolwise.core.signals import seen
 from tests.conftest import handler, wait_until
 from tests.doors.programs import run_python, write
 
@@ -67,7 +67,7 @@ def test_exit_is_remembered_until_somebody_waits():
     with poolwise.ProcessPoolExecutor(1) as executor, handler(leave):
         future = executor.submit(abs, -1)
         assert future.result() == 1
-        with pytest.raises(SystemExit), executor._engine.shield:
+        with pytest.raises(SystemExit), executor._engine.signals:
             signal.raise_signal(signal.SIGUSR2)
         assert interrupts.has_ended_program()
         assert executor.submit(abs, -2).result() == 2

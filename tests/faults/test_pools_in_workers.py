@@ -87,7 +87,7 @@ def use(door, method):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("door", ["Pool", "ProcessPoolExecutor"])
 def test_pools_of_ours_work_inside_daemons(pool, executor, door, method):
-    is_forked = pool._engine.context.get_start_method() == "fork"
+    is_forked = pool._engine.backend.context.get_start_method() == "fork"
     if is_forked and method == "forkserver":
         pytest.skip(
             "CPython cannot use a forkserver that the parent of a forked process has started"

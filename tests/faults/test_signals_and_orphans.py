@@ -149,7 +149,7 @@ def test_ctrl_c_twice(tmp_path, pause_s):
 def test_ctrl_c_while_the_interpreter_ends_workers(tmp_path):
     lines = """p = poolwise.Pool(2, context=METHOD)
     p.map_async(busy, range(8))
-    helper = p._engine._helper
+    helper = p._engine._background
     stop = helper.stop
     helper.stop = lambda *limit: (signal.raise_signal(signal.SIGINT), stop(*limit))
     say('go')"""

@@ -70,7 +70,7 @@ def open_intake(engine: Engine) -> SharedIntake:
     """Intake for the engine's back end: it fixes what calls are given."""
     from poolwise.backends.intake import CopyingIntake, SharedIntake  # workers load this module
 
-    return SharedIntake() if engine.backend.shares_memory else CopyingIntake(engine.shield)
+    return SharedIntake() if engine.backend.shares_memory else CopyingIntake(engine.signals)
 
 
 def _make_backend(options: PoolOptions, style: Style, log_levels: dict[str, int] | None) -> Backend:

@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from poolwise.core.job import Fed
-from poolwise.core.shield import users_code
+from poolwise.core.signals import interruptible
 from poolwise.wire.codec import Snapshot, dumps_call, is_plain
 from poolwise.wire.packing import dumps_function
 from poolwise.wire.snapshots import TooLarge, fix, fix_first, take_snapshot
 
 if TYPE_CHECKING:
     from poolwise.core.job import Function
-    from poolwise.core.shield import Shield
+    from poolwise.core.signals import DeferredSignals
 
 T = TypeVar("T")
 
@@ -56,11 +56,11 @@ class SharedIntake:
 class CopyingIntake(SharedIntake):
     """Intake of lanes to which everything is pickled.
 
-    :param shield: the engine's, which tells what a signal's handler raises from what pickling does.
+    :param signals: the engine's, which tells what a handler raises from what pickling does.
     """
 
-    def __init__(self, shield: Shield) -> None:
-        self._shield = shield
+    def __init__(self, signals: DeferredSignals) -> None:
+        self._signals = signals
         self._in_vain = 0
         self._left_out = 0
 
@@ -107,10 +107,10 @@ class CopyingIntake(SharedIntake):
         return None
 
     def _tried(self, act: Callable[[], T]) -> T | BaseException:
-        """What pickling gives or raises. What a signal's handler raised comes out of the shield."""
-        with self._shield:
+        """What pickling gives or raises. What a signal's handler raised is raised by its end."""
+        with self._signals:
             try:
-                with users_code:
+                with interruptible:
                     return act()
             except BaseException as error:
                 return error

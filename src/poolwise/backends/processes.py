@@ -17,6 +17,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
@@ -24,7 +25,7 @@ from poolwise.backends import offspring
 from poolwise.backends.unguarded import end_if_importing_main
 from poolwise.core import contract as c
 from poolwise.core.contract import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE
-from poolwise.core.shield import find_raised, users_code
+from poolwise.core.signals import find_raised, interruptible
 from poolwise.wire import (
     codec,
     death,
@@ -141,7 +142,9 @@ class Processes(c.Backend):
         self._is_forking = self.starts_at_once = context.get_start_method() == "fork"
         self._as_cause = as_cause
         self._lanes: dict[int, _Lane] = {}
-        self._functions: weakref.WeakValueDictionary[int, Function] = weakref.WeakValueDictionary()
+        self._functions: dict[int, weakref.ref[Function]] = {}
+        """Those that some job still has. No WeakValueDictionary: that is Python code, and this is
+        on the way of each item."""
         self._events: list[c.Event] = []
         self._poll = select.poll()
         self._on_ready: dict[int, Callable[[int], object]] = {}
@@ -339,7 +342,8 @@ class Processes(c.Backend):
             said = _detached(error, self._as_cause)
             self._events.append(c.ChunkRefused(lane.id, chunk.id, said, is_function=True))
             return False
-        self._functions[function.id] = function
+        forget = partial(self._functions.pop, function.id)  # gets the reference as the default
+        self._functions[function.id] = weakref.ref(function, forget)
         gone = [known for known in lane.known if known not in self._functions]
         lane.known.difference_update(gone)
         lane.known.add(function.id)
@@ -358,7 +362,7 @@ class Processes(c.Backend):
         by_value = function.by_value or self._is_out_of_reach(function.call)
         call = function.call if by_value or function.kept is None else function.kept
         offers.take()
-        with users_code:
+        with interruptible:
             packed = self._packer.pack_function(call, by_value=by_value)
         given = packed if isinstance(packed, bytes) else self._memory.deposit(packed)
         if offered := offers.take():
@@ -382,7 +386,7 @@ class Processes(c.Backend):
         begun_ns = phases.at_ns
         offers.take()
         try:
-            with users_code:
+            with interruptible:
                 packed = self._pack(lane, chunk)
         except BaseException as error:
             self._events.append(c.ChunkRefused(lane.id, chunk.id, _detached(error, self._as_cause)))
@@ -529,7 +533,7 @@ class Processes(c.Backend):
     def _load_answer(
         self, _: _Lane, payload: memoryview, outcome: c.Outcome, *, is_apart: bool
     ) -> codec.Said:
-        with users_code:
+        with interruptible:
             return codec.loads_values(payload, is_apart=is_apart)
 
     def _load_big_answer(
@@ -537,11 +541,11 @@ class Processes(c.Backend):
     ) -> codec.Said:
         opened = lane.mail.open(payload, codec.ANSWER_AT)
         outcome.nbytes = opened.nbytes
-        with users_code:
+        with interruptible:
             return codec.unpack_values(opened, is_apart=is_apart)
 
     def _decode(self, failure: failures.Failure) -> BaseException:
-        with users_code:
+        with interruptible:
             return failures.decode(failure, self._as_cause)
 
     def _is_lost(self, lane: _Lane, head: codec.AnswerHead, error: BaseException | None) -> bool:
@@ -631,7 +635,7 @@ def _load_each(packed: list[list[Any]], failed: dict[int, BaseException]) -> lis
     values: list[Any] = []
     for at, one in enumerate(packed):
         try:
-            with users_code:
+            with interruptible:
                 values.append(codec.load_value(one))
         except BaseException as error:
             failed[at] = _not_loadable(error)

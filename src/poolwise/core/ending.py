@@ -10,7 +10,7 @@ import time
 from _thread import allocate_lock, get_ident
 from typing import TYPE_CHECKING
 
-from poolwise.core.shield import Shield
+from poolwise.core.signals import DeferredSignals
 
 if TYPE_CHECKING:
     from poolwise.core.engine import Engine
@@ -83,7 +83,7 @@ def _let_imports_end() -> None:
 
 
 def _find_helpers() -> set[int]:
-    helpers = {engine.helper_ident for engine in list(_at_work)}
+    helpers = {engine.background_ident for engine in list(_at_work)}
     return {ident for ident in helpers if ident is not None and ident != get_ident()}
 
 
@@ -139,7 +139,7 @@ def _ours() -> list[Engine]:
 
 def _end_at_once(engines: list[Engine]) -> None:
     try:
-        with Shield(lambda: None):
+        with DeferredSignals(lambda: None):
             for engine in engines:
                 engine.end_with_interpreter()
     except (KeyboardInterrupt, SystemExit):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from poolwise.core.shield import SIGNALS, seen
+from poolwise.core.signals import SIGNALS, seen
 
 if TYPE_CHECKING:
     import signal as _signal

@@ -15,7 +15,7 @@ from poolwise.core.job import (
     Submitted,
     no_call,
 )
-from poolwise.core.shield import UNTIL_ASSIGNED
+from poolwise.core.signals import DEFER_UNTIL_ASSIGNED
 from poolwise.doors.site import find_site
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ class Door:
         """
         self._options = options
         self._submitted = Submitted()
-        with UNTIL_ASSIGNED:
+        with DEFER_UNTIL_ASSIGNED:
             self._engine = open_engine(options, self._style)
         self._calls = self._make_job(Function(no_call), CALLS, self._submitted, sink, unit=1)
         self._are_calls_shown = options.progress is None
-        self._engine.leave(JobPosted(self._calls))
+        self._engine.enqueue(JobPosted(self._calls))
         self._intake = open_intake(self._engine)
         self._engine.watch(self, self._submitted)
 

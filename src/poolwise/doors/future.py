@@ -68,7 +68,7 @@ class TaskFuture(Future[T]):
 
         rouse_loop()
         if (engine := self._engine) is not None:
-            engine.attend()  # whoever waits this way does not help: the helper thread must
+            engine.ensure_background()  # whoever waits this way cannot lead
         return self.__dict__[name]
 
     # -- questions, without the Condition

@@ -205,7 +205,7 @@ class Wakeup:
 
 
 def _processes(executor: Any) -> dict[int | None, BaseProcess]:
-    return {process.pid: process for process in executor._engine.processes}  # noqa: SLF001
+    return {process.pid: process for process in executor._engine.backend.processes}  # noqa: SLF001
 
 
 def _broken(executor: Any) -> str | bool:
@@ -214,7 +214,7 @@ def _broken(executor: Any) -> str | bool:
 
 
 def _is_forking(executor: Any) -> bool:
-    context = executor._engine.context  # noqa: SLF001
+    context = executor._engine.backend.context  # noqa: SLF001
     return bool(context is not None and context.get_start_method() == "fork")
 
 
@@ -238,7 +238,7 @@ VIEWS: dict[str, Callable[[Any], Any]] = {
     "_executor_manager_thread": _manager,
     "_executor_manager_thread_wakeup": Wakeup,
     "_launch_processes": lambda executor: lambda: _start(executor),
-    "_mp_context": lambda executor: executor._engine.context,  # noqa: SLF001
+    "_mp_context": lambda executor: executor._engine.backend.context,  # noqa: SLF001
     "_pending_work_items": _pending,
     "_processes": _processes,
     "_queue_count": lambda executor: executor._calls.handed_out + executor._calls.waiting,  # noqa: SLF001

@@ -146,7 +146,7 @@ class TaskQueue:
             carrier.is_carrier = True
         if set_length is not None:
             set_length(len(tasks))
-        self._pool._engine.attend()  # noqa: SLF001 - who waits for a standard result does not drive
+        self._pool._engine.ensure_background()  # noqa: SLF001 - who waits for a standard result does not drive
 
     put_nowait = put
 
@@ -228,8 +228,8 @@ class _TaskReader:
         # Before a thread can send it: the generator may reuse what it gave.
         carrier.kept = self._pool._intake.call(call, len(self._source.items))  # noqa: SLF001
         self._source.items.append(carrier)
-        self._try(self._engine.hint)
-        self._engine.attend()
+        self._try(self._engine.submitted)
+        self._engine.ensure_background()
 
     def _try(self, tell: Callable[[], None]) -> None:
         try:
@@ -337,7 +337,7 @@ def _own(pool: Any, name: str) -> Callable[..., Any]:
 VIEWS: dict[str, Callable[[Any], Any]] = {
     "_cache": _cache,
     "_taskqueue": TaskQueue,
-    "_ctx": lambda pool: pool._engine.context or get_context(),  # noqa: SLF001
+    "_ctx": lambda pool: pool._engine.backend.context or get_context(),  # noqa: SLF001
     "_worker_handler": Handler,
     "_task_handler": Handler,
     "_result_handler": Handler,
