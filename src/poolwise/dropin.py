@@ -62,12 +62,12 @@ def uninstall() -> None:
 
 
 def is_installed() -> bool:
-    """Whether new standard pools are ours."""
+    """True if new standard pools are ours."""
     return _DROP_IN.is_installed
 
 
 class _DropIn:
-    """What `install()` has changed; on `sys.meta_path` it waits for modules not imported yet."""
+    """Changes made by `install()`; on `sys.meta_path` it waits for modules not imported yet."""
 
     def __init__(self) -> None:
         self.is_installed = False

@@ -109,7 +109,7 @@ UNGUARDED = 83
 
 
 class Death:
-    """How a worker ended, in numbers and in words.
+    """End of a worker, in numbers and in words.
 
     :param pid: its process id (None when it never came to be).
     :param exitcode: as ``multiprocessing.Process.exitcode``: negative is a signal's number.
@@ -325,7 +325,7 @@ def _make_result_not_loadable() -> type[PoolwiseError]:
 
 
 def again(error: PoolwiseError) -> PoolwiseError:
-    """The same error anew, to be raised in one more place.
+    """Copy of an error, to be raised in one more place.
 
     What is raised twice keeps the frames of both places alive, with all that they hold.
     """

@@ -273,7 +273,7 @@ class ProcessPoolExecutor(Door, Executor):
     # -- inside
 
     def _is_submit_replaced(self) -> bool:
-        """Somebody has put another `submit` on this executor: the standard's map calls that."""
+        """True if another `submit` was put on this executor: the standard's map calls that."""
         return type(self).submit is not ProcessPoolExecutor.submit or "submit" in vars(self)
 
     def _is_refusing(self) -> bool:

@@ -68,7 +68,7 @@ def _refuse_unknown(given: Iterable[str], known: Any) -> None:
 
 @record
 class TaskRules:
-    """What may become of one task.
+    """Timeout and retry policy of a task.
 
     :param task_timeout_s: a task that runs longer is stopped, with its worker (None: no limit).
     :param retries: how often a task is run again after its worker died, after its time limit,
@@ -121,7 +121,7 @@ def _are_exceptions(kinds: Any) -> bool:
 
 
 def checked_progress(progress: object) -> ProgressKind | None:
-    """How progress shall be shown; None: not at all.
+    """Kind of progress display; None: no display.
 
     :raises ValueError: it is neither a yes or no nor ``"text"``.
     """
@@ -137,25 +137,25 @@ def checked_progress(progress: object) -> ProgressKind | None:
 
 
 def progress_of(options: CallOptions, default: ProgressKind | None) -> ProgressKind | None:
-    """How a call's progress shall be shown: its own wish, or the pool's."""
+    """Kind of progress display of a call: its own option, or the pool's."""
     return checked_progress(options["progress"]) if "progress" in options else default
 
 
 OutputMode = Literal["off", "on", "captured"]
 OUTPUT_MODES = ("off", "on", "captured")
-"""What becomes of what worker processes print, log and warn of: they do so themselves; the parent
+"""Where worker processes print, log and warn: they do so themselves; the parent
 does, with its own handlers, each warning once and lines whole; or the same, but printed lines are
 only told to the listener, with the task that printed them."""
 
 LedgerLevel = Literal["off", "chunks", "items"]
 LEDGER_LEVELS = ("off", "chunks", "items")
-"""How much a pool's account knows: nothing of its workers; where their time went, chunk by chunk,
+"""Detail of a pool's account: nothing of its workers; where their time went, chunk by chunk,
 with the items that take longer than 0.1 ms timed one by one; or every item by itself."""
 
 
 @record
 class Insight:
-    """How much of a pool's inner life is kept and told.
+    """Telemetry of a pool: its account, its events, its workers' output.
 
     :param ledger: one of :data:`LEDGER_LEVELS`.
     :param on_event: is called with what happens (:mod:`poolwise.telemetry.live`).
@@ -209,7 +209,7 @@ class PoolOptions:
         tasks_per_worker: int | None,
         common: CommonOptions,
     ) -> PoolOptions:
-        """What a caller has written, checked and with the defaults."""
+        """Options as a caller has given them, checked and with the defaults."""
         _refuse_unknown(common, CommonOptions)
         if initializer is not None and not callable(initializer):
             message = "initializer must be a callable"

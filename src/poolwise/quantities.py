@@ -5,7 +5,7 @@ from __future__ import annotations
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _NEARLY = 0.9995
-"""What three digits round up to one counts as one."""
+"""Least value that three digits round up to one."""
 
 
 def say_seconds(seconds: float, digits: int = 2) -> str:
@@ -21,7 +21,7 @@ def say_seconds(seconds: float, digits: int = 2) -> str:
 
 
 _LEAST_S = 1e-11
-"""What is less than this is nothing that a clock can tell, and would be written 0.00 ns."""
+"""Least duration that a clock can tell; less would be written 0.00 ns."""
 
 
 def _say_minutes(seconds: int) -> str:

@@ -1,4 +1,4 @@
-"""What the calls of a :class:`poolwise.Pool` return, and where their values end."""
+"""Results that the calls of a :class:`poolwise.Pool` return, and the sinks of their values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @offers("results", "_cache", "_event", "_job", "_success")
 class AsyncResult(Generic[T]):
-    """What :meth:`Pool.apply_async` returns: as ``multiprocessing.pool.AsyncResult``."""
+    """Result of :meth:`Pool.apply_async`: as ``multiprocessing.pool.AsyncResult``."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ ApplyResult = AsyncResult
 
 @offers("results", "_chunksize", "_number_left")
 class MapResult(AsyncResult[list[T]]):
-    """What :meth:`Pool.map_async` returns, and where the values of its job end.
+    """Result of :meth:`Pool.map_async`, and the sink of its job's values.
 
     Of several errors the first by position counts.
 
@@ -184,7 +184,7 @@ class MapResult(AsyncResult[list[T]]):
         """Any number of items may be handed out: all values are kept."""
 
     def drop(self) -> None:
-        """Nobody wants the values any more: begin nothing more of it."""
+        """Begin nothing more of it: the values are not wanted any more."""
         job, engine = self.job, self._engine
         if job is not None and engine is not None and not engine.is_closed:
             engine.post(JobDropped(job))
@@ -203,7 +203,7 @@ class CallSink:
         return news
 
     def end(self, error: BaseException | None) -> News:
-        """Nobody waits for the end of all calls."""
+        """Do nothing: no caller waits for the end of all calls."""
         return ()
 
     def room(self, job: Job) -> None:
@@ -212,7 +212,7 @@ class CallSink:
 
 @offers("results", "_cache", "_cond", "_index", "_items", "_length")
 class ResultIterator(Iterator[T]):
-    """What the imaps return: as ``multiprocessing.pool.IMapIterator``, and it can be closed.
+    """Result of the imaps: as ``multiprocessing.pool.IMapIterator``, and it can be closed.
 
     Dropped half-read (``break``), it stops the input and what has not begun. Dropped before it
     was ever read, everything runs all the same: programs do that for the side effects.
@@ -276,7 +276,7 @@ class ResultIterator(Iterator[T]):
         self._engine.kick_if_idle()
 
     def lift(self) -> None:
-        """Somebody waits for the end of everything: read on, whether results are read or not."""
+        """Read the input on, whether results are read or not: a caller waits for the end of all."""
         self._stream.lift()
         self._tell_of_room()
 

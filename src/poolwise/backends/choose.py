@@ -164,7 +164,7 @@ def _make_report(book: Book, state: State) -> Report:
 
 
 def _make_echo(mode: OutputMode) -> tuple[Echo | None, dict[str, int] | None]:
-    """What says again what workers say, and the levels that their loggers shall have."""
+    """Forwarder of what workers say, and the levels that their loggers are to have."""
     if mode == "off":
         return None, None
     from poolwise.telemetry.echo import Echo, levels_of_loggers
@@ -173,7 +173,7 @@ def _make_echo(mode: OutputMode) -> tuple[Echo | None, dict[str, int] | None]:
 
 
 def _read_limits() -> tuple[int, int | None]:
-    """How many CPUs this process may use, and for how long its control group was stopped (ns)."""
+    """Number of CPUs granted, and for how long the control group was throttled (ns)."""
     from poolwise.wire import cgroups
     from poolwise.wire.cpus import cpu_count
 

@@ -1,4 +1,4 @@
-"""What the workers of a pool write to their descriptors 1 and 2, as events of their lanes."""
+"""Output of workers to their descriptors 1 and 2, as events of their lanes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Outlets:
         self._inlets: dict[int, list[Inlet]] = {}
 
     def open(self, lane: int) -> Outlet:
-        """What is handed to a lane's worker, and closed here afterwards.
+        """Open the pipes of a lane's worker; the write ends are closed here once it has them.
 
         :raises OSError: there are no more descriptors to be had.
         """

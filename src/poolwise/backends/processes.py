@@ -63,7 +63,7 @@ _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
 class _Lane:
-    """What this process holds of one worker."""
+    """Parent's side of one worker: its process, pipes and unanswered chunks."""
 
     __slots__ = (
         "awaits_again", "ends", "fault", "held", "id", "known", "launched_ns", "mail", "offers",
@@ -486,7 +486,7 @@ class Processes(c.Backend):
             self._hear_of_lane(lane, kind, payload)
 
     def _hear_of_lane(self, lane: _Lane, kind: int, payload: memoryview) -> None:
-        """What is not about a chunk: how the worker began, what it says, how it ends."""
+        """Take a frame about the worker itself: its start, its output, its end."""
         if kind == codec.READY:
             self._hear_ready(lane, codec.Hello._make(codec.loads(payload)))
         elif kind == codec.OUTPUT:

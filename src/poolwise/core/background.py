@@ -1,4 +1,4 @@
-"""What runs outside the leader lock: results are published, callbacks run, idle engines watched.
+"""Work outside the leader lock: results are published, callbacks run, idle engines watched.
 
 One background thread does all of it, as in the standard pools: a caller may hold a lock that a
 callback wants. It also leads (``leader.py``) while no caller does.

@@ -1,4 +1,4 @@
-"""How many items travel together: chunk sizes by measured cost. No clocks: times are handed in.
+"""Chunk sizes by measured cost. No clocks: times are handed in.
 
 The rule is factoring (FAC2: Hummel, Schonberg, Flynn, CACM 35(8) 1992): half of what remains is
 dealt out evenly over the lanes, then half of the rest, and so on in rounds, so that chunks shrink
@@ -19,7 +19,7 @@ from poolwise.record import record
 
 @record
 class ChunkLimits:
-    """What bounds a chunk. Times are estimates of what the chunk costs its lane.
+    """Bounds of a chunk. Times are estimates of the cost of the chunk to its lane.
 
     :param least_ns: a chunk shorter than this is mostly overhead for its lane.
     :param most_ns: a longer one is too coarse to balance, to cancel, to lose in a crash.
@@ -100,7 +100,7 @@ class ChunkSizer:
         self.item_bytes = self._nbytes / self._items
 
     def size(self, remaining: int | None, lanes: int) -> int:
-        """How many items the next chunk shall have."""
+        """Number of items of the next chunk."""
         item_ns, limits = self.item_ns, self._limits
         if item_ns is None:
             return self._unit
@@ -118,7 +118,7 @@ class ChunkSizer:
         return max(1, int(units)) * self._unit
 
     def _even_share(self, remaining: int, lanes: int) -> float:
-        """What each lane would get if all were dealt out evenly, now or when this round began.
+        """Even share of one lane, now or when this round began.
 
         A round is one chunk for each lane. Were the share found anew for each chunk, a long tail
         of ever smaller ones would keep the parent busy. Items that come back begin a new round.
@@ -130,14 +130,14 @@ class ChunkSizer:
         return self._even
 
     def wants_another(self, queued_items: int, elapsed_ns: int) -> bool:
-        """Whether a lane that holds so many items, begun so long ago, may be given a chunk more."""
+        """True if a lane that holds so many items, begun so long ago, may be given a chunk more."""
         if self.item_ns is None:
             return False
         return queued_items * self.item_ns - elapsed_ns <= self._ahead_ns
 
 
 def should_give_back(running_ns: int, remaining_items: int, item_ns: float | None) -> bool:
-    """Whether to ask a lane for what it has not begun, now that others are idle."""
+    """True if a lane is to be asked for what it has not begun, now that others are idle."""
     if remaining_items <= 0:
         return False
     left_ns = remaining_items * (item_ns or 0.0) - running_ns

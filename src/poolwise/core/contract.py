@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @record
 class Outcome:
-    """What came back for a chunk, or for the next part of it.
+    """Answer of a lane for a chunk, or for the next part of it.
 
     :param first: the position in the chunk of the first value.
     :param errors: what items raised, by their position among ``values``.
@@ -140,7 +140,7 @@ class LaneSpoke:
 
 @record
 class JobPosted:
-    """Somebody wants a job done."""
+    """A job was posted."""
 
     job: Job
 
@@ -166,7 +166,7 @@ class JobDropped:
 
 @record
 class TaskDropped:
-    """Nobody wants this task any more, even if a worker has to be stopped for it."""
+    """A task was cancelled, even if a worker has to be stopped for it."""
 
     job: Job
     task: object

@@ -30,7 +30,7 @@ _SUBMISSIONS_PER_LOOK = 128
 5 us, a submission 1 us)."""
 
 _START_PATIENCE_S = 1.0
-"""Whoever submits a call that needs a new worker waits no longer than this for the leader lock."""
+"""Limit on the wait for the leader lock of a thread that submits and needs a new worker."""
 
 _LAST_CALLBACK_S = 1.0
 """At the interpreter's end a callback that is still running is waited for so long."""
@@ -226,7 +226,7 @@ class Engine:
         return self._publisher.is_in_callback
 
     def dropped(self, error: BaseException | None) -> bool:
-        """Whether ``error`` says that the pool was terminated before the call had ended."""
+        """True if ``error`` says that the pool was terminated before the call had ended."""
         return self._error is not None and isinstance(error, errors.PoolTerminated)
 
     @property

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from poolwise.options import TaskRules
 
 MAP, STARMAP, CALLS = range(3)
-"""How a function is applied to an item: ``f(x)``, ``f(*x)``, and calls that bring their own."""
+"""Ways to apply a function to an item: ``f(x)``, ``f(*x)``, and calls that bring their own."""
 
 CONSUMER_SLOW, INPUT_SLOW, TAIL, NO_JOB = range(4)
 """Why nothing is handed out: results wait to be read, the input is slow, all is under way, or
@@ -29,7 +29,7 @@ there is no job."""
 CALL_PROMPT_NS = 1_000_000
 STREAM_PROMPT_NS = 2_000_000
 MAP_PROMPT_NS = 50_000_000
-"""How long a finished value may wait in the worker for those that travelled with it. Nobody sees a
+"""Limit on the wait of a finished value in the worker for those that came with it. Nobody sees a
 map's values before its end; parts of them are sent so that a crash costs little."""
 
 _chunk_ids = count(1)
@@ -138,7 +138,7 @@ class Source(Protocol):
     """Where a job's items come from."""
 
     error: BaseException | None
-    """What the input raised instead of giving another item."""
+    """Exception that the input raised instead of giving another item."""
 
     @property
     def remaining(self) -> int | None:
@@ -342,7 +342,7 @@ class Task(Protocol):
 
     call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None
     kept: Any
-    """What unpickles as the call as it was when it was made; None: the call itself does."""
+    """Snapshot of the call as it was when it was made; None: the call itself travels."""
 
     def begin(self) -> bool:
         """It is about to be sent; False when it has been cancelled."""
@@ -397,7 +397,7 @@ that follows it, if there is one."""
 
 
 class Sink(Protocol):
-    """Who waits for a job's values."""
+    """Receiver of a job's values."""
 
     def deliver(
         self, chunk: Chunk, first: int, values: Sequence[Any], errors: dict[int, BaseException]
@@ -408,7 +408,7 @@ class Sink(Protocol):
         """Nothing more will come, because all is delivered or because of ``error``."""
 
     def room(self, job: Job) -> int | None:
-        """How many more items the job may hand out now (None: any number)."""
+        """Number of items that the job may still hand out now (None: any number)."""
 
 
 class Job:
@@ -494,7 +494,7 @@ class Job:
 
     @property
     def handed_out(self) -> int:
-        """How many items were handed out, each counted once."""
+        """Number of items that were handed out, each counted once."""
         return self._next_start
 
     @property
@@ -574,7 +574,7 @@ class Job:
         self.source.error = self.source.error or self.cut_by
 
     def tasks_in(self, chunk: Chunk) -> int:
-        """How many tasks the chunk counts as, where workers are replaced after some number."""
+        """Number of tasks the chunk counts as, where workers are replaced after some number."""
         return 1 if self.unit is None else -(-len(chunk.items) // self.unit)
 
 

@@ -27,7 +27,7 @@ PATIENCE_S = 1.0
 just before the main thread began to wait: Python does not end the wait for it."""
 
 _LOOK_S = 0.05
-"""Who waits for the leader lock looks this often whether a signal wants something else."""
+"""Period in which a thread that waits for the leader lock looks for signals."""
 
 
 class Leader:
@@ -154,7 +154,7 @@ class Leader:
                         follower.ring()
 
     def _acquire(self, until: float | None) -> bool | None:
-        """Whether the lock was had in time; None when a signal came first."""
+        """True if the lock was had in time; None when a signal came first."""
         while not self._lock.acquire(timeout=_LOOK_S):
             if until is not None and time.monotonic() > until:
                 return False

@@ -85,7 +85,7 @@ class Stream(Generic[T]):
         return bool(self.ready) or self.is_over
 
     def told(self) -> None:
-        """Whoever waited for the reader is told now."""
+        """Wake the thread that waited for the reader."""
         self.tell_at = _NEVER
 
     def lift(self) -> None:
@@ -93,7 +93,7 @@ class Stream(Generic[T]):
         self._is_lifted = True
 
     def ignore(self) -> None:
-        """Nobody will read: let everything run, and keep nothing."""
+        """Let everything run, and keep nothing: the results will not be read."""
         self._is_ignored = self._is_lifted = True
         self.ready.clear()
 
@@ -142,7 +142,7 @@ class Stream(Generic[T]):
     # -- working ahead
 
     def room(self, job: Job) -> int | None:
-        """How many more items may be handed out now (None: any number)."""
+        """Number of items that may still be handed out now (None: any number)."""
         if self._is_lifted:
             return None
         if self._buffer_size is not None:
@@ -165,7 +165,7 @@ class Stream(Generic[T]):
         return max(room, job.lanes - (job.handed_out - self.count_read))
 
     def room_in_input(self, job: Job, source: Fed) -> int:
-        """How many more items may be read from the input."""
+        """Number of items that may still be read from the input."""
         if self._buffer_size is not None and not self._is_lifted:
             return self._room_in_buffer(job, source.count_fed, self._buffer_size)
         each, lanes = job.sizer.item_bytes, job.lanes

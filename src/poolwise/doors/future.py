@@ -103,7 +103,7 @@ class TaskFuture(Future[T]):
         return self._result  # type: ignore[return-value]
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """What the call raised, or None; waits and raises as :meth:`result` does."""
+        """Exception that the call raised, or None; waits and raises as :meth:`result` does."""
         engine = self._engine
         if engine is not None and self._state not in _OVER and not engine.wait(self.done, timeout):
             raise FutureTimeoutError

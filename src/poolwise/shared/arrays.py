@@ -116,7 +116,7 @@ def empty(shape: int | tuple[int, ...], dtype: DTypeLike = float) -> SharedArray
 
 
 zeros = empty
-"""The same under the name that says what is in it."""
+"""Alias by the name that says what is in it."""
 
 
 def share_array(array: np.ndarray[Any, Any], mode: Mode) -> SharedArray:
@@ -149,7 +149,7 @@ def attach(  # noqa: PLR0913 - what an array is made of
     strides: tuple[int, ...] | None,
     dtype: Any,
 ) -> SharedArray:
-    """What unpickling calls: the array that the handle stands for.
+    """Array that a handle stands for; unpickling calls this.
 
     :raises SharedMemoryGone: who made the handle has ended, or has closed the memory.
     """

@@ -37,7 +37,7 @@ LEAVE_S = 10.0
 since ``multiprocessing.Pool`` hangs when a result cannot be. Found by no benchmark."""
 
 _PAUSES_S = (0.005, 0.25)
-"""How often a lingering holder looks whether it may let go: first, and at last."""
+"""Period in which a lingering holder looks whether it may let go: first, and at last."""
 
 ModeName = Literal["read-only", "copy-on-write", "read-write"]
 
@@ -47,7 +47,7 @@ Handle = tuple[Any, ...]
 """The address of a segment, and a ticket if its sender may drop what it sent; pickles small."""
 
 _held: weakref.WeakValueDictionary[object, Held] = weakref.WeakValueDictionary()
-"""What this process holds, by the segment's identity: however many handles come, one descriptor."""
+"""Segments that this process holds, by identity: however many handles come, one descriptor."""
 
 
 class Tickets:
@@ -121,7 +121,7 @@ class Held:
         return mapping
 
     def handle(self) -> Handle:
-        """What another process needs to open it: once, with :func:`receive`.
+        """Token with which another process opens it: once, with :func:`receive`.
 
         :raises SharedMemoryGone: it was closed.
         """
@@ -150,7 +150,7 @@ def receive(handle: Handle) -> Held:
 
 
 def is_let_go(handle: Handle) -> bool:
-    """Whether whoever made a handle has ended, or has closed the memory."""
+    """True if the maker of a handle has ended, or has closed the memory."""
     *address, _ = handle
     try:
         Segment.open(tuple(address)).close()

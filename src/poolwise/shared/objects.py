@@ -116,7 +116,7 @@ class Shared(Generic[T]):
 
     @property
     def nbytes(self) -> int:
-        """How much shared memory it takes."""
+        """Bytes of shared memory that it takes."""
         return self._held.segment.size_bytes
 
     def close(self) -> None:
@@ -149,7 +149,7 @@ class Shared(Generic[T]):
 
 
 def attach(handle: Handle, mode: Mode) -> Shared[Any]:
-    """What unpickling calls: the object that the handle stands for.
+    """Object that a handle stands for; unpickling calls this.
 
     :raises SharedMemoryGone: who made the handle has ended, or has closed the memory.
     """

@@ -26,7 +26,7 @@ _ALIGN = 64
 _LENGTH = struct.Struct("<Q")
 
 _NATIVE_FORMATS = frozenset("bBcdfhHiIlLnNqQ?")
-"""What ``memoryview.cast`` can give."""
+"""Formats that ``memoryview.cast`` can give."""
 
 _this_thread = threading.local()
 

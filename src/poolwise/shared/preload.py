@@ -23,7 +23,7 @@ from poolwise.wire import codec, packing
 T = TypeVar("T")
 
 _MAKERS = (FunctionType, BuiltinFunctionType, MethodType, partial, type)
-"""What is called to make the value; other callables, such as models, are values."""
+"""Types that are called to make the value; other callables, such as models, are values."""
 
 _of_process: Mapping[str, Any] = {}
 _of_lane: ContextVar[Mapping[str, Any] | None] = ContextVar("poolwise_state", default=None)

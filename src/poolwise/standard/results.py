@@ -92,7 +92,7 @@ def _own(results: Any) -> Any:
 
 
 def _cache_of(result: Any) -> Any:
-    """What its pool has under way; a result that is there has let go of its pool."""
+    """Jobs of its pool that are under way; a result that is there has let go of its pool."""
     pool = result._pool  # noqa: SLF001 - one mechanism with the results
     return {} if pool is None else pool._cache  # noqa: SLF001
 

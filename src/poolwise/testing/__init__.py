@@ -1,1 +1,1 @@
-"""What others can test with: a simulator of the pool, and the exams of its parts."""
+"""Tools to test back ends with: a simulator of the pool, and the exams of its parts."""

@@ -177,7 +177,7 @@ class Sitting:
             self.wait_for(c.LaneReady)
 
     def answers(self, chunk: Chunk) -> Iterator[c.Outcome]:
-        """What comes back for the chunk, up to its last."""
+        """Answers to the chunk, up to its last one."""
         is_last = False
         while not is_last:
             done = self.wait_for(c.ChunkDone, lambda event: event.chunk_id == chunk.id)

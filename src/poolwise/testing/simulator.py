@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Overheads:
-    """What messages cost.
+    """Costs of messages.
 
     :param send_ns: the parent, to send a chunk.
     :param receive_ns: the parent, to take in an answer.
@@ -46,7 +46,7 @@ class Overheads:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a simulated job took.
+    """Times of a simulated job.
 
     :param makespan_ns: from the call until everything is there.
     :param bound_ns: no schedule could have been faster than this.

@@ -1,1 +1,1 @@
-"""What runs in the child: receive a chunk, run it, reply. Stays light: a fresh worker loads it."""
+"""Worker process: receive a chunk, run it, reply. Stays light: a fresh worker loads it."""

@@ -158,13 +158,13 @@ class WorkerClock(Stopwatch):
         self.cpu_ns -= min(spent_ns, self.cpu_ns)
 
     def read(self) -> Reading:
-        """What rides on a message that is about to be sent by the main thread."""
+        """Reading that rides on a message which the main thread is about to send."""
         now_ns = self.to(SEND)
         queued = self.run_queued_ns, self.wait_queued_ns
         return Reading._make((now_ns, *self.totals, self.cpu_ns, *queued))
 
     def read_beside(self) -> Reading:
-        """The same while the function runs, for the thread that answers beside it.
+        """Reading while the function runs, for the thread that answers beside it.
 
         What the function has used of its CPU is not known here: all of it counts as on CPU until
         the next answer of the main thread says better.

@@ -1,4 +1,4 @@
-"""What other threads of the parent were in the middle of when it forked a worker.
+"""Repairs what other threads of the parent were in the middle of when it forked a worker.
 
 Here they do not run any more, and nobody ends what they began. Loaded only where a fork was made.
 """

@@ -1,4 +1,4 @@
-"""What tasks print, log and warn of, on its way to the parent. Loaded only where that is asked for.
+"""Relay of what tasks print, log and warn of to the parent. Loaded only where it is asked for.
 
 Messages are queued and written when the result pipe is free: whoever prints from a finalizer in
 the midst of an answer must not wait for itself. What is left goes before the next answer, so the

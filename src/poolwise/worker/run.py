@@ -138,7 +138,7 @@ class ChunkRun:
 
     @property
     def done(self) -> int:
-        """How many items are through."""
+        """Number of items that are done."""
         return len(self._out)
 
     def _run_some(self, step: int) -> None:
