@@ -107,7 +107,7 @@ class CopyingIntake(SharedIntake):
         return None
 
     def _tried(self, act: Callable[[], T]) -> T | BaseException:
-        """Pickle, or the error of pickling. What a handler of a signal raises is raised at its end."""
+        """Pickle, or the error of pickling; what a signal handler raises is raised at its end."""
         with self._signals:
             try:
                 with interruptible:
