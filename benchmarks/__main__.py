@@ -25,6 +25,7 @@ CLAIMS = (
     "busy_parent",
     "submit_then_result",
     "apply_one",
+    "leadership",
     "cost_shapes",
     "start_up",
     "import_time",
