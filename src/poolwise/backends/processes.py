@@ -519,9 +519,10 @@ class Processes(c.Backend):
             if not self._is_lost(lane, head, error):
                 self._hear_unreadable(lane, head, outcome, error)
             return
-        outcome.errors = {at: self._decode(failed[at]) for at in failed}
+        if failed:
+            outcome.errors = {at: self._decode(failed[at]) for at in failed}
         outcome.values = _load_each(values, outcome.errors) if head.is_apart else values
-        if any(self._is_lost(lane, head, one.__cause__) for one in outcome.errors.values()):
+        if outcome.errors and self._is_any_lost(lane, head, outcome.errors):
             return
         if self._outlets is not None and head.is_last:
             # While another chunk runs, the unfinished line may be that one's: chunks that are
@@ -547,6 +548,11 @@ class Processes(c.Backend):
     def _decode(self, failure: failures.Failure) -> BaseException:
         with interruptible:
             return failures.decode(failure, self._as_cause)
+
+    def _is_any_lost(
+        self, lane: _Lane, head: codec.AnswerHead, found: dict[int, BaseException]
+    ) -> bool:
+        return any(self._is_lost(lane, head, error.__cause__) for error in found.values())
 
     def _is_lost(self, lane: _Lane, head: codec.AnswerHead, error: BaseException | None) -> bool:
         """Does an answer speak of memory that went with its worker? Then say so."""

@@ -196,7 +196,8 @@ class Engine:
             return True
         finally:
             self._leader.waiting_callers -= 1
-            self._close_if_ended()
+            if self._is_ended:
+                self._close_if_ended()
             if not self._leader.promote_follower() and self.is_busy:
                 self._background.arm()
 
@@ -209,7 +210,8 @@ class Engine:
     def step_in_background(self) -> bool:
         """One step of the background thread; False when callers lead or the engine is broken."""
         did_step = self._error is None and self._leader.step_unless_wanted(self._step)
-        self._close_if_ended()
+        if self._is_ended:
+            self._close_if_ended()
         return did_step
 
     def close_if_over(self) -> bool:
@@ -242,7 +244,8 @@ class Engine:
         if self._stepping == get_ident():
             return False
         did_step = self._leader.step_if_free(self._step)
-        self._close_if_ended()
+        if self._is_ended:
+            self._close_if_ended()
         return did_step
 
     def _step(self, timeout_s: float | None, is_done: Callable[[], bool] = _never) -> None:
@@ -446,7 +449,7 @@ class Engine:
         Asked by each leader after it has let go of the lock, and by who ended the pool after it
         has said so: one of the two gets the lock then.
         """
-        if self._is_ended and not self._is_given_back:
+        if not self._is_given_back:
             self._leader.step_if_free(self._give_back)
 
     def _give_back(self, _: float | None = None) -> None:

@@ -479,13 +479,13 @@ class Job:
         """Everything was handed out and answered for."""
         return self.source.is_exhausted and not self.open_items and not self._again
 
-    def shortage(self) -> int | None:
-        """Reason that it has nothing for an idle lane; None when it is not open."""
+    def shortage(self) -> int:
+        """Reason that it has nothing for an idle lane; NO_JOB when it is not open."""
         if not self.is_over and (self.source.has_items or self._again):
             return CONSUMER_SLOW
         if not self.is_over and not self.has_calls and not self.source.is_exhausted:
             return INPUT_SLOW
-        return TAIL if self.open_items else None
+        return TAIL if self.open_items else NO_JOB
 
     @property
     def has_more(self) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from poolwise import errors
 from poolwise.core import contract as c
 from poolwise.core.batching import should_give_back
-from poolwise.core.job import CONSUMER_SLOW, INPUT_SLOW, NO_JOB, TAIL, name_of
+from poolwise.core.job import NO_JOB, name_of
 
 if TYPE_CHECKING:
     from poolwise.core.job import Chunk, Job
@@ -62,6 +62,13 @@ class Lane:
         """Ready, not on its way out, and allowed one more task."""
         return self.is_ready and not self.is_stopping and self.tasks_left != 0
 
+    @property
+    def can_share(self) -> bool:
+        """Holds items that it has not begun, and was not asked for them yet."""
+        if not self.chunks or self.is_asked or self.is_stopping:
+            return False
+        return len(self.chunks) > 1 or self.chunks[0].rest > 1
+
     def held(self, chunk_id: int) -> Chunk | None:
         """The chunk of that number, if the lane holds it."""
         for chunk in self.chunks:
@@ -101,6 +108,7 @@ class State:
         self._deaths_unread = 0
         self._commands: list[c.Command] = []
         self._now_ns = 0
+        self._can_ask_again = False
 
     @property
     def wants_work(self) -> bool:
@@ -118,7 +126,7 @@ class State:
         """Take note of what happened; return what follows at once."""
         self._now_ns = now_ns
         self._HANDLERS[type(event)](self, event)
-        return self._said()
+        return self._take_commands()
 
     def assign(self, now_ns: int) -> list[c.Command]:
         """Bring idle lanes and waiting jobs together; look after limits that have passed."""
@@ -129,18 +137,17 @@ class State:
             if job.has_more:
                 self._hand_out()
                 break
-        if self._idle and self.is_busy:
-            self._ask_for_shares()
+        self._can_ask_again = bool(self._idle) and self.is_busy and self._ask_for_shares()
         if self.is_closing or self._tasks_per_lane is not None:
             self._end_lanes()
-        return self._said()
+        return self._take_commands()
 
     def next_look_ns(self) -> int | None:
         """When :meth:`assign` should be asked again although nothing happened (None: never)."""
         lanes, times = self.lanes.values(), []
         if self._has_limits:
             times += [limit for lane in lanes if (limit := self._limit_ns(lane))]
-        if self._idle and self.is_busy and any(map(self._can_share, lanes)):
+        if self._can_ask_again:
             times.append(self._now_ns + _ASK_AGAIN_NS)
         return min(times, default=None)
 
@@ -154,7 +161,7 @@ class State:
             while job.has_calls and (waiting := job.take(None)) is not None:
                 self._fail_call(waiting, error)
             self._end_job(job, errors.again(error))
-        return self._said()
+        return self._take_commands()
 
     def _fail_call(self, chunk: Chunk, error: errors.PoolwiseError) -> None:
         """Tell whoever waits for these calls; the values of other jobs end with their job."""
@@ -163,7 +170,7 @@ class State:
             failed = _one_each(error, chunk.rest)
             self._commands.append(c.Deliver(chunk, chunk.done, values, failed))
 
-    def _said(self) -> list[c.Command]:
+    def _take_commands(self) -> list[c.Command]:
         commands, self._commands = self._commands, []
         return commands
 
@@ -457,7 +464,7 @@ class State:
 
     def _feed_idle(self) -> None:
         idle = list(self._idle.values())
-        if len(idle) == len(self.lanes) and sum(job.waiting for job in self.jobs) == 1:
+        if len(idle) == len(self.lanes) and sum([job.waiting for job in self.jobs]) == 1:
             idle.reverse()  # one call at a time: the lane used last is still awake
         for lane in idle:
             if not self._send_next(lane):
@@ -465,14 +472,15 @@ class State:
 
     def shortage(self) -> int | None:
         """Reason that idle lanes have nothing to do; None: busy, or waiting for the parent."""
-        if not self._idle and any(lane.chunks for lane in self.lanes.values()):
+        worst = NO_JOB
+        for job in self.jobs:
+            worst = min(worst, job.shortage())
+        if not self._idle and (worst != NO_JOB or self._holds_chunks()):
             return None
-        short = [cause for job in self.jobs if (cause := job.shortage()) is not None]
-        if not short:
-            return NO_JOB
-        if not self._idle:
-            return None
-        return next(cause for cause in (CONSUMER_SLOW, INPUT_SLOW, TAIL) if cause in short)
+        return worst
+
+    def _holds_chunks(self) -> bool:
+        return any(lane.chunks for lane in self.lanes.values())
 
     def busy_since_ns(self) -> dict[int, int]:
         """Since when each lane holds a chunk, or has last answered for one (0: it holds none)."""
@@ -529,7 +537,7 @@ class State:
         missing = self.most_lanes - len(self.lanes)
         for _ in range(missing if at_most is None else min(at_most, missing)):
             self._start_lane()
-        return self._said()
+        return self._take_commands()
 
     def _start_lane(self) -> None:
         self._lane_ids += 1
@@ -552,19 +560,20 @@ class State:
 
     # -- sharing and limits
 
-    def _ask_for_shares(self) -> None:
-        """Lanes are idle, nothing waits: ask those that hold most for what they have not begun."""
-        loaded = [lane for lane in self.lanes.values() if self._can_share(lane)]
+    def _ask_for_shares(self) -> bool:
+        """Lanes are idle, nothing waits: ask those that hold most for what they have not begun.
+
+        True when some lane can still be asked later.
+        """
+        loaded = [lane for lane in self.lanes.values() if lane.can_share]
+        if not loaded:
+            return False
         loaded.sort(key=self._rest_ns, reverse=True)
         for lane in loaded[: len(self._idle)]:
             if self._should_share(lane):
                 lane.is_asked = True
                 self._commands.append(c.AskBack(lane.id))
-
-    def _can_share(self, lane: Lane) -> bool:
-        if not lane.chunks or lane.is_asked or lane.is_stopping:
-            return False
-        return len(lane.chunks) > 1 or lane.chunks[0].rest > 1
+        return any(not lane.is_asked for lane in loaded)
 
     def _should_share(self, lane: Lane) -> bool:
         rest = sum(chunk.rest for chunk in lane.chunks) - 1

@@ -48,13 +48,17 @@ class Waiter:
             return []
         poll, clock = self._poll, time.perf_counter_ns
         ready: list[tuple[int, int]] = []
-        until_ns = clock() + _LOOK_NS
-        while not ready and clock() < until_ns:
+        began_ns = clock()
+        spent_ns = 0
+        while not ready and spent_ns < _LOOK_NS:
             _yield_cpu()
             ready = poll(0)
-        if clock() < until_ns:
+            spent_ns = clock() - began_ns
+        if spent_ns < _LOOK_NS:
             self._rests = 0
-        else:  # nothing came, or somebody else had the CPU for a time slice: better to be woken
+        else:
+            # Nothing came, or another process had the CPU for a time slice: better to be woken.
+            # That slice is some 3 ms, so a look that cost one is tried that much more rarely.
             self._rests = min(2 * self._rests + 1, _RAREST)
-            self._rests_left = self._rests
+            self._rests_left = self._rests * (spent_ns // _LOOK_NS)
         return ready
