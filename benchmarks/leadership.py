@@ -36,6 +36,7 @@ def managed_pool() -> Iterator[Any]:
         self._followers.remove(follower)
 
     def wait(self: Any, is_done: Any, timeout_s: Any = None, real: Any = Engine.wait) -> bool:
+        self._is_unseen = True
         self.ensure_background()
         self.wake()
         done: bool = real(self, is_done, timeout_s)
