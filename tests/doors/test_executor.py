@@ -92,6 +92,17 @@ def test_failed_initializer_breaks_the_executor():
     executor.shutdown()
 
 
+def test_an_executor_without_workers_ends_when_all_calls_were_cancelled():
+    """Its first worker fails to start over a call that is not wanted any more."""
+    for _ in range(20):  # a race between the cancelling and the failure
+        executor = poolwise.ProcessPoolExecutor(1, "fork", fail)
+        executor.submit(abs, -1).cancel()
+        closing = threading.Thread(target=executor.shutdown, daemon=True)
+        closing.start()
+        closing.join(100)
+        assert not closing.is_alive()
+
+
 # --- values -------------------------------------------------------------------------------------
 
 

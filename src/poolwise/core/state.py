@@ -441,6 +441,7 @@ class State:
         while (chunk := job.take(None)) is not None:
             size = len(chunk.items)
             self._deliver(chunk, 0, [None] * size, _one_each(error, size))
+        self._end_if_done(job)  # nothing was delivered if all that waited was cancelled
 
     def _end_if_done(self, job: Job) -> None:
         if not job.open_items and (job.is_over or job.is_done) and job in self.jobs:

@@ -65,7 +65,7 @@ def find_reason(case: Case) -> str | None:
     step = case.program.steps[case.at]
     if isinstance(step, End):
         is_race = step.pool in case.judge.may_be_closed
-        is_broken = "AssertionError" in _names(case.standard)
+        is_broken = case.standard[0] == "raised" and case.ours[0] == "value"
         return BROKEN_BY_END if is_broken else ENDED_BY_CALLBACK if is_race else None
     return next((reason for reason, applies in DIFFERENCES.items() if applies(case)), None)
 

@@ -151,7 +151,10 @@ class Comparison:
         singles = {
             at
             for at, step in enumerate(self.program.steps)
-            if isinstance(step, Call) and step.way in SINGLE and not self._is_cancelled(at)
+            if isinstance(step, Call)
+            and step.way in SINGLE
+            and not self._is_cancelled(at)
+            and step.function != "lambda"  # refused at once there, run in its turn here
         }
         for log in (standard, ours):
             singles &= {at for at, _, _ in log}

@@ -299,6 +299,7 @@ class _Stream:
         self._is_ordered = is_ordered
         self._ends_at_error = ends_at_error
         self._together = together
+        self._may_end = False
         self.is_over = False
         self.has_raised = False
 
@@ -311,14 +312,19 @@ class _Stream:
         if self.is_over:
             return None if word == "end" else f"{outcome} after the end"
         self.has_raised |= word == "raised"
+        if word == "raised" and is_any(what, excuses) and is_any(what, GONE):
+            self.is_over = True
+            return None
         if word == "raised" and self._ends_at_error:
             self.is_over = True
         place = self._place_of(outcome)
         if place is not None:
             del self._left[place]
+            if self._input_error and len(self._left) < self._together:
+                # It may as well be the input's error, with which the last chunk goes.
+                self._may_end |= raises(outcome, self._input_error)
             return None
         if word == "raised" and is_any(what, excuses):
-            self.is_over = self.is_over or is_any(what, GONE)
             return None
         if word == "raised" and self._input_error and raises(outcome, self._input_error):
             self._input_error = None
@@ -327,7 +333,7 @@ class _Stream:
             return f"the input's error in the place of {self._left[0]}" if is_early else None
         if word == "end":
             self.is_over = True
-            is_early = self._left or self._input_error
+            is_early = (self._left or self._input_error) and not self._may_end
             return f"ends before {[*self._left, self._input_error][0]}" if is_early else None
         return f"{outcome} in the place of {self._left[:1]}"
 

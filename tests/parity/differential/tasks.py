@@ -6,6 +6,7 @@ import hashlib
 import mmap
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -266,6 +267,8 @@ def freeze(value: Any) -> Any:
 
 
 def _freeze_text(value: Any) -> Any:
+    if isinstance(value, str):
+        value = re.sub(r" at 0x[0-9a-f]+", "", value)  # the repr of what has none of its own
     return type(value).__name__, value if len(value) < 100 else _digest(value)
 
 
