@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from poolwise.account.ledger import Laws
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of what `to_plain` writes. It grows when a field changes its meaning or goes away."""
 
 
@@ -263,7 +263,7 @@ class Pool:
     "ThreadPoolExecutor", "hand-made". `slots` is P, `region_s` is W: the account's states
     (`account.STATES`) sum to P x W x `identity`; what is missing or too much stands in the state
     "unexplained". `demand_cpus` counts CPUs wanted (running or runnable) while tasks ran.
-    `laws`: what scaling laws say of it; None if no task was timed.
+    `laws`: its speed-up and ceiling; None if no task was timed.
     """
 
     id: int

@@ -25,8 +25,7 @@ _UNSEEN = 0.1
 class MostWorkers:
     """From how many workers on more gain nothing, for one pool; or `why` that is not known.
 
-    `by`: "usl", the Universal Scalability Law fitted to this run, or "simulation" of its main call
-    on the CPUs there are.
+    `by`: "simulation" of its main call on the CPUs there are.
     """
 
     pool: int
@@ -54,7 +53,7 @@ class Scaling:
 
 
 def find_scaling(seen: Evidence, models: Mapping[int, Sequence[Model | None]]) -> Scaling | None:
-    """What laws and the simulation say of a run; None if no pool that was seen did most of it.
+    """Speed-up, ceilings and enough workers of a run; None if no pool that was seen did most of it.
 
     :param models: id of each pool -> the models of its calls, in their order.
     """
@@ -115,8 +114,6 @@ def _bound_s(pool: Pool) -> float:
 
 
 def _most_workers(pool: Pool, models: Sequence[Model | None], seen: Evidence) -> MostWorkers:
-    if pool.laws is not None and pool.laws.best_workers is not None:
-        return MostWorkers(pool.id, round(pool.laws.best_workers), "usl", "")
     if is_busy(seen):
         why = "other programs used the CPUs, and more workers would only take them from these"
         return MostWorkers(pool.id, None, None, why)

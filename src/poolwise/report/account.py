@@ -9,7 +9,7 @@ from poolwise.report import blocks as b
 from poolwise.report import figures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from poolwise.account.ledger import LaneAccount, Laws, Report
     from poolwise.report.palette import Meaning
@@ -178,30 +178,19 @@ def list_slowest(report: Report) -> b.Table:
     return b.Table(columns, rows, "The slowest tasks")
 
 
-def list_laws(laws: Laws) -> Iterator[b.Block]:
-    """What scaling laws say, as far as this run tells, and why it does not tell more."""
-    is_slower = (laws.karp_flatt or 0.0) > 1
+def list_laws(laws: Laws) -> b.Table:
+    """Speed-up and its ceiling, as far as this run tells."""
     told: list[tuple[str, float | None, figures.Unit, str]] = [
         ("efficiency", laws.efficiency, "share", "useful part of workers x wall time"),
         ("speed-up", laws.speedup, "", "over the same work in a plain loop"),
         ("ceiling", laws.ceiling, "", "the most that more workers could reach"),
         ("serial fraction", laws.serial_fraction, "share", "of the time the parent is busy"),
-        (
-            "Karp-Flatt", laws.karp_flatt, "share",
-            "more than serial: a plain loop is faster" if is_slower
-            else "serial fraction as the speed-up tells it",
-        ),
-        ("work inflation", laws.work_inflation, "", "CPU time an item, all busy over one alone"),
-        ("best number", laws.best_workers, "", "of workers, by the law of Gunther (USL)"),
-    ]  # fmt: skip
+    ]
     rows: list[list[b.Cell]] = [
         [name, "not from this run" if value is None else figures.write(value, unit), what]
         for name, value, unit, what in told
     ]
-    yield b.Table([b.Column(""), b.Column(""), b.Column("")], rows, "Scaling")
-    reasons = (("Work inflation", laws.inflation_why), ("Best number of workers", laws.why))
-    if unknown := [f"{name}: {why}." for name, why in reasons if why]:
-        yield b.Text("\n\n".join(unknown), is_aside=True)
+    return b.Table([b.Column(""), b.Column(""), b.Column("")], rows, "Scaling")
 
 
 def say_identity(report: Report) -> b.Text:
