@@ -149,12 +149,10 @@ def _gather_one(
         last_s=(max(first, ended) - began) / 1e9,
         account={state: amount / 1e9 for state, amount in states.items()},
         item_times=items.distribution(),
-        message_times=sums.distribute([task.ended - task.began for task in messages.tasks]),
         queue_wait=queue_waits(pool, messages.tasks),
         leaves=gather_leaves(run, pool, number, sent, count),
         series_s=series,
         series_step=total_items / len(series) if series else 1.0,
-        is_partial=facts.get("is_partial"),
     )
 
 

@@ -179,7 +179,6 @@ def describe_function(function: "Any") -> "dict[str, Any]":
         "function": f"{module}.{name}",
         "function_place": code and (_name_of(code.co_filename), code.co_firstlineno, code.co_name),
         "parameters": code.co_varnames[: min(code.co_argcount, PARAMETERS)] if code else None,
-        "is_partial": inner is not function,
     }
 
 
