@@ -22,8 +22,6 @@ _LOSSES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 """Factors in the order in which their losses are taken off, and the entries and causes of each."""
 
-_LEAST_POINTS = 3
-
 
 def make_distribution(
     histogram: Mapping[int, int], total_s: float, longest_s: float, *, is_exact: bool = False
@@ -79,7 +77,7 @@ def fit_line(n: float, x: float, y: float, xx: float, xy: float) -> tuple[float,
     besides. None where x never changed, or with fewer than 3 points.
     """
     spread = n * xx - x * x
-    if n < _LEAST_POINTS or spread <= 1e-9 * max(1.0, n * xx):
+    if n < 3 or spread <= 1e-9 * max(1.0, n * xx):  # noqa: PLR2004 - two points fit any line
         return None
     slope = (n * xy - x * y) / spread
     return slope, (y - slope * x) / n

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from poolwise.core.job import Chunk
 
-_MOST_ITEMS = 16
 _BYTES_FOR_A_LOOK = 32 * 1024
 """Of a message's items so many are looked at at most, and one for so many bytes: to look at an item
 takes 5 us, to pickle, move and unpickle these bytes 20 times as long (``benchmarks/ledger``)."""
@@ -31,13 +30,9 @@ _MOST_PARTS = 32
 _LEAST_PART_BYTES = 1024
 """Smaller objects are not remembered."""
 
-_MOST_REMEMBERED = 4096
 _SAMPLE = 4
 _DEPTH = 3
 """Of a container so many elements are looked at, and of those so many levels."""
-
-_LETTERS = 64
-"""And so many of a string."""
 
 _NUMBER_BYTES = 9
 """What pickle writes for a float."""
@@ -62,7 +57,7 @@ class Repeats:
             again += chunk.function_bytes if self._is_met(job.function) else bound
         if chunk.sent_bytes >= _LEAST_PART_BYTES:
             looks = max(1, chunk.sent_bytes // _BYTES_FOR_A_LOOK)
-            items = _spread(chunk.items, min(looks, _MOST_ITEMS))
+            items = _spread(chunk.items, min(looks, 16))
             parts = [_call_parts(item.call) if job.has_calls else _parts(item) for item in items]
             again += self._share(
                 chunk.sent_bytes, parts, of=len(chunk.items), put_down=job.deposits.keys()
@@ -100,7 +95,7 @@ class Repeats:
         """Was this very object sent before? It is remembered now."""
         mark = _mark(part)
         before = self._met.get(id(part))
-        if len(self._met) >= _MOST_REMEMBERED:
+        if len(self._met) >= 4096:  # noqa: PLR2004 - memory is bounded
             self._met.clear()
         self._met[id(part)] = mark
         if isinstance(before, weakref.ref):
@@ -142,7 +137,7 @@ def _mark(part: Any) -> Any:
     if kind in _SETS:
         return kind, len(part), [_name(each) for each in islice(part, _SAMPLE)]
     if kind in _STRINGS:
-        return kind, len(part), part[:: max(1, len(part) // _LETTERS)]
+        return kind, len(part), part[:: max(1, len(part) // 64)]
     try:
         return weakref.ref(part)
     except TypeError:

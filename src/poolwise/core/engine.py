@@ -40,20 +40,6 @@ _GRACE_S = 0.002
 then a second thread would only be in their way. No benchmark found the figure; 1 to 5 ms are
 alike in ``benchmarks/submit_result``."""
 
-_HINTS_PER_LOOK = 128
-"""While all lanes are busy, submitting looks for their answers this often (a look costs about
-5 us, a submission 1 us)."""
-
-_IDLE_LOOKS = 5
-"""The helper stays awake for this many looks (of ``_GRACE_S``) at nothing to do."""
-
-
-_START_PATIENCE_S = 1.0
-"""Whoever submits a call that needs a new worker waits no longer than this for the drive."""
-
-_LAST_CALLBACK_S = 1.0
-"""At the interpreter's end a callback that is still running is waited for so long."""
-
 _LOOK_S = 0.05
 """Whoever waits for the drive looks this often whether a signal wants something else."""
 
@@ -61,7 +47,8 @@ _PATIENCE_AT_END_S = 0.5
 """A thread that pickles in the midst of driving is waited for so long when a pool is terminated."""
 
 _PATIENCE_S = 1.0
-"""After so long without news it is asked whether a task is stuck. And a signal is seen that came
+"""After so long without news it is asked whether a task is stuck; and nobody waits longer for the
+drive, or for a callback as the interpreter ends. And a signal is seen that came
 just before the main thread began to wait: Python does not end the wait for it."""
 
 
@@ -157,7 +144,9 @@ class Engine:
         :raises PoolTerminated: the pool was ended in this moment, which knew nothing of the call.
         """
         self._hints += 1
-        if self.state.wants_work or not self._hints % _HINTS_PER_LOOK or self._error is not None:
+        # While all lanes are busy, submitting looks for their answers now and then: a look costs
+        # about 5 us, a submission 1 us.
+        if self.state.wants_work or not self._hints % 128 or self._error is not None:
             self._check_owner()
             seen.is_interrupted = False
             if len(self.state.lanes) < self.state.most_lanes:
@@ -373,7 +362,7 @@ class Engine:
         """One step now, whoever drives: programs look for the workers that they have started."""
         self._is_unseen = True
         if not self._step_if_free() and self._driver != get_ident():
-            with _Visit(self, _START_PATIENCE_S) as visit:
+            with _Visit(self, _PATIENCE_S) as visit:
                 if visit.has_drive:
                     self._step(0)
         self._helper.arm()
@@ -679,7 +668,7 @@ class Engine:
 
         Nobody is told: who waits for it in some thread waits on (see ``ending.py``).
         """
-        self._helper.stop(_LAST_CALLBACK_S)
+        self._helper.stop(_PATIENCE_S)
         with _Visit(self, _PATIENCE_AT_END_S) as visit:
             self._error = self._error or errors.PoolTerminated(
                 "the interpreter ended before this task had"
@@ -861,7 +850,7 @@ class _Helper:
         idle = 0
         self._is_awake = True
         while not self.is_stopping:
-            if idle >= _IDLE_LOOKS:
+            if idle >= 5:  # noqa: PLR2004 - looks of _GRACE_S at nothing to do
                 self._is_awake = False  # from here on arm() rings
                 if not engine.is_busy:
                     self.bell.wait()

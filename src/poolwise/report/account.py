@@ -44,9 +44,6 @@ STATES: dict[str, tuple[str, Meaning]] = {
 }
 """State -> its name and its colour, in the order of the bars; worker, idle causes and parent."""
 
-_SMALL = 0.005
-"""Entries below this part of all are shown as one; the page has a table of all."""
-
 _ACCEPTABLE, _POOR = 0.8, 0.5
 """Parallel efficiency from 0.8 on is acceptable (POP centre of excellence, co-design.pop-coe.eu);
 the lower bound is ours: more is lost than used."""
@@ -76,7 +73,8 @@ def split_worker_time(report: Report) -> b.StackedBar:
     """All worker-seconds by what they went into; waiting by its cause."""
     notes = _note_parent_causes(report.idle)
     states = [state for state in _merge(report.worker_account, report.idle) if state[1]]
-    small = [state for state in states if abs(state[1]) < _SMALL * report.worker_seconds]
+    # Shown as one; the page has a table of all.
+    small = [state for state in states if abs(state[1]) < 0.005 * report.worker_seconds]
     parts = [
         b.Part(name_of(state), value_s, meaning_of(state), notes.get(state, ""))
         for state, value_s in states

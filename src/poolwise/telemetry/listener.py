@@ -21,9 +21,6 @@ STUCK_TIMES = 20
 """A task is stuck when it runs so many times longer than the longest that has ended, and this long
 at least. No benchmark found these: people ask themselves after some seconds, not before."""
 
-STUCK_AFTER_ITEMS = 8
-"""And only when so many of its kind have ended: before, nobody knows what is long."""
-
 
 class StuckWatch(c.Observer):
     """Warns of tasks that run far longer than any of their kind that has ended, once each.
@@ -145,7 +142,7 @@ def find_stuck(lane: Lane, book: Book, now_ns: int) -> TaskStuck | None:
         return None
     chunk = lane.chunks[0]
     page, longest_ns = book.page_of(chunk, chunk.done), 0
-    if page.items >= STUCK_AFTER_ITEMS:
+    if page.items >= 8:  # noqa: PLR2004 - before that, nobody knows what is long
         longest_ns = page.longest_ns or page.run_ns // page.items
     if not longest_ns or running_ns < STUCK_TIMES * longest_ns:
         return None

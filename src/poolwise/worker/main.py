@@ -37,10 +37,6 @@ if TYPE_CHECKING:
     from poolwise.wire.memory import Segment
     from poolwise.worker.output import Redirect, Relay
 
-_KEPT_ANSWER_BYTES = 1 << 20
-"""An answer up to this size is kept until the next two, in case the parent cannot read it."""
-
-
 BLOCKED = frozenset({signal.SIGINT, signal.SIGTERM})
 """Signals that a worker is started with blocked, and unblocks."""
 
@@ -372,7 +368,8 @@ class Worker:
                 raise  # the task may be changing what it returned before; ask when it is done
             packed = codec.pack_apart(packer, values, errors, times, failures.refused)
             return head._replace(is_apart=True), packed
-        if len(values) > 1 and parcel.size_of(packed) <= _KEPT_ANSWER_BYTES:
+        # A small answer is kept until the next two, in case the parent cannot read it.
+        if len(values) > 1 and parcel.size_of(packed) <= 1 << 20:
             self._kept.append((head.chunk_id, head.first, values))
         return head, packed
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-_MOST_SAMPLES = 256
-
 
 class Estimator:
     """Takes notes of how far a call had come when, and extrapolates.
@@ -23,7 +21,7 @@ class Estimator:
             return
         self._done.append(done)
         self._at_s.append(elapsed_s)
-        if len(self._done) > _MOST_SAMPLES:  # keep the ends and every other one between
+        if len(self._done) > 256:  # noqa: PLR2004 - keep the ends and every other one between
             del self._done[1:-1:2], self._at_s[1:-1:2]
 
     def rate(self, elapsed_s: float) -> float | None:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 _NAME_CELLS = 34
 _VALUE_CELLS = 9
 _SHARE_CELLS = 7
-_MOST_LANES = 32
-
-
 # -- parts of a whole
 
 
@@ -96,7 +93,7 @@ def lay_timeline(block: Timeline, sheet: Sheet) -> list[Line]:
     """One row of cells for each lane; many lanes are thinned out, which is said."""
     letters = [sheet.letters[state.name] for state in block.states]
     start_s, end_s = block.start_s, block.end_s
-    shown = _thin(len(block.lanes), _MOST_LANES)
+    shown = _thin(len(block.lanes), 32)
     name_cells = min(20, max((count_cells(block.lanes[at].name) for at in shown), default=0))
     room = sheet.width - name_cells - 1
     lines = [title_line(block.title)] if block.title else []
