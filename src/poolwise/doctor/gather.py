@@ -36,9 +36,6 @@ RECORD_S = 30e-6
 DARK_S = 3.5e-6
 """CPU-seconds of one message that the probes let pass, over all processes (same benchmark)."""
 
-A_WHILE_NS = 100_000_000
-"""A process that ends before this may have had no time to show itself."""
-
 START_S = 0.003
 """What attaching to a fresh interpreter costs (same benchmark)."""
 
@@ -175,7 +172,8 @@ def _lives_unseen(run: Run) -> list[sums.Span]:
     return [
         (seen["first_ns"], seen["last_ns"])
         for pid, seen in run.launch.get("processes", {}).items()
-        if seen["is_python"] and seen["last_ns"] - seen["first_ns"] > A_WHILE_NS
+        # A process that ends before this may have had no time to show itself.
+        if seen["is_python"] and seen["last_ns"] - seen["first_ns"] > 100_000_000  # noqa: PLR2004
         if int(pid) not in attached
     ]
 

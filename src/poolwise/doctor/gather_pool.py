@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from poolwise.doctor import causes, own_time, sites, sums
+from poolwise.doctor import causes, measures, own_time, sites, sums
 from poolwise.doctor.account import REGULAR, PoolAccount, chain, dispatcher
 from poolwise.doctor.features import (
     Death,
@@ -23,11 +23,8 @@ if TYPE_CHECKING:
     from poolwise.doctor.store import Result, Run, Task
     from poolwise.doctor.sums import Span
 
-PIPE_BYTES = 65_536
+PIPE_BYTES = measures.BIG_MESSAGE_BYTES
 """What a pipe holds; a larger message needs its reader to be there."""
-
-LONG_NS = 1_000_000
-"""Helper threads are looked for in tasks longer than this: shorter ones do not use any."""
 
 
 def gather_pool(run: Run, pool: PoolRecords, found: PoolAccount) -> Pool:
@@ -387,7 +384,8 @@ def _helpers_s(pool: PoolRecords, messages: sites.Messages) -> float:
     if pool.kind.startswith("Thread"):
         return 0.0
     tasks = [task for task in messages.tasks if task.cpu >= 0]
-    long = [task for task in tasks if task.ended - task.began > LONG_NS]
+    # Helper threads are looked for in tasks longer than this: shorter ones do not use any.
+    long = [task for task in tasks if task.ended - task.began > 1_000_000]  # noqa: PLR2004
     return messages.done([max(0, task.process_cpu - task.cpu) for task in long]) / 1e9
 
 

@@ -168,18 +168,14 @@ class _Look:
             except OSError as error:  # a full disk: the program goes on, without samples
                 self._can_sample = False
                 sys.stderr.write(f"poolwise doctor: no more samples are written: {error}\n")
-        return _POLL_S
+        return 0.05
 
     def ask(self) -> None:
         """Have everybody's stacks noted, if nothing moves: somebody wants the program to end."""
-        if self.watch.still_s() > _STILL_S:
+        # A program in which a task has ended since is not asked for stacks when it is
+        # told to end.
+        if self.watch.still_s() > 1.0:
             self.watch.ask(self.sampler)
-
-
-_STILL_S = 1.0
-"""A program in which a task has ended since is not asked for stacks when it is told to end."""
-
-_POLL_S = 0.05
 
 
 class _End:

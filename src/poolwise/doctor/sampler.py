@@ -24,9 +24,6 @@ times three."""
 SHARE_OF_CPU = 0.02
 """Sampling waits longer where it would take more of a CPU than this."""
 
-THREADS = 64
-"""So many threads of a process are looked at; servers with hundreds all do the same."""
-
 SEARCH_EVERY = 5
 """New processes are looked for with every fifth sample."""
 
@@ -105,7 +102,9 @@ class Sampler:
         seen.last_ns = time.perf_counter_ns()
         seen.threads = max(seen.threads, len(threads))
         used = 0
-        for thread in threads[:THREADS]:
+        # So many threads of a process are looked at; servers with hundreds all do the
+        # same.
+        for thread in threads[:64]:
             try:
                 state, ticks = read_state(f"/proc/{pid}/task/{thread}")
                 channel = _read(f"/proc/{pid}/task/{thread}/wchan") if state in "SD" else ""

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 UNPACKED = ("starmap", "apply", "submit")
 """Calls whose item is the tuple of the function's arguments."""
 
-REPEATED = 50
-"""A message whose items were not timed counts as so many equal ones at most."""
-
 LIBRARIES = frozenset({"billiard", "mpire", "pebble", "torch"})
 """Packages that make their pools of processes and queues, as a program would by hand."""
 
@@ -207,7 +204,8 @@ def _times_of(task: Task, marks: list[ItemTimes] | None) -> list[float]:
         return [float(time) for each in marks for time in each.times]
     if marks:
         return [time / each.step for each in marks for time in each.times]
-    return [ran / task.items] * min(task.items, REPEATED) if task.items else []
+    # A message whose items were not timed counts as so many equal ones at most.
+    return [ran / task.items] * min(task.items, 50) if task.items else []
 
 
 def _bases(pool: PoolRecords) -> dict[int, int]:

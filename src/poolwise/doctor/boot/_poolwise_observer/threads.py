@@ -5,7 +5,7 @@ from _thread import get_native_id
 from . import recorder, sites, tasks
 from .calls import UNKNOWN_ORIGIN, count_threads, watch_calls
 from .clocks import Counters, now
-from .gate import SLOW_NS, Gate
+from .gate import COUNT_EVERY, SLOW_NS, Gate
 from .seams import Stand, attempt, hide, replace
 
 TYPE_CHECKING = False
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     Method = Callable[..., Any]
-
-COUNT_EVERY = 15
-"""A mask: in the dark, tasks are counted in the record once in 16."""
 
 
 def attach(module: "Any") -> None:
