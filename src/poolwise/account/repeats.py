@@ -4,6 +4,10 @@ A table that each item brings along, the bound data of a function. It is looked 
 messages only, where some microseconds are nothing, and by identity: equal copies are not found
 (`poolwise doctor` compares by value). What part of a message an object makes is estimated from a
 few of its elements, not pickled for.
+
+Why this is not the doctor's way: to pickle and hash the 1st, 2nd, 3rd, 5th, 9th ... message again
+takes 121 ms of the parent for 48 arrays of 4 MB, which a map sends and sums in 29 ms. And identity
+would not find the table that a program of the standard pools makes anew for each task.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
     from poolwise.core.job import Chunk
 
 _BYTES_FOR_A_LOOK = 32 * 1024
-"""Of a message's items so many are looked at at most, and one for so many bytes: to look at an item
+"""Of a message's items 16 are looked at at most, and one for so many bytes: to look at an item
 takes 5 us, to pickle, move and unpickle these bytes 20 times as long (``benchmarks/ledger``)."""
 
 _MOST_PARTS = 32
