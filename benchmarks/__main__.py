@@ -37,7 +37,6 @@ CLAIMS = (
     "array_result",
     "past_the_arena",
     "repeated_payload",
-    "given_again",
     "json_lines",
     "shared_sums",
     "shared_array",

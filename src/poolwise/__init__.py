@@ -42,36 +42,6 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "ArgumentNotLoadable": "poolwise.errors",
-    "ExtraMissing": "poolwise.errors",
-    "InitializerFailed": "poolwise.errors",
-    "NameNotFound": "poolwise.errors",
-    "OutOfSharedMemory": "poolwise.errors",
-    "Pool": "poolwise.pool",
-    "PoolInterrupted": "poolwise.errors",
-    "PoolTerminated": "poolwise.errors",
-    "PoolwiseError": "poolwise.errors",
-    "ProcessPoolExecutor": "poolwise.executor",
-    "RemoteTraceback": "poolwise.errors",
-    "ResultNotLoadable": "poolwise.errors",
-    "ResultNotPicklable": "poolwise.errors",
-    "Shared": "poolwise.shared.objects",
-    "SharedArray": "poolwise.shared.arrays",
-    "SharedMemoryGone": "poolwise.errors",
-    "TaskCancelled": "poolwise.errors",
-    "TaskTimeout": "poolwise.errors",
-    "UsedAfterFork": "poolwise.errors",
-    "WorkerDied": "poolwise.errors",
-    "cpu_count": "poolwise.wire.cpus",
-    "empty": "poolwise.shared.arrays",
-    "install": "poolwise.dropin",
-    "share": "poolwise.shared.objects",
-    "state": "poolwise.shared.preload",
-    "uninstall": "poolwise.dropin",
-    "zeros": "poolwise.shared.arrays",
-}
-
 __all__ = [
     "ArgumentNotLoadable",
     "ExtraMissing",
@@ -102,6 +72,22 @@ __all__ = [
     "uninstall",
     "zeros",
 ]
+
+_HOME = {
+    **dict.fromkeys({*__all__} - {"__version__"}, "poolwise.errors"),
+    "Pool": "poolwise.pool",
+    "ProcessPoolExecutor": "poolwise.executor",
+    "Shared": "poolwise.shared.objects",
+    "SharedArray": "poolwise.shared.arrays",
+    "cpu_count": "poolwise.wire.cpus",
+    "empty": "poolwise.shared.arrays",
+    "install": "poolwise.dropin",
+    "share": "poolwise.shared.objects",
+    "state": "poolwise.shared.preload",
+    "uninstall": "poolwise.dropin",
+    "zeros": "poolwise.shared.arrays",
+}
+"""Public name -> the module that has it."""
 
 
 def __getattr__(name: str) -> Any:

@@ -55,9 +55,6 @@ _FIRST_READ_BYTES = 64 << 20
 for the moment: the caller may do other things before it reads results. The standard executor reads
 all of it. No benchmark found them."""
 
-_READ_S = 0.001
-"""While results are there to be read, reading more of the input takes no longer than this."""
-
 
 def _as_cause(text: str) -> BaseException:
     """A traceback as the standard executor's users know it."""
@@ -397,7 +394,7 @@ class _MapInput(Generic[T]):
                 break  # another thread reads it, to its end
             self._read(min(size, room))
             size *= 2
-            if self.stream.ready and time.monotonic() > begun_s + max(_READ_S, for_s):
+            if self.stream.ready and time.monotonic() > begun_s + max(0.001, for_s):
                 break
         self._engine.phases.end_producing()
         self._engine.kick_if_idle()

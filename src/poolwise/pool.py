@@ -50,12 +50,6 @@ S = TypeVar("S")
 T = TypeVar("T")
 Call = tuple[Callable[..., T], tuple[Any, ...], dict[str, Any]]
 
-_READER_PATIENCE_S = 1.0
-"""An input that is waiting for something when its pool ends holds the program up no longer."""
-
-_READ_AHEAD_S = 0.005
-"""An input without a length is listed first if that takes no longer than this."""
-
 
 def _as_cause(text: str) -> BaseException:
     """A traceback as the standard pool's users know it."""
@@ -342,7 +336,8 @@ class Pool(Door):
 
     def _join_readers(self) -> None:
         """Wait for the threads that read inputs; one that its input holds up is left behind."""
-        until = time.monotonic() + _READER_PATIENCE_S
+        # An input that waits for something when its pool ends holds the program up no longer.
+        until = time.monotonic() + 1.0
         for thread in list(self._readers):
             if thread is not threading.current_thread():  # an input may end its own pool
                 thread.join(max(0.0, until - time.monotonic()))
@@ -596,7 +591,8 @@ def _list_ahead(items: Iterable[Any]) -> tuple[Sequence[Any], Iterator[Any] | No
         return as_sequence(items), None
     listed: list[Any] = []
     iterator, size = iter(items), 1
-    until = time.monotonic() + _READ_AHEAD_S
+    # An input without a length is listed first if that takes no longer than this.
+    until = time.monotonic() + 0.005
     while time.monotonic() < until:
         before = len(listed)
         listed.extend(islice(iterator, size))

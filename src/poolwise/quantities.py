@@ -17,11 +17,8 @@ def say_seconds(seconds: float, digits: int = 2) -> str:
     for size, unit in _TIMES:
         if seconds >= size * _NEARLY:
             return f"{say_digits(seconds / size, digits)} {unit}"
-    return f"{say_digits(seconds * 1e9, digits)} ns" if seconds >= _LEAST_S else "0 s"
-
-
-_LEAST_S = 1e-11
-"""Least duration that a clock can tell; less would be written 0.00 ns."""
+    is_nothing = seconds < 1e-11  # noqa: PLR2004 - no clock tells less: it would read 0.00 ns
+    return "0 s" if is_nothing else f"{say_digits(seconds * 1e9, digits)} ns"
 
 
 def _say_minutes(seconds: int) -> str:

@@ -77,40 +77,12 @@ def test_amdahl():
     assert derive.amdahl(0.1, 1e12) == pytest.approx(10)
 
 
-def test_karp_flatt_finds_the_serial_part_of_amdahl():
-    assert derive.karp_flatt(derive.amdahl(0.2, 6), 6) == pytest.approx(0.2)
-    assert derive.karp_flatt(1.0, 1) is None
-
-
-@given(st.floats(0.001, 0.3), st.floats(1e-5, 0.01), st.floats(10, 1e4))
-def test_usl_finds_what_made_the_points(contention, coherence, rate1):
-    points = [
-        (n, rate1 * n / (1 + contention * (n - 1) + coherence * n * (n - 1)))
-        for n in (1, 2, 4, 8, 16, 32)
-    ]
-    usl = derive.fit_usl(points)
-    assert usl.rate1 == pytest.approx(rate1, rel=1e-3)
-    assert usl.contention == pytest.approx(contention, rel=1e-2)
-    assert usl.coherence == pytest.approx(coherence, rel=1e-2)
-    assert usl.best_workers == pytest.approx(math.sqrt((1 - contention) / coherence), rel=1e-2)
-
-
-def test_usl_does_not_guess():
-    assert derive.fit_usl([(2, 10.0), (4, 19.0), (4, 18.0)]) is None
-    assert derive.fit_usl([]) is None
-
-
-def test_usl_of_a_pool_that_scales_without_end():
-    assert derive.fit_usl([(n, 5.0 * n) for n in (1, 2, 4, 8)]).best_workers is None
-
-
 def test_laws_of_a_pool_whose_parent_is_the_limit():
     laws = derive.make_laws(8.0, 4.0, 4, parent_busy_s=3.0, longest_s=0.1)
     assert laws.speedup == 2.0
     assert laws.efficiency == 0.5
     assert laws.ceiling == pytest.approx(8 / 3)
     assert laws.serial_fraction == 0.75
-    assert laws.best_workers is None
 
 
 def test_laws_of_nothing():

@@ -97,7 +97,7 @@ def make_report() -> Report:
         task_times=times,
         slowest=(SlowTask("work", 17, 0.04, 1, 1.0),),
         factors=(Factor("start-up", 0.995, 0.04, 0.005),),
-        laws=Laws(0.74, 1.48, 2.0, 0.5, 0.35, None, "one worker count"),
+        laws=Laws(0.74, 1.48, 2.0, 0.5),
         spans=(
             ChunkSpan(
                 1, 1, "work", 0, 1, 0.1, 0.2, 0.25, 0.3, 3.0, 3.0, 3.0, 2.6, 0.0, 1_600_000, 100,

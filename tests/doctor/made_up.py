@@ -17,7 +17,6 @@ from poolwise.doctor.features import (
     ParentTimeline,
     Place,
     Pool,
-    PopFactors,
     Program,
     Site,
     Startup,
@@ -35,10 +34,7 @@ QUIET = ParentTimeline(*[0.0] * 9)
 def times(each_s: float, count: int, longest_s: float | None = None, at: int = 0) -> Distribution:
     """`count` durations, all alike but for the longest."""
     most = longest_s or each_s
-    total = each_s * (count - 1) + most
-    return Distribution(
-        count, total, total / max(1, count), 0.0, each_s, each_s, each_s, each_s, most, at
-    )
+    return Distribution(count, each_s, most, at)
 
 
 def leaf(name: str = "arg[0]", size_bytes: float = 100_000, distinct: int = 1, **more: Any) -> Leaf:
@@ -80,12 +76,10 @@ def site(account: dict[str, float], messages: int, items: int, wall_s: float, **
         "last_s": 0.1 + wall_s,
         "account": account,
         "item_times": times(each_s, items),
-        "message_times": times(work_s / max(1, messages), messages),
         "queue_wait": None,
         "leaves": [],
         "series_s": [each_s] * min(items, 4096),
         "series_step": items / max(1, min(items, 4096)),
-        "is_partial": False,
     }
     return Site(**{**facts, **more})
 
@@ -114,7 +108,6 @@ def pool(
         "pid": 100,
         "method": "fork",
         "slots": slots,
-        "slots_asked": slots,
         "max_tasks_per_child": None,
         "initializer": None,
         "created_s": 0.05,
@@ -125,7 +118,6 @@ def pool(
         "account": account,
         "identity": 1.0,
         "chain": [],
-        "pop": PopFactors(1.0, 1.0, 1.0),
         "messages": messages,
         "items": items,
         "recorded": messages,
@@ -138,7 +130,6 @@ def pool(
         "parent": QUIET,
         "costs": None,
         "item_times": sites[0].item_times,
-        "message_times": sites[0].message_times,
         "queue_wait": None,
         "blocked_by": {},
         "samples": 0,
@@ -148,14 +139,10 @@ def pool(
         "mean_running": (work_s + queued_s) / active_s,
         "max_outstanding": max(2, messages),
         "mean_outstanding": max(2.0, messages / 2),
-        "bursts": 1,
         "leaves": sites[0].leaves,
         "random_streams": [],
-        "switches_voluntary": 10,
         "switches_forced": 10,
-        "minor_faults": 100,
         "parent_threads": 4,
-        "parent_rss_bytes": 30_000_000,
     }
     return Pool(**{**facts, **more})
 
@@ -163,7 +150,7 @@ def pool(
 def worker(pid: int, **more: Any) -> Worker:
     facts: dict[str, Any] = {
         "began_s": 0.05, "ended_s": 1.0, "messages": 50, "account": {}, "cpu_s": None,
-        "threads": 1, "max_rss_bytes": None, "exit_code": 0,
+        "threads": 1, "exit_code": 0,
     }  # fmt: skip
     return Worker(pid=pid, **{**facts, **more})
 
@@ -182,17 +169,14 @@ def program(wall_s: float, **more: Any) -> Program:
         "cpus_machine": 2,
         "other_cpus": 0.02,
         "steal_cpus": 0.0,
-        "load_at_start": 0.1,
         "throttled_s": 0.0,
         "throttled_periods": 0,
         "quota_cpus": None,
-        "thread_variables": {},
         "native_threads": {},
         "processes": 3,
         "unseen_processes": 0,
         "is_interrupted": False,
         "can_see_causes": True,
-        "can_see_run_queue": True,
     }
     return Program(wall_s=wall_s, **{**facts, **more})
 
@@ -209,8 +193,7 @@ def run(*pools: Pool, wall_s: float | None = None, **more: Any) -> Evidence:
         "pools": list(pools),
         "channels": [],
         "proxies": [],
-        "cpu": None,
-        "observer": ObserverCost(100, 0, 0.001, 0.01, 0.02, 0.01),
+        "observer": ObserverCost(100, 0.001, 0.01, 0.02, 0.01),
         "troubles": [],
     }
     return Evidence(**{**known, **evidence})

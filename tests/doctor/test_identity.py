@@ -48,4 +48,3 @@ def test_every_worker_second_and_cpu_second_has_a_name(case, tmp_path):
     for pool in evidence.pools:
         assert pool.identity == pytest.approx(1, abs=0.005)
         assert sum(pool.account.values()) == pytest.approx(pool.slots * pool.region_s)
-    assert evidence.cpu.identity == pytest.approx(1, abs=0.02)

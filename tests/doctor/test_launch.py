@@ -11,7 +11,6 @@ import time
 import pytest
 
 from poolwise.doctor import launch, observe, replay
-from tests.conftest import wait_until
 from tests.doctor.programs import LAUNCH, observe_script, write_program
 
 
@@ -151,27 +150,6 @@ def test_ctrl_c_ends_the_program_and_leaves_what_was_seen(tmp_path):
     evidence = replay(str(records))
     assert evidence.program.is_interrupted
     assert evidence.pools[0].items == 10
-
-
-def test_a_program_that_runs_already_is_watched_from_outside(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    code = f"from poolwise.doctor import launch; launch.watch({process.pid}, {str(tmp_path)!r})"
-    watcher = subprocess.Popen([sys.executable, "-c", code])
-    samples = tmp_path / "samples.txt"
-    wait_until(lambda: samples.exists() or watcher.poll() is not None)
-    process.communicate(b"\n", timeout=100)  # it ends when it is watched, not before
-    watcher.wait(100)
-    evidence = replay(str(tmp_path))
-    assert not evidence.is_attached
-    assert evidence.program.exit_status is None
-    assert evidence.program.processes == 1
-
-
-def test_nobody_to_watch(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait(100)
-    with pytest.raises(ProcessLookupError):
-        launch.watch(process.pid, str(tmp_path))
 
 
 def test_records_in_a_temporary_folder_are_removed(tmp_path, monkeypatch):

@@ -165,11 +165,11 @@ SICK: dict[str, Evidence] = {
     ),
     "manager-proxy": run(
         pool({"run_cpu": 0.4, "run_blocked": 1.5}, blocked_by={"network": 1.5}, samples=90),
-        proxies=[Proxy("DictProxy", "get", 9600, 1.5, 2, CALL, 1.5)],
+        proxies=[Proxy("DictProxy", "get", 9600, 2, CALL, 1.5)],
     ),
     "hand-made-pool": run(
         pool({"run_cpu": 1.2, "wakeup": 0.05}, kind="hand-made", messages=300),
-        channels=[Channel(100, "Queue", "put", 300, 0.1, 0.1, 3000, None)],
+        channels=[Channel(100, "Queue", "put", 300, 3000, None)],
     ),
     "cpu-throttled": run(
         pool({"run_cpu": 0.8, "run_queued": 2.4}), throttled_s=1.1, throttled_periods=14,
@@ -179,7 +179,7 @@ SICK: dict[str, Evidence] = {
         pool({"run_cpu": 1.2}, random_streams=[RandomStream("numpy.random", 2, 1, used=True)])
     ),
     "worker-died": run(
-        pool({"run_cpu": 0.5, "starved": 1.5}, deaths=[Death(101, -9, 0.2, 0.01, 30)])
+        pool({"run_cpu": 0.5, "starved": 1.5}, deaths=[Death(101, -9, 0.2, 0.01)])
     ),
     "unbalanced-start-method": run(pool({"run_cpu": 1.2}, parent_threads=8)),
     "call-never-ended": run(
@@ -341,7 +341,7 @@ def test_results_are_not_heavy_where_sending_them_waited_for_a_cpu():
 
 
 def test_a_few_calls_to_a_manager_beside_other_programs_waited_for_a_cpu():
-    append = Proxy("list", "append", 40, 0.24, 2, CALL, 0.24)
+    append = Proxy("list", "append", 40, 2, CALL, 0.24)
     states = {"run_cpu": 0.74, "run_blocked": 0.13, "run_queued": 0.73}
     tasks = pool(states, messages=40, blocked_by={"network": 0.13}, samples=34)
     assert diagnose(run(tasks, proxies=[append], other_cpus=1.0)).verdict == "healthy"
@@ -349,7 +349,7 @@ def test_a_few_calls_to_a_manager_beside_other_programs_waited_for_a_cpu():
 
 def test_the_pool_of_a_library_is_not_made_by_hand():
     states = {"run_cpu": 1.0, "starved": 0.6}
-    channels = [Channel(101, "Queue", "get", 100, 0.3, 0.01, 1000.0, CALL)]
+    channels = [Channel(101, "Queue", "get", 100, 1000.0, CALL)]
     by = {"__main__.serve": "hand-made-pool", "mpire.worker.ForkWorker": "healthy"}
     for function, verdict in by.items():
         workers = pool(states, kind="hand-made", call={"function": function}, parent_threads=1)
@@ -429,7 +429,7 @@ def test_a_death_is_told_by_its_signal():
 
 
 def test_workers_that_died_before_they_had_a_task_did_not_die_in_one():
-    deaths = [Death(101, 1, 0.2, None, None)] * 3
+    deaths = [Death(101, 1, 0.2, None)] * 3
     finding = diagnose(run(pool({"spawn": 1.5}, deaths=deaths))).findings[0]
     assert "3 workers died (exit code 1)" in finding.verdict
     assert "__main__" in finding.remedies[0].words

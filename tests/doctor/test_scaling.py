@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
 from poolwise.account import derive
-from poolwise.doctor.laws import make_spans
 from poolwise.doctor.measures import useful_s
-from poolwise.doctor.pools import assemble
 from poolwise.doctor.present import say_scaling
 from poolwise.doctor.scaling import MostWorkers, Scaling, enough_workers, find_scaling
-from poolwise.doctor.store import read
 from tests.doctor.made_up import pool, run
-
-RECORDS = Path(__file__).parent / "records"
 
 
 def scaling_of(*pools, **facts) -> Scaling:
@@ -85,19 +79,6 @@ def test_the_line_names_the_workers_only_where_they_are_known():
     assert said.startswith("2 workers: 1.5x the speed of a plain loop; at most 4.0x however many;")
     assert said.endswith("more than 2 workers gain nothing here (simulated).")
     assert "gain nothing" not in say_scaling(scaling, 2, MostWorkers(1, None, None, "why"))
-
-
-def test_records_become_spans_of_a_ledger():
-    for records in assemble(read(str(RECORDS / "two_pools"))):
-        spans = make_spans(records)
-        assert sum(span.items for span in spans) == records.count * spans[0].items
-        for span in spans:
-            moments = [
-                span.free_s, span.arrived_s, span.received_s, span.begun_s, span.ended_s,
-                span.pickled_s, span.sent_s,
-            ]  # fmt: skip
-            assert moments == sorted(moments)
-            assert 0 <= span.cpu_s <= span.ended_s - span.begun_s
 
 
 def test_beside_other_programs_the_speed_up_is_that_of_a_free_machine():

@@ -63,7 +63,7 @@ def test_a_report_comes_from_standard_input(saved, capsys, monkeypatch):
 def test_what_is_written_is_said_beside_standard_output(capsys):
     code, out, err = call(capsys, "report", "run.json", "--trace", "t.json", "--json", "-")
     assert code == 0
-    assert json.loads(out)["schema"] == 1
+    assert json.loads(out)["schema"] == 2
     assert err == "wrote t.json\n"
 
 

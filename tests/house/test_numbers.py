@@ -14,11 +14,10 @@ import pytest
 
 from tests.house.tree import ROOT, list_sources, parse
 
-MOST = {"map": {"functions": 185, "files": 29}, "apply": {"functions": 142, "files": 24}}
-"""Functions and files of the parent that one item passes (multiprocessing.Pool: 69 in 9); some ten
-functions more or less by which thread happens to drive."""
+MOST = {"map": {"functions": 182, "files": 27}, "apply": {"functions": 140, "files": 22}}
+"""Functions and files of the parent that one item passes (multiprocessing.Pool: 69 in 9)."""
 
-MOST_CONSTANTS = 442
+MOST_CONSTANTS = 321
 """Numbers that modules name, most of them thresholds."""
 
 COUNT = """
@@ -32,7 +31,9 @@ RUNS = {
 }
 with journey.followed(peers.poolwise_pool) as pool:
     run = RUNS[sys.argv[1]](pool)
-    print(json.dumps({what: journey.count_what(run, what)[0] for what in ("functions", "files")}))
+    # The least of a few: on a busy machine another thread may come to drive in between.
+    least = lambda what: min(journey.count_what(run, what)[0] for _ in range(5))
+    print(json.dumps({what: least(what) for what in ("functions", "files")}))
 """
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolwise.report.live.estimate import Estimator, TimeLeft, say_left, say_rate, say_time
+from poolwise.report.live.estimate import Estimator, say_rate, say_time
 
 ITEMS = 1_000
 
@@ -26,30 +26,14 @@ def watch(cost, until, items=ITEMS):
 
 
 @pytest.mark.parametrize("until", [0.1, 0.25, 0.5, 0.75, 0.9])
-def test_even_costs_give_one_number_that_is_true(until):
+def test_even_costs_give_a_number_that_is_true(until):
     said, true = watch(lambda _: 0.01, until)
-    assert said.is_one
-    assert said.middle_s == pytest.approx(true, rel=0.02)
+    assert said == pytest.approx(true, rel=0.02)
 
 
-@pytest.mark.parametrize("until", [0.1, 0.25, 0.5, 0.75, 0.9])
-@pytest.mark.parametrize("cost", [lambda x: 0.1 + 2 * x, lambda x: 1 + x])
-def test_rising_costs_are_within_what_is_said(cost, until):
-    said, true = watch(cost, until)
-    assert said.low_s * 0.9 <= true <= said.high_s * 1.1
-    assert true > 1.1 * said.low_s or said.is_one
-
-
-@pytest.mark.parametrize("until", [0.1, 0.25, 0.5, 0.75])
-def test_falling_costs_are_within_what_is_said(until):
-    said, true = watch(lambda x: 2.5 - 2 * x, until)
-    assert said.low_s * 0.9 <= true <= said.high_s * 1.1
-
-
-def test_after_a_jump_of_costs_the_truth_is_in_the_range():
+def test_after_a_jump_what_came_last_counts():
     said, true = watch(lambda x: 1 if x < 0.5 else 3, 0.7)
-    assert said.low_s * 0.9 <= true <= said.high_s * 1.1
-    assert not said.is_one
+    assert said == pytest.approx(true, rel=0.05)
 
 
 def test_nothing_is_said_before_there_is_anything_to_go_by():
@@ -65,7 +49,7 @@ def test_start_of_workers_does_not_count():
     estimator = Estimator()
     for at in range(1, 51):
         estimator.note(at, 100.0 + at)
-    assert estimator.time_left(100, 150.0).middle_s == pytest.approx(50, rel=0.05)
+    assert estimator.time_left(100, 150.0) == pytest.approx(50, rel=0.05)
 
 
 def test_time_goes_by_between_two_notes():
@@ -73,8 +57,8 @@ def test_time_goes_by_between_two_notes():
     for at in range(1, 51):
         estimator.note(at, at)
     early, late = estimator.time_left(100, 50.0), estimator.time_left(100, 60.0)
-    assert late.middle_s == pytest.approx(early.middle_s - 10)
-    assert estimator.time_left(100, 1e6).low_s == 0
+    assert late == pytest.approx(early - 10)
+    assert estimator.time_left(100, 1e6) == 0
 
 
 def test_rate_is_of_late_and_sinks_in_a_pause():
@@ -97,7 +81,7 @@ def test_estimates_are_never_nonsense(steps, left):
         done, now = done + more, now + seconds
         estimator.note(done, now)
     said = estimator.time_left(done + left, now)
-    assert said is None or 0 <= said.low_s <= said.high_s < 1e9
+    assert said is None or 0 <= said < 1e9
     rate = estimator.rate(now)
     assert rate is None or rate >= 0
 
@@ -109,15 +93,6 @@ def test_estimates_are_never_nonsense(steps, left):
 )  # fmt: skip
 def test_times_are_as_coarse_as_estimates_are(seconds, words):
     assert say_time(seconds) == words
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "words"),
-    [(40, 44, "40 s left"), (20, 40, "20 to 40 s left"), (40, 90, "40 s to 1 min 30 s left"),
-     (0, 0, "1 s left"), (600, 1800, "10 to 30 min left")],
-)  # fmt: skip
-def test_ranges_read_well(low, high, words):
-    assert say_left(TimeLeft(low, high)) == words
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_verdict_comes_first_and_unexplained_is_said(report):
 
 
 def test_a_pool_that_did_nothing_has_a_report():
-    laws = ledger.Laws(0.0, 0.0, None, 0.0, None, None, "nothing ran")
+    laws = ledger.Laws(0.0, 0.0, None, 0.0)
     nothing = {
         "items": 0, "chunks": 0, "worker_seconds": 0.0, "worker_account": {}, "idle": {},
         "parent": {}, "lanes": (), "functions": (), "task_times": None, "slowest": (),

@@ -60,7 +60,8 @@ _CAUSE_OF_SHORTAGE = {
 }
 
 _MOMENT_NS = 200_000
-"""Stretches longer than this are kept apart in the parent's history; shorter ones are mixed."""
+"""Stretches longer than this are kept apart in the parent's history, and answers that ran longer
+in notes; shorter ones are mixed."""
 
 _HISTORY = 4096
 """Moments of the parent's history that are kept at least (64 bytes each and a tuple)."""
@@ -69,12 +70,8 @@ _NEWEST_CHUNKS = 4096
 _SENT = 11
 """Where in a span the moment stands at which its answer was written; the next answer tells it."""
 
-_SLOWEST_TASKS = 16
 _ENDED_LANES = 64
 """Workers that have ended and still have an account of their own; older ones are added up."""
-
-_PILE = 512
-"""Notes on the pile before it is worked off whether the parent has time or not."""
 
 _FEW = 16
 _SELDOM_NS = 50_000_000
@@ -85,11 +82,6 @@ than 200 ms does not read the limits of its control groups for that: it takes a 
 
 _HEAVY_BYTES = 128 * 1024
 """Chunks that weigh less are not searched for what had been sent before (see ``repeats.py``)."""
-
-_SHORT_NS = 200_000
-_MOST_IN_NOTE = 64
-"""Answers in a row of one lane that ran shorter than this share a note: its clock is cumulative, so
-only the last of them has to be read. What a report can no longer tell apart is below a pixel."""
 
 
 class ParentClock(Stopwatch, c.Phases):
@@ -513,16 +505,19 @@ class Book(c.Observer):
         *,
         is_first: bool,
     ) -> None:
-        is_short = outcome.is_last and outcome.run_ns < _SHORT_NS and outcome.times is None
+        is_short = outcome.is_last and outcome.run_ns < _MOMENT_NS and outcome.times is None
         note = lane.short_note
         if is_short and note is not None and note.page is page:
             note.add(chunk, outcome, is_first=is_first)
         else:
             note = Note(lane, page, chunk, outcome, is_first=is_first)
             self._pile.append(note)
-            if len(self._pile) >= _PILE:
+            if len(self._pile) >= 512:  # noqa: PLR2004 - worked off, has the parent time or not
                 self._work_off()
-        lane.short_note = note if is_short and len(note.parts) < _MOST_IN_NOTE else None
+        # Short answers in a row of one lane share a note: its clock is cumulative, so only the last
+        # of them has to be read. What a report can no longer tell apart is below a pixel.
+        has_room = len(note.parts) < 64  # noqa: PLR2004
+        lane.short_note = note if is_short and has_room else None
 
     def job_posted(self, job: Job) -> None:
         """Somebody wants a job done."""
@@ -711,7 +706,7 @@ class Book(c.Observer):
         from heapq import heappush, heappushpop  # as for bisect
 
         note.page.longest_ns = max(note.page.longest_ns, ns)
-        if len(self.slowest) < _SLOWEST_TASKS:
+        if len(self.slowest) < 16:  # noqa: PLR2004 - no report shows more
             heappush(self.slowest, (ns, note.page.function, item, note.lane.lane, end_ns - ns))
         elif ns > self.slowest[0][0]:
             heappushpop(self.slowest, (ns, note.page.function, item, note.lane.lane, end_ns - ns))

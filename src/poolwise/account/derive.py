@@ -1,10 +1,9 @@
-"""What follows from a ledger by formula: distributions, efficiency, scaling laws. Only numbers."""
+"""Formulas of a ledger: distributions, efficiency, speed-up and its ceiling. Only numbers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from poolwise.account.ledger import Distribution, Factor, Laws
 from poolwise.worker.stopwatch import edge_ns
@@ -22,8 +21,6 @@ _LOSSES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("unexplained", ("unexplained", "unknown", "in_flight")),
 )  # fmt: skip
 """Factors in the order in which their losses are taken off, and the entries and causes of each."""
-
-_LEAST_POINTS = 3
 
 
 def make_distribution(
@@ -80,7 +77,7 @@ def fit_line(n: float, x: float, y: float, xx: float, xy: float) -> tuple[float,
     besides. None where x never changed, or with fewer than 3 points.
     """
     spread = n * xx - x * x
-    if n < _LEAST_POINTS or spread <= 1e-9 * max(1.0, n * xx):
+    if n < 3 or spread <= 1e-9 * max(1.0, n * xx):  # noqa: PLR2004 - two points fit any line
         return None
     slope = (n * xy - x * y) / spread
     return slope, (y - slope * x) / n
@@ -95,8 +92,7 @@ def split_efficiency(
     is a(i+1)/a(i). So efficiency = product of the factors = 1 - sum of the lost shares, without
     residual. The names follow the POP centre of excellence (co-design.pop-coe.eu/metrics): load
     balance x transfer x serialisation is its "parallel efficiency", except that serialisation
-    there means waiting for dependencies, and here pickling. Its "computation scaling" (work
-    inflation) needs other numbers of busy workers: ``scaling.find_inflation``.
+    there means waiting for dependencies, and here pickling.
 
     :param account: worker-seconds by entry; :param idle: by cause, both over all workers.
     """
@@ -120,72 +116,10 @@ def amdahl(serial_fraction: float, workers: float) -> float:
     return 1.0 / (serial_fraction + (1.0 - serial_fraction) / workers)
 
 
-def karp_flatt(speedup: float, workers: int) -> float | None:
-    """The serial fraction that a measured speed-up amounts to; None for one worker.
-
-    e = (1/S - 1/N) / (1 - 1/N). Karp and Flatt, CACM 33(5) 1990. Where it grows with N, overhead
-    grows with N; where it stays, some part is serial.
-    """
-    if workers < 2 or speedup <= 0:  # noqa: PLR2004 - there is nothing to compare one with
-        return None
-    return (1 / speedup - 1 / workers) / (1 - 1 / workers)
-
-
-class Usl(NamedTuple):
-    """The Universal Scalability Law fitted: rate(N) = rate1 N / (1 + a (N - 1) + b N (N - 1)).
-
-    ``contention`` is a, ``coherence`` b; ``best_workers`` where the rate is highest (None: it
-    never falls).
-    """
-
-    rate1: float
-    contention: float
-    coherence: float
-    best_workers: float | None
-
-
-def fit_usl(points: Sequence[tuple[int, float]]) -> Usl | None:
-    """Fit the Universal Scalability Law to (workers, items per second); None with too few points.
-
-    Gunther, "Guerrilla Capacity Planning" (2007), ch. 5. N / rate is linear in 1, N - 1 and
-    N (N - 1), so the fit is linear least squares; the peak is at sqrt((1 - a) / b). Three
-    different worker counts are the least, six or more make it trustworthy.
-    """
-    if len({workers for workers, _ in points}) < _LEAST_POINTS:
-        return None
-    rows = [((1.0, n - 1.0, n * (n - 1.0)), n / rate) for n, rate in points if rate > 0]
-    solved = _least_squares(rows)
-    if solved is None or solved[0] <= 0:
-        return None
-    contention, coherence = max(0.0, solved[1] / solved[0]), max(0.0, solved[2] / solved[0])
-    falls = coherence > 1e-12 and contention < 1  # noqa: PLR2004 - rounding is no coherence
-    best = math.sqrt((1 - contention) / coherence) if falls else None
-    return Usl(1 / solved[0], contention, coherence, best)
-
-
-def _least_squares(rows: Sequence[tuple[tuple[float, ...], float]]) -> list[float] | None:
-    """The coefficients that fit best, by the normal equations; None where they are not unique."""
-    size = len(rows[0][0]) if rows else 0
-    table = [
-        [sum(x[i] * x[j] for x, _ in rows) for j in range(size)] + [sum(x[i] * y for x, y in rows)]
-        for i in range(size)
-    ]
-    for at in range(size):
-        pivot = max(range(at, size), key=lambda row: abs(table[row][at]))
-        table[at], table[pivot] = table[pivot], table[at]
-        if abs(table[at][at]) < 1e-12:  # noqa: PLR2004 - singular, for all that floats can tell
-            return None
-        for row in range(size):
-            if row != at:
-                scale = table[row][at] / table[at][at]
-                table[row] = [a - scale * b for a, b in zip(table[row], table[at], strict=True)]
-    return [table[at][size] / table[at][at] for at in range(size)]
-
-
 def make_laws(
     useful_s: float, open_s: float, workers: int, parent_busy_s: float | None, longest_s: float
 ) -> Laws:
-    """What scaling laws say of one run.
+    """Efficiency, speed-up and ceiling of one run.
 
     :param useful_s: worker-seconds inside the function, on CPU or blocked: a plain loop's time.
     :param open_s: wall time in which a call was open.
@@ -198,8 +132,7 @@ def make_laws(
     that works beside its workers.
     """
     if open_s <= 0 or useful_s <= 0:
-        nothing = "no task was run"
-        return Laws(0.0, 0.0, None, 0.0, None, None, nothing, inflation_why=nothing)
+        return Laws(0.0, 0.0, None, 0.0)
     speedup = useful_s / open_s
     bound_s = 0.0 if parent_busy_s is None else max(parent_busy_s, longest_s)
     return Laws(
@@ -207,6 +140,4 @@ def make_laws(
         speedup=speedup,
         ceiling=useful_s / bound_s if bound_s > 0 else None,
         serial_fraction=None if parent_busy_s is None else min(1.0, parent_busy_s / open_s),
-        karp_flatt=karp_flatt(speedup, workers),
-        best_workers=None,
     )

@@ -18,7 +18,7 @@ from typing import Any
 
 from poolwise.account.plain import from_plain, to_plain
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the files. It grows when a field changes its meaning or goes away, not when one is
 added."""
 
@@ -240,27 +240,18 @@ class Factor:
 
 @dataclass(frozen=True)
 class Laws:
-    """What scaling laws say about this pool. None: not to be had from this run.
+    """Speed-up of this pool, and its ceiling. None: not to be had from this run.
 
     :param efficiency: useful worker-seconds (function on CPU or blocked) over workers x wall.
     :param speedup: the same work in one plain loop over the wall time here; ``ceiling`` the most
         that more workers could reach.
     :param serial_fraction: part of the wall time in which the parent is busy (Amdahl).
-    :param karp_flatt: the experimentally determined serial fraction.
-    :param best_workers: where more workers stop helping; ``why`` it is not known.
-    :param work_inflation: CPU time of an item with all workers busy over that of one alone;
-        ``inflation_why`` it is not known.
     """
 
     efficiency: float
     speedup: float
     ceiling: float | None
     serial_fraction: float | None
-    karp_flatt: float | None
-    best_workers: float | None
-    why: str = ""
-    work_inflation: float | None = None
-    inflation_why: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from time import perf_counter_ns
 
-from poolwise.account import derive, scaling
+from poolwise.account import derive
 from poolwise.account.book import (
     CAUSES,
     PARENT_STATES,
@@ -18,7 +18,6 @@ from poolwise.account.ledger import (
     ChunkSpan,
     FunctionAccount,
     LaneAccount,
-    Laws,
     ParentSpan,
     Report,
     SlowTask,
@@ -98,28 +97,13 @@ class _Statement:
             ),
             slowest=self._slowest(),
             factors=derive.split_efficiency(account, idle, not_started_s),
-            laws=self._laws(useful_s, open_s, longest_s, functions, spans),
+            laws=derive.make_laws(useful_s, open_s, book.workers, self._parent_busy_s(), longest_s),
             spans=spans,
             spans_left_out=max(0, book.all_spans - len(book.spans)),
             parent_spans=self._parent_spans(),
             notes=self._notes(),
             poolwise=version,
         )
-
-    def _laws(
-        self,
-        useful_s: float,
-        open_s: float,
-        longest_s: float,
-        functions: Sequence[FunctionAccount],
-        spans: Sequence[ChunkSpan],
-    ) -> Laws:
-        workers = self._book.workers
-        laws = derive.make_laws(useful_s, open_s, workers, self._parent_busy_s(), longest_s)
-        times = functions[0].task_times if functions else None
-        if times is None or not laws.speedup:
-            return laws
-        return scaling.complete(laws, spans, workers, times.variation)
 
     def _repeated_bytes(self) -> int | None:
         if self._book.level == "off":

@@ -12,14 +12,6 @@ if TYPE_CHECKING:
 _WORTH_SAYING = 0.03
 """Losses below this share of all worker-seconds are not spoken of; the table has them."""
 
-_MOST_LOSSES = 3
-_SPREAD = 3.0
-"""The slowest task is named when it took so many times what most of the others did, and a share
-of the time that is worth saying."""
-
-_AS_FAST = 0.9
-"""A speed-up from here to 1 is no reason to leave the pool: other programs were there as well."""
-
 _WORDS = {
     "start": "went into making worker processes",
     "import": "went into booting workers and importing the main module in them",
@@ -99,7 +91,7 @@ def _losses(report: Report, total_s: float) -> list[str]:
     ]
     return [
         f"{say_seconds(lost_s)} ({say_share(lost_s / total_s)}) {_phrase(report, name)}."
-        for name, lost_s in worth[:_MOST_LOSSES]
+        for name, lost_s in worth[:3]
     ]
 
 
@@ -142,7 +134,7 @@ def _speed(report: Report) -> list[str]:
     )
     if laws.ceiling is not None and laws.ceiling > laws.speedup:
         said += f", and more workers could make it {laws.ceiling:.2g} times at most"
-    if laws.speedup < _AS_FAST:
+    if laws.speedup < 0.9:  # noqa: PLR2004 - up to 1 other programs may be the reason
         said = (
             f"A plain loop would have taken about {say_seconds(loop_s)}: it is faster than the pool"
         )
@@ -153,7 +145,8 @@ def _slowest(report: Report) -> list[str]:
     times, slow = report.task_times, report.slowest[:1]
     if times is None or not slow:
         return []
-    if slow[0].run_s < max(_SPREAD * times.p90_s, _WORTH_SAYING * report.open_s):
+    # It is named where it took far longer than most of the others, and a share of the time.
+    if slow[0].run_s < max(3 * times.p90_s, _WORTH_SAYING * report.open_s):
         return []
     said = (
         f"The slowest task, item {slow[0].item} of {slow[0].function}, took "

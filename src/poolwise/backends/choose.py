@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from poolwise.core.engine import Engine
     from poolwise.core.state import State
     from poolwise.options import Insight, OutputMode, PoolOptions
-    from poolwise.telemetry.echo import Echo
+    from poolwise.telemetry.output import OutputForwarder
 
 
 @record
@@ -50,7 +50,7 @@ def open_engine(options: PoolOptions, style: Style) -> Engine:
     from poolwise.core.state import State
 
     insight = options.insight
-    echo, log_levels = _make_echo(insight.output)
+    forwarder, log_levels = _make_forwarder(insight.output)
     backend = _make_backend(options, style, log_levels)
     lanes = min(options.workers, backend.most_lanes or options.workers)
     state = State(
@@ -60,7 +60,7 @@ def open_engine(options: PoolOptions, style: Style) -> Engine:
     return Engine(
         backend,
         state,
-        observers=_make_observers(insight, echo, state, book),
+        observers=_make_observers(insight, forwarder, state, book),
         phases=None if insight.ledger == "off" else book.clock,
         report=partial(_make_report, book, state),
     )
@@ -144,15 +144,15 @@ def _context(context: BaseContext | str | None) -> BaseContext:
 
 
 def _make_observers(
-    insight: Insight, echo: Echo | None, state: State, book: Book
+    insight: Insight, forwarder: OutputForwarder | None, state: State, book: Book
 ) -> list[Observer]:
     from poolwise.telemetry.listener import Listener, StuckWatch
 
     observers: list[Observer] = []
     if insight.ledger != "off":
         observers += [book, StuckWatch(state, book, insight.on_event)]
-    if insight.on_event is not None or echo is not None:
-        observers.append(Listener(state, insight.on_event, echo))
+    if insight.on_event is not None or forwarder is not None:
+        observers.append(Listener(state, insight.on_event, forwarder))
     return observers
 
 
@@ -163,13 +163,13 @@ def _make_report(book: Book, state: State) -> Report:
     return make_report(book, state.counts, version=sys.modules["poolwise"].__version__)
 
 
-def _make_echo(mode: OutputMode) -> tuple[Echo | None, dict[str, int] | None]:
+def _make_forwarder(mode: OutputMode) -> tuple[OutputForwarder | None, dict[str, int] | None]:
     """Forwarder of what workers say, and the levels that their loggers are to have."""
     if mode == "off":
         return None, None
-    from poolwise.telemetry.echo import Echo, levels_of_loggers
+    from poolwise.telemetry.output import OutputForwarder, levels_of_loggers
 
-    return Echo(prints=mode == "on"), levels_of_loggers()
+    return OutputForwarder(prints=mode == "on"), levels_of_loggers()
 
 
 def _read_limits() -> tuple[int, int | None]:

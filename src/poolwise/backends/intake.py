@@ -28,12 +28,6 @@ _MOST_BYTES = 64 << 20
 _MOST_BYTES_EACH = 1 << 20
 """And one so much: copying more takes longer than anybody needs to change it unnoticed."""
 
-_MOST_BYTES_OF_A_LIST = 64 << 10
-"""Of a list's items so much is copied: as much as the standard pool's pipe holds."""
-
-_LEFT_OUT = 8
-"""After a call that was pickled for long in vain, so many of the same function are not tried."""
-
 
 class SharedIntake:
     """Intake of lanes that share this process's memory: tasks are given the objects themselves."""
@@ -88,7 +82,8 @@ class CopyingIntake(SharedIntake):
 
     def listed(self, items: Sequence[Any]) -> Sequence[Any]:
         """The items of a list, the first of them as they are now."""
-        kept = self._tried(lambda: fix_first(items, _MOST_BYTES_OF_A_LIST))
+        # As much as the standard pool's pipe holds.
+        kept = self._tried(lambda: fix_first(items, 64 << 10))
         return items if isinstance(kept, BaseException) else kept
 
     def _keep(self, take: Callable[[], Snapshot], function: object) -> Snapshot | None:
@@ -103,7 +98,8 @@ class CopyingIntake(SharedIntake):
         if isinstance(kept, Snapshot):
             return kept
         if isinstance(kept, TooLarge) and kept.pickled_bytes > _MOST_BYTES_EACH:
-            self._in_vain, self._left_out = id(function), _LEFT_OUT
+            # It took long in vain: some of the same function are not tried.
+            self._in_vain, self._left_out = id(function), 8
         return None
 
     def _tried(self, act: Callable[[], T]) -> T | BaseException:

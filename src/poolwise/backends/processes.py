@@ -49,10 +49,10 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
     from multiprocessing.process import BaseProcess
 
-    from poolwise.backends.outlets import Outlets
     from poolwise.core.job import Chunk, Function
+    from poolwise.telemetry.output import StdioReaders
     from poolwise.wire.memory import Segment
-    from poolwise.wire.outlet import Outlet
+    from poolwise.worker.output import Redirect
 
 _GRACE_S = 0.15
 """Workers that are ended get SIGTERM first, and SIGKILL when they have not left after this."""
@@ -150,7 +150,7 @@ class Processes(c.Backend):
         self._on_ready: dict[int, Callable[[int], object]] = {}
         self._waiter = waiting.Waiter(self._poll)
         self._packer = packing.Packer()
-        self._outlets: Outlets | None = None
+        self._readers: StdioReaders | None = None
         self._wakes: pipes.WakePipe | None = None
 
     @property
@@ -173,9 +173,9 @@ class Processes(c.Backend):
         self._memory = PoolMemory()
         self._watch(wakes.reader, select.POLLIN, wakes.drain)
         if self._log_levels is not None:
-            from poolwise.backends.outlets import Outlets
+            from poolwise.telemetry.output import StdioReaders
 
-            self._outlets = Outlets(self._watch, self._unwatch, self._tell)
+            self._readers = StdioReaders(self._watch, self._unwatch, self._tell, self._log_levels)
         self._wakes = wakes
         return self
 
@@ -235,7 +235,7 @@ class Processes(c.Backend):
             self._discard(lane)
         self._life.close()
         self._memory.close()
-        self._outlets = self.start_error = None  # what they hold would be in a cycle with this
+        self._readers = self.start_error = None  # what they hold would be in a cycle with this
 
     # -- the inbox
 
@@ -275,17 +275,17 @@ class Processes(c.Backend):
         for fd in (task_writer, result_reader):
             os.set_blocking(pipes.own(fd), False)
         handed: Sequence[Segment] = ()
-        outlets: tuple[Outlet, ...] = ()
+        redirect: Redirect | None = None
         process: Any = None
         handover: Handover | None = None
         try:
-            outlets = () if self._outlets is None else (self._outlets.open(number),)
+            redirect = self._readers.open(number) if self._readers is not None else None
             handed, kept = self._memory.for_lane()
-            ends = pipes.WorkerEnds(task_reader, result_writer, self._life.reader, handed, outlets)
+            ends = pipes.WorkerEnds(task_reader, result_writer, self._life.reader, handed)
             begin = self._initializer, self._initargs
             handover = Handover(begin, self._memory if handed else None)
             process = self.context.Process(
-                target=serve, args=(ends, handover, self._level, self._log_levels)
+                target=serve, args=(ends, handover, self._level, redirect)
             )
             process.name = process.name.replace("Process", self._process_name)
             process.daemon = self._are_daemons
@@ -301,15 +301,16 @@ class Processes(c.Backend):
                 self._memory.take_back(handover.blocks)
             pipes.disown(task_writer)
             pipes.disown(result_reader)
-            self._close_outlet(number)
+            self._close_output(number)
             if process is not None and process.is_alive():
                 process.terminate()
                 process.join()
             raise
         finally:
-            given: list[Segment | Outlet] = [*handed, *outlets]
-            for each in given:
-                each.close()
+            for segment in handed:
+                segment.close()
+            if redirect is not None:
+                redirect.close()
             os.close(task_reader)
             os.close(result_writer)
         self._watch(result_reader, select.POLLIN, lambda _: self._read(lane))
@@ -319,9 +320,9 @@ class Processes(c.Backend):
     def _tell(self, event: c.Event) -> None:
         self._events.append(event)
 
-    def _close_outlet(self, number: int) -> None:
-        if self._outlets is not None:
-            self._outlets.close(number)
+    def _close_output(self, number: int) -> None:
+        if self._readers is not None:
+            self._readers.close(number)
 
     def _lend(self, ends: Ends) -> Ends:
         """Something large passes through a lane for the first time."""
@@ -524,10 +525,10 @@ class Processes(c.Backend):
         outcome.values = _load_each(values, outcome.errors) if head.is_apart else values
         if outcome.errors and self._is_any_lost(lane, head, outcome.errors):
             return
-        if self._outlets is not None and head.is_last:
+        if self._readers is not None and head.is_last:
             # While another chunk runs, the unfinished line may be that one's: chunks that are
             # given back are answered in the midst of it.
-            self._outlets.read(lane.id, ends_line=not lane.ends)
+            self._readers.read(lane.id, ends_line=not lane.ends)
         outcome.load_ns = self._phases.to(RECEIVE) - begun_ns
         self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 
@@ -607,8 +608,8 @@ class Processes(c.Backend):
         lane.process.join()
         death = errors.Death(lane.process.pid, lane.process.exitcode, lane.fault)
         unread = lane.find_unread()
-        if self._outlets is not None:
-            self._outlets.read(lane.id, ends_line=True)
+        if self._readers is not None:
+            self._readers.read(lane.id, ends_line=True)
         self._discard(lane)
         self._events.append(c.LaneDied(lane.id, death, failure, lane.reading, unread))
 
@@ -616,7 +617,7 @@ class Processes(c.Backend):
         del self._lanes[lane.id]
         self._unwatch(lane.watch_fd)
         self._unwatch(lane.task_fd)
-        self._close_outlet(lane.id)
+        self._close_output(lane.id)
         if lane.result_fd is not None:
             self._unwatch(lane.result_fd)
             pipes.disown(lane.result_fd)

@@ -22,9 +22,6 @@ _COMMANDS = {
     "explain": ("poolwise.cli.explain", "explain a finding of the doctor"),
 }
 
-_NOBODY_READS = 141
-"""Exit code, as a shell gives it to a command that SIGPIPE has ended."""
-
 _USAGE = """\
 usage: poolwise COMMAND [ARGS...]
 
@@ -66,7 +63,7 @@ def _call(home: str, words: Sequence[str]) -> int:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _NOBODY_READS
+        return 141  # as a shell says of a command that SIGPIPE has ended
     return code
 
 

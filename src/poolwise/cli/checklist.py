@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from poolwise.doctor.checklist import Point
+    from poolwise.doctor.diagnose import Diagnosis
     from poolwise.doctor.features import Evidence
 
 _USAGE = "poolwise checklist [--bench FILE] (SCRIPT | -m MODULE) [ARGS...]"
@@ -24,9 +25,6 @@ The program runs once, unchanged. Where its main call can be made again (map, im
 starmap), a micro-benchmark of it is written: beside the script as bench_SCRIPT, unless a file of
 that name is there, or to the file that --bench names. It is yours to keep.
 """
-
-_SAMPLE = 2000
-"""Items that the micro-benchmark takes of the input: the number can be edited."""
 
 
 def main(argv: list[str]) -> int:
@@ -47,9 +45,9 @@ def main(argv: list[str]) -> int:
     try:
         with TemporaryDirectory(prefix="poolwise-doctor-") as folder:
             seen = observe([sys.executable, *interpreter_flags(), *program], folder)
-        points = go_through(seen, diagnose(seen))
-        _show(seen, points)
-        _write_benchmark(seen, options.bench)
+        diagnosis = diagnose(seen)
+        _show(seen, go_through(seen, diagnosis))
+        _write_benchmark(seen, diagnosis, options.bench)
     except OSError as error:
         sys.stderr.write(f"poolwise checklist: {error}\n")
         return 2
@@ -85,7 +83,7 @@ def _show(seen: Evidence, points: Sequence[Point]) -> None:
     text.show(b.Document(title, shown), sys.stderr)
 
 
-def _write_benchmark(seen: Evidence, wanted: str | None) -> None:
+def _write_benchmark(seen: Evidence, diagnosis: Diagnosis, wanted: str | None) -> None:
     from poolwise.doctor import checklist, microbench
 
     chosen = checklist.main_call(seen)
@@ -101,9 +99,9 @@ def _write_benchmark(seen: Evidence, wanted: str | None) -> None:
         site.function.rpartition(".")[2],
         site.place.line if site.place else 0,
         site.api,
-        checklist.chunk_sizes(pool, site),
-        checklist.worker_counts(pool, seen),
-        _SAMPLE,
+        checklist.chunk_sizes(pool, site, diagnosis),
+        checklist.worker_counts(pool, diagnosis),
+        sample=2000,  # a number that its owner may edit
     )
     microbench.write_file(path, program, plan)
     sys.stderr.write(f"\nA micro-benchmark of this call: python {path}\n")

@@ -49,9 +49,6 @@ _VALUED = (
     "--diff",
 )
 
-FOUND = 1
-"""Exit code of a program that ended well and has what --fail-on names."""
-
 
 def main(argv: list[str]) -> int:
     """Observe the program, report; return its exit code, or what --fail-on makes of it."""
@@ -139,7 +136,8 @@ def _tell(
         _complain(error)
         return _shell_code(status) or 2
     found = {finding.code for finding in study.diagnosis.findings}
-    return _shell_code(status) or (FOUND if found & set(options.fail_on) else 0)
+    # 1: the program ended well and has what --fail-on names.
+    return _shell_code(status) or (1 if found & set(options.fail_on) else 0)
 
 
 def _complain(what: object) -> None:
@@ -205,7 +203,7 @@ class _Study:
 def _patience(options: argparse.Namespace) -> Iterator[None]:
     """Say that the records are looked at, where that takes longer than people wait in silence."""
     words = "poolwise doctor: analysing ... (Ctrl-C: a report without predictions)\n"
-    timer = Timer(_SILENT_S, sys.stderr.write, (words,))
+    timer = Timer(1.5, sys.stderr.write, (words,))
     timer.daemon = True
     if not options.records or sys.stdout.isatty():
         timer.start()
@@ -213,9 +211,6 @@ def _patience(options: argparse.Namespace) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-
-
-_SILENT_S = 1.5
 
 
 def _print(options: argparse.Namespace, study: _Study) -> None:
@@ -299,13 +294,10 @@ def _seconds(word: str) -> float:
         seconds = float(word)
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds < _LONGEST_S:
+    if not 0 < seconds < 86_400:  # noqa: PLR2004 - a day
         message = f"a number of seconds above 0, not {word!r}"
         raise argparse.ArgumentTypeError(message)
     return seconds
-
-
-_LONGEST_S = 86_400
 
 
 def _rounds(word: str) -> int:

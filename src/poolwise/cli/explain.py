@@ -13,9 +13,6 @@ Without a code: the list of all findings. Pages are Markdown; in a terminal they
 """
 
 
-_MOST_GUESSES = 3
-
-
 def main(argv: list[str]) -> int:
     """Print what was asked for; 2 if there is no such finding."""
     options = _parser().parse_args(argv)
@@ -95,7 +92,7 @@ def _unknown(word: str) -> str:
     known = [rule.name for rule in RULES]
     parts = [name for name in known if word.strip().lower() in name]
     near = parts or get_close_matches(word.lower(), known, 1)
-    meant = f" Did you mean {' or '.join(near[:_MOST_GUESSES])}?" if near else ""
+    meant = f" Did you mean {' or '.join(near[:3])}?" if near else ""
     return (
         f"poolwise explain: there is no finding {word!r}.{meant}\nAll findings: poolwise explain\n"
     )

@@ -71,13 +71,9 @@ def _be_called_first() -> None:
         util.Finalize(None, _end_all, exitpriority=sys.maxsize)
 
 
-_IMPORT_PATIENCE_S = 5.0
-"""A fork waits no longer than this for what a helper imports."""
-
-
 def _let_imports_end() -> None:
     """Before a fork: what another thread is importing stays locked in the child for ever."""
-    until = time.monotonic() + _IMPORT_PATIENCE_S
+    until = time.monotonic() + 5.0  # the fork comes all the same, at the child's risk
     while _is_any_importing(_find_helpers()) and time.monotonic() < until:
         time.sleep(0.001)
 

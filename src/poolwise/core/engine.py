@@ -25,16 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SUBMISSIONS_PER_LOOK = 128
-"""While all lanes are busy, submitting looks for their answers this often (a look costs about
-5 us, a submission 1 us)."""
-
-_START_PATIENCE_S = 1.0
-"""Limit on the wait for the leader lock of a thread that submits and needs a new worker."""
-
-_LAST_CALLBACK_S = 1.0
-"""At the interpreter's end a callback that is still running is waited for so long."""
-
 _PATIENCE_AT_END_S = 0.5
 """A leader that is pickling is waited for so long when a pool is terminated."""
 
@@ -128,7 +118,9 @@ class Engine:
         :raises PoolTerminated: the pool was ended in this moment, which knew nothing of the call.
         """
         self._submissions += 1
-        is_due = not self._submissions % _SUBMISSIONS_PER_LOOK
+        # While all lanes are busy, submitting looks for their answers now and then: a look costs
+        # about 5 us, a submission 1 us.
+        is_due = not self._submissions % 128
         if self.state.wants_work or is_due or self._error is not None:
             self._check_owner()
             seen.is_interrupted = False
@@ -143,7 +135,7 @@ class Engine:
         """One step now, whoever leads: programs look for the workers that they have started."""
         self._is_unseen = True
         if not self._step_if_free() and self._stepping != get_ident():
-            with self._leader.exclusive(_START_PATIENCE_S) as has_lock:
+            with self._leader.exclusive(PATIENCE_S) as has_lock:
                 if has_lock:
                     self._step(0)
         self._background.arm()
@@ -551,7 +543,7 @@ class Engine:
 
         Nobody is told: who waits for it in some thread waits on (see ``ending.py``).
         """
-        self._background.stop(_LAST_CALLBACK_S)
+        self._background.stop(PATIENCE_S)
         with self._leader.exclusive(_PATIENCE_AT_END_S) as has_lock:
             self._error = self._error or errors.PoolTerminated(
                 "the interpreter ended before this task had"

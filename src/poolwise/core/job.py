@@ -203,10 +203,6 @@ _SCALARS = frozenset({int, float, complex, bool, type(None)})
 _STRINGS = frozenset({str, bytes})
 """Immutable, and perhaps long. They are weighed in the loop: a call would double their cost."""
 
-_LOOK_BYTES = 1 << 20
-"""A batch that is read from the input ends early once it weighs so much, for the limits on what
-waits to be looked at again."""
-
 Fix = Callable[[Any], tuple[Any, int]]
 """Turns an item that was just read into what is kept of it, and says how many bytes that takes."""
 
@@ -298,7 +294,8 @@ class Fed:
                 count += 1
                 if len(items) == unit:
                     wake()
-                if self.is_ended or nbytes > _LOOK_BYTES:
+                # A batch ends early, for the limits on what waits to be looked at again.
+                if self.is_ended or nbytes > 1 << 20:
                     return
             if count < size:
                 self.end()

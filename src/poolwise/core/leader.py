@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from poolwise.core.signals import DeferredSignals
 
 PATIENCE_S = 1.0
-"""After so long without news it is asked whether a task is stuck. And a signal is seen that came
-just before the main thread began to wait: Python does not end the wait for it."""
+"""After so long without news it is asked whether a task is stuck; and nothing waits longer for the
+leader lock in order to start a worker, or for a callback as the interpreter ends. And a signal is
+seen that came just before the main thread began to wait: Python does not end the wait for it."""
 
 _LOOK_S = 0.05
 """Period in which a thread that waits for the leader lock looks for signals."""

@@ -12,24 +12,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_INPUT_CHUNKS = 8
-"""Chunks for each lane that are read from the input ahead of what is handed out: two on their way,
-and twice as many again. Fewer starve lanes where costs are uneven."""
-
 _INPUT_BYTES = 64 << 20
 """And no more bytes than this: an input is read ahead to keep lanes busy, not to be stored."""
 
-_FEW = 1024
-"""Light items that may be read ahead, whatever their cost: an input read by a thread of its own
-should not have to hand the interpreter over for each."""
-
-_OBJECT_BYTES = 64
-"""Weight of a value beside its bytes: a small object and its place in a queue."""
-
 _NEVER = sys.maxsize
-
-DEFAULT_MOST_BYTES = 1 << 30
-"""Bound on unread values where the door names none."""
 
 
 class Raised:
@@ -59,7 +45,7 @@ class Stream(Generic[T]):
         *,
         is_ordered: bool,
         buffer_size: int | None = None,
-        most_bytes: int = DEFAULT_MOST_BYTES,
+        most_bytes: int = 1 << 30,
     ) -> None:
         self.ready: deque[T | Raised] = deque()
         self.is_over = False
@@ -110,7 +96,8 @@ class Stream(Generic[T]):
             marked[at] = Raised(error)
         nbytes, chunk.answer_bytes = chunk.answer_bytes, 0
         # Values of a thread have travelled in no message.
-        weight = len(values) * _OBJECT_BYTES + (nbytes or sum(map(sys.getsizeof, values)))
+        # A small object and its place in a queue weigh so much beside its bytes.
+        weight = len(values) * 64 + (nbytes or sum(map(sys.getsizeof, values)))
         self._delivered_bytes += weight
         self._unread_bytes += weight
         if not self._is_ordered:
@@ -169,10 +156,14 @@ class Stream(Generic[T]):
         if self._buffer_size is not None and not self._is_lifted:
             return self._room_in_buffer(job, source.count_fed, self._buffer_size)
         each, lanes = job.sizer.item_bytes, job.lanes
-        ahead = _INPUT_CHUNKS * lanes * max(1, job.sizer.size(None, lanes))
+        # For each lane two chunks on their way, and twice as many again: fewer starve lanes
+        # where costs are uneven.
+        ahead = 8 * lanes * max(1, job.sizer.size(None, lanes))
         if each:
             light = int(_INPUT_BYTES / each)
-            ahead = max(min(ahead, max(2 * lanes, light)), min(_FEW, light), source.unit)
+            # 1024 light items whatever they cost: a thread that reads the input should not
+            # hand the interpreter over for each.
+            ahead = max(min(ahead, max(2 * lanes, light)), min(1024, light), source.unit)
         if source.waiting_bytes > _INPUT_BYTES and source.has_items:
             return 0
         return ahead - len(source.items)

@@ -19,18 +19,10 @@ from poolwise.core.job import NO_JOB, name_of
 if TYPE_CHECKING:
     from poolwise.core.job import Chunk, Job
 
-_START_TRIES = 3
+_TRIES = 3
 """Workers that die in a row before they are ready; then waiting jobs fail instead of a storm of
-new processes. One could be bad luck; a measured reason for exactly three does not exist."""
-
-_LOSSES = 3
-"""So often items go again whose results were lost with the memory of a worker that died."""
-
-_EVER_S = 1e9
-"""A task's limit, infinity included, is no longer than this: 30 years."""
-
-_ASK_AGAIN_NS = 5_000_000
-"""While lanes are idle and others hold items, this often it is asked whether to share those."""
+new processes. And so often items go again whose results were lost with a worker's memory. One could
+be bad luck; a measured reason for exactly three does not exist."""
 
 
 class Lane:
@@ -148,7 +140,8 @@ class State:
         if self._has_limits:
             times += [limit for lane in lanes if (limit := self._limit_ns(lane))]
         if self._can_ask_again:
-            times.append(self._now_ns + _ASK_AGAIN_NS)
+            # Lanes are idle and others hold items: ask again whether to share those.
+            times.append(self._now_ns + 5_000_000)
         return min(times, default=None)
 
     def fail_all(self, error: errors.PoolwiseError) -> list[c.Command]:
@@ -195,7 +188,7 @@ class State:
         chunks = list(lane.chunks)
         for chunk in reversed(chunks[1:]):
             self._put_back(chunk, chunk.done)
-        if chunks and chunks[0].id in event.unread and self._deaths_unread < _START_TRIES:
+        if chunks and chunks[0].id in event.unread and self._deaths_unread < _TRIES:
             self._deaths_unread += 1  # they are bounded: something may end workers on sight
             self._put_back(chunks[0], chunks[0].done)
         elif chunks:
@@ -204,7 +197,7 @@ class State:
             return  # a new one is started when work waits for it
         self._failed_starts += 1
         is_hopeless = event.failure is not None or event.death.is_certain
-        if is_hopeless or self._failed_starts >= _START_TRIES:
+        if is_hopeless or self._failed_starts >= _TRIES:
             self._give_up(event)
 
     def _give_up(self, event: c.LaneDied) -> None:
@@ -298,7 +291,7 @@ class State:
             for behind in reversed(lane.chunks):
                 self._put_back(behind, behind.done)
             lane.chunks.clear()
-        if chunk.losses < _LOSSES:
+        if chunk.losses < _TRIES:
             self._put_back(chunk, chunk.done, losses=chunk.losses + 1, is_alone=True)
         else:
             failed = dict.fromkeys(range(chunk.rest), event.error)
@@ -588,7 +581,8 @@ class State:
         if not lane.chunks or lane.is_stopping:
             return None
         limit_s = lane.chunks[0].job.rules.task_timeout_s
-        return None if limit_s is None else lane.since_ns + round(min(limit_s, _EVER_S) * 1e9)
+        # Infinity included, no limit is longer than 30 years.
+        return None if limit_s is None else lane.since_ns + round(min(limit_s, 1e9) * 1e9)
 
     def _stop_overdue(self) -> None:
         for lane in self.lanes.values():

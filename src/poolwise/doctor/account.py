@@ -17,7 +17,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from poolwise.doctor.features import ChainStep, PopFactors
+from poolwise.doctor.features import ChainStep
 
 if TYPE_CHECKING:
     from poolwise.doctor.pools import PoolRecords, WorkerRecords
@@ -363,23 +363,10 @@ def _dispatch_mix(pool: PoolRecords) -> States:
 
 def chain(states: States) -> list[ChainStep]:
     """The efficiency chain: E = product of factors = 1 - sum of losses, without a residual."""
-    whole = sum(states.values())
-    left, steps = whole, []
+    left, steps = sum(states.values()), []
     for name, parts in CHAIN:
         lost = sum(states.get(part, 0.0) for part in parts)
         factor = (left - lost) / left if left > 0 else 1.0
-        steps.append(ChainStep(name, factor, lost / whole if whole else 0.0, lost / 1e9))
+        steps.append(ChainStep(name, factor, lost / 1e9))
         left -= lost
     return steps
-
-
-def pop_factors(found: PoolAccount, slots: int, region: int) -> PopFactors:
-    """Load balance, communication and parallel efficiency as the POP centre defines them."""
-    useful = [
-        states.get("run_cpu", 0.0) + states.get("run_blocked", 0.0)
-        for states in found.workers.values()
-    ]
-    most = max(useful, default=0.0)
-    balance = sum(useful) / slots / most if most and slots else 0.0
-    communication = most / region if region else 0.0
-    return PopFactors(balance, communication, balance * communication)

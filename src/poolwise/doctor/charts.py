@@ -10,9 +10,6 @@ from poolwise.doctor.states import in_full
 from poolwise.report import blocks as b
 from poolwise.report.palette import Meaning
 
-_MOST_BINS = 32
-_MOST_WORKERS = 32
-
 _CHAIN: dict[str, Meaning] = {
     "start-up": "start",
     "supply": "starved",
@@ -35,7 +32,7 @@ def draw_pool(pool: Pool, timeline: b.Timeline | None) -> Iterator[b.Block]:
         yield draw_losses(pool)
     busy = [worker for worker in pool.workers if any(worker.account.values())]
     if len(busy) > 1:
-        bars = [b.Bar(f"worker {each.pid}", in_full(each.account)) for each in busy[:_MOST_WORKERS]]
+        bars = [b.Bar(f"worker {each.pid}", in_full(each.account)) for each in busy[:32]]
         yield b.Bars(bars, "By worker")
     if pool.parent is not None:
         yield draw_parent(pool)
@@ -97,7 +94,7 @@ def draw_times(times_s: Sequence[float], title: str) -> b.Histogram:
     """How long items take, on a logarithmic scale if they differ by ten times and more."""
     least, most = max(min(times_s), 1e-9), max(times_s)
     is_log = most > 10 * least
-    bins = min(_MOST_BINS, max(4, math.isqrt(len(times_s))))
+    bins = min(32, max(4, math.isqrt(len(times_s))))
     edges = _edges(least, max(most, least * 1.001), bins, is_log=is_log)
     counts = [0] * bins
     for time_s in times_s:

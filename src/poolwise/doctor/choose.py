@@ -27,8 +27,6 @@ _TESTED = ("chunksize", "workers", "threads", "serial", "share", "together", "po
 LADDER = (1, 4, 16, 64, 256, 1024, 4096)
 """Chunk sizes of the curve; those beyond a worker's share of the sample are left out."""
 
-MOST = 12
-
 
 def main(argv: list[str]) -> None:
     """Print the plan as JSON: DIR FILE LINE ITEMS POOL."""
@@ -55,7 +53,7 @@ def choose(
     about = [each for each in diagnosis.findings if _is_about(each, site, pool)]
     ways = [*_promised(about), ("serial", None), *_curves(pool, about, items)]
     known = {("workers", pool.slots), ("chunksize", round(site.chunksize))}
-    return [way for way in dict.fromkeys(ways) if way not in known][:MOST]
+    return [way for way in dict.fromkeys(ways) if way not in known][:12]
 
 
 def _find(seen: Evidence, place: tuple[str, int], number: int) -> tuple[Site, Pool] | None:

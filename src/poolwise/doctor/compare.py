@@ -20,9 +20,6 @@ from poolwise.report import figures
 
 ROUNDS = 3
 
-LONGEST_S = 120.0
-"""No further round begins when rounds have taken so long."""
-
 _LEAST_OTHER = 1.1
 """Medians that differ by less than this are taken for the same."""
 
@@ -75,7 +72,8 @@ def compare(before: Sequence[str], after: Sequence[str], rounds: int = ROUNDS) -
     ran: tuple[list[_Ran], list[_Ran]] = ([], [])
     began = time.perf_counter()
     for number in range(rounds):
-        if number and time.perf_counter() - began > LONGEST_S:
+        # No further round begins when rounds have taken so long.
+        if number and time.perf_counter() - began > 120.0:  # noqa: PLR2004
             break
         for side, command in zip(ran, (before, after), strict=True):
             side.append(_run(command))

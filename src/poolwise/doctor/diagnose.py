@@ -24,7 +24,7 @@ from poolwise.doctor.rules import RULES
 from poolwise.doctor.rules.rule import Rule
 from poolwise.report import figures
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of what `poolwise doctor --json` writes; grows when a field changes its meaning."""
 
 Outcome = Literal["findings", "healthy", "cannot-tell"]

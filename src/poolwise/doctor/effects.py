@@ -54,7 +54,7 @@ def changed_names(function: Function) -> set[str]:
     own = parameters_of(function)
     fresh = {name for name in _assigned(function) if name not in own}
     written = written_names(function) - _numbers(function)
-    for _ in range(_ROUNDS):  # a name stands for what it was taken from
+    for _ in range(3):  # a name stands for what it was taken from
         for names, sources in _aliases(function):
             if names & written:
                 written |= sources
@@ -65,9 +65,6 @@ def changed_names(function: Function) -> set[str]:
         for name in node.names
     }
     return (written - fresh) | declared
-
-
-_ROUNDS = 3
 
 
 def may_change_what_it_gave(file: str, source: ast.expr, kind: str | None) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from poolwise.account.ledger import Laws
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of what `to_plain` writes. It grows when a field changes its meaning or goes away."""
 
 
@@ -46,13 +46,7 @@ class Distribution:
     """A sample of durations. `index_of_max` is the position in the user's input, if known."""
 
     count: int
-    total_s: float
-    mean_s: float
-    stdev_s: float
-    p10_s: float
     p50_s: float
-    p90_s: float
-    p99_s: float
     max_s: float
     index_of_max: int | None = None
 
@@ -114,21 +108,7 @@ class ChainStep:
 
     name: str
     factor: float
-    loss_share: float
     loss_s: float
-
-
-@dataclass(frozen=True)
-class PopFactors:
-    """The factors of the POP centre of excellence (co-design.pop-coe.eu/metrics).
-
-    `load_balance` = mean useful / max useful, `communication` = max useful / region,
-    `parallel_efficiency` = their product. Useful is on CPU or blocked inside the user's function.
-    """
-
-    load_balance: float
-    communication: float
-    parallel_efficiency: float
 
 
 @dataclass(frozen=True)
@@ -160,12 +140,10 @@ class Site:
     last_s: float
     account: dict[str, float]
     item_times: Distribution | None
-    message_times: Distribution | None
     queue_wait: Distribution | None
     leaves: list[Leaf]
     series_s: list[float]
     series_step: float
-    is_partial: bool | None
 
     @property
     def work_s(self) -> float:
@@ -201,7 +179,6 @@ class Worker:
     account: dict[str, float]
     cpu_s: float | None
     threads: int | None
-    max_rss_bytes: int | None
     exit_code: int | None
 
 
@@ -217,7 +194,6 @@ class Death:
     exit_code: int | None
     at_s: float
     running_s: float | None
-    message_index: int | None
     was_ready: bool = True
     error: str | None = None
 
@@ -263,7 +239,7 @@ class Pool:
     "ThreadPoolExecutor", "hand-made". `slots` is P, `region_s` is W: the account's states
     (`account.STATES`) sum to P x W x `identity`; what is missing or too much stands in the state
     "unexplained". `demand_cpus` counts CPUs wanted (running or runnable) while tasks ran.
-    `laws`: what scaling laws say of it; None if no task was timed.
+    `laws`: its speed-up and ceiling; None if no task was timed.
     """
 
     id: int
@@ -272,7 +248,6 @@ class Pool:
     pid: int
     method: str | None
     slots: int
-    slots_asked: int | None
     max_tasks_per_child: int | None
     initializer: str | None
     created_s: float
@@ -283,7 +258,6 @@ class Pool:
     account: dict[str, float]
     identity: float
     chain: list[ChainStep]
-    pop: PopFactors
     messages: int
     items: int
     recorded: int
@@ -296,7 +270,6 @@ class Pool:
     parent: ParentTimeline | None
     costs: StepCosts | None
     item_times: Distribution | None
-    message_times: Distribution | None
     queue_wait: Distribution | None
     blocked_by: dict[str, float]
     samples: int
@@ -306,14 +279,10 @@ class Pool:
     mean_running: float
     max_outstanding: int
     mean_outstanding: float
-    bursts: int
     leaves: list[Leaf]
     random_streams: list[RandomStream]
-    switches_voluntary: int
     switches_forced: int
-    minor_faults: int
     parent_threads: int | None
-    parent_rss_bytes: int | None
     laws: Laws | None = None
 
     @property
@@ -339,18 +308,12 @@ class Pool:
 
 @dataclass(frozen=True)
 class Channel:
-    """A queue or pipe end that the program handles itself, as one process used it.
-
-    `wait_s` is time blocked until a message came (get) or there was room (put); `move_s` the rest
-    of the call: reading or writing and (un)pickling.
-    """
+    """A queue or pipe end that the program handles itself, as one process used it."""
 
     pid: int
     kind: str
     operation: str
     calls: int
-    wait_s: float
-    move_s: float
     size_bytes: float
     place: Place | None
 
@@ -362,26 +325,9 @@ class Proxy:
     type: str
     method: str
     calls: int
-    wait_s: float
     processes: int
     place: Place | None
     inside_tasks_s: float
-
-
-@dataclass(frozen=True)
-class CpuAccount:
-    """Identity B over the whole run: C x wall = the sum of all below; CPU-seconds."""
-
-    cpus: float
-    wall_s: float
-    functions_s: float
-    workers_other_s: float
-    helpers_s: float
-    parents_s: float
-    doctor_s: float
-    others_s: float
-    idle_s: float
-    identity: float
 
 
 @dataclass(frozen=True)
@@ -409,17 +355,14 @@ class Program:
     cpus_machine: int
     other_cpus: float | None
     steal_cpus: float | None
-    load_at_start: float | None
     throttled_s: float | None
     throttled_periods: int | None
     quota_cpus: float | None
-    thread_variables: dict[str, str]
     native_threads: dict[str, int]
     processes: int
     unseen_processes: int
     is_interrupted: bool
     can_see_causes: bool
-    can_see_run_queue: bool
     serial_idle_s: float | None = None
     unseen_s: float = 0.0
     lost_pools: int = 0
@@ -431,7 +374,6 @@ class ObserverCost:
     """What the doctor itself took: CPU-seconds inside the program, beside it, and as a share."""
 
     records: int
-    dark_messages: int
     inside_s: float
     start_s: float
     beside_s: float
@@ -540,7 +482,6 @@ class Evidence:
     pools: list[Pool]
     channels: list[Channel]
     proxies: list[Proxy]
-    cpu: CpuAccount | None
     observer: ObserverCost
     troubles: list[str] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)

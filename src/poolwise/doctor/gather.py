@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from poolwise.doctor import (
@@ -19,7 +18,6 @@ from poolwise.doctor import (
 )
 from poolwise.doctor.account import account
 from poolwise.doctor.features import (
-    CpuAccount,
     Evidence,
     ObserverCost,
     Pool,
@@ -38,9 +36,6 @@ RECORD_S = 30e-6
 DARK_S = 3.5e-6
 """CPU-seconds of one message that the probes let pass, over all processes (same benchmark)."""
 
-A_WHILE_NS = 100_000_000
-"""A process that ends before this may have had no time to show itself."""
-
 START_S = 0.003
 """What attaching to a fresh interpreter costs (same benchmark)."""
 
@@ -58,7 +53,6 @@ def gather(run: Run) -> Evidence:
     own = gather_own_pools(run)
     pools += own
     pools.sort(key=lambda pool: pool.created_s)
-    observer = gather_observer(run, pools)
     program = gather_program(run, records, own)
     tried = [trials.gather_trial(event) for event in run.of("verify")]
     return Evidence(
@@ -67,8 +61,7 @@ def gather(run: Run) -> Evidence:
         pools=pools,
         channels=gather_channels(run),
         proxies=gather_proxies(run, {worker.pid for pool in own for worker in pool.workers}),
-        cpu=gather_cpu(run, program, pools, observer),
-        observer=observer,
+        observer=gather_observer(run, pools),
         troubles=[f"{event['where']}: {event['error']}" for event in run.of("trouble")],
         trials=tried,
         untried=trials.gather_untried(run, pools, tried),
@@ -112,18 +105,14 @@ def gather_program(run: Run, records: list[PoolRecords], own: list[Pool]) -> Pro
         cpus_machine=launch.get("cpus_machine", 1),
         other_cpus=_others_s(run) / wall_s if "busy_s" in launch and wall_s else None,
         steal_cpus=launch["steal_s"] / wall_s if "steal_s" in launch and wall_s else None,
-        load_at_start=launch.get("load"),
         throttled_s=throttled[1] if throttled else None,
         throttled_periods=throttled[0] if throttled else None,
         quota_cpus=launch.get("quota_cpus"),
-        thread_variables=launch.get("variables", {}),
         native_threads=_native_threads(processes),
         processes=len({*map(int, processes), *run.births}),
         unseen_processes=len(unseen),
         is_interrupted=launch.get("is_interrupted", True),
         can_see_causes=causes.are_visible(run),
-        can_see_run_queue=any(task.queued > 0 for tasks in run.tasks.values() for task in tasks)
-        or launch.get("platform") == "linux",
         serial_idle_s=None if own else outside.idle_s(run, alone),
         stopped_s=_stopped_s(run),
         lost_pools=len({event["id"] for event in run.of("own pool")} - {pool.id for pool in own}),
@@ -183,7 +172,8 @@ def _lives_unseen(run: Run) -> list[sums.Span]:
     return [
         (seen["first_ns"], seen["last_ns"])
         for pid, seen in run.launch.get("processes", {}).items()
-        if seen["is_python"] and seen["last_ns"] - seen["first_ns"] > A_WHILE_NS
+        # A process that ends before this may have had no time to show itself.
+        if seen["is_python"] and seen["last_ns"] - seen["first_ns"] > 100_000_000  # noqa: PLR2004
         if int(pid) not in attached
     ]
 
@@ -200,42 +190,8 @@ def gather_observer(run: Run, pools: list[Pool]) -> ObserverCost:
     cpu_s = program_cpu_s(run)
     return ObserverCost(
         records=run.slots,
-        dark_messages=dark,
         inside_s=inside_s,
         start_s=start_s,
         beside_s=beside_s,
         share_of_cpu=(inside_s + start_s) / cpu_s if cpu_s else 0.0,
     )
-
-
-def gather_cpu(
-    run: Run, program: Program, pools: list[Pool], observer: ObserverCost
-) -> CpuAccount | None:
-    """Identity B: every CPU-second of the machine's share that the program may use."""
-    if not program.cpu_s or not program.wall_s:
-        return None
-    whole = program.cpus * program.wall_s
-    spent: dict[str, float] = defaultdict(float)
-    for pool in pools:
-        spent["functions"] += pool.account["run_cpu"]
-        spent["helpers"] += pool.helper_cpu_s
-        if not pool.is_threads:
-            used = math.fsum(worker.cpu_s or 0.0 for worker in pool.workers)
-            spent["workers"] += max(0.0, used - pool.account["run_cpu"] - pool.helper_cpu_s)
-    inside = min(observer.inside_s + observer.start_s, program.cpu_s)
-    known = spent["functions"] + spent["helpers"] + spent["workers"] + inside
-    shrink = min(1.0, program.cpu_s / known) if known else 1.0
-    parents = max(0.0, program.cpu_s - known)
-    rest = whole - program.cpu_s - observer.beside_s
-    others = min(_others_s(run), max(0.0, rest))
-    parts = {
-        "functions_s": spent["functions"] * shrink,
-        "workers_other_s": spent["workers"] * shrink,
-        "helpers_s": spent["helpers"] * shrink,
-        "parents_s": parents,
-        "doctor_s": inside * shrink + observer.beside_s,
-        "others_s": others,
-        "idle_s": max(0.0, rest - others),
-    }
-    identity = math.fsum(parts.values()) / whole
-    return CpuAccount(cpus=program.cpus, wall_s=program.wall_s, **parts, identity=identity)

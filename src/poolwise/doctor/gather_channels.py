@@ -26,8 +26,6 @@ def gather_channels(run: Run) -> list[Channel]:
             kind=facts["kind"],
             operation=facts["operation"],
             calls=meter.calls,
-            wait_s=meter.wait / 1e9,
-            move_s=meter.move / 1e9,
             size_bytes=float(meter.size),
             place=sites.place(facts["place"]),
         )
@@ -55,7 +53,6 @@ def _add_up(group: list[Metered], workers: Collection[int]) -> Proxy:
         type=facts["kind"].removeprefix(_PROXY),
         method=facts["operation"],
         calls=sum(meter.calls for meter in meters),
-        wait_s=sum(meter.wait for meter in meters) / 1e9,
         processes=len({meter.pid for meter in meters}),
         place=sites.place(facts["place"]),
         inside_tasks_s=sum(meter.wait if meter.pid in workers else meter.inside for meter in meters)

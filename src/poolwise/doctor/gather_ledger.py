@@ -9,7 +9,7 @@ from typing import Any
 
 from poolwise.account import ledger
 from poolwise.doctor import causes, sums
-from poolwise.doctor.account import PoolAccount, chain, pop_factors
+from poolwise.doctor.account import chain
 from poolwise.doctor.features import (
     Death,
     Distribution,
@@ -78,7 +78,7 @@ def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
     workers = [_worker(run, lane) for lane in report.lanes]
     sites = gather_sites(run, event, report)
     return Pool(
-        **_identify(run, event, report),
+        **_identify(event, report),
         **_concurrency(report),
         created_s=(event["began"] - run.launch["began_ns"]) / 1e9,
         region_s=region_s,
@@ -88,7 +88,6 @@ def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
         account=dict(states),
         identity=1 - states["unexplained"] / whole_s if whole_s else 1.0,
         chain=chain({state: amount * 1e9 for state, amount in states.items()}),
-        pop=_pop(workers, report.workers, region_s),
         messages=report.chunks,
         items=report.items,
         recorded=report.chunks,
@@ -97,19 +96,16 @@ def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
         sites=sites,
         workers=workers,
         startup=_startup(report),
-        deaths=[Death(0, None, 0.0, None, None)] * report.deaths,
+        deaths=[Death(0, None, 0.0, None)] * report.deaths,
         parent=_parent(run, event, report),
         costs=None,
         item_times=_distribution(report.task_times),
-        message_times=sums.distribute([(s.ended_s - s.begun_s) * 1e9 for s in report.spans]),
         queue_wait=None,
         **_blocking(run, event, report),
         helper_cpu_s=_helpers_s(run, report),
         leaves=sorted((leaf for s in sites for leaf in s.leaves), key=lambda x: -x.size_bytes),
         random_streams=[],
-        switches_voluntary=0,
         switches_forced=0,
-        minor_faults=0,
         laws=report.laws,
     )
 
@@ -124,9 +120,8 @@ def translate(account: dict[str, float], idle: dict[str, float]) -> dict[str, fl
     return found
 
 
-def _identify(run: Run, event: dict[str, Any], report: ledger.Report) -> dict[str, Any]:
+def _identify(event: dict[str, Any], report: ledger.Report) -> dict[str, Any]:
     is_threads = report.backend == "threads"
-    parent = run.launch.get("processes", {}).get(str(event["pid"]), {})
     return {
         "id": event["id"],
         "kind": "Threads of poolwise" if is_threads else "poolwise",
@@ -134,11 +129,9 @@ def _identify(run: Run, event: dict[str, Any], report: ledger.Report) -> dict[st
         "pid": event["pid"],
         "method": None if is_threads else event.get("method") or report.backend,
         "slots": report.workers,
-        "slots_asked": None,
         "max_tasks_per_child": event.get("max_tasks"),
         "initializer": event.get("initializer"),
         "parent_threads": event.get("threads"),
-        "parent_rss_bytes": parent.get("rss_bytes"),
     }
 
 
@@ -156,7 +149,6 @@ def _concurrency(report: ledger.Report) -> dict[str, Any]:
         "mean_running": (cpu_s + queued_s + account.get("run_blocked", 0.0)) / open_s,
         "max_outstanding": max([together, *held]),
         "mean_outstanding": max(sums.mean_level(held), min(together, report.workers)),
-        "bursts": jobs,
     }
 
 
@@ -172,11 +164,6 @@ def _blocking(run: Run, event: dict[str, Any], report: ledger.Report) -> dict[st
     return {"blocked_by": causes.share_out(seen, blocked_s), "samples": sum(seen.values())}
 
 
-def _pop(workers: list[Worker], slots: int, region_s: float) -> Any:
-    accounts = {worker.pid: worker.account for worker in workers}
-    return pop_factors(PoolAccount({}, accounts), slots, region_s)  # type: ignore[arg-type]
-
-
 def _worker(run: Run, lane: ledger.LaneAccount) -> Worker:
     seen = run.launch.get("processes", {}).get(str(lane.pid), {})
     return Worker(
@@ -187,7 +174,6 @@ def _worker(run: Run, lane: ledger.LaneAccount) -> Worker:
         account=dict(translate(lane.account, lane.idle)),
         cpu_s=None,
         threads=seen.get("threads") or None,
-        max_rss_bytes=seen.get("rss_bytes") or None,
         exit_code=None,
     )
 
@@ -341,12 +327,10 @@ def _site(
             "pickle_result": found.worker_pickle_s,
         },
         item_times=_item_times(found, report),
-        message_times=sums.distribute([(s.ended_s - s.begun_s) * 1e9 for s in spans]),
         queue_wait=None,
         leaves=[],
         series_s=series,
         series_step=step,
-        is_partial=call.get("is_partial"),
     )
 
 
@@ -395,5 +379,4 @@ def _item_times(found: ledger.FunctionAccount, report: ledger.Report) -> Distrib
 def _distribution(found: ledger.Distribution | None) -> Distribution | None:
     if found is None:
         return None
-    names = ("total_s", "mean_s", "stdev_s", "p10_s", "p50_s", "p90_s", "p99_s", "max_s")
-    return Distribution(found.count, *(getattr(found, name) for name in names))
+    return Distribution(found.count, found.p50_s, found.max_s)

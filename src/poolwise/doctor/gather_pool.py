@@ -6,8 +6,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from poolwise.doctor import causes, own_time, sites, sums
-from poolwise.doctor.account import REGULAR, PoolAccount, chain, dispatcher, pop_factors
+from poolwise.doctor import causes, measures, own_time, sites, sums
+from poolwise.doctor.account import REGULAR, PoolAccount, chain, dispatcher
 from poolwise.doctor.features import (
     Death,
     ParentTimeline,
@@ -23,11 +23,8 @@ if TYPE_CHECKING:
     from poolwise.doctor.store import Result, Run, Task
     from poolwise.doctor.sums import Span
 
-PIPE_BYTES = 65_536
+PIPE_BYTES = measures.BIG_MESSAGE_BYTES
 """What a pipe holds; a larger message needs its reader to be there."""
-
-LONG_NS = 1_000_000
-"""Helper threads are looked for in tasks longer than this: shorter ones do not use any."""
 
 
 def gather_pool(run: Run, pool: PoolRecords, found: PoolAccount) -> Pool:
@@ -37,7 +34,7 @@ def gather_pool(run: Run, pool: PoolRecords, found: PoolAccount) -> Pool:
     found = own_time.settle(run, pool, found, messages)
     gathered = sites.gather_sites(run, pool, found.sites, messages)
     return Pool(
-        **_identify(run, pool),
+        **_identify(pool),
         **_time(pool, found),
         **_volume(pool, tasks),
         **_durations(run, pool, tasks),
@@ -56,10 +53,9 @@ def gather_pool(run: Run, pool: PoolRecords, found: PoolAccount) -> Pool:
     )
 
 
-def _identify(run: Run, pool: PoolRecords) -> dict[str, Any]:
+def _identify(pool: PoolRecords) -> dict[str, Any]:
     """What pool it is, whose, and how it was asked for."""
     facts = pool.facts
-    parent = run.launch.get("processes", {}).get(str(facts["pid"]), {})
     return {
         "id": pool.id,
         "kind": pool.kind,
@@ -67,11 +63,9 @@ def _identify(run: Run, pool: PoolRecords) -> dict[str, Any]:
         "pid": facts["pid"],
         "method": facts["method"],
         "slots": pool.slots,
-        "slots_asked": facts["asked"],
         "max_tasks_per_child": facts["max_tasks"],
         "initializer": facts["initializer"],
         "parent_threads": facts.get("threads"),
-        "parent_rss_bytes": parent.get("rss_bytes"),
     }
 
 
@@ -86,7 +80,6 @@ def _time(pool: PoolRecords, found: PoolAccount) -> dict[str, Any]:
         "account": {state: amount / 1e9 for state, amount in found.states.items()},
         "identity": found.identity,
         "chain": chain(found.states),
-        "pop": pop_factors(found, pool.slots, region),
     }
 
 
@@ -98,9 +91,7 @@ def _volume(pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]:
         "recorded": len(tasks),
         "bytes_out": _bytes(_sizes(pool.sends, tasks, "message_bytes"), pool.count),
         "bytes_in": _bytes(_sizes(pool.results, tasks, "result_bytes"), pool.count),
-        "switches_voluntary": sum(task.switches >> 32 for task in counted),
         "switches_forced": sum(task.switches & 0xFFFFFFFF for task in counted),
-        "minor_faults": sum(task.faults for task in counted),
     }
 
 
@@ -108,7 +99,6 @@ def _durations(run: Run, pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]
     """How long items and messages took, and waited."""
     return {
         "item_times": sites.order_items(run, pool, tasks).distribution(),
-        "message_times": sums.distribute([task.ended - task.began for task in tasks]),
         "queue_wait": sites.queue_waits(pool, tasks),
     }
 
@@ -121,7 +111,6 @@ def _concurrency(pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]:
     ran_ns = sum(running.values())
     return {
         "active_s": sums.length(work) / 1e9,
-        "bursts": len(work),
         "max_outstanding": max(waiting, default=0),
         "mean_outstanding": sums.mean_level(waiting),
         "mean_running": sums.mean_level(running),
@@ -249,7 +238,6 @@ def _worker(run: Run, worker: WorkerRecords, states: dict[str, float]) -> Worker
         account={state: amount / 1e9 for state, amount in states.items()},
         cpu_s=cpu[-1] / 1e9 if cpu else None,
         threads=seen.get("threads") or None,
-        max_rss_bytes=seen.get("rss_bytes") or None,
         exit_code=code,
     )
 
@@ -297,7 +285,6 @@ def _death(
         exit_code=code,
         at_s=(at - began) / 1e9,
         running_s=(at - worker.opened_at) / 1e9 if is_inside else None,
-        message_index=worker.opened_index if is_inside else None,
         was_ready=not worker.is_stillborn,
         error=_error(raised) if raised else None,
     )
@@ -397,7 +384,8 @@ def _helpers_s(pool: PoolRecords, messages: sites.Messages) -> float:
     if pool.kind.startswith("Thread"):
         return 0.0
     tasks = [task for task in messages.tasks if task.cpu >= 0]
-    long = [task for task in tasks if task.ended - task.began > LONG_NS]
+    # Helper threads are looked for in tasks longer than this: shorter ones do not use any.
+    long = [task for task in tasks if task.ended - task.began > 1_000_000]  # noqa: PLR2004
     return messages.done([max(0, task.process_cpu - task.cpu) for task in long]) / 1e9
 
 

@@ -13,9 +13,6 @@ from typing import Any, NamedTuple
 
 from poolwise.doctor.features import HotLine, Profile
 
-MOST = 20
-"""More lines than that nobody reads."""
-
 _TASK_FRAMES = {
     "mapstar", "starmapstar", "worker", "_process_chunk", "_process_worker", "run", "_worker",
     "__call__",
@@ -115,7 +112,8 @@ def _profile(
     whole_s = sum(spent_s.values())
     if whole_s <= 0:
         return None
-    hottest = sorted(spent_s, key=lambda frame: -spent_s[frame])[:MOST]
+    # More lines than that nobody reads.
+    hottest = sorted(spent_s, key=lambda frame: -spent_s[frame])[:20]
     lines = [
         HotLine(frame.file, frame.line, frame.function, spent_s[frame] / whole_s,
                 _most(through.get(frame)))

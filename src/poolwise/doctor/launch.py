@@ -44,16 +44,6 @@ _HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 FORMAT = 1
 """Version of `run.json` and of the directory around it."""
 
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-)
-"""How many threads native libraries start, where somebody has said so."""
-
 FORWARDED = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT")
 
 
@@ -106,27 +96,6 @@ def clear(directory: str) -> None:
 _FILES = {"run.json", "samples.txt", STACKS, stacks.NAME}
 
 
-def watch(pid: int, directory: str) -> None:
-    """Sample a program that runs already, until it ends or Ctrl-C.
-
-    Nothing is attached to it: only what the kernel tells from outside is seen.
-
-    :raises ProcessLookupError: there is no such process.
-    """
-    os.kill(pid, 0)
-    before = _Before(directory, _command_of(pid))
-    before.write(pid)
-    is_interrupted = False
-    with open(os.path.join(directory, "samples.txt"), "w", encoding="ascii") as output:
-        sampler = Sampler(pid, output)
-        try:
-            while os.path.exists(f"/proc/{pid}"):
-                time.sleep(sampler.sample())
-        except KeyboardInterrupt:
-            is_interrupted = True
-    before.finish(sampler, None, None, is_interrupted=is_interrupted)
-
-
 def _compile_observer() -> None:
     """Leave the observer compiled, so that no interpreter of the program has to do it again.
 
@@ -159,14 +128,6 @@ def _environment(directory: str, verify_s: float, *, is_counted: bool) -> dict[s
     if is_counted:
         added[PROFILE_VARIABLE] = "1"
     return {**os.environ, **added}
-
-
-def _command_of(pid: int) -> list[str]:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read().decode(errors="replace").rstrip("\0").split("\0")
-    except OSError:
-        return []
 
 
 class _Look:
@@ -207,18 +168,14 @@ class _Look:
             except OSError as error:  # a full disk: the program goes on, without samples
                 self._can_sample = False
                 sys.stderr.write(f"poolwise doctor: no more samples are written: {error}\n")
-        return _POLL_S
+        return 0.05
 
     def ask(self) -> None:
         """Have everybody's stacks noted, if nothing moves: somebody wants the program to end."""
-        if self.watch.still_s() > _STILL_S:
+        # A program in which a task has ended since is not asked for stacks when it is
+        # told to end.
+        if self.watch.still_s() > 1.0:
             self.watch.ask(self.sampler)
-
-
-_STILL_S = 1.0
-"""A program in which a task has ended since is not asked for stacks when it is told to end."""
-
-_POLL_S = 0.05
 
 
 class _End:
@@ -325,10 +282,8 @@ class _Before:
             "format": FORMAT,
             "command": command,
             "platform": sys.platform,
-            "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
             "cpus_machine": os.cpu_count() or 1,
             "quota_cpus": min((quota.cpus for quota in cgroups.quotas()), default=None),
-            "variables": {n: os.environ[n] for n in THREAD_VARIABLES if n in os.environ},
             "verify_s": verify_s,
             "began_ns": time.perf_counter_ns(),
         }
@@ -347,8 +302,8 @@ class _Before:
     def finish(
         self,
         sampler: Sampler,
-        usage: resource.struct_rusage | None,
-        status: int | None,
+        usage: resource.struct_rusage,
+        status: int,
         *,
         is_interrupted: bool,
     ) -> None:
@@ -358,7 +313,7 @@ class _Before:
             ended_ns=time.perf_counter_ns(),
             status=status,
             is_interrupted=is_interrupted,
-            cpu_s=usage.ru_utime + usage.ru_stime if usage else None,
+            cpu_s=usage.ru_utime + usage.ru_stime,
             busy_s=busy_s - self._busy_s,
             steal_s=steal_s - self._steal_s,
             beside_s=_own_cpu_s() - self._own_s,

@@ -303,7 +303,8 @@ def crowding(seen: Evidence) -> float:
 
 
 BUSY_CPUS = 0.25
-"""CPUs that other programs used from which on they are taken out of what starting took."""
+"""CPUs that other programs used from which on they are taken out of what starting took, timings
+deserve less trust, and bands are half as wide again."""
 
 
 def overlaps(one: Pool, other: Pool) -> bool:

@@ -119,14 +119,11 @@ def _catch(original: Callable[..., Any], program: str, plan: Plan) -> Callable[.
     return call
 
 
-_SPAN_LINES = 8
-"""How far a call may have moved in its file, and how many lines it may take."""
-
-
 def _is_there(frame: FrameType, program: str, line: int) -> bool:
     file = frame.f_code.co_filename
     is_file = os.path.exists(file) and os.path.samefile(file, program)
-    return is_file and abs(frame.f_lineno - line) <= _SPAN_LINES
+    # How far a call may have moved in its file, and how many lines it may take.
+    return is_file and abs(frame.f_lineno - line) <= 8  # noqa: PLR2004
 
 
 def _describe(pool: Any, function: Any, inputs: tuple[Any, ...], plan: Plan) -> _Call:

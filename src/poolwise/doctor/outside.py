@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from poolwise.doctor.store import Run, Sample
     from poolwise.doctor.sums import Span
 
-NEAR_NS = 10_000_000
-"""Samples of two threads that lie nearer than this are of one look: half of the sampler's step."""
-
 NOT_AT_IT = {"lock", "poll"}
 """What a thread waits in that waits for another one, or to be called."""
 
@@ -65,5 +62,7 @@ def _nearest(at: int, samples: list[Sample]) -> Sample | None:
     """The sample of the same look; None if the thread was not there."""
     index = bisect_left(samples, at, key=lambda sample: sample.at)
     around = samples[max(0, index - 1) : index + 1]
-    near = [sample for sample in around if abs(sample.at - at) < NEAR_NS]
+    # Samples of two threads that lie nearer than this are of one look: half of the sampler's
+    # step.
+    near = [sample for sample in around if abs(sample.at - at) < 10_000_000]  # noqa: PLR2004
     return min(near, key=lambda sample: abs(sample.at - at), default=None)

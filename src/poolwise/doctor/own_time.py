@@ -46,9 +46,6 @@ BATCH_NS = 15_000
 LEAST_NS = 30.0
 """A call of a function in a loop takes this at least."""
 
-COLD = 8
-"""So many items of a batch run on cold caches; those behind them as they would in a loop."""
-
 ENOUGH = 20
 """Marked items that are needed to tell."""
 
@@ -158,7 +155,8 @@ def _warm(run: Run, tasks: list[Task]) -> list[float]:
         [time - MARK_NS for each in marks if each.step == 1 for time in each.times]
         for marks in (run.items.get((t.pid, t.job, t.position), ()) for t in tasks)
     ]
-    late = [time for times in timed for time in times[COLD:]]
+    # So many items of a batch run on cold caches; those behind them as they would in a loop.
+    late = [time for times in timed for time in times[8:]]
     if len(late) < ENOUGH:
         late = [time for times in timed for time in times[1:]]
     if len(late) < ENOUGH:

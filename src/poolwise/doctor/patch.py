@@ -19,9 +19,6 @@ from dataclasses import dataclass
 from poolwise.doctor.findings import Change, Finding, Remedy
 from poolwise.doctor.source import parse, read_lines
 
-CONTEXT = 3
-"""Lines around a hunk of a patch, as `diff -u` has them."""
-
 
 @dataclass(frozen=True)
 class Prescription:
@@ -107,7 +104,7 @@ def _unified(changes: Sequence[Change], file: str) -> str:
     name = os.path.relpath(file)
     name = file if name.startswith(os.pardir) else name
     head = (f"a/{name.lstrip('/')}", f"b/{name.lstrip('/')}")
-    lines = difflib.unified_diff(_with_ends(old), _with_ends(new), *head, n=CONTEXT)
+    lines = difflib.unified_diff(_with_ends(old), _with_ends(new), *head, n=3)
     no_end = "\n\\ No newline at end of file\n"
     return "".join(line if line.endswith("\n") else line + no_end for line in lines)
 

@@ -33,7 +33,6 @@ class WorkerRecords:
     last_get: int
     count: int
     dark_until: int
-    opened_index: int = -1
     opened_at: int = 0
     exited: int = 0
 
@@ -172,7 +171,6 @@ def _facts_by_hand(number: int, starts: list[dict[str, Any]]) -> dict[str, Any]:
         "id": number,
         "kind": HAND_MADE,
         "slots": len(starts),
-        "asked": None,
         "began": first["began"],
         "ended": first["began"],
         "method": first["method"],
@@ -234,7 +232,6 @@ def _process_worker(
         last_get=last[0] if last else 0,
         count=count,
         dark_until=min(dark_until, last[0]) if last and dark_until else dark_until,
-        opened_index=beat.opened_index if beat else -1,
         opened_at=beat.opened_at if beat else 0,
         exited=exits.get(pid, 0),
     )

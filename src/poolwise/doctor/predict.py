@@ -31,11 +31,6 @@ BAND_SMALL = 0.25
 BAND_HEAVY = 0.40
 """The same where it is bytes."""
 
-BUSY_CPUS = 0.25
-"""Other programs' load from which on bands are half as wide again."""
-
-WIDEST = 0.9
-
 UNSEEN_S = 25e-6
 """More than this a message cannot cost the parent unseen: then the model is wrong elsewhere. Of the
 11 to 21 us that an empty message costs the parent, probes see 50 to 90 %."""
@@ -142,8 +137,8 @@ class Model:
         """Half width of the band around a prediction, as a share of it."""
         chunk = chunk or self.chunk
         misfit = min(0.5, abs(math.log(max(self.factor, 1e-3)))) / 2
-        busy = 1.5 if self.other_cpus > BUSY_CPUS else 1.0
-        return min(WIDEST, (self._kind_of_band(chunk) + misfit) * busy)
+        busy = 1.5 if self.other_cpus > measures.BUSY_CPUS else 1.0
+        return min(0.9, (self._kind_of_band(chunk) + misfit) * busy)
 
     def _kind_of_band(self, chunk: int) -> float:
         item_bytes = max(self.costs.item_bytes_out, self.costs.item_bytes_in)
@@ -176,8 +171,6 @@ def _bounded(factor: float) -> float:
 _known: dict[tuple[int, int, int], tuple[object, Model | None]] = {}
 """Models by the identity of what they were made of, which is kept alive beside them."""
 
-_MOST_KNOWN = 64
-
 _is_hurried = False
 
 
@@ -193,7 +186,7 @@ def calibrate(site: Site, pool: Pool, seen: Evidence) -> Model | None:
     if key not in _known:
         if _is_hurried:
             return None
-        if len(_known) >= _MOST_KNOWN:
+        if len(_known) >= 64:  # noqa: PLR2004
             _known.clear()
         _known[key] = (site, pool, seen), _calibrate(site, pool, seen)
     return _known[key][1]
@@ -343,13 +336,10 @@ def _fit(model: Model, low: float, high: float, make: Callable[[float], Model]) 
     """The least value that takes the model up to what was observed, or the highest there is."""
     if model.factor <= 1.0:
         return model
-    for _ in range(_HALVINGS):
+    for _ in range(6):
         middle = (low + high) / 2
         low, high = (middle, high) if make(middle).factor > 1.0 else (low, middle)
     return make(high)
-
-
-_HALVINGS = 6
 
 
 def _with_unseen(model: Model, unseen_s: float) -> Model:

@@ -120,7 +120,7 @@ def name_of(pool: Pool) -> str:
 
 def _scaling_of(pool: Pool, scaling: Scaling | None) -> Iterator[b.Block]:
     if pool.laws is not None:
-        yield from list_laws(pool.laws)
+        yield list_laws(pool.laws)
     if most := _most_workers(pool, scaling):
         told = say_most_workers(most) if most.count else f"enough workers: {most.why}"
         yield b.Text(f"{told[:1].upper()}{told[1:]}.", is_aside=True)
@@ -155,8 +155,7 @@ def ceiling_of(scaling: Scaling) -> float | None:
 
 def say_most_workers(most: MostWorkers) -> str:
     """From how many workers on more do not help."""
-    how = "as this run tells" if most.by == "usl" else "simulated"
-    return f"more than {words.count(most.count or 0, 'worker')} gain nothing here ({how})"
+    return f"more than {words.count(most.count or 0, 'worker')} gain nothing here (simulated)"
 
 
 def _summary(

@@ -24,9 +24,6 @@ times three."""
 SHARE_OF_CPU = 0.02
 """Sampling waits longer where it would take more of a CPU than this."""
 
-THREADS = 64
-"""So many threads of a process are looked at; servers with hundreds all do the same."""
-
 SEARCH_EVERY = 5
 """New processes are looked for with every fifth sample."""
 
@@ -52,7 +49,6 @@ class Seen:
     last_ns: int = 0
     parent: int = 0
     threads: int = 0
-    rss_bytes: int = 0
     cpu_ticks: int = 0
     is_python: bool = False
     libraries: list[str] | None = field(default=None)
@@ -94,7 +90,6 @@ class Sampler:
             if pid not in self.processes:
                 self.processes[pid] = Seen(now_ns, parent=parent)
             seen = self.processes[pid]
-            seen.rss_bytes = max(seen.rss_bytes, read_rss_bytes(pid))
             seen.is_python = seen.is_python or is_python(pid)
             if seen.libraries is None and seen.threads > 1:
                 seen.libraries = read_libraries(pid)
@@ -107,7 +102,9 @@ class Sampler:
         seen.last_ns = time.perf_counter_ns()
         seen.threads = max(seen.threads, len(threads))
         used = 0
-        for thread in threads[:THREADS]:
+        # So many threads of a process are looked at; servers with hundreds all do the
+        # same.
+        for thread in threads[:64]:
             try:
                 state, ticks = read_state(f"/proc/{pid}/task/{thread}")
                 channel = _read(f"/proc/{pid}/task/{thread}/wchan") if state in "SD" else ""
@@ -144,14 +141,6 @@ def read_state(folder: str) -> tuple[str, int]:
     """State letter and CPU time in ticks of a process or thread, from its /proc folder."""
     fields = _read_stat(folder)
     return fields[0], int(fields[11]) + int(fields[12])
-
-
-def read_rss_bytes(pid: int) -> int:
-    """Memory that a process holds at present, 0 if it has ended."""
-    try:
-        return int(_read(f"/proc/{pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        return 0
 
 
 def is_python(pid: int) -> bool:

@@ -17,16 +17,11 @@ NOTHING = 0.03
 """Saving less than this part of the time is nothing: predictions are not that good."""
 
 
-_UNSEEN = 0.1
-"""A part of the time in which more may have gone on than is known."""
-
-
 @dataclass(frozen=True)
 class MostWorkers:
     """From how many workers on more gain nothing, for one pool; or `why` that is not known.
 
-    `by`: "usl", the Universal Scalability Law fitted to this run, or "simulation" of its main call
-    on the CPUs there are.
+    `by`: "simulation" of its main call on the CPUs there are.
     """
 
     pool: int
@@ -54,12 +49,13 @@ class Scaling:
 
 
 def find_scaling(seen: Evidence, models: Mapping[int, Sequence[Model | None]]) -> Scaling | None:
-    """What laws and the simulation say of a run; None if no pool that was seen did most of it.
+    """Speed-up, ceilings and enough workers of a run; None if no pool that was seen did most of it.
 
     :param models: id of each pool -> the models of its calls, in their order.
     """
     pools = [pool for pool in seen.pools if pool.messages and pool.work_s > 0]
-    if not pools or seen.program.unseen_s > _UNSEEN * seen.program.wall_s:
+    # A part of the time in which more may have gone on than is known.
+    if not pools or seen.program.unseen_s > 0.1 * seen.program.wall_s:
         return None
     root = min(pool.pid for pool in pools)
     own = [pool for pool in pools if pool.pid == root]
@@ -94,11 +90,8 @@ def _calm_wall_s(pools: Sequence[Pool], seen: Evidence) -> float:
         )
         for each in pools
     )
-    return max(seen.program.wall_s - waited_s, LEAST_OF_WALL * seen.program.wall_s)
-
-
-LEAST_OF_WALL = 0.1
-"""Waiting for CPUs is not taken to be more than nine tenths of a run."""
+    # Waiting for CPUs is not taken to be more than nine tenths of a run.
+    return max(seen.program.wall_s - waited_s, 0.1 * seen.program.wall_s)
 
 
 def _useful_s(pool: Pool, seen: Evidence) -> float:
@@ -115,8 +108,6 @@ def _bound_s(pool: Pool) -> float:
 
 
 def _most_workers(pool: Pool, models: Sequence[Model | None], seen: Evidence) -> MostWorkers:
-    if pool.laws is not None and pool.laws.best_workers is not None:
-        return MostWorkers(pool.id, round(pool.laws.best_workers), "usl", "")
     if is_busy(seen):
         why = "other programs used the CPUs, and more workers would only take them from these"
         return MostWorkers(pool.id, None, None, why)

@@ -22,7 +22,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, count
 
-PIPE_BYTES = 65_536
+from poolwise.doctor import measures
+
+PIPE_BYTES = measures.BIG_MESSAGE_BYTES
 """What a pipe holds on Linux."""
 
 SLICE_S = 3e-3
@@ -42,9 +44,6 @@ MOST_SLICES = 3000
 
 _NOTHING = 1e-12
 """Below this, a number is what rounding left behind."""
-
-_ROUNDS = 8
-"""Waiting and computing alternate in a message at most so often."""
 
 Action = Callable[[], None]
 
@@ -397,7 +396,8 @@ class _Pool:
         reply_s = _cost_s(self._costs.reply_s, message)
         if message.blocked_s <= 0:
             return [(0.0, fetch_s + message.cpu_s + reply_s)]
-        count = min(message.items, _ROUNDS)
+        # Waiting and computing alternate in a message at most so often.
+        count = min(message.items, 8)
         turns = [(message.blocked_s / count, message.cpu_s / count)] * count
         return [(0.0, fetch_s), *turns[:-1], (turns[-1][0], turns[-1][1] + reply_s)]
 

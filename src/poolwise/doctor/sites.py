@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 UNPACKED = ("starmap", "apply", "submit")
 """Calls whose item is the tuple of the function's arguments."""
 
-REPEATED = 50
-"""A message whose items were not timed counts as so many equal ones at most."""
-
 LIBRARIES = frozenset({"billiard", "mpire", "pebble", "torch"})
 """Packages that make their pools of processes and queues, as a program would by hand."""
 
@@ -149,12 +146,10 @@ def _gather_one(
         last_s=(max(first, ended) - began) / 1e9,
         account={state: amount / 1e9 for state, amount in states.items()},
         item_times=items.distribution(),
-        message_times=sums.distribute([task.ended - task.began for task in messages.tasks]),
         queue_wait=queue_waits(pool, messages.tasks),
         leaves=gather_leaves(run, pool, number, sent, count),
         series_s=series,
         series_step=total_items / len(series) if series else 1.0,
-        is_partial=facts.get("is_partial"),
     )
 
 
@@ -209,7 +204,8 @@ def _times_of(task: Task, marks: list[ItemTimes] | None) -> list[float]:
         return [float(time) for each in marks for time in each.times]
     if marks:
         return [time / each.step for each in marks for time in each.times]
-    return [ran / task.items] * min(task.items, REPEATED) if task.items else []
+    # A message whose items were not timed counts as so many equal ones at most.
+    return [ran / task.items] * min(task.items, 50) if task.items else []
 
 
 def _bases(pool: PoolRecords) -> dict[int, int]:

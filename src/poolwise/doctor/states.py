@@ -51,10 +51,6 @@ LEAST_SHARE = 0.005
 """Groups smaller than this are put together."""
 
 
-ROUNDING = 1e-6
-"""A rest that is smaller than this share is what sums of floats leave."""
-
-
 def in_groups(account: Mapping[str, float], notes: Mapping[str, str] | None = None) -> list[b.Part]:
     """An account in groups, the negligible ones in one."""
     whole_s = sum(account.values()) or 1.0
@@ -66,7 +62,8 @@ def in_groups(account: Mapping[str, float], notes: Mapping[str, str] | None = No
     rest_s = whole_s - sum(part.value for part in shown)
     return (
         [*shown, b.Part("everything else", rest_s, "other", letter="o")]
-        if rest_s > ROUNDING * whole_s
+        # A rest that is smaller than this share is what sums of floats leave.
+        if rest_s > 1e-06 * whole_s
         else shown
     )
 

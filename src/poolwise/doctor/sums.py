@@ -19,11 +19,7 @@ def distribute(values_ns: Sequence[float], index_of_max: int | None = None) -> D
     if not values_ns:
         return None
     ordered = sorted(value / 1e9 for value in values_ns)
-    count, total = len(ordered), math.fsum(ordered)
-    mean = total / count
-    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in ordered) / count)
-    p10, p50, p90, p99 = (quantile(ordered, share) for share in (0.1, 0.5, 0.9, 0.99))
-    return Distribution(count, total, mean, spread, p10, p50, p90, p99, ordered[-1], index_of_max)
+    return Distribution(len(ordered), quantile(ordered, 0.5), ordered[-1], index_of_max)
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

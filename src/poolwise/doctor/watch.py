@@ -37,9 +37,6 @@ ANSWER_S, PAUSE_S, QUIET = 0.3, 0.01, 4
 """A process has so long to write its stacks, which takes it about a millisecond if it has a CPU;
 it is through when nothing more came for a few looks."""
 
-MOST_PROCESSES = 64
-MOST_DUMPS = 3
-
 ENDED = frozenset({recorder.TASK, recorder.SEND, recorder.RESULT, recorder.THREAD, recorder.CALL})
 """Kinds of records that are written once: as something was handed out, or came to its end."""
 
@@ -167,13 +164,13 @@ class Watch:
     def ask(self, sampler: Sampler) -> None:
         """Ask all processes for their stacks, once in a standstill."""
         is_simple = not self._progress.has_pools and len(sampler.processes) == 1
-        if self._dumped or self._dumps >= MOST_DUMPS or is_simple:
+        if self._dumped or self._dumps >= 3 or is_simple:  # noqa: PLR2004
             return
         self._dumps += 1
         self._dead = list_dead(sampler.processes)
         self._dumped_ns = time.perf_counter_ns()
         path = os.path.join(self._directory, stacks.NAME)
-        for pid in list(sampler.processes)[:MOST_PROCESSES]:
+        for pid in list(sampler.processes)[:64]:
             if can_ask(pid, path):
                 self._dumped[pid] = ask(pid, path)
 

@@ -20,12 +20,6 @@ _HELD = frozenset({
 })  # fmt: skip
 """Built-in containers, by their very type: a subclass may have its own idea of its items."""
 
-_FEW = 3
-"""In fewer items nothing is worth looking for."""
-
-_MOST_PARTS = 32
-"""Arguments of one call that are looked at."""
-
 
 def as_sequence(items: Iterable[Any]) -> Sequence[Any]:
     """The items as something that slices: itself where it does, else a list of them.
@@ -85,7 +79,7 @@ def find_common(items: Sequence[Any]) -> dict[int, Any]:
 
     Those that every item holds are among them, and to find them takes no longer for many items.
     """
-    if type(items) not in {list, tuple} or len(items) < _FEW:
+    if type(items) not in {list, tuple} or len(items) < 3:  # noqa: PLR2004 - nothing to gain
         return {}
     first = {id(part): part for part in _parts(items[0])}
     return {id(part): part for part in _parts(items[-1]) if id(part) in first}
@@ -93,7 +87,7 @@ def find_common(items: Sequence[Any]) -> dict[int, Any]:
 
 def _parts(item: Any) -> list[Any]:
     parts = item if isinstance(item, (tuple, list)) else (item,)
-    return [part for part in parts[:_MOST_PARTS] if type(part).__name__ == "ndarray"]
+    return [part for part in parts[:32] if type(part).__name__ == "ndarray"]
 
 
 class Rows(Sequence[Any]):

@@ -9,7 +9,7 @@ from poolwise.report import blocks as b
 from poolwise.report import figures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from poolwise.account.ledger import LaneAccount, Laws, Report
     from poolwise.report.palette import Meaning
@@ -44,9 +44,6 @@ STATES: dict[str, tuple[str, Meaning]] = {
 }
 """State -> its name and its colour, in the order of the bars; worker, idle causes and parent."""
 
-_SMALL = 0.005
-"""Entries below this part of all are shown as one; the page has a table of all."""
-
 _ACCEPTABLE, _POOR = 0.8, 0.5
 """Parallel efficiency from 0.8 on is acceptable (POP centre of excellence, co-design.pop-coe.eu);
 the lower bound is ours: more is lost than used."""
@@ -76,7 +73,8 @@ def split_worker_time(report: Report) -> b.StackedBar:
     """All worker-seconds by what they went into; waiting by its cause."""
     notes = _note_parent_causes(report.idle)
     states = [state for state in _merge(report.worker_account, report.idle) if state[1]]
-    small = [state for state in states if abs(state[1]) < _SMALL * report.worker_seconds]
+    # Shown as one; the page has a table of all.
+    small = [state for state in states if abs(state[1]) < 0.005 * report.worker_seconds]
     parts = [
         b.Part(name_of(state), value_s, meaning_of(state), notes.get(state, ""))
         for state, value_s in states
@@ -178,30 +176,19 @@ def list_slowest(report: Report) -> b.Table:
     return b.Table(columns, rows, "The slowest tasks")
 
 
-def list_laws(laws: Laws) -> Iterator[b.Block]:
-    """What scaling laws say, as far as this run tells, and why it does not tell more."""
-    is_slower = (laws.karp_flatt or 0.0) > 1
+def list_laws(laws: Laws) -> b.Table:
+    """Speed-up and its ceiling, as far as this run tells."""
     told: list[tuple[str, float | None, figures.Unit, str]] = [
         ("efficiency", laws.efficiency, "share", "useful part of workers x wall time"),
         ("speed-up", laws.speedup, "", "over the same work in a plain loop"),
         ("ceiling", laws.ceiling, "", "the most that more workers could reach"),
         ("serial fraction", laws.serial_fraction, "share", "of the time the parent is busy"),
-        (
-            "Karp-Flatt", laws.karp_flatt, "share",
-            "more than serial: a plain loop is faster" if is_slower
-            else "serial fraction as the speed-up tells it",
-        ),
-        ("work inflation", laws.work_inflation, "", "CPU time an item, all busy over one alone"),
-        ("best number", laws.best_workers, "", "of workers, by the law of Gunther (USL)"),
-    ]  # fmt: skip
+    ]
     rows: list[list[b.Cell]] = [
         [name, "not from this run" if value is None else figures.write(value, unit), what]
         for name, value, unit, what in told
     ]
-    yield b.Table([b.Column(""), b.Column(""), b.Column("")], rows, "Scaling")
-    reasons = (("Work inflation", laws.inflation_why), ("Best number of workers", laws.why))
-    if unknown := [f"{name}: {why}." for name, why in reasons if why]:
-        yield b.Text("\n\n".join(unknown), is_aside=True)
+    return b.Table([b.Column(""), b.Column(""), b.Column("")], rows, "Scaling")
 
 
 def say_identity(report: Report) -> b.Text:

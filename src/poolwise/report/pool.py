@@ -129,4 +129,4 @@ def _list_details(report: ledger.Report) -> list[Block]:
     if report.functions:
         blocks.append(account.list_functions(report))
     blocks += [account.list_entries(report), account.split_parent_time(report)]
-    return [*blocks, *account.list_laws(report.laws)]
+    return [*blocks, account.list_laws(report.laws)]

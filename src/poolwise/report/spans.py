@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from poolwise.account.ledger import ChunkSpan, Distribution, Report
     from poolwise.report.palette import Meaning
 
-_MOST_POINTS = 2_000
-"""More points than pixels show nothing more."""
-
-_MOST_BINS = 32
-
 _IDLE = {
     "input_slow": "input_slow",
     "consumer_slow": "consumer_slow",
@@ -174,7 +169,8 @@ def _sum_up(name: str, amounts: list[tuple[float, int]], meaning: Meaning) -> b.
         total += size
         x.append(at_s)
         y.append(float(total))
-    step = max(1, len(x) // _MOST_POINTS)
+    # More points than pixels show nothing more.
+    step = max(1, len(x) // 2_000)
     return b.Line(
         name,
         [*x[:-1:step], *x[-1:]],
@@ -191,7 +187,7 @@ def draw_task_times(times: Distribution) -> b.Histogram:
     """The distribution over steps that grow, so that outliers are in the picture."""
     low = max(1e-9, min((step[0] for step in times.histogram if step[1] > 0), default=1e-9))
     high = max(max((step[1] for step in times.histogram), default=low), low * 1.3)
-    bins = min(_MOST_BINS, max(6, len(times.histogram)))
+    bins = min(32, max(6, len(times.histogram)))
     edges = [low * (high / low) ** (at / bins) for at in range(bins + 1)]
     marks = [b.Mark("median", times.p50_s), b.Mark("99 in 100", times.p99_s)]
     return b.Histogram(

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 _Event = dict[str, Any]
 
-_FIRST_THREAD = 1_000
-
 
 @dataclass(frozen=True)
 class Flow:
@@ -65,9 +63,7 @@ def _place_lanes(timeline: Timeline) -> list[tuple[int, int]]:
     thread with its process's number for the main thread.
     """
     groups = list(dict.fromkeys(lane.group for lane in timeline.lanes))
-    return [
-        (groups.index(lane.group) + 1, _FIRST_THREAD + at) for at, lane in enumerate(timeline.lanes)
-    ]
+    return [(groups.index(lane.group) + 1, 1_000 + at) for at, lane in enumerate(timeline.lanes)]
 
 
 def _name_places(timeline: Timeline, places: list[tuple[int, int]]) -> Iterable[_Event]:

@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_CHUNKS_A_WORKER = 4
-"""Chunks for each worker that the standard pool makes of a map when it is given no chunksize."""
-
 
 class Event:
     """Stands for the event that is set when a result is there."""
@@ -111,7 +108,8 @@ def _chunksize(result: Any) -> int:
     """As given, or as the standard pool would choose it."""
     if result.unit is not None:
         return int(result.unit)
-    chunks: int = _CHUNKS_A_WORKER * result.lanes
+    # As the standard pool does when it is given no chunksize.
+    chunks: int = 4 * result.lanes
     return -(-len(result._values) // chunks)  # noqa: SLF001
 
 

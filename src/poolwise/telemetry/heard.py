@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from poolwise.core.state import State
     from poolwise.telemetry.live import LiveEvent
 
-_PERIOD_NS = 100_000_000
-"""A call's progress is told this often at most."""
-
 
 class Heard(Tally):
     """A tally that says how far its job is: when it begins, now and then, and when it is over."""
@@ -32,7 +29,7 @@ class Heard(Tally):
     ) -> News:
         news = super().deliver(chunk, first, values, errors)
         now_ns = time.perf_counter_ns()
-        if now_ns - self._told_ns > _PERIOD_NS:
+        if now_ns - self._told_ns > 100_000_000:  # noqa: PLR2004 - ten times a second at most
             self._told_ns = now_ns
             self._tell(self.look())
         return news

@@ -13,16 +13,13 @@ if TYPE_CHECKING:
     from poolwise.account.book import Book
     from poolwise.core.job import Chunk
     from poolwise.core.state import Lane, State
-    from poolwise.telemetry.echo import Echo, Spoken
     from poolwise.telemetry.live import LiveEvent, TaskOutput, TaskStuck
+    from poolwise.telemetry.output import OutputForwarder, WorkerOutput
 
 STUCK_LEAST_NS = 5_000_000_000
 STUCK_TIMES = 20
 """A task is stuck when it runs so many times longer than the longest that has ended, and this long
 at least. No benchmark found these: people ask themselves after some seconds, not before."""
-
-STUCK_AFTER_ITEMS = 8
-"""And only when so many of its kind have ended: before, nobody knows what is long."""
 
 
 class StuckWatch(c.Observer):
@@ -59,19 +56,19 @@ class Listener(c.Observer):
     """Tells the program's ``on_event`` what happens, and prints again what workers print.
 
     :param on_event: is told everything (None: nothing).
-    :param echo: says what workers print, log and warn of (None: they do so themselves).
+    :param forwarder: says what workers print, log and warn of (None: they do so themselves).
     """
 
     def __init__(
         self,
         state: State,
         on_event: Callable[[LiveEvent], object] | None = None,
-        echo: Echo | None = None,
+        forwarder: OutputForwarder | None = None,
     ) -> None:
         super().__init__()
         self._state = state
         self._on_event = on_event
-        self._echo = echo
+        self._forwarder = forwarder
         self._stopped: set[int] = set()
 
     def observe(self, event: c.Event | None, commands: Sequence[c.Command], now_ns: int) -> None:
@@ -104,7 +101,7 @@ class Listener(c.Observer):
         self._post(LaneEnded(event.lane, death.pid, death.how, was_told_to))
 
     def _lane_spoke(self, event: c.LaneSpoke) -> None:
-        from poolwise.telemetry.echo import Spoken
+        from poolwise.telemetry.output import WorkerOutput
 
         lane = self._state.lanes[event.lane]
         if event.chunk_id is None:
@@ -115,11 +112,11 @@ class Listener(c.Observer):
         if chunk is not None:
             function = chunk.name_at(min(chunk.done, len(chunk.items) - 1))
             item = _find_item(event, chunk)
-        spoken = Spoken(event.kind, event.what, event.lane, lane.pid, function, item)
-        self.callbacks.append(partial(self._say, spoken))
+        output = WorkerOutput(event.kind, event.what, event.lane, lane.pid, function, item)
+        self.callbacks.append(partial(self._say, output))
 
-    def _say(self, spoken: Spoken) -> None:
-        said: TaskOutput | None = None if self._echo is None else self._echo.say(spoken)
+    def _say(self, output: WorkerOutput) -> None:
+        said: TaskOutput | None = None if self._forwarder is None else self._forwarder.say(output)
         if said is not None and self._on_event is not None:
             self._on_event(said)
 
@@ -145,7 +142,7 @@ def find_stuck(lane: Lane, book: Book, now_ns: int) -> TaskStuck | None:
         return None
     chunk = lane.chunks[0]
     page, longest_ns = book.page_of(chunk, chunk.done), 0
-    if page.items >= STUCK_AFTER_ITEMS:
+    if page.items >= 8:  # noqa: PLR2004 - before that, nobody knows what is long
         longest_ns = page.longest_ns or page.run_ns // page.items
     if not longest_ns or running_ns < STUCK_TIMES * longest_ns:
         return None

@@ -25,14 +25,11 @@ from poolwise.wire.mapping import GRAIN_BYTES, forget_changes
 from poolwise.wire.memory import Segment
 from poolwise.wire.parcel import LEAST_BLOCK_BYTES as LEAST_BLOCK_BYTES  # noqa: PLC0414 - set by benchmarks
 from poolwise.wire.parcel import NOWHERE, Parcel
-from poolwise.wire.recall import LEAST_BYTES as LEAST_RECALLED_BYTES
-from poolwise.wire.recall import Recall
 from poolwise.wire.settings import setting_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from collections.abc import Mapping as Mapping_
-    from typing import TypeGuard
 
     from poolwise.wire.mapping import Mapping
     from poolwise.wire.parcel import Part
@@ -131,7 +128,6 @@ class Arena(_End):
         self._blocks = Blocks(segment.size_bytes, GRAIN_BYTES)
         self._more_holds: dict[int, int] = {}
         self._let_go: deque[int] = deque()
-        self._recall = Recall()
         self._room_bytes = 0
         self._room_until_s = 0.0
         self._trim_at_s = time.monotonic() + _TRIM_S
@@ -148,14 +144,6 @@ class Arena(_End):
 
     def put(self, data: memoryview) -> int:
         """Copy ``data`` (bytes) into a block and lend it: its offset, or :data:`NOWHERE`."""
-        offset = self._put(data)
-        if offset == NOWHERE and (recalled := self._recall.forget(most=0)):
-            self.take_back(recalled)
-            self.refusal = None
-            offset = self._put(data)
-        return offset
-
-    def _put(self, data: memoryview) -> int:
         taken = self._blocks.take(data.nbytes)
         if taken is None:
             return NOWHERE
@@ -175,7 +163,6 @@ class Arena(_End):
         """Put down what is large enough: an offset or :data:`NOWHERE` for each part."""
         if self._let_go:
             self.take_back(_drained(self._let_go))
-        self.take_back(self._recall.forget())
         if time.monotonic() >= self._trim_at_s:
             self._trim()
         return [
@@ -184,35 +171,8 @@ class Arena(_End):
         ]
 
     def deposit(self, parcel: Parcel) -> Deposit:
-        """Put a parcel down for as long as the answer lives, to be sent to several lanes.
-
-        What was put down for an earlier one, and has not changed since, stays where it is.
-        """
-        parts = parcel.parts
-        known = self._find_again(parts)
-        for at in known:
-            parts[at] = b""  # too short to be put down
-        places = self.place(parts)
-        for at, place in known.items():
-            places[at] = place
-        for part, place in zip(parts, places, strict=True):
-            if place != NOWHERE and _may_come_again(part) and self._recall.note(part, place):
-                self.hold((place,))
-        return Deposit(parcel, places, self._let_go)
-
-    def _find_again(self, parts: list[Part]) -> dict[int, int]:
-        """The blocks of parts that lie there already, by position, each held once more."""
-        known: dict[int, int] = {}
-        for at, part in enumerate(parts):
-            if _may_come_again(part):
-                try:
-                    place = self._recall.find(part, self._mapped)
-                except OutOfSharedMemory:
-                    return known
-                if place != NOWHERE:
-                    self.hold((place,))
-                    known[at] = place
-        return known
+        """Put a parcel down for as long as the answer lives, to be sent to several lanes."""
+        return Deposit(parcel, self.place(parcel.parts), self._let_go)
 
     def hold(self, offsets: Iterable[int]) -> None:
         """Blocks that are lent already are lent once more."""
@@ -393,10 +353,6 @@ class Share:
                 return mapping
         size = block_size(self._length, GRAIN_BYTES)
         return self._borrower.segment.map("c", self._offset, size)
-
-
-def _may_come_again(part: Part) -> TypeGuard[memoryview]:
-    return isinstance(part, memoryview) and part.nbytes >= LEAST_RECALLED_BYTES
 
 
 def _shown_of(buffer: Part, common: Mapping_[int, Any]) -> int | None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from poolwise.wire.memory import Segment
-    from poolwise.wire.outlet import Outlet
 
 _own: set[int] = set()
 
@@ -128,7 +127,6 @@ class WorkerEnds:
     :param result_fd: the worker answers here.
     :param life_fd: readable when the parent is gone (see :mod:`poolwise.wire.lifeline`).
     :param memory: the segments of the parent's arena and of its own, or neither.
-    :param outlets: where its descriptors 1 and 2 lead, if not where they always led.
     """
 
     def __init__(
@@ -137,19 +135,17 @@ class WorkerEnds:
         result_fd: int,
         life_fd: int,
         memory: tuple[Segment, ...] = (),
-        outlets: tuple[Outlet, ...] = (),
     ) -> None:
         self._fds: tuple[Any, ...] = (task_fd, result_fd, life_fd)
         self.memory = memory
-        self.outlets = outlets
 
     def __getstate__(self) -> tuple[Any, ...]:
         from multiprocessing.reduction import DupFd
 
-        return tuple(map(DupFd, self._fds)), self.memory, self.outlets
+        return tuple(map(DupFd, self._fds)), self.memory
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self._fds, self.memory, self.outlets = state
+        self._fds, self.memory = state
 
     def take(self) -> tuple[int, int, int]:
         """In the worker: the descriptors, listed as this process's own."""

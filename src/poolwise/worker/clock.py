@@ -16,18 +16,12 @@ WAIT, RECEIVE, UNPICKLE, RUN, PICKLE, SEND = range(6)
 
 _SHORT_NS = 50_000
 """While runs are shorter than this their CPU time is not asked for (two system calls, 1 us each):
-they count as on CPU."""
+they count as on CPU. Nor is the run queue asked after a run that was off its CPU for less; and
+shorter steps are counted together (1 us a count)."""
 
 _ASLEEP_NS = 200_000
 """The run queue is asked again before a run when the last answer is older than this. So it costs
 1 % at most, and what a chunk waited before it is not counted as the chunk's."""
-
-_OFF_CPU_NS = 50_000
-"""And after a run that was off its CPU for longer than this."""
-
-
-_COUNTED_NS = 50_000
-"""Steps shorter than this are counted together: each count costs 1 us."""
 
 
 class TaskTimes:
@@ -44,7 +38,7 @@ class TaskTimes:
     def __init__(self, *, is_exact: bool = False) -> None:
         self.steps = 0
         self.has_parts = False
-        self._least_ns = 0 if is_exact else _COUNTED_NS
+        self._least_ns = 0 if is_exact else _SHORT_NS
         self._histogram: dict[int, int] = {}
         self._short_ns = self._short_items = 0
         self._slowest_at = self._slowest_ns = self._slowest_end_ns = 0
@@ -147,7 +141,7 @@ class WorkerClock(Stopwatch):
             return
         cpu_ns = min(run_ns, thread_time_ns() - self._cpu_mark_ns)
         self.cpu_ns += cpu_ns
-        if run_ns - cpu_ns > _OFF_CPU_NS:
+        if run_ns - cpu_ns > _SHORT_NS:
             self.run_queued_ns += min(run_ns - cpu_ns, self._ask_queue())
         self.is_long = run_ns > _SHORT_NS
 

@@ -35,11 +35,7 @@ if TYPE_CHECKING:
     from poolwise.wire.arena import Ends
     from poolwise.wire.handover import Handover
     from poolwise.wire.memory import Segment
-    from poolwise.worker.output import Relay
-
-_KEPT_ANSWER_BYTES = 1 << 20
-"""An answer up to this size is kept until the next two, in case the parent cannot read it."""
-
+    from poolwise.worker.output import Redirect, Relay
 
 BLOCKED = frozenset({signal.SIGINT, signal.SIGTERM})
 """Signals that a worker is started with blocked, and unblocks."""
@@ -52,14 +48,14 @@ def serve(
     ends: pipes.WorkerEnds,
     begin: Handover | Sealed,
     level: str = "chunks",
-    log_levels: Mapping[str, int] | None = None,
+    redirect: Redirect | None = None,
 ) -> None:
     """Be a worker: the target of the process that a lane starts.
 
     :param begin: the initializer and its arguments.
     :param level: how much the ledger wants to know, one of :data:`poolwise.options.LEDGER_LEVELS`.
-    :param log_levels: what is printed, logged and warned of goes to the parent, whose loggers have
-        these levels (None: it goes where it always went).
+    :param redirect: leads what is printed, logged and warned of to the parent (None: it goes
+        where it always went).
     """
     task_fd, result_fd, life_fd = ends.take()
     signal.set_wakeup_fd(-1)  # forked from an event loop: its signals are not ours to announce
@@ -71,13 +67,13 @@ def serve(
         forget_half_imports()
         forget_unwritten()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
-    for outlet in ends.outlets:
-        outlet.take()
+    if redirect is not None:
+        redirect.take()
     if not faulthandler.is_enabled():
         faulthandler.enable(2)  # a crash in C code says where it was
     worker = Worker(task_fd, result_fd, ends.memory, level)
-    if log_levels is not None:
-        worker.relay_output(log_levels)
+    if redirect is not None:
+        worker.relay_output(redirect.levels)
     try:
         is_ready = worker.start(begin)
     except BrokenPipeError:
@@ -372,7 +368,8 @@ class Worker:
                 raise  # the task may be changing what it returned before; ask when it is done
             packed = codec.pack_apart(packer, values, errors, times, failures.refused)
             return head._replace(is_apart=True), packed
-        if len(values) > 1 and parcel.size_of(packed) <= _KEPT_ANSWER_BYTES:
+        # A small answer is kept until the next two, in case the parent cannot read it.
+        if len(values) > 1 and parcel.size_of(packed) <= 1 << 20:
             self._kept.append((head.chunk_id, head.first, values))
         return head, packed
 

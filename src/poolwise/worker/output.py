@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import pickle
 import sys
 import threading
@@ -20,6 +21,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LOG, WARNING, STDOUT, STDERR = "log", "warning", "stdout", "stderr"
+
+
+class Redirect:
+    """Worker's ends of the pipes that its descriptors 1 and 2 lead to, on their way into it.
+
+    C code, ``os.write``, programs that a task starts, the stacks of a crash: all that goes past
+    Python's streams. The parent reads, so nothing is lost with the worker, and nobody waits for a
+    thread of a worker whose C code holds the GIL.
+
+    :param levels: of the parent's loggers by name; the root's name is empty.
+    """
+
+    def __init__(self, fds: tuple[int, ...], levels: Mapping[str, int]) -> None:
+        self._fds: tuple[Any, ...] = fds
+        self.levels = levels
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from multiprocessing.reduction import DupFd
+
+        return Redirect, (tuple(map(DupFd, self._fds)), self.levels)
+
+    def take(self) -> None:
+        """In the worker: what goes to descriptors 1 and 2 goes to the parent from now on."""
+        for number, fd in enumerate(self._fds, 1):
+            inherited = fd if isinstance(fd, int) else fd.detach()
+            os.dup2(inherited, number)
+            os.close(inherited)
+
+    def close(self) -> None:
+        """In the parent, when the worker has its copies."""
+        for fd in self._fds:
+            os.close(fd)
 
 
 class Relay:

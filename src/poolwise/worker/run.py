@@ -21,9 +21,6 @@ from poolwise.worker.clock import PICKLE, UNPICKLE
 if TYPE_CHECKING:
     from poolwise.worker.clock import WorkerClock
 
-_STEP_NS = 100_000
-"""The loop looks at the clock about this often. At 100 us the look (0.1 us) is not measurable."""
-
 _APPLY: dict[int, Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]] = {
     codec.MAP: map,
     codec.STARMAP: starmap,
@@ -110,7 +107,9 @@ class ChunkRun:
                 self._flush_between()
                 now_ns = clock()
             mark_ns = now_ns
-            step = min(step * 2, most) if spent_ns < _STEP_NS else max(1, step // 2)
+            # A look at the clock (0.1 us) every 100 us is not measurable.
+            is_often = spent_ns < 100_000  # noqa: PLR2004
+            step = min(step * 2, most) if is_often else max(1, step // 2)
         self._end_run()
         self.flush(last=True)
         self._errors.clear()  # in a thread of the pool their tracebacks refer to this frame

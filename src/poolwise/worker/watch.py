@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 _TICK_S = 0.001
 """The shortest time between two looks: the millisecond that a finished result may wait."""
 
-_LONGEST_TICK_S = 0.010
-"""A chunk whose values nobody waits for is looked at this often (only to give back its rest)."""
-
-_IDLE_TICKS = 50
-"""After this many looks at nothing the thread waits to be called (waking it costs about 10 us)."""
-
 
 class Watch:
     """Guards one run after the other.
@@ -62,11 +56,12 @@ class Watch:
         while not self._stopping:
             run = self._guarded
             idle = 0 if run else idle + 1
-            if idle > _IDLE_TICKS:
+            if idle > 50:  # noqa: PLR2004 - looks at nothing; waking it again costs about 10 us
                 self._park()
                 continue
             prompt_s = run.prompt_ns / 1e9 if run else _TICK_S
-            if self._bell.acquire(timeout=min(max(prompt_s, _TICK_S), _LONGEST_TICK_S)):
+            # Where nobody waits for values it only gives back the rest of a chunk.
+            if self._bell.acquire(timeout=min(max(prompt_s, _TICK_S), 0.010)):
                 continue
             if run is not None and run is self._guarded:
                 self._look(run)

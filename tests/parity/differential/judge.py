@@ -312,11 +312,12 @@ class _Stream:
         if self.is_over:
             return None if word == "end" else f"{outcome} after the end"
         self.has_raised |= word == "raised"
-        if word == "raised" and is_any(what, excuses) and is_any(what, GONE):
-            self.is_over = True
+        is_excused = word == "raised" and is_any(what, excuses)
+        self.is_over = word == "raised" and (
+            self._ends_at_error or (is_excused and is_any(what, GONE))
+        )
+        if is_excused and is_any(what, GONE):
             return None
-        if word == "raised" and self._ends_at_error:
-            self.is_over = True
         place = self._place_of(outcome)
         if place is not None:
             del self._left[place]
@@ -324,14 +325,16 @@ class _Stream:
                 # It may as well be the input's error, with which the last chunk goes.
                 self._may_end |= raises(outcome, self._input_error)
             return None
-        if word == "raised" and is_any(what, excuses):
-            return None
-        if word == "raised" and self._input_error and raises(outcome, self._input_error):
+        return None if is_excused else self._complain_of_end(outcome)
+
+    def _complain_of_end(self, outcome: Outcome) -> str | None:
+        """What is wrong with what is no item: the input's error, the end, or something else."""
+        if self._input_error and raises(outcome, self._input_error):
             self._input_error = None
             is_early = len(self._left) >= self._together and self._is_ordered
-            self._left.clear()  # with its chunk goes what had been read for it
-            return f"the input's error in the place of {self._left[0]}" if is_early else None
-        if word == "end":
+            left, self._left = self._left, []  # with its chunk goes what had been read for it
+            return f"the input's error in the place of {left[0]}" if is_early else None
+        if outcome[0] == "end":
             self.is_over = True
             is_early = (self._left or self._input_error) and not self._may_end
             return f"ends before {[*self._left, self._input_error][0]}" if is_early else None

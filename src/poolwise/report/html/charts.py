@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 Plot = dict[str, Any]
 
 _HEIGHT = 320
-_MOST_TICKS = 9
 _TICKS: dict[figures.Unit, Plot] = {
     "s": {"tickformat": "~s", "ticksuffix": "s"},
     "bytes": {"tickformat": "~s", "ticksuffix": "B"},
@@ -131,7 +130,7 @@ def plot_histogram(block: b.Histogram) -> Plot:
         "hovertext": said,
         "hoverinfo": "text",
     }
-    every = max(1, math.ceil(len(block.edges) / _MOST_TICKS))
+    every = max(1, math.ceil(len(block.edges) / 9))
     shown = range(0, len(block.edges), every)
     marks = [_mark(block, mark, at) for at, mark in enumerate(block.marks)]
     layout = {

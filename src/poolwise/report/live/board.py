@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 _PERIOD_S = 0.25
 """Four looks a second are enough for the eye; a call that ends before the first shows no bar."""
 
-_SHARE = 0.01
-"""And none so soon after the last that looking would take more than this part of a CPU; a row in a
-terminal takes 1.4 ms to draw (what all of it costs: ``benchmarks/progress.py``)."""
-
-
-_HURRY_S = 1.0
-"""How long a program that is being ended waits for a terminal that takes nothing."""
-
 
 class Shown:
     """A call that is shown until it is over, or :meth:`close` is called."""
@@ -89,7 +81,8 @@ class Board:
 
     def give_back(self) -> None:
         """The program is being ended: the terminal as it was, at once and without a word."""
-        has_lock = self._lock.acquire(timeout=_HURRY_S)  # the thread may be in the midst of it
+        # The thread may be in the midst of it; but a terminal that takes nothing is not waited for.
+        has_lock = self._lock.acquire(timeout=1.0)
         try:
             self._watched.clear()
             self._close()
@@ -103,7 +96,8 @@ class Board:
             self._news.wait(pause_s)
             before_s = time.thread_time()
             self._draw()
-            pause_s = max(_PERIOD_S, (time.thread_time() - before_s) / _SHARE)
+            # Looking takes 1 % of a CPU at most; a row takes 1.4 ms (benchmarks/progress.py).
+            pause_s = max(_PERIOD_S, (time.thread_time() - before_s) / 0.01)
 
     def _draw(self) -> None:
         with self._lock:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from poolwise.report.live.rows import Row
 
 _FIRST_LINE_S = 2.0
-_LONGEST_SILENCE_S = 60.0
 
 
 class Face(Protocol):
@@ -56,7 +55,7 @@ class Lines:
     def draw(self, rows: list[Row]) -> None:
         for row in rows:
             if row.elapsed_s >= self._next_s.setdefault(row.key, _FIRST_LINE_S):
-                pause_s = min(_LONGEST_SILENCE_S, max(_FIRST_LINE_S, row.elapsed_s / 2))
+                pause_s = min(60.0, max(_FIRST_LINE_S, row.elapsed_s / 2))
                 self._next_s[row.key] = row.elapsed_s + pause_s
                 self._write(row.line())
 

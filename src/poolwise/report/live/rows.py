@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from poolwise.report import figures
-from poolwise.report.live.estimate import Estimator, say_left, say_rate, say_time
+from poolwise.report.live.estimate import Estimator, say_rate, say_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,7 @@ class Watched:
             share=None if not items else now.done / items,
             count=_say_count(now),
             rate=say_rate(self._estimator.rate(now.elapsed_s)),
-            left=say_left(left) if items is None or now.done < items else "",
+            left="" if left is None or now.done == items else f"{say_time(left)} left",
             busy=tuple(lane.function is not None for lane in now.lanes),
             note=", ".join(_notes(now)),
             elapsed_s=now.elapsed_s,

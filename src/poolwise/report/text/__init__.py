@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 from poolwise.report import blocks as b
 from poolwise.report.text.charts import (
     lay_bars,
-    lay_histogram,
     lay_stacked_bar,
     lay_timeline,
-    lay_treemap,
     lay_waterfall,
 )
-from poolwise.report.text.curves import lay_curve
 from poolwise.report.text.ink import print_lines, sheet_for, to_plain
 from poolwise.report.text.letters import letters_of
 from poolwise.report.text.lines import Line, Sheet, fit, indent
+from poolwise.report.text.tables import lay_curve, lay_histogram, lay_treemap
 from poolwise.report.text.words import lay_code, lay_table, lay_text, lay_verdict, title_line
 
 if TYPE_CHECKING:

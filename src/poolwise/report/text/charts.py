@@ -15,26 +15,16 @@ if TYPE_CHECKING:
 
     from poolwise.report.blocks import (
         Bars,
-        Histogram,
-        Mark,
         Part,
         StackedBar,
         State,
         Timeline,
-        Treemap,
         Waterfall,
     )
 
 _NAME_CELLS = 34
 _VALUE_CELLS = 9
 _SHARE_CELLS = 7
-_MOST_LANES = 32
-_HEIGHT = 5
-_WIDEST_BIN = 8
-_WIDEST_HISTOGRAM = 72
-_LEVELS = " ▁▂▃▄▅▆▇█"
-
-
 # -- parts of a whole
 
 
@@ -96,26 +86,6 @@ def lay_waterfall(block: Waterfall, sheet: Sheet) -> list[Line]:
     return lines
 
 
-def lay_treemap(block: Treemap, sheet: Sheet) -> list[Line]:
-    """The leaves by size, with their share: areas are for eyes that can see areas."""
-    leaves = sorted(block.leaves, key=lambda leaf: -leaf.value)
-    whole = sum(leaf.value for leaf in leaves) or 1.0
-    names = [" / ".join(leaf.path) for leaf in leaves]
-    width = min(_NAME_CELLS, max(map(count_cells, names), default=0))
-    room = max(8, (sheet.width - width) // 3)
-    lines = [title_line(block.title)] if block.title else []
-    for leaf, name in zip(leaves, names, strict=True):
-        cells = round(leaf.value / whole * room)
-        words = [
-            pad(figures.write(leaf.value, block.unit), _VALUE_CELLS, is_right=True),
-            pad(figures.share(leaf.value / whole), _SHARE_CELLS, is_right=True),
-        ]
-        bar = Piece(_full(sheet) * cells + " " * (room - cells), "move_out")
-        note = [Piece("  " + leaf.note, "dim")] if leaf.note else []
-        lines.append([Piece(pad(name, width) + " "), bar, Piece(" " + " ".join(words)), *note])
-    return lines
-
-
 # -- time
 
 
@@ -123,7 +93,7 @@ def lay_timeline(block: Timeline, sheet: Sheet) -> list[Line]:
     """One row of cells for each lane; many lanes are thinned out, which is said."""
     letters = [sheet.letters[state.name] for state in block.states]
     start_s, end_s = block.start_s, block.end_s
-    shown = _thin(len(block.lanes), _MOST_LANES)
+    shown = _thin(len(block.lanes), 32)
     name_cells = min(20, max((count_cells(block.lanes[at].name) for at in shown), default=0))
     room = sheet.width - name_cells - 1
     lines = [title_line(block.title)] if block.title else []
@@ -158,43 +128,6 @@ def _scale(length_s: float, room: int) -> str:
     """``0 s`` at the left end, the length at the right one."""
     end = figures.seconds(length_s)
     return "0 s" + end.rjust(room - 3)
-
-
-# -- how often
-
-
-def lay_histogram(block: Histogram, sheet: Sheet) -> list[Line]:
-    """Columns of blocks, a few lines high, between the first and the last edge; then the marks."""
-    bins = max(1, len(block.counts))
-    cells = max(1, min(_WIDEST_BIN, min(_WIDEST_HISTOGRAM, sheet.width) // bins))
-    most = max(block.counts, default=0) or 1
-    heights = [number / most * _HEIGHT for number in block.counts]
-    lines = [title_line(block.title)] if block.title else []
-    for level in reversed(range(_HEIGHT)):
-        columns = "".join(_column(height - level, sheet) * cells for height in heights)
-        lines.append([Piece(columns, "work")])
-    first, last = (figures.write(block.edges[at], block.unit) for at in (0, -1))
-    scale = " (log)" if block.is_log else ""
-    lines.append([Piece(f"{first}  {last:>{max(1, bins * cells - len(first) - 2)}}{scale}", "dim")])
-    return [*lines, *_lay_marks(block)]
-
-
-def _lay_marks(block: Histogram) -> list[Line]:
-    if not block.marks:
-        return []
-    return [[Piece("  ".join(_write_mark(mark, block) for mark in block.marks))]]
-
-
-def _write_mark(mark: Mark, block: Histogram) -> str:
-    return f"{mark.name} {figures.write(mark.value, block.unit)}"
-
-
-def _column(height: float, sheet: Sheet) -> str:
-    """One cell of a column that is filled up to ``height``; any height at all is seen."""
-    if not sheet.has_symbols:
-        return "#" if height >= 0.5 else " "  # noqa: PLR2004 - half a cell
-    eighths = round(height * 8)
-    return _LEVELS[max(0, min(8, eighths if height <= 0 else max(1, eighths)))]
 
 
 # -- pieces of charts

@@ -18,9 +18,6 @@ from poolwise.report.text.lines import Line, Sheet
 if TYPE_CHECKING:
     from rich.text import Text
 
-_WIDEST = 120
-"""Longer lines are hard to follow with the eye."""
-
 _SYMBOLS = "█▏▔●◆■░…µ"
 
 STYLES: dict[str, str] = {
@@ -37,7 +34,7 @@ def sheet_for(stream: TextIO, width: int | None = None) -> Sheet:
     """What this stream can show. Colour only on a terminal, with rich, and without NO_COLOR."""
     encoding = getattr(stream, "encoding", None) or "utf-8"  # None: text is kept in memory
     return Sheet(
-        width or min(_WIDEST, shutil.get_terminal_size().columns),
+        width or min(120, shutil.get_terminal_size().columns),
         has_color=is_terminal(stream) and not is_color_refused() and extras.find_rich() is not None,
         has_symbols=can_encode(encoding),
     )

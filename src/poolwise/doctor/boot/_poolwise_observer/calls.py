@@ -51,12 +51,6 @@ def count_threads() -> int:
     return threading.active_count() if threading else 1
 
 
-def first_argument(name: str, args: "Any", options: "Any") -> "int | None":
-    """The number that a pool was made with, None if the program gave none."""
-    value = options.get(name, args[0] if args else None)
-    return value if type(value) is int else None
-
-
 def _make_work_item(original: "Any") -> "Any":
     class _WorkItem(original):  # type: ignore[misc]
         def __init__(self, *args: "Any", **options: "Any") -> None:

@@ -10,6 +10,7 @@ from _thread import get_ident
 
 from . import recorder, sites, workers
 from .clocks import now
+from .gate import COUNT_EVERY
 from .seams import Reads, Writes, hide, replace
 
 TYPE_CHECKING = False
@@ -148,7 +149,7 @@ def _begin(worker: "workers.MessageWorker", asked: int, loaded: int) -> None:
             return
         gate.seen += asked < gate.until
         worker.dark = loaded, _MESSAGE, gate.seen
-        if not gate.seen & workers.COUNT_EVERY:
+        if not gate.seen & COUNT_EVERY:
             worker.count(loaded)
     except Exception as error:  # this message goes unseen
         recorder.trouble("channels", error)

@@ -3,7 +3,7 @@
 from collections import deque
 
 from . import recorder, sites, workers
-from .calls import UNKNOWN_ORIGIN, count_threads, first_argument, watch_calls
+from .calls import UNKNOWN_ORIGIN, count_threads, watch_calls
 from .clocks import now
 from .parents import Results, Sends
 from .seams import attempt, hide, plain, replace, watch_end
@@ -49,12 +49,12 @@ def _make_setup(original: "Method") -> "Method":
             hide(error)
             raise
         if hasattr(self, "_call_queue"):  # else `poolwise run` has made it one of ours
-            attempt("executor", lambda: _probe(self, began, args, options))
+            attempt("executor", lambda: _probe(self, began))
 
     return setup
 
 
-def _probe(executor: "Any", began: int, args: "Any", options: "Any") -> None:
+def _probe(executor: "Any", began: int) -> None:
     number = executor._poolwise_pool = sites.new_pool()
     calls, results_queue = executor._call_queue, executor._result_queue
     calls._poolwise_pool = results_queue._poolwise_pool = number
@@ -74,7 +74,6 @@ def _probe(executor: "Any", began: int, args: "Any", options: "Any") -> None:
         id=number,
         kind="loky" if is_loky else "ProcessPoolExecutor",
         slots=executor._max_workers,
-        asked=executor._max_workers if is_loky else first_argument("max_workers", args, options),
         began=began,
         ended=now(),
         method=context.get_start_method(),

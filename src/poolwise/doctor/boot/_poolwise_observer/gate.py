@@ -40,6 +40,9 @@ records a few."""
 SLOW_NS = 1_000_000
 """A dark message that took longer than this is recorded all the same: there is time to."""
 
+COUNT_EVERY = 15
+"""A mask: dark messages are counted in the record once in 16, and at the latest when it is over."""
+
 GUESS_NS = 20_000
 """Cost of a full record until this machine's own is known."""
 

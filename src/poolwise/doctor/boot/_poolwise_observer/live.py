@@ -27,17 +27,11 @@ LINES = {
 }
 """Module and name of a class, or of one it is made from -> what it is called in the report."""
 
-MOST_OBJECTS = 20_000
-"""So far is looked; it takes some milliseconds."""
-
 MOST_TASKS = 8
 """Tasks of a call are alike."""
 
 MOST_BYTES = 256 << 20
 """More shared memory than this is not put back, and so there is no experiment."""
-
-_STREAMS = 2
-"""Files up to this number are standard streams, and a snapshot has other ones."""
 
 
 class Reach:
@@ -75,7 +69,8 @@ def _walk(todo: "list[Any]") -> "Iterator[Any]":
     """All objects that can be come to from these, the nearest first, as far as is looked."""
     seen: set[int] = set()
     level = todo
-    while level and len(seen) < MOST_OBJECTS:
+    # So far is looked; it takes some milliseconds.
+    while level and len(seen) < 20_000:  # noqa: PLR2004
         new = {id(each): each for each in level if id(each) not in seen}
         seen.update(new)
         yield from new.values()
@@ -119,4 +114,5 @@ def _is_harmless(value: "Any") -> bool:
         number = value.fileno()
     except (AttributeError, OSError, ValueError):
         return False
-    return type(number) is int and number <= _STREAMS
+    # Files up to this number are standard streams, and a snapshot has other ones.
+    return type(number) is int and number <= 2  # noqa: PLR2004

@@ -4,7 +4,7 @@ from _thread import _local
 from itertools import chain
 
 from . import recorder, sites, workers
-from .calls import count_threads, first_argument
+from .calls import count_threads
 from .clocks import now
 from .gate import Gate
 from .parents import Results, Sends
@@ -55,12 +55,12 @@ def _make_init(original: "Method") -> "Method":
             hide(error)
             raise
         if hasattr(self, "_inqueue"):  # else `poolwise run` has made it one of ours
-            attempt("Pool.__init__", lambda: _note_pool(self, began, args, options))
+            attempt("Pool.__init__", lambda: _note_pool(self, began))
 
     return __init__
 
 
-def _note_pool(pool: "Any", began: int, args: "Any", options: "Any") -> None:
+def _note_pool(pool: "Any", began: int) -> None:
     is_threads = not hasattr(pool._inqueue, "_writer")
     initializer = pool._initializer
     recorder.event(
@@ -68,7 +68,6 @@ def _note_pool(pool: "Any", began: int, args: "Any", options: "Any") -> None:
         id=pool._poolwise_pool,
         kind="ThreadPool" if is_threads else "multiprocessing.Pool",
         slots=pool._processes,
-        asked=first_argument("processes", args, options),
         began=began,
         ended=now(),
         method=None if is_threads else pool._ctx.get_start_method(),

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     Method = Callable[..., Any]
 
-MORE = 1.05
-MOST = 60
-
 _profiler: "Any" = None
 _owner = 0
 _spent = _written = 0.0
@@ -73,7 +70,7 @@ def _stop() -> None:
         return
     _profiler.disable()
     _spent += process_cpu() - _began
-    if _spent > MORE * _written:
+    if _spent > 1.05 * _written:
         _written = _spent
         _write(_profiler.getstats())
 
@@ -90,4 +87,4 @@ def _write(stats: "list[Any]") -> None:
         code = each.code
         entries.append((code.co_filename, code.co_firstlineno, code.co_name, own))
     entries.sort(key=lambda entry: -entry[3])
-    recorder.event("profile", entries=entries[:MOST])
+    recorder.event("profile", entries=entries[:60])

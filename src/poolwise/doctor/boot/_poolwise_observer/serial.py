@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 OFFSET = 19
 """Which of the real-time signals: those at both ends are used by debuggers and by C libraries."""
 
-MORE = 1.05
-"""Counts are written whenever a twentieth more was seen: the program may end without a word."""
-
 _counts: "dict[tuple[Any, ...], int]" = {}
 _seen = _written = 0
 
@@ -43,7 +40,9 @@ def look(_: int, frame: "FrameType | None") -> None:
             return
         _counts[found] = _counts.get(found, 0) + 1
         _seen += 1
-        if _seen > MORE * _written:
+        # Counts are written whenever a twentieth more was seen: the program may end
+        # without a word.
+        if _seen > 1.05 * _written:
             _written = _seen
             recorder.event("serial", lines=[(*line, count) for line, count in _counts.items()])
     except Exception as error:

@@ -38,9 +38,6 @@ POOL, INSTALLED, PROGRAM = range(3)
 _LIBRARIES = (os.path.dirname(os.__file__) + os.sep, os.path.dirname(sys.executable) + os.sep)
 _PACKAGES = tuple(f"{os.sep}{name}-packages{os.sep}" for name in ("site", "dist"))
 
-MOST_FRAMES = 100
-"""How far up the line of the program is looked for behind those of libraries."""
-
 _numbers: "dict[Any, int]" = {}
 _owners: "dict[str, int]" = {}
 _latest: "dict[int, int]" = {}
@@ -113,7 +110,8 @@ def _find_frame() -> "tuple[FrameType | None, str]":
     not edit it. Where all is installed (`-m package`), it is the frame that is nearest to the pool.
     """
     frame: FrameType | None = sys._getframe(2)
-    nearest, api, left = None, "", MOST_FRAMES
+    # How far up the line of the program is looked for behind those of libraries.
+    nearest, api, left = None, "", 100
     while frame is not None and left:
         owner = owner_of(frame)
         if owner == PROGRAM:
@@ -179,7 +177,6 @@ def describe_function(function: "Any") -> "dict[str, Any]":
         "function": f"{module}.{name}",
         "function_place": code and (_name_of(code.co_filename), code.co_firstlineno, code.co_name),
         "parameters": code.co_varnames[: min(code.co_argcount, PARAMETERS)] if code else None,
-        "is_partial": inner is not function,
     }
 
 

@@ -3,9 +3,9 @@
 from _thread import get_native_id
 
 from . import recorder, sites, tasks
-from .calls import UNKNOWN_ORIGIN, count_threads, first_argument, watch_calls
+from .calls import UNKNOWN_ORIGIN, count_threads, watch_calls
 from .clocks import Counters, now
-from .gate import SLOW_NS, Gate
+from .gate import COUNT_EVERY, SLOW_NS, Gate
 from .seams import Stand, attempt, hide, replace
 
 TYPE_CHECKING = False
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     Method = Callable[..., Any]
-
-COUNT_EVERY = 15
-"""A mask: in the dark, tasks are counted in the record once in 16."""
 
 
 def attach(module: "Any") -> None:
@@ -35,19 +32,18 @@ def _make_init(original: "Method") -> "Method":
         except BaseException as error:
             hide(error)
             raise
-        attempt("ThreadPoolExecutor", lambda: _note_pool(self, began, args, options))
+        attempt("ThreadPoolExecutor", lambda: _note_pool(self, began))
 
     return __init__
 
 
-def _note_pool(executor: "Any", began: int, args: "Any", options: "Any") -> None:
+def _note_pool(executor: "Any", began: int) -> None:
     executor._poolwise_pool = sites.new_pool()
     recorder.event(
         "pool",
         id=executor._poolwise_pool,
         kind="ThreadPoolExecutor",
         slots=executor._max_workers,
-        asked=first_argument("max_workers", args, options),
         began=began,
         ended=now(),
         method=None,

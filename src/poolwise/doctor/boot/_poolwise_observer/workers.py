@@ -4,16 +4,13 @@ import sys
 
 from . import recorder, sites, tasks
 from .clocks import Counters, now
-from .gate import SLOW_NS, Gate
+from .gate import COUNT_EVERY, SLOW_NS, Gate
 from .seams import LockTimes, Reads, Stand, Writes, hide, plain, replace, watch_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
-
-COUNT_EVERY = 15
-"""A mask: dark messages are counted in the record once in 16, and at the latest when it is over."""
 
 THREAD_POOLS: "dict[int, int]" = {}
 """The in-queue of each ThreadPool, by identity -> the pool's number."""
