@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from poolwise.system.settings import setting_bytes
 from poolwise.tune import sharing
 from poolwise.tune.sharing import Sharing, find_threshold
 from poolwise.wire import packing
-from poolwise.wire.settings import setting_bytes
 
 
 def measured(*pairs):

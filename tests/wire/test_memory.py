@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from poolwise.errors import OutOfSharedMemory, SharedMemoryGone
-from poolwise.wire import cgroups
+from poolwise.system import cgroups
 from poolwise.wire.memory import Segment
 from poolwise.wire.memory_posix import NamedSegment
 

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from poolwise.system import descriptors
 from poolwise.wire import pipes
 
 METHODS = multiprocessing.get_all_start_methods()
@@ -30,31 +31,31 @@ def in_fork(question):
 
 
 def test_a_forked_child_closes_what_belongs_to_its_parent():
-    reader, writer = map(pipes.own, pipes.open_pipe())
+    reader, writer = map(descriptors.own, pipes.open_pipe())
     try:
         assert in_fork(lambda: not is_open(reader) and not is_open(writer))
         assert is_open(reader)
     finally:
-        pipes.disown(reader)
-        pipes.disown(writer)
+        descriptors.disown(reader)
+        descriptors.disown(writer)
 
 
 def test_a_child_is_not_harmed_by_an_end_that_the_program_closed_itself():
-    reader, writer = map(pipes.own, pipes.open_pipe())
+    reader, writer = map(descriptors.own, pipes.open_pipe())
     os.close(reader)
     try:
         assert in_fork(lambda: not is_open(writer))
     finally:
-        pipes.disown(writer)
+        descriptors.disown(writer)
         with pytest.raises(OSError, match="Bad file descriptor"):
-            pipes.disown(reader)
+            descriptors.disown(reader)
 
 
 def test_disowning_closes():
-    reader, writer = map(pipes.own, pipes.open_pipe())
-    pipes.disown(reader)
+    reader, writer = map(descriptors.own, pipes.open_pipe())
+    descriptors.disown(reader)
     assert not is_open(reader)
-    pipes.disown(writer)
+    descriptors.disown(writer)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.write(writer, b"x")
 

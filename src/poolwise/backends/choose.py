@@ -174,8 +174,8 @@ def _make_echo(mode: OutputMode) -> tuple[Echo | None, dict[str, int] | None]:
 
 def _read_limits() -> tuple[int, int | None]:
     """How many CPUs this process may use, and for how long its control group was stopped (ns)."""
-    from poolwise.wire import cgroups
-    from poolwise.wire.cpus import cpu_count
+    from poolwise.system import cgroups
+    from poolwise.system.cpus import cpu_count
 
     throttling = cgroups.throttling()
     return cpu_count(), None if throttling is None else throttling.throttled_ns

@@ -25,20 +25,10 @@ from poolwise.backends.unguarded import end_if_importing_main
 from poolwise.core import contract as c
 from poolwise.core.contract import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE
 from poolwise.core.shield import find_raised, users_code
-from poolwise.wire import (
-    codec,
-    death,
-    failures,
-    frames,
-    keeping,
-    lifeline,
-    offers,
-    packing,
-    pipes,
-    waiting,
-)
+from poolwise.system import descriptors, exit_watch, lifeline
+from poolwise.system.descriptors import limit_named, make_room
+from poolwise.wire import codec, failures, frames, keeping, offers, packing, pipes, waiting
 from poolwise.wire.arena import Deposit, Ends, PoolMemory
-from poolwise.wire.descriptors import limit_named, make_room
 from poolwise.wire.handover import Handover
 from poolwise.wire.mail import Mail
 from poolwise.wire.parcel import Packed, Parcel, size_of
@@ -87,7 +77,7 @@ class _Lane:
         self.reader = frames.FrameReader(result_fd)
         self.known: set[int] = set()
         self.offers: dict[int, offers.Offers] = {}
-        self.watch_fd, self.watch_is_ours = death.open_watch(process)
+        self.watch_fd, self.watch_is_ours = exit_watch.open_watch(process)
         self.awaits_again: c.ChunkDone | None = None
         self.held: deque[frames.Frame] = deque()
         self.launched_ns = time.perf_counter_ns()
@@ -270,7 +260,7 @@ class Processes(c.Backend):
         (task_reader, task_writer), (result_reader, result_writer) = pipes.open_two()
         make_room(result_writer)
         for fd in (task_writer, result_reader):
-            os.set_blocking(pipes.own(fd), False)
+            os.set_blocking(descriptors.own(fd), False)
         handed: Sequence[Segment] = ()
         outlets: tuple[Outlet, ...] = ()
         process: Any = None
@@ -296,8 +286,8 @@ class Processes(c.Backend):
         except BaseException:
             if handover is not None:
                 self._memory.take_back(handover.blocks)
-            pipes.disown(task_writer)
-            pipes.disown(result_reader)
+            descriptors.disown(task_writer)
+            descriptors.disown(result_reader)
             self._close_outlet(number)
             if process is not None and process.is_alive():
                 process.terminate()
@@ -429,7 +419,7 @@ class Processes(c.Backend):
         except BlockingIOError:
             return False
         except EOFError:
-            if not death.is_ending(lane.watch_fd, lane.process.pid):
+            if not exit_watch.is_ending(lane.watch_fd, lane.process.pid):
                 lane.fault = "its pipe to the pool was closed"
             self._end_of_results(lane)
             return False
@@ -459,7 +449,7 @@ class Processes(c.Backend):
     def _end_of_results(self, lane: _Lane) -> None:
         if lane.result_fd is not None:
             self._unwatch(lane.result_fd)
-            pipes.disown(lane.result_fd)
+            descriptors.disown(lane.result_fd)
             lane.result_fd = None
             lane.process.kill()  # as a rule it has ended; one that only lost its pipe is no use
 
@@ -548,7 +538,7 @@ class Processes(c.Backend):
         """Does an answer speak of memory that went with its worker? Then say so."""
         if not isinstance(error, errors.SharedMemoryGone):
             return False
-        if death.is_ending(lane.watch_fd, lane.process.pid):
+        if exit_watch.is_ending(lane.watch_fd, lane.process.pid):
             said = c.ChunkLost(lane.id, head.chunk_id, _not_loadable(error), bool(head.is_last))
             self._events.append(said)
             return True
@@ -609,8 +599,8 @@ class Processes(c.Backend):
         self._close_outlet(lane.id)
         if lane.result_fd is not None:
             self._unwatch(lane.result_fd)
-            pipes.disown(lane.result_fd)
-        pipes.disown(lane.task_fd)
+            descriptors.disown(lane.result_fd)
+        descriptors.disown(lane.task_fd)
         lane.mail.close()
         if lane.watch_is_ours:
             os.close(lane.watch_fd)

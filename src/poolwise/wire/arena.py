@@ -19,6 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from poolwise.errors import OutOfSharedMemory
+from poolwise.system.settings import setting_bytes
 from poolwise.wire import loan
 from poolwise.wire.blocks import Blocks, block_size
 from poolwise.wire.mapping import GRAIN_BYTES, forget_changes
@@ -27,7 +28,6 @@ from poolwise.wire.parcel import LEAST_BLOCK_BYTES as LEAST_BLOCK_BYTES  # noqa:
 from poolwise.wire.parcel import NOWHERE, Parcel
 from poolwise.wire.recall import LEAST_BYTES as LEAST_RECALLED_BYTES
 from poolwise.wire.recall import Recall
-from poolwise.wire.settings import setting_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +63,7 @@ def default_limit_bytes(share: int) -> int:
         memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Windows takes all of it at once
         return 64 << 20
-    from poolwise.wire.rlimits import resource
+    from poolwise.system.rlimits import resource
 
     addresses, _ = resource.getrlimit(resource.RLIMIT_AS)
     memory_bytes = setting_bytes("POOLWISE_SHARED_BYTES", memory_bytes)

@@ -12,7 +12,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from poolwise.wire.address import address_of
+from poolwise.system.address import address_of
 
 if TYPE_CHECKING:
     from poolwise.wire.mapping import Mapping

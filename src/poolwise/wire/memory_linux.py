@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from poolwise.errors import OutOfSharedMemory, SharedMemoryGone
-from poolwise.wire import cgroups
+from poolwise.system import cgroups
 from poolwise.wire.memory_posix import Address, FdSegment, raise_closed, refuse
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from poolwise.system import descriptors
 from poolwise.wire import pipes
 
 STREAMS = (("stdout", 1), ("stderr", 2))
@@ -27,7 +28,7 @@ class Inlet:
 
     def __init__(self, stream: str, fd: int) -> None:
         self.stream = stream
-        self.fd: int | None = pipes.own(fd)
+        self.fd: int | None = descriptors.own(fd)
         self._rest = b""
         os.set_blocking(fd, False)
 
@@ -57,7 +58,7 @@ class Inlet:
         """Read no more."""
         if self.fd is not None:
             fd, self.fd = self.fd, None
-            pipes.disown(fd)
+            descriptors.disown(fd)
 
     def _take_rest(self) -> bytes:
         rest, self._rest = self._rest, b""

@@ -242,7 +242,7 @@ class Shelf:
         return [self._position(buffer) for buffer in buffers]
 
     def _position(self, buffer: memoryview) -> int:
-        from poolwise.wire.address import address_of
+        from poolwise.system.address import address_of
 
         key = address_of(buffer), buffer.nbytes
         at = self._found.setdefault(key, len(self.buffers))

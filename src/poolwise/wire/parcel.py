@@ -14,7 +14,7 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from poolwise.wire.settings import setting_bytes
+from poolwise.system.settings import setting_bytes
 
 if TYPE_CHECKING:
     from poolwise.wire.arena import Borrower

@@ -1,9 +1,4 @@
-"""The pipe pair of one lane, on POSIX, and the rule that forked children hold no copies.
-
-A copy of a pipe's end in some other process would hide the death of its owner. So every end
-that belongs to this process is listed, and a child forked from it (by us or by anybody, through
-``os.fork``) closes the whole list first thing; programs that are exec'ed never get them.
-"""
+"""Pipe pairs of lanes, the pipe that ends a wait, and how a worker gets its ends (POSIX)."""
 
 from __future__ import annotations
 
@@ -12,35 +7,11 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from poolwise.system.descriptors import disown, own
+
 if TYPE_CHECKING:
     from poolwise.wire.memory import Segment
     from poolwise.wire.outlet import Outlet
-
-_own: set[int] = set()
-
-
-def own(fd: int) -> int:
-    """List ``fd`` as this process's own: children forked later will close their copy."""
-    _own.add(fd)
-    return fd
-
-
-def disown(fd: int) -> None:
-    """Close a descriptor listed by :func:`own`."""
-    _own.discard(fd)
-    os.close(fd)
-
-
-def _close_copies() -> None:
-    for fd in _own:
-        try:
-            os.close(fd)
-        except OSError:
-            pass  # closed by the program itself: nothing to hide any more
-    _own.clear()
-
-
-os.register_at_fork(after_in_child=_close_copies)
 
 PIPE_BYTES = 256 * 1024
 """Room asked for in each pipe. 64 KiB, the default, makes a writer of chunks of that size wait
@@ -126,7 +97,7 @@ class WorkerEnds:
 
     :param task_fd: the worker reads its tasks here.
     :param result_fd: the worker answers here.
-    :param life_fd: readable when the parent is gone (see :mod:`poolwise.wire.lifeline`).
+    :param life_fd: readable when the parent is gone (see :mod:`poolwise.system.lifeline`).
     :param memory: the segments of the parent's arena and of its own, or neither.
     :param outlets: where its descriptors 1 and 2 lead, if not where they always led.
     """

@@ -14,7 +14,7 @@ import weakref
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from poolwise.wire.address import address_of
+from poolwise.system.address import address_of
 from poolwise.wire.parcel import NOWHERE
 
 if TYPE_CHECKING:

@@ -14,17 +14,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from poolwise.wire import (
-    codec,
-    failures,
-    frames,
-    keeping,
-    lifeline,
-    packing,
-    parcel,
-    pipes,
-    waiting,
-)
+from poolwise.system import lifeline
+from poolwise.wire import codec, failures, frames, keeping, packing, parcel, pipes, waiting
 from poolwise.wire.mail import Mail, Sealed
 from poolwise.wire.parcel import Opened
 from poolwise.worker.clock import PICKLE, RECEIVE, UNPICKLE, WAIT, StoppedClock, WorkerClock

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import poolwise
-from poolwise.wire import cgroups, cpus
+from poolwise.system import cgroups, cpus
 
 V1_MOUNTS = """\
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from poolwise.wire import lifeline
+from poolwise.system import lifeline
 
 LONG_S = 100
 

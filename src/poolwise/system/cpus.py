@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 
-from poolwise.wire import cgroups
+from poolwise.system import cgroups
 
 WORKERS_VARIABLE = "POOLWISE_WORKERS"
 

@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 
-from poolwise.wire import pipes
+from poolwise.system import descriptors
 
 
 class Lifeline:
@@ -27,12 +27,12 @@ class Lifeline:
     def __init__(self, ends: tuple[int, int]) -> None:
         self.reader, self._writer = ends
         self._pid = os.getpid()
-        pipes.own(self._writer)
+        descriptors.own(self._writer)
 
     def close(self) -> None:
         """End the workers that are left."""
         if self.reader >= 0 and self._pid == os.getpid():  # a forked child has closed its copy
-            pipes.disown(self._writer)
+            descriptors.disown(self._writer)
             os.close(self.reader)
             self.reader = -1
 
@@ -55,7 +55,7 @@ if sys.platform == "linux":
         # Workers forked from one parent share the description behind the descriptor, and the
         # owner is kept there; opening it anew gives this worker one of its own.
         try:
-            mine = pipes.own(os.open(f"/proc/self/fd/{life_fd}", os.O_RDONLY | os.O_NONBLOCK))
+            mine = descriptors.own(os.open(f"/proc/self/fd/{life_fd}", os.O_RDONLY | os.O_NONBLOCK))
         except OSError:  # no /proc
             _ask_thread(life_fd)
             return

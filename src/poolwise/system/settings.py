@@ -40,7 +40,7 @@ def unread_limit_bytes() -> int:
 
 
 def _memory_bytes() -> int:
-    from poolwise.wire import cgroups
+    from poolwise.system import cgroups
 
     try:
         machine_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
