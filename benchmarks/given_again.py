@@ -1,6 +1,6 @@
 """An array bound in a function, given to one call after the other: compared, or copied again.
 
-Behind `LEAST_BYTES` in ``wire/recall.py``: the smallest size from which the pool that compares is
+Behind `LEAST_BYTES` in ``memory/recall.py``: the smallest size from which the pool that compares is
 not behind the one that copies. A checksum by itself, which sends nothing, stands beside them.
 """
 
@@ -50,7 +50,7 @@ def look_up(array: Any, at: int) -> float:
 
 @contextmanager
 def pool_that_compares_from(least_bytes: int) -> Iterator[Any]:
-    from poolwise.wire import arena
+    from poolwise.memory import arena
 
     arena.LEAST_RECALLED_BYTES = least_bytes
     with peers.poolwise_pool() as pool:

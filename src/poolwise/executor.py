@@ -30,7 +30,7 @@ from poolwise.doors.rows import as_sequence, is_held
 from poolwise.options import PoolOptions, checked_buffersize, checked_chunksize, progress_of
 from poolwise.standard import Forwarded, offers
 from poolwise.system.cpus import cpu_count
-from poolwise.system.settings import unread_limit_bytes
+from poolwise.system.limits import unread_limit_bytes
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import poolwise
 from poolwise.doors.rows import as_sequence
 from poolwise.errors import OutOfSharedMemory
-from poolwise.wire.memory import Segment
-from poolwise.wire.packing import Packer
+from poolwise.memory.segment import Segment
+from poolwise.wire.pickling import Packer
 
 np = pytest.importorskip("numpy")
 
@@ -63,7 +63,7 @@ def piped():
     """A pool that can get no shared memory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Segment, "create", refuse)
-        patch.setattr("poolwise.wire.arena._said", set())
+        patch.setattr("poolwise.memory.arena._said", set())
         with poolwise.Pool(2) as pool:
             with pytest.warns(RuntimeWarning, match="none here"):
                 pool.map(same, [np.zeros(BIG)] * 2, chunksize=1)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poolwise import errors
-from poolwise.wire import codec, failures, packing, parcel
+from poolwise.wire import codec, failures, pickling
+from poolwise.wire.payload import NOWHERE, seal, unseal
 
 HEAD = (7, 1000)
 
@@ -22,7 +23,7 @@ values = st.recursive(
     max_leaves=10,
 )  # fmt: skip
 big_values = values | st.integers(1, 3).map(
-    lambda times: Big(bytes(times * packing.LEAST_BUFFER_BYTES))
+    lambda times: Big(bytes(times * pickling.LEAST_BUFFER_BYTES))
 )
 
 
@@ -63,17 +64,17 @@ def collect(*args, **kwargs):
 
 def travel(packed, head=b"head"):
     """A parcel, sealed and opened again where there is no arena."""
-    places = [parcel.NOWHERE] * len(packed.parts)
-    parts = parcel.seal(head, packed, places, all_repeated=False)
-    return parcel.unseal(memoryview(b"".join(parts)), len(head), None)
+    places = [NOWHERE] * len(packed.parts)
+    parts = seal(head, packed, places, all_repeated=False)
+    return unseal(memoryview(b"".join(parts)), len(head), None)
 
 
 def pack_items(mode, items):
-    return codec.pack_items(packing.Packer(), HEAD, mode, items)
+    return codec.pack_items(pickling.Packer(), HEAD, mode, items)
 
 
 def pack_calls(calls):
-    return codec.pack_calls(packing.Packer(), HEAD, calls)
+    return codec.pack_calls(pickling.Packer(), HEAD, calls)
 
 
 def open_chunk(packed):
@@ -200,14 +201,14 @@ class Accumulator:
     ids=["function", "partial", "bound", "instance", "closure", "lambda", "nested", "method"],
 )  # fmt: skip
 def test_whatever_can_be_called_arrives(function, by_value):
-    arrived = codec.loads(packing.dumps_function(function, by_value=by_value))
+    arrived = codec.loads(pickling.dumps_function(function, by_value=by_value))
     assert arrived(1) == function(1)
 
 
 def test_a_function_with_a_lock_in_it_says_why_it_cannot_travel():
     lock = threading.Lock()
     with pytest.raises(Exception, match=r"lock|pickle|local"):
-        packing.dumps_function(partial(add, lock))
+        pickling.dumps_function(partial(add, lock))
 
 
 # -- answers
@@ -226,11 +227,11 @@ def open_answer(packed, *, is_apart=False):
 
 
 def pack_answer(results):
-    return codec.pack_answer(packing.Packer(), results, {}, None)
+    return codec.pack_answer(pickling.Packer(), results, {}, None)
 
 
 def pack_apart(results):
-    return codec.pack_apart(packing.Packer(), results, {}, None, failures.refused)
+    return codec.pack_apart(pickling.Packer(), results, {}, None, failures.refused)
 
 
 @settings(max_examples=50)

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from poolwise.memory.link import WorkerEnds
 from poolwise.system import descriptors
 from poolwise.wire import pipes
 
@@ -122,7 +123,7 @@ def test_a_worker_finds_its_ends_by_any_start_method(method):
     result_reader, result_writer = pipes.open_pipe()
     life_reader, life_writer = pipes.open_pipe()
     context = multiprocessing.get_context(method)
-    ends = pipes.WorkerEnds(task_reader, result_writer, life_reader)
+    ends = WorkerEnds(task_reader, result_writer, life_reader)
     process = context.Process(target=echo, args=(ends,))
     process.start()
     os.close(result_writer)

@@ -6,7 +6,7 @@ import select
 from typing import TYPE_CHECKING
 
 from poolwise.core import contract as c
-from poolwise.wire.outlet import Inlet, Outlet, open_outlet
+from poolwise.wire.stdio import Inlet, Outlet, open_outlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,13 +25,12 @@ from poolwise.backends.unguarded import end_if_importing_main
 from poolwise.core import contract as c
 from poolwise.core.contract import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE
 from poolwise.core.shield import find_raised, users_code
+from poolwise.memory.arena import Deposit, Ends, PoolMemory
+from poolwise.memory.link import Handover, Mail, WorkerEnds
 from poolwise.system import descriptors, exit_watch, lifeline
 from poolwise.system.descriptors import limit_named, make_room
-from poolwise.wire import codec, failures, frames, keeping, offers, packing, pipes, waiting
-from poolwise.wire.arena import Deposit, Ends, PoolMemory
-from poolwise.wire.handover import Handover
-from poolwise.wire.mail import Mail
-from poolwise.wire.parcel import Packed, Parcel, size_of
+from poolwise.wire import codec, delivery, failures, frames, offers, pickling, pipes, waiting
+from poolwise.wire.payload import Packed, Parcel, size_of
 from poolwise.worker.main import BLOCKED, serve
 
 if TYPE_CHECKING:
@@ -40,15 +39,13 @@ if TYPE_CHECKING:
 
     from poolwise.backends.outlets import Outlets
     from poolwise.core.job import Chunk, Function
-    from poolwise.wire.memory import Segment
-    from poolwise.wire.outlet import Outlet
+    from poolwise.memory.segment import Segment
+    from poolwise.wire.stdio import Outlet
 
 _GRACE_S = 0.15
 """Workers that are ended get SIGTERM first, and SIGKILL when they have not left after this."""
 
 _NOT_SENT = float("inf")
-
-_READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
 class _Lane:
@@ -136,7 +133,7 @@ class Processes(c.Backend):
         self._poll = select.poll()
         self._on_ready: dict[int, Callable[[int], object]] = {}
         self._waiter = waiting.Waiter(self._poll)
-        self._packer = packing.Packer()
+        self._packer = pickling.Packer()
         self._outlets: Outlets | None = None
         self._wakes: pipes.WakePipe | None = None
 
@@ -176,7 +173,7 @@ class Processes(c.Backend):
 
     def send(self, lane: int, chunk: Chunk | None) -> None:
         held = self._lanes[lane]
-        keeping.of_thread.is_on = True  # the core has the chunk until it is answered for
+        delivery.of_thread.is_on = True  # the core has the chunk until it is answered for
         try:
             if chunk is None:
                 held.writer.write(codec.GIVE_BACK, ())
@@ -189,7 +186,7 @@ class Processes(c.Backend):
         except BrokenPipeError:
             return  # it has died: the event is on its way
         finally:
-            keeping.of_thread.is_on = False
+            delivery.of_thread.is_on = False
             self._phases.to(DECIDE)
         if held.writer.pending_bytes:
             self._watch(held.task_fd, select.POLLOUT, lambda _: self._write_more(held))
@@ -268,7 +265,7 @@ class Processes(c.Backend):
         try:
             outlets = () if self._outlets is None else (self._outlets.open(number),)
             handed, kept = self._memory.for_lane()
-            ends = pipes.WorkerEnds(task_reader, result_writer, self._life.reader, handed, outlets)
+            ends = WorkerEnds(task_reader, result_writer, self._life.reader, handed, outlets)
             begin = self._initializer, self._initargs
             handover = Handover(begin, self._memory if handed else None)
             process = self.context.Process(
@@ -530,7 +527,7 @@ class Processes(c.Backend):
         with users_code:
             return codec.unpack_values(opened, is_apart=is_apart)
 
-    def _decode(self, failure: failures.Failure) -> BaseException:
+    def _decode(self, failure: codec.Failure) -> BaseException:
         with users_code:
             return failures.decode(failure, self._as_cause)
 
@@ -552,7 +549,7 @@ class Processes(c.Backend):
         outcome.errors = {at: _not_loadable(error) for at in range(head.size)}
         if head.size > 1:
             lane.awaits_again = c.ChunkDone(lane.id, head.chunk_id, outcome)
-            lane.writer.write(codec.AGAIN, (packing.dumps((head.chunk_id, head.first)),))
+            lane.writer.write(codec.AGAIN, (pickling.dumps((head.chunk_id, head.first)),))
         else:
             self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from typing_extensions import Self
 
+    from poolwise.memory.mapping import Mode
     from poolwise.shared.arrays import SharedArray
-    from poolwise.wire.mapping import Mode
 
 T = TypeVar("T")
 

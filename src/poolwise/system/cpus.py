@@ -9,10 +9,6 @@ from poolwise.system import cgroups
 
 WORKERS_VARIABLE = "POOLWISE_WORKERS"
 
-WINDOWS_MAX_WORKERS = 61
-"""``WaitForMultipleObjects`` takes 64 handles, and the standard pools keep 3 for themselves; a
-pool that waits with it must not start more workers than this."""
-
 
 def cpu_count() -> int:
     """How many workers can run at the same time here: the default size of every pool.

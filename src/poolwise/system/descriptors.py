@@ -54,7 +54,7 @@ def make_room(fd: int) -> None:
     """Raise the limit if ``fd``, opened just now, says that half of what it allows is open."""
     if fd < _FEW or sys.platform == "win32":
         return
-    from poolwise.system.rlimits import resource
+    from poolwise.system.limits import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or fd < soft // 2:
@@ -78,7 +78,7 @@ def limit_named() -> Iterator[None]:
 
 
 def _advice(number: int) -> str:
-    from poolwise.system.rlimits import resource
+    from poolwise.system.limits import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (

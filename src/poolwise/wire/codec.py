@@ -32,16 +32,13 @@ from __future__ import annotations
 import pickle
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from poolwise import errors
 from poolwise.record import Row
-from poolwise.wire import packing, reducers
-from poolwise.wire.packing import PROTOCOL, Aside, dumps, dumps_function
-from poolwise.wire.parcel import Look, Opened, Packed, Parcel, view_of
-
-if TYPE_CHECKING:
-    from poolwise.wire.failures import Failure
+from poolwise.wire import pickling, reducers
+from poolwise.wire.payload import Look, Opened, Packed, Parcel, view_of
+from poolwise.wire.pickling import PROTOCOL, Aside, dumps, dumps_function
 
 FUNCTION, CHUNK, GIVE_BACK, AGAIN, STOP, FREED = range(1, 7)
 READY, ANSWER, APART, UNREAD, FAILED_START, _, ENDING, OUTPUT = range(1, 9)
@@ -52,6 +49,9 @@ MAP, STARMAP, CALLS = range(3)
 
 PACKED = 0x80
 """Added to one of those: each item is a pickle of its own, with buffers beside it."""
+
+Failure = tuple[bytes, str]
+"""A pickled exception that is known to unpickle, and its traceback as text."""
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -154,7 +154,7 @@ ChunkHead = tuple[int, int]
 """The function's number and ``prompt_ns``: how long a finished value may wait for its siblings."""
 
 
-def pack_items(packer: packing.Packer, head: ChunkHead, mode: int, items: Sequence[Any]) -> Packed:
+def pack_items(packer: pickling.Packer, head: ChunkHead, mode: int, items: Sequence[Any]) -> Packed:
     """A CHUNK whose items share one pickle, as in ``multiprocessing.Pool``.
 
     Big items, and those that were pickled when they were handed in, are a pickle each.
@@ -170,7 +170,7 @@ def pack_items(packer: packing.Packer, head: ChunkHead, mode: int, items: Sequen
 
 
 def pack_calls(
-    packer: packing.Packer, head: ChunkHead, calls: Sequence[Call], *, by_value: bool = False
+    packer: pickling.Packer, head: ChunkHead, calls: Sequence[Call], *, by_value: bool = False
 ) -> Packed:
     """A CHUNK of calls: one pickle for all where nothing mutable is in it, else one each.
 
@@ -178,7 +178,7 @@ def pack_calls(
     :param by_value: the code of functions and classes of the main module travels with them.
     """
     if by_value:
-        return _pack_each(packer, head, CALLS, calls, packing.dumps_by_value)
+        return _pack_each(packer, head, CALLS, calls, pickling.dumps_by_value)
     is_kept = any(type(parts) is not tuple for parts in calls)
     if not is_kept and (len(calls) == 1 or all(map(is_plain, calls))):
         try:
@@ -194,7 +194,7 @@ def _compact(values: Sequence[Any]) -> Any:
     kind = type(values[0])
     if kind.__module__ != "numpy" or kind in reducers.find():
         return values
-    from poolwise.wire.arrays import compact
+    from poolwise.payloads.numpy import compact
 
     return compact(values)
 
@@ -209,7 +209,7 @@ def _can_be_parted(packed: Packed) -> bool:
 
 
 def _pack_each(
-    packer: packing.Packer,
+    packer: pickling.Packer,
     head: ChunkHead,
     mode: int,
     items: Sequence[Any],
@@ -219,7 +219,7 @@ def _pack_each(
 
     :param dump: pickles what is no snapshot already.
     """
-    shelf = packing.Shelf()
+    shelf = pickling.Shelf()
     blobs: list[Blob] = []
     aside: Sequence[memoryview]
     for item in items:
@@ -272,7 +272,7 @@ def unpack_chunk(opened: Opened) -> Loaded:
 def load_opened(opened: Opened) -> Any:
     """The value of a parcel; a new one each time where the parcel is for several."""
     pieces = list(map(view_of, opened.pieces))
-    return packing.loads(pieces, map(view_of, opened.buffers))
+    return pickling.loads(pieces, map(view_of, opened.buffers))
 
 
 PackedValue = list[Any]
@@ -415,7 +415,7 @@ class AnswerHead(Row):
 
 
 def pack_answer(
-    packer: packing.Packer,
+    packer: pickling.Packer,
     values: Sequence[Any],
     failures: dict[int, Failure],
     times: Times | None,
@@ -426,7 +426,7 @@ def pack_answer(
 
 
 def pack_apart(
-    packer: packing.Packer,
+    packer: pickling.Packer,
     values: Sequence[Any],
     failures: dict[int, Failure],
     times: Times | None,
@@ -447,7 +447,7 @@ def pack_apart(
     return _beside(packer.pack((blobs, failed, times)), buffers)
 
 
-Said = tuple[list[Any], dict[int, "Failure"], "Times | None"]
+Said = tuple[list[Any], dict[int, Failure], Times | None]
 """The values of an ANSWER, the failures by position among them, and what single items took."""
 
 

@@ -1,17 +1,12 @@
-"""Pipe pairs of lanes, the pipe that ends a wait, and how a worker gets its ends (POSIX)."""
+"""Pipes: pairs of them for lanes, and the one that ends a wait (POSIX)."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from poolwise.system.descriptors import disown, own
-
-if TYPE_CHECKING:
-    from poolwise.wire.memory import Segment
-    from poolwise.wire.outlet import Outlet
 
 PIPE_BYTES = 256 * 1024
 """Room asked for in each pipe. 64 KiB, the default, makes a writer of chunks of that size wait
@@ -90,41 +85,3 @@ def count_unread(fd: int) -> int | None:
     import termios
 
     return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
-
-
-class WorkerEnds:
-    """What a worker needs to talk with its parent, on its way into it by any start method.
-
-    :param task_fd: the worker reads its tasks here.
-    :param result_fd: the worker answers here.
-    :param life_fd: readable when the parent is gone (see :mod:`poolwise.system.lifeline`).
-    :param memory: the segments of the parent's arena and of its own, or neither.
-    :param outlets: where its descriptors 1 and 2 lead, if not where they always led.
-    """
-
-    def __init__(
-        self,
-        task_fd: int,
-        result_fd: int,
-        life_fd: int,
-        memory: tuple[Segment, ...] = (),
-        outlets: tuple[Outlet, ...] = (),
-    ) -> None:
-        self._fds: tuple[Any, ...] = (task_fd, result_fd, life_fd)
-        self.memory = memory
-        self.outlets = outlets
-
-    def __getstate__(self) -> tuple[Any, ...]:
-        from multiprocessing.reduction import DupFd
-
-        return tuple(map(DupFd, self._fds)), self.memory, self.outlets
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self._fds, self.memory, self.outlets = state
-
-    def take(self) -> tuple[int, int, int]:
-        """In the worker: the descriptors, listed as this process's own."""
-        task_fd, result_fd, life_fd = (
-            own(fd if isinstance(fd, int) else fd.detach()) for fd in self._fds
-        )
-        return task_fd, result_fd, life_fd

@@ -65,17 +65,17 @@ class _Table:
     def _of_numpy(self) -> Reducers:
         if self._numpy is None:
             return {}
-        from poolwise.wire import arrays
+        from poolwise.payloads import numpy
 
-        return arrays.reducers()
+        return numpy.reducers()
 
     def _with_torch(self, table: Reducers, *, beside: bool) -> Reducers:
         """Ours take the place of torch's own, not of those that the program registered."""
         if self._torch is None:
             return table
-        from poolwise.wire import tensors
+        from poolwise.payloads import torch
 
-        for kind, reducer in tensors.reducers(beside=beside).items():
+        for kind, reducer in torch.reducers(beside=beside).items():
             if _module_of(table.get(kind)).startswith("torch."):
                 table[kind] = reducer
         return table

@@ -9,7 +9,7 @@ from poolwise.wire import codec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poolwise.wire.parcel import Opened
+    from poolwise.wire.payload import Opened
 
 
 class FreshFunction:

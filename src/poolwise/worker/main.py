@@ -14,18 +14,18 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from poolwise.memory.link import Mail, Sealed
 from poolwise.system import lifeline
-from poolwise.wire import codec, failures, frames, keeping, packing, parcel, pipes, waiting
-from poolwise.wire.mail import Mail, Sealed
-from poolwise.wire.parcel import Opened
+from poolwise.wire import codec, delivery, failures, frames, pickling, waiting
+from poolwise.wire.payload import Opened, Packed, size_of, view_of
 from poolwise.worker.clock import PICKLE, RECEIVE, UNPICKLE, WAIT, StoppedClock, WorkerClock
 from poolwise.worker.run import ChunkRun
 from poolwise.worker.watch import Watch
 
 if TYPE_CHECKING:
-    from poolwise.wire.arena import Ends
-    from poolwise.wire.handover import Handover
-    from poolwise.wire.memory import Segment
+    from poolwise.memory.arena import Ends
+    from poolwise.memory.link import Handover, WorkerEnds
+    from poolwise.memory.segment import Segment
     from poolwise.worker.output import Relay
 
 _KEPT_ANSWER_BYTES = 1 << 20
@@ -40,7 +40,7 @@ _RETURNED = _CHUNKS | {codec.GIVE_BACK}
 
 
 def serve(
-    ends: pipes.WorkerEnds,
+    ends: WorkerEnds,
     begin: Handover | Sealed,
     level: str = "chunks",
     log_levels: Mapping[str, int] | None = None,
@@ -75,7 +75,7 @@ def serve(
         return  # the parent is gone
     if is_ready:
         worker.work()
-        keeping.has_delivered_all = True
+        delivery.has_delivered_all = True
 
 
 def _leave_to_parent(signum: int, frame: object) -> None:
@@ -83,7 +83,7 @@ def _leave_to_parent(signum: int, frame: object) -> None:
 
 
 def _open_ends(memory: tuple[Segment, ...]) -> Ends:
-    from poolwise.wire.arena import open_ends
+    from poolwise.memory.arena import open_ends
 
     return open_ends(memory)
 
@@ -153,11 +153,11 @@ class Worker:
         except BaseException as error:
             _log_failed_start(error)
             _flush_streams()
-            self._send(codec.FAILED_START, packing.dumps(failures.encode(error)))
+            self._send(codec.FAILED_START, pickling.dumps(failures.encode(error)))
             return False
         _flush_streams()
         hello = codec.Hello(os.getpid(), served_ns, time.perf_counter_ns())
-        self._send(codec.READY, packing.dumps(tuple(hello)))
+        self._send(codec.READY, pickling.dumps(tuple(hello)))
         self._clock.restart(hello.ready_ns)
         return True
 
@@ -237,7 +237,7 @@ class Worker:
     def _learn_big_function(self, payload: memoryview) -> None:
         function_id, at = self._forget_functions(payload)
         self._functions[function_id] = opened = self._mail.open(payload, at)
-        if codec.brings_classes(parcel.view_of(opened.pieces[0])):
+        if codec.brings_classes(view_of(opened.pieces[0])):
             self._load_early(function_id)
 
     def _load_early(self, function_id: int) -> None:
@@ -318,14 +318,14 @@ class Worker:
 
     def _send_unread(self, chunk_id: int, error: BaseException, *, is_function: bool) -> None:
         _flush_streams()
-        self._send(codec.UNREAD, packing.dumps((chunk_id, is_function, failures.encode(error))))
+        self._send(codec.UNREAD, pickling.dumps((chunk_id, is_function, failures.encode(error))))
 
     def _answer(  # noqa: PLR0913 - one message, unpacked
         self,
         chunk_id: int,
         first: int,
         values: list[Any],
-        errors: dict[int, failures.Failure],
+        errors: dict[int, codec.Failure],
         run_ns: int,
         returned: int,
         times: codec.Times | None,
@@ -349,9 +349,9 @@ class Worker:
         self,
         head: codec.AnswerHead,
         values: list[Any],
-        errors: dict[int, failures.Failure],
+        errors: dict[int, codec.Failure],
         times: codec.Times | None,
-    ) -> tuple[codec.AnswerHead, parcel.Packed]:
+    ) -> tuple[codec.AnswerHead, Packed]:
         packer = self._mail.packer
         if len(values) > 1 and self._running_calls and not codec.is_atomic(values):
             packed = codec.pack_apart(packer, values, errors, times, failures.refused)
@@ -363,7 +363,7 @@ class Worker:
                 raise  # the task may be changing what it returned before; ask when it is done
             packed = codec.pack_apart(packer, values, errors, times, failures.refused)
             return head._replace(is_apart=True), packed
-        if len(values) > 1 and parcel.size_of(packed) <= _KEPT_ANSWER_BYTES:
+        if len(values) > 1 and size_of(packed) <= _KEPT_ANSWER_BYTES:
             self._kept.append((head.chunk_id, head.first, values))
         return head, packed
 
@@ -371,10 +371,10 @@ class Worker:
         chunk_id, first = codec.loads(payload)
         for kept_id, kept_first, values in self._kept:
             if (kept_id, kept_first) == (chunk_id, first):
-                blobs = [[packing.dumps(value), []] for value in values]
-                self._send(codec.APART, packing.dumps((chunk_id, first, blobs)))
+                blobs = [[pickling.dumps(value), []] for value in values]
+                self._send(codec.APART, pickling.dumps((chunk_id, first, blobs)))
                 return
-        self._send(codec.APART, packing.dumps((chunk_id, first, None)))
+        self._send(codec.APART, pickling.dumps((chunk_id, first, None)))
 
 
 def _flush_streams() -> None:

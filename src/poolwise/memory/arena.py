@@ -19,23 +19,23 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from poolwise.errors import OutOfSharedMemory
-from poolwise.system.settings import setting_bytes
-from poolwise.wire import loan
-from poolwise.wire.blocks import Blocks, block_size
-from poolwise.wire.mapping import GRAIN_BYTES, forget_changes
-from poolwise.wire.memory import Segment
-from poolwise.wire.parcel import LEAST_BLOCK_BYTES as LEAST_BLOCK_BYTES  # noqa: PLC0414 - set by benchmarks
-from poolwise.wire.parcel import NOWHERE, Parcel
-from poolwise.wire.recall import LEAST_BYTES as LEAST_RECALLED_BYTES
-from poolwise.wire.recall import Recall
+from poolwise.memory import views
+from poolwise.memory.blocks import Blocks, block_size
+from poolwise.memory.mapping import GRAIN_BYTES, forget_changes
+from poolwise.memory.recall import LEAST_BYTES as LEAST_RECALLED_BYTES
+from poolwise.memory.recall import Recall
+from poolwise.memory.segment import Segment
+from poolwise.system.limits import shared_limit_bytes
+from poolwise.wire.payload import LEAST_BLOCK_BYTES as LEAST_BLOCK_BYTES  # noqa: PLC0414 - set by benchmarks
+from poolwise.wire.payload import NOWHERE, Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from collections.abc import Mapping as Mapping_
     from typing import TypeGuard
 
-    from poolwise.wire.mapping import Mapping
-    from poolwise.wire.parcel import Part
+    from poolwise.memory.mapping import Mapping
+    from poolwise.wire.payload import Part
 
 _ARGUMENTS_SHARE = 4
 _RESULTS_SHARE = 8
@@ -52,24 +52,8 @@ _TRIM_S = 5.0
 _ends: weakref.WeakSet[_End] = weakref.WeakSet()
 
 
-def default_limit_bytes(share: int) -> int:
-    """One ``share``-th of this machine's memory: how far an arena may grow.
-
-    ``POOLWISE_SHARED_BYTES`` in the environment stands for the machine's memory if it is set. Where
-    addresses are limited (``ulimit -v``), a part of those that leaves most to the program.
-    Control groups are not asked here but each time memory is taken.
-    """
-    try:
-        memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows takes all of it at once
-        return 64 << 20
-    from poolwise.system.rlimits import resource
-
-    addresses, _ = resource.getrlimit(resource.RLIMIT_AS)
-    memory_bytes = setting_bytes("POOLWISE_SHARED_BYTES", memory_bytes)
-    if addresses != resource.RLIM_INFINITY:
-        memory_bytes = min(memory_bytes, addresses // 4)
-    return memory_bytes // share // GRAIN_BYTES * GRAIN_BYTES
+def _aligned(size_bytes: int) -> int:
+    return size_bytes - size_bytes % GRAIN_BYTES
 
 
 class _End:
@@ -325,7 +309,7 @@ class Borrower(_End):
         """
         mapping = self._mapped()
         self._viewed[offset] = length
-        return loan.lend(mapping, offset, length, lambda: self._free(offset))
+        return views.lend(mapping, offset, length, lambda: self._free(offset))
 
     def _free(self, offset: int) -> None:
         if self._viewed.pop(offset, None) is not None:
@@ -344,7 +328,7 @@ class Borrower(_End):
         """
         if not self._viewed and not self._shares:
             return
-        from poolwise.wire.forking import make_private
+        from poolwise.memory.forking import make_private
 
         for offset in list(self._viewed):
             length = self._viewed.pop(offset, None)
@@ -384,7 +368,7 @@ class Share:
         :raises OutOfSharedMemory: no addresses are left.
         """
         mapping = self._clean_mapping()
-        return loan.lend(mapping, 0, self._length, lambda: self._idle.append(mapping))
+        return views.lend(mapping, 0, self._length, lambda: self._idle.append(mapping))
 
     def _clean_mapping(self) -> Mapping:
         if self._idle:
@@ -516,7 +500,7 @@ class PoolMemory:
 
     def _create(self, share: int) -> Segment | None:
         try:
-            return Segment.create(default_limit_bytes(share), findable=False)
+            return Segment.create(_aligned(shared_limit_bytes(share)), findable=False)
         except OutOfSharedMemory as refusal:
             self._refusal = refusal
             return None

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from poolwise.wire.blocks import KEPT_BYTES, Blocks, NoSuchBlock, block_size
+from poolwise.memory.blocks import KEPT_BYTES, Blocks, NoSuchBlock, block_size
 
 GRAIN = 64
 LIMIT = 64 * GRAIN

@@ -1,16 +1,25 @@
-"""Messages with large buffers, as one end of a channel sends and opens them."""
+"""Messages with large buffers, as one end of a channel sends and opens them.
+
+What a process is given at its start goes the same way. A forked process has it already. Into any
+other it is pickled while that is being started, for locks and queues travel only then; and large
+data in it through the arena, not through the pipe that the new interpreter reads its orders from.
+"""
 
 from __future__ import annotations
 
 import struct
 from typing import TYPE_CHECKING, Any
 
-from poolwise.wire import codec, frames, packing, parcel
+from poolwise.system import descriptors
+from poolwise.wire import codec, frames, pickling
+from poolwise.wire.payload import NOWHERE, Opened, Packed, Parcel, blocks_in, seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from poolwise.wire.arena import Arena, Borrower, Deposit, Ends
+    from poolwise.memory.arena import Arena, Borrower, Deposit, Ends, PoolMemory
+    from poolwise.memory.segment import Segment
+    from poolwise.wire.stdio import Outlet
 
 
 class Mail:
@@ -29,13 +38,13 @@ class Mail:
         self.arena: Arena | None = None
         self.borrower: Borrower | None = None
         self.lent: dict[int, int] = {}
-        self.packer = packing.Packer()
+        self.packer = pickling.Packer()
 
     def send(
         self,
         kind: int,
         head: bytes,
-        packed: parcel.Packed,
+        packed: Packed,
         placed: Mapping[int, Deposit] | None = None,
     ) -> None:
         """Send a message; blocks that nobody here looks at any more are given back with it.
@@ -51,16 +60,14 @@ class Mail:
             return
         self._open_ends()
         if self.arena is None:
-            places = [parcel.NOWHERE] * len(packed.parts)
+            places = [NOWHERE] * len(packed.parts)
         else:
             places = self._place(self.arena, packed, placed or {})
         self._note(places)
-        parts = parcel.seal(head, packed, places, all_repeated=False)
+        parts = seal(head, packed, places, all_repeated=False)
         self.writer.write(kind | codec.BIG, parts, before)
 
-    def _place(
-        self, arena: Arena, packed: parcel.Parcel, placed: Mapping[int, Deposit]
-    ) -> list[int]:
+    def _place(self, arena: Arena, packed: Parcel, placed: Mapping[int, Deposit]) -> list[int]:
         first = len(packed.pieces)
         parts = packed.parts
         for at, deposit in placed.items():
@@ -82,10 +89,10 @@ class Mail:
         """
         self._open_ends()
         if self.arena is not None:
-            blocks = [place for place in deposit.places if place != parcel.NOWHERE]
+            blocks = [place for place in deposit.places if place != NOWHERE]
             self.arena.hold(blocks)
             self._note(blocks)
-        parts = parcel.seal(head, deposit.parcel, deposit.places, all_repeated=True)
+        parts = seal(head, deposit.parcel, deposit.places, all_repeated=True)
         self.writer.write(kind | codec.BIG, parts)
 
     def note_lent(self, blocks: Sequence[int]) -> None:
@@ -94,11 +101,11 @@ class Mail:
             self._open_ends()
             self._note(blocks)
 
-    def open(self, payload: memoryview, at: int) -> parcel.Opened:
+    def open(self, payload: memoryview, at: int) -> Opened:
         """The parcel that begins at ``at``; its blocks are this process's to look at."""
         self._open_ends()
         try:
-            return parcel.unseal(payload, at, self.borrower)
+            return unseal(payload, at, self.borrower)
         except Exception:
             self.refuse(payload, at)
             raise
@@ -107,7 +114,7 @@ class Mail:
         """Give the blocks of a parcel back unseen."""
         self._open_ends()
         if self.borrower is not None:
-            self.borrower.freed.extend(parcel.blocks_in(payload, at))
+            self.borrower.freed.extend(blocks_in(payload, at))
 
     def take_back(self, payload: memoryview) -> None:
         """The other end does not look at these blocks any more."""
@@ -125,7 +132,7 @@ class Mail:
             self.borrower.close()
 
     def _say(self, arena: Arena) -> None:
-        from poolwise.wire.arena import warn_once
+        from poolwise.memory.arena import warn_once
 
         refusal, arena.refusal = arena.refusal, None
         if refusal is not None:
@@ -139,7 +146,7 @@ class Mail:
     def _note(self, blocks: Sequence[int]) -> None:
         lent = self.lent
         for block in blocks:
-            if block != parcel.NOWHERE:
+            if block != NOWHERE:
                 lent[block] = lent.get(block, 0) + 1
 
     def _return(self, blocks: Sequence[int]) -> None:
@@ -169,5 +176,73 @@ class Sealed:
         :raises Exception: whatever unpickling raised.
         """
         sealed, self._sealed = memoryview(self._sealed), b""
-        has_blocks = bool(parcel.blocks_in(sealed, 0))
-        return codec.load_opened(mail.open(sealed, 0) if has_blocks else parcel.unseal(sealed, 0))
+        has_blocks = bool(blocks_in(sealed, 0))
+        return codec.load_opened(mail.open(sealed, 0) if has_blocks else unseal(sealed, 0))
+
+
+class Handover:
+    """A value for one process; ``blocks`` are lent to it when it has been started.
+
+    :param memory: where large data goes; None: with the rest.
+    """
+
+    def __init__(self, value: Any, memory: PoolMemory | None) -> None:
+        self._value = value
+        self._memory = memory
+        self.blocks: list[int] = []
+
+    def open(self, _: Mail) -> Any:
+        """The value, in the process that it is for."""
+        value, self._value = self._value, None
+        return value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        parcel = pickling.pack_to_spawn(self._value)
+        places = [NOWHERE] * len(parcel.parts)
+        if self._memory is not None:
+            parcel, places = self._put_down(self._memory, parcel)
+        return Sealed, (b"".join(seal(b"", parcel, places, all_repeated=True)),)
+
+    def _put_down(self, memory: PoolMemory, parcel: Parcel) -> tuple[Parcel, list[int]]:
+        deposit = memory.deposit(parcel)
+        self.blocks = [place for place in deposit.places if place != NOWHERE]
+        memory.hold(self.blocks)
+        return deposit.parcel, deposit.places
+
+
+class WorkerEnds:
+    """What a worker needs to talk with its parent, on its way into it by any start method.
+
+    :param task_fd: the worker reads its tasks here.
+    :param result_fd: the worker answers here.
+    :param life_fd: readable when the parent is gone (see :mod:`poolwise.system.lifeline`).
+    :param memory: the segments of the parent's arena and of its own, or neither.
+    :param outlets: where its descriptors 1 and 2 lead, if not where they always led.
+    """
+
+    def __init__(
+        self,
+        task_fd: int,
+        result_fd: int,
+        life_fd: int,
+        memory: tuple[Segment, ...] = (),
+        outlets: tuple[Outlet, ...] = (),
+    ) -> None:
+        self._fds: tuple[Any, ...] = (task_fd, result_fd, life_fd)
+        self.memory = memory
+        self.outlets = outlets
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        from multiprocessing.reduction import DupFd
+
+        return tuple(map(DupFd, self._fds)), self.memory, self.outlets
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._fds, self.memory, self.outlets = state
+
+    def take(self) -> tuple[int, int, int]:
+        """In the worker: the descriptors, listed as this process's own."""
+        task_fd, result_fd, life_fd = (
+            descriptors.own(fd if isinstance(fd, int) else fd.detach()) for fd in self._fds
+        )
+        return task_fd, result_fd, life_fd

@@ -13,8 +13,8 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from poolwise.errors import OutOfSharedMemory, SharedMemoryGone
+from poolwise.memory.segment_posix import Address, FdSegment, raise_closed, refuse
 from poolwise.system import cgroups
-from poolwise.wire.memory_posix import Address, FdSegment, raise_closed, refuse
 
 if TYPE_CHECKING:
     from typing_extensions import Self

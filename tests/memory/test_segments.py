@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from poolwise.errors import OutOfSharedMemory, SharedMemoryGone
+from poolwise.memory.segment import Segment
+from poolwise.memory.segment_posix import NamedSegment
 from poolwise.system import cgroups
-from poolwise.wire.memory import Segment
-from poolwise.wire.memory_posix import NamedSegment
 
 if sys.platform != "linux":
     pytest.skip("the kinds of segments that Linux has", allow_module_level=True)
@@ -160,7 +160,7 @@ def test_a_child_is_given_its_own(method):
 
 NAMED = """
     import os, signal
-    from poolwise.wire.memory_posix import NamedSegment
+    from poolwise.memory.segment_posix import NamedSegment
     segment = NamedSegment.create(1 << 20, findable=True)
     print(segment.address()[0], flush=True)
 """
@@ -200,7 +200,7 @@ def test_the_machine_itself_is_a_limit():
 LIMITED = """
     import resource
     from poolwise.errors import OutOfSharedMemory
-    from poolwise.wire.memory import Segment
+    from poolwise.memory.segment import Segment
 
     segment = Segment.create(1 << 30, findable=True)
     resource.setrlimit(resource.{limit}, ({value}, {value}))
@@ -230,7 +230,7 @@ def test_a_limit_of_the_process_is_named(limit, value, action, said):
 def test_a_small_folder_of_shared_memory_is_an_error_and_not_a_signal():
     program = """
         from poolwise.errors import OutOfSharedMemory
-        from poolwise.wire.memory_posix import NamedSegment
+        from poolwise.memory.segment_posix import NamedSegment
         for reserve in (True, False):
             segment = NamedSegment.create(8 << 20, findable=False)
             try:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolwise.wire import packing, parcel
+from poolwise.wire import pickling
 from poolwise.wire.codec import load_opened
-from poolwise.wire.packing import LEAST_BUFFER_BYTES, LEAST_PIECE_BYTES, Packer, Shelf, loads
+from poolwise.wire.payload import NOWHERE, seal, unseal
+from poolwise.wire.pickling import LEAST_BUFFER_BYTES, LEAST_PIECE_BYTES, Packer, Shelf, loads
 
 np = pytest.importorskip("numpy")
 
@@ -36,10 +37,10 @@ def travel(packed):
     """Through a frame without shared memory."""
     if isinstance(packed, bytes):
         return pickle.loads(packed)
-    places = [parcel.NOWHERE] * len(packed.parts)
-    parts = parcel.seal(b"head", packed, places, all_repeated=False)
+    places = [NOWHERE] * len(packed.parts)
+    parts = seal(b"head", packed, places, all_repeated=False)
     payload = memoryview(bytearray().join(parts))
-    return load_opened(parcel.unseal(payload, 4, None))
+    return load_opened(unseal(payload, 4, None))
 
 
 @given(st.lists(values, min_size=1, max_size=3))
@@ -62,19 +63,19 @@ def test_what_is_short_stays_one_pickle():
 
 
 def test_what_was_put_aside_in_vain_is_forgotten():
-    large, aside = np.zeros(LEAST_BUFFER_BYTES), packing.Aside()
-    for dumps in (packing.dumps, packing.dumps_by_value):
+    large, aside = np.zeros(LEAST_BUFFER_BYTES), pickling.Aside()
+    for dumps in (pickling.dumps, pickling.dumps_by_value):
         with pytest.raises(TypeError):
             dumps([large, threading.Lock()], aside)
         assert aside == []
-    packing.dumps_function(partial(lambda _, number: number, large), aside)
+    pickling.dumps_function(partial(lambda _, number: number, large), aside)
     assert [len(buffer) for buffer in aside] == [large.nbytes]
 
 
 @pytest.mark.parametrize("size", [100, LONG, 3 * LONG])
 def test_buffers_that_nobody_takes_aside_are_in_the_pickle(size):
     for value in (np.arange(size), pickle.PickleBuffer(bytearray(size)), bytearray(size)):
-        (got,) = pickle.loads(packing.dumps([value]))
+        (got,) = pickle.loads(pickling.dumps([value]))
         assert bytes(got) == bytes(value)
 
 

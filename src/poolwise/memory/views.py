@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from poolwise.wire.mapping import Mapping
+    from poolwise.memory.mapping import Mapping
 
 if sys.version_info >= (3, 12):
 
@@ -48,8 +48,8 @@ else:
     from functools import cache
     from pickle import PickleBuffer
 
-    from poolwise.wire.blocks import block_size
-    from poolwise.wire.mapping import GRAIN_BYTES
+    from poolwise.memory.blocks import block_size
+    from poolwise.memory.mapping import GRAIN_BYTES
 
     _alive: dict[int, weakref.ref[Any]] = {}
 

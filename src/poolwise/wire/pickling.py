@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from poolwise.wire import reducers
-from poolwise.wire.parcel import LEAST_BLOCK_BYTES, Packed, Parcel, Part
+from poolwise.wire.payload import LEAST_BLOCK_BYTES, Packed, Parcel, Part
 
 PROTOCOL = 5
 

@@ -15,12 +15,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from poolwise.system.address import address_of
-from poolwise.wire.parcel import NOWHERE
+from poolwise.wire.payload import NOWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poolwise.wire.mapping import Mapping
+    from poolwise.memory.mapping import Mapping
 
 LEAST_BYTES = 4 << 20
 """What is shorter is copied again, which takes less time (``benchmarks/given_again``)."""

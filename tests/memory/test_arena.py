@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from poolwise.errors import OutOfSharedMemory
-from poolwise.wire.arena import Arena, Borrower
-from poolwise.wire.memory import Segment
-from poolwise.wire.parcel import NOWHERE, Parcel
+from poolwise.memory.arena import Arena, Borrower
+from poolwise.memory.segment import Segment
+from poolwise.wire.payload import NOWHERE, Parcel
 
 np = pytest.importorskip("numpy")
 
@@ -179,7 +179,7 @@ def test_a_deposit_without_room_is_a_copy():
 
 @pytest.fixture
 def recalls(monkeypatch):
-    monkeypatch.setattr("poolwise.wire.arena.LEAST_RECALLED_BYTES", 1)
+    monkeypatch.setattr("poolwise.memory.arena.LEAST_RECALLED_BYTES", 1)
 
 
 def deposit(arena, *arrays):

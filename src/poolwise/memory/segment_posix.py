@@ -14,8 +14,8 @@ import weakref
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from poolwise.errors import OutOfSharedMemory, SharedMemoryGone
-from poolwise.system.rlimits import resource
-from poolwise.wire.mapping import Mapping, Mode, map_fd
+from poolwise.memory.mapping import Mapping, Mode, map_fd
+from poolwise.system.limits import resource
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self

@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from poolwise.system.settings import setting_bytes
-
-if TYPE_CHECKING:
-    from poolwise.wire.arena import Borrower
+from poolwise.system.limits import setting_bytes
 
 NOWHERE = -1
 """Stands for the offset of a block that could not be had."""
@@ -85,6 +82,16 @@ class Source(Protocol):
         """As it was sent, for one to whom it shall belong alone."""
 
 
+class BlockSource(Protocol):
+    """Opens blocks that another process has filled; see `memory.arena.Borrower`."""
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """The block, for one."""
+
+    def share(self, offset: int, length: int) -> Source:
+        """The block, for several."""
+
+
 class _Template:
     """Memory that arrived in a frame: everybody gets a copy."""
 
@@ -142,7 +149,7 @@ def seal(head: bytes, parcel: Parcel, places: Sequence[int], *, all_repeated: bo
     return sealed
 
 
-def unseal(payload: memoryview, at: int, borrower: Borrower | None = None) -> Opened:
+def unseal(payload: memoryview, at: int, borrower: BlockSource | None = None) -> Opened:
     """Open a parcel that begins at ``at``.
 
     :raises OutOfSharedMemory: the arena cannot be mapped here.

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from poolwise.errors import OutOfSharedMemory, SharedMemoryGone
-from poolwise.wire.mapping import ACCESS, Mapping, Mode
+from poolwise.memory.mapping import ACCESS, Mapping, Mode
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 if sys.platform == "win32":
-    from poolwise.wire.memory_windows import PagefileSegment as Segment
+    from poolwise.memory.segment_windows import PagefileSegment as Segment
 elif sys.platform == "linux":
-    from poolwise.wire.memory_linux import MemfdSegment as Segment
+    from poolwise.memory.segment_linux import MemfdSegment as Segment
 else:
-    from poolwise.wire.memory_posix import NamedSegment as Segment
+    from poolwise.memory.segment_posix import NamedSegment as Segment
 
 __all__ = ["Segment"]
