@@ -1,8 +1,8 @@
-"""What numpy's own pickling leaves to wish for, when an array travels between two processes.
+"""Entry of numpy: its arrays arrive writable, and memory-mapped files are mapped anew, not read.
 
-A read-only array arrives read-only where its memory travels beside the pickle, though it is the
-receiver's own. A memory-mapped file would be read and copied, though the receiver can map it. And a
-small array is pickled and rebuilt faster in the way of the older protocols.
+Where memory travels beside the pickle, numpy's own pickling makes a read-only array arrive so,
+though the memory is the receiver's own. And a small array is pickled and rebuilt faster in the way
+of the older protocols.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from poolwise.payloads.registry import Library
 
 PROTOCOL = 5
 
@@ -24,11 +25,42 @@ Reduced = Any
 """What ``__reduce_ex__`` answers."""
 
 
-@cache
-def reducers() -> dict[type, Any]:
-    """Reducers for a pickler of ours."""
-    numpy = sys.modules["numpy"]
-    return {numpy.ndarray: _reduce_array, numpy.memmap: _reduce_memmap}
+class _Numpy(Library):
+    whole_has = "memmap"
+
+    def reducers(self, *, beside: bool) -> Mapping[type, Any]:
+        numpy = sys.modules["numpy"]
+        return {numpy.ndarray: _reduce_array, numpy.memmap: _reduce_memmap} if beside else {}
+
+    def rows(self, items: Any) -> Sequence[Any] | None:
+        return items if self.as_array(items) is not None and items.ndim else None
+
+    def as_array(self, obj: Any) -> Any | None:
+        numpy = sys.modules["numpy"]
+        # Subclasses may have their own idea of an item, or of how they travel.
+        is_plain = type(obj) in {numpy.ndarray, numpy.memmap} and not obj.dtype.hasobject
+        return obj if is_plain else None
+
+    def is_immutable(self, item: Any) -> bool:
+        is_number = isinstance(item, sys.modules["numpy"].generic)
+        return is_number and not hasattr(type(item), "__setitem__")  # a record's fields can be set
+
+    def owns_memory(self, item: Any) -> bool:
+        return _is_array(item) and item.base is None and bool(item.flags.owndata)
+
+    def copy(self, item: Any) -> Any | None:
+        return item.copy("A") if _is_array(item) else None
+
+    def compact(self, values: Sequence[Any]) -> Sequence[Any]:
+        dtype = getattr(values[0], "dtype", None)
+        if dtype is None or values[0].shape != () or dtype.kind not in "biufc":
+            return values
+        kinds = set(map(type, values))
+        return Scalars(values) if kinds == {dtype.type} else values
+
+
+def _is_array(item: Any) -> bool:
+    return type(item) is sys.modules["numpy"].ndarray and not item.dtype.hasobject
 
 
 def _reduce_array(array: Any) -> Reduced:
@@ -75,8 +107,8 @@ def _place_in_file(array: Any) -> tuple[str, int] | None:
     return path, root.offset + address - _address(root)
 
 
-class Scalars:
-    """A list of numpy's numbers, all of one type; pickled as one array.
+class Scalars(Sequence[Any]):
+    """List of numpy's numbers, all of one type; pickled as one array.
 
     One by one they take some 5 us each, which is more than most of what is computed with them.
     """
@@ -86,20 +118,16 @@ class Scalars:
     def __init__(self, values: Sequence[Any]) -> None:
         self._values = values
 
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._values[at]
+
     def __reduce__(self) -> tuple[Any, ...]:
         import numpy as np
 
         return list, (np.array(self._values),)
-
-
-def compact(values: Sequence[Any]) -> Any:
-    """The values, or what unpickles as a list of them and is pickled faster."""
-    kinds = set(map(type, values))
-    if len(kinds) == 1 and getattr(values[0], "dtype", None) is not None:
-        dtype = values[0].dtype
-        if values[0].shape == () and dtype.kind in "biufc" and dtype.type in kinds:
-            return Scalars(values)
-    return values
 
 
 def _address(array: Any) -> int:
@@ -122,3 +150,6 @@ def _is_mapped_there(path: str, address: int) -> bool:
     except (OSError, ValueError):
         pass  # no such file, or no such listing on this system
     return False
+
+
+LIBRARY = _Numpy()

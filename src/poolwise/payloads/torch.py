@@ -1,4 +1,4 @@
-"""Tensors of torch in the memory of the CPU: what they show travels beside the pickle.
+"""Entry of torch: what a tensor in the memory of the CPU shows travels beside the pickle.
 
 Torch's own pickling writes the memory of a tensor into a file of its own, which is copied three
 times. All else of a tensor (shape, strides, gradients wanted) stays as torch does it.
@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import pickle
 import sys
-from functools import cache
+from collections.abc import Mapping
 from typing import Any
 
+from poolwise.payloads.registry import Library
 
-@cache
-def reducers(*, beside: bool) -> dict[Any, Any]:
-    """Reducers for a pickler of ours; none before torch 2, which has other storages.
 
-    :param beside: memory travels beside the pickle; else it is copied into it.
-    """
-    kind = getattr(sys.modules["torch"].storage, "TypedStorage", None)
-    return {} if kind is None else {kind: _reduce_beside if beside else _reduce}
+class _Torch(Library):
+    whole_has = "nn"
+
+    def reducers(self, *, beside: bool) -> Mapping[type, Any]:
+        kind = getattr(sys.modules["torch"].storage, "TypedStorage", None)
+        if kind is None:  # before torch 2, which has other storages
+            return {}
+        return {kind: _reduce_beside if beside else _reduce}
 
 
 def _reduce(storage: Any) -> Any:
@@ -46,3 +48,6 @@ def _rebuild(buffer: Any, dtype: Any) -> Any:
 
     untyped = torch.frombuffer(buffer, dtype=torch.uint8).untyped_storage()
     return torch.storage.TypedStorage(wrap_storage=untyped, dtype=dtype, _internal=True)
+
+
+LIBRARY = _Torch()

@@ -35,6 +35,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from poolwise import errors
+from poolwise.payloads import registry
 from poolwise.record import Row
 from poolwise.wire import pickling, reducers
 from poolwise.wire.payload import Look, Opened, Packed, Parcel, view_of
@@ -190,13 +191,12 @@ def pack_calls(
 
 
 def _compact(values: Sequence[Any]) -> Any:
-    """Lists of numpy's numbers are sent as arrays of them."""
+    """The values, or what a library has that is pickled faster (a list of numpy's numbers)."""
     kind = type(values[0])
-    if kind.__module__ != "numpy" or kind in reducers.find():
+    library = registry.of(kind)
+    if library is None or kind in reducers.find():
         return values
-    from poolwise.payloads.numpy import compact
-
-    return compact(values)
+    return library.compact(values)
 
 
 def _can_be_parted(packed: Packed) -> bool:

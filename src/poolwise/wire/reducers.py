@@ -18,6 +18,8 @@ from multiprocessing import context, reduction
 from types import MethodType
 from typing import Any
 
+from poolwise.payloads import registry
+
 Reducers = dict[Any, Any]
 
 _registered: Reducers = getattr(reduction.ForkingPickler, "_extra_reducers", {})
@@ -33,26 +35,27 @@ class _Table:
     def __init__(self) -> None:
         self._copyreg: Reducers = dict(copyreg.dispatch_table)
         self._registered: Reducers = dict(_registered)
-        self._numpy = _loaded("numpy", "memmap")
-        self._torch = _loaded("torch", "nn")
+        modules = registry.modules()
+        self._libraries = registry.loaded()
+        # Race: another thread may be importing one of them. Then this table is not the last.
+        is_whole = len(self._libraries) == sum(module is not None for module in modules)
+        self._modules = modules if is_whole else ()
         self.reducers = self.over({})
 
     def is_current(self) -> bool:
-        """Nothing was registered since, and no library of ours was imported. Takes 0.3 us."""
-        modules = sys.modules
+        """Nothing was registered since, and no library was imported. Takes 0.4 us."""
         return (
             self._registered == _registered
             and self._copyreg == copyreg.dispatch_table
-            and modules.get("numpy") is self._numpy
-            and modules.get("torch") is self._torch
+            and self._modules == registry.modules()
         )
 
     def over(self, others: Mapping[Any, Any]) -> Reducers:
         """The table of a pickler that has some of its own: the program's come before those."""
-        table = {**self._of_numpy(), **self.of_program(), **others, **self._registered}
+        table = {**self.of_program(), **others, **self._registered}
         if MethodType in others and _module_of(table[MethodType]) == reduction.__name__:
             table[MethodType] = others[MethodType]  # multiprocessing's sends the name alone
-        return self._with_torch(table, beside=True)
+        return self._with_libraries(table, beside=True)
 
     def of_program(self) -> Reducers:
         """Those that were registered with ``copyreg`` and with multiprocessing."""
@@ -60,31 +63,20 @@ class _Table:
 
     def for_many(self) -> Reducers:
         """The table for what any number of processes load, where memory does not travel."""
-        return self._with_torch(self.of_program(), beside=False)
+        return self._with_libraries(self.of_program(), beside=False)
 
-    def _of_numpy(self) -> Reducers:
-        if self._numpy is None:
-            return {}
-        from poolwise.payloads import numpy
-
-        return numpy.reducers()
-
-    def _with_torch(self, table: Reducers, *, beside: bool) -> Reducers:
-        """Ours take the place of torch's own, not of those that the program registered."""
-        if self._torch is None:
-            return table
-        from poolwise.payloads import torch
-
-        for kind, reducer in torch.reducers(beside=beside).items():
-            if _module_of(table.get(kind)).startswith("torch."):
-                table[kind] = reducer
+    def _with_libraries(self, table: Reducers, *, beside: bool) -> Reducers:
+        """Ours take the place of a library's own, not of those that the program registered."""
+        for library in self._libraries:
+            for kind, reducer in library.reducers(beside=beside).items():
+                known = table.get(kind)
+                if known is None or _root_of(known) == kind.__module__.partition(".")[0]:
+                    table[kind] = reducer
         return table
 
 
-def _loaded(name: str, part: str) -> Any:
-    """A module that has been imported; not one that is barred, or only half there."""
-    module = sys.modules.get(name)
-    return module if hasattr(module, part) else None
+def _root_of(reducer: Any) -> str:
+    return _module_of(reducer).partition(".")[0]
 
 
 def _module_of(reducer: Any) -> str:
