@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 from poolwise.errors import OutOfSharedMemory
 from poolwise.memory import views
 from poolwise.memory.blocks import Blocks, block_size
-from poolwise.memory.mapping import GRAIN_BYTES, forget_changes
 from poolwise.memory.recall import LEAST_BYTES as LEAST_RECALLED_BYTES
 from poolwise.memory.recall import Recall
 from poolwise.memory.segment import Segment
+from poolwise.memory.segment_posix import GRAIN_BYTES, forget_changes
 from poolwise.system.limits import shared_limit_bytes
 from poolwise.wire.payload import LEAST_BLOCK_BYTES as LEAST_BLOCK_BYTES  # noqa: PLC0414 - set by benchmarks
 from poolwise.wire.payload import NOWHERE, Parcel
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as Mapping_
     from typing import TypeGuard
 
-    from poolwise.memory.mapping import Mapping
+    from poolwise.memory.segment_posix import Mapping
     from poolwise.wire.payload import Part
 
 _ARGUMENTS_SHARE = 4

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from poolwise.system.address import address_of
 
 if TYPE_CHECKING:
-    from poolwise.memory.mapping import Mapping
+    from poolwise.memory.segment_posix import Mapping
 
 _PROT_READ_WRITE = 0x3
 _MAP_PRIVATE_FIXED = 0x2 | 0x10

@@ -20,7 +20,7 @@ from poolwise.wire.payload import NOWHERE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poolwise.memory.mapping import Mapping
+    from poolwise.memory.segment_posix import Mapping
 
 LEAST_BYTES = 4 << 20
 """What is shorter is copied again, which takes less time (``benchmarks/given_again``)."""

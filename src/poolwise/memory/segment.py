@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 
-if sys.platform == "win32":
-    from poolwise.memory.segment_windows import PagefileSegment as Segment
-elif sys.platform == "linux":
+if sys.platform == "linux":
     from poolwise.memory.segment_linux import MemfdSegment as Segment
 else:
     from poolwise.memory.segment_posix import NamedSegment as Segment

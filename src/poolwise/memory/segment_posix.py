@@ -8,19 +8,31 @@ processes must be handed the descriptor) or kept until its creator lets go.
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from poolwise.errors import OutOfSharedMemory, SharedMemoryGone
-from poolwise.memory.mapping import Mapping, Mode, map_fd
 from poolwise.system.limits import resource
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
 assert sys.platform != "win32"  # noqa: S101 - tells type checkers which systems this is about
+
+Mode = Literal["r", "c", "rw"]
+"""Read only; copy on write (this mapping's changes stay its own); read and write for everybody."""
+
+ACCESS = {"r": mmap.ACCESS_READ, "c": mmap.ACCESS_COPY, "rw": mmap.ACCESS_WRITE}
+
+GRAIN_BYTES = mmap.ALLOCATIONGRANULARITY
+"""A mapping can begin at multiples of this: 4 KiB on most Linux, 16 on Apple."""
+
+_KEEPS_NO_FD = sys.version_info >= (3, 13)
+_OPTIONS: dict[str, Any] = {"trackfd": False} if _KEEPS_NO_FD else {}
+"""An ``mmap`` keeps a copy of its descriptor, which nobody needs here: half of all descriptors."""
 
 Address = tuple[Any, ...]
 """How another process finds a segment: plain values, small when pickled. The first tells one
@@ -29,6 +41,36 @@ segment from another, whoever holds it."""
 _RESERVE_BYTES = 64 << 20
 """A signal makes the kernel undo the reservation that it interrupts, and Python begin it anew: one
 long call could starve under a profiler's timer. 64 MiB take some 5 ms; found by no benchmark."""
+
+
+class Mapping(mmap.mmap):
+    """Memory of a segment in this process; it holds on to the segment for as long as it lives.
+
+    Whatever exports this memory (a memoryview, a numpy array) holds on to the mapping in turn, so
+    neither can go while somebody can still look at it.
+    """
+
+    __slots__ = ("mode", "segment")
+    mode: Mode
+    segment: Any
+
+
+def map_fd(fd: int, mode: Mode, length: int, offset: int = 0) -> Mapping:
+    """Map ``length`` bytes of an open file from ``offset`` on (a multiple of `GRAIN_BYTES`)."""
+    mapping = Mapping(fd, length, access=ACCESS[mode], offset=offset, **_OPTIONS)
+    mapping.mode = mode
+    return mapping
+
+
+def forget_changes(mapping: Mapping) -> bool:
+    """Let a copy-on-write mapping show the memory below it again; False where that cannot be done.
+
+    Elsewhere than on Linux this advice to the system is one it may ignore.
+    """
+    if sys.platform != "linux":
+        return False
+    mapping.madvise(mmap.MADV_DONTNEED)
+    return True
 
 
 class FdSegment:
@@ -77,7 +119,7 @@ class FdSegment:
         return type(self)(os.dup(self.fd), self.size_bytes)
 
     def map(self, mode: Mode = "rw", offset: int = 0, length: int | None = None) -> Mapping:
-        """Map it, or ``length`` bytes from ``offset`` on (a multiple of `mapping.GRAIN_BYTES`).
+        """Map it, or ``length`` bytes from ``offset`` on (a multiple of `GRAIN_BYTES`).
 
         :raises OutOfSharedMemory: no address space or no descriptors are left.
         :raises SharedMemoryGone: it is closed.

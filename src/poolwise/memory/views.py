@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from poolwise.memory.mapping import Mapping
+    from poolwise.memory.segment_posix import Mapping
 
 if sys.version_info >= (3, 12):
 
@@ -49,7 +49,7 @@ else:
     from pickle import PickleBuffer
 
     from poolwise.memory.blocks import block_size
-    from poolwise.memory.mapping import GRAIN_BYTES
+    from poolwise.memory.segment_posix import GRAIN_BYTES
 
     _alive: dict[int, weakref.ref[Any]] = {}
 

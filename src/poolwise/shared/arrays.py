@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poolwise.memory.mapping import Mapping, Mode
+from poolwise.memory.segment_posix import Mapping, Mode
 from poolwise.shared import packing
 from poolwise.shared.holding import Handle, Held, receive
 

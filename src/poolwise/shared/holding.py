@@ -25,7 +25,7 @@ from poolwise.memory.segment import Segment
 from poolwise.wire import delivery
 
 if TYPE_CHECKING:
-    from poolwise.memory.mapping import Mapping, Mode
+    from poolwise.memory.segment_posix import Mapping, Mode
 
 LINGER_S = 120.0
 """A handle nobody opens (its worker was killed, its task cancelled) holds memory no longer than

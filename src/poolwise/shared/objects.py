@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from typing_extensions import Self
 
-    from poolwise.memory.mapping import Mode
+    from poolwise.memory.segment_posix import Mode
     from poolwise.shared.arrays import SharedArray
 
 T = TypeVar("T")
