@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from poolwise.errors import OutOfSharedMemory
-from poolwise.memory.arena import Arena, Borrower
+from poolwise.memory.arena import Arena, ArenaReader
 from poolwise.memory.segment import Segment
-from poolwise.wire.payload import NOWHERE, Parcel
+from poolwise.wire.payload import NO_BLOCK, Payload
 
 np = pytest.importorskip("numpy")
 
@@ -25,7 +25,7 @@ LIMIT = 64 * PAGE
 def open_both(limit=LIMIT):
     segment = Segment.create(limit, findable=False)
     borrowed = segment.duplicate()
-    return Arena(segment), Borrower(borrowed)
+    return Arena(segment), ArenaReader(borrowed)
 
 
 def put(arena, data):
@@ -34,23 +34,23 @@ def put(arena, data):
 
 @pytest.fixture
 def ends():
-    arena, borrower = open_both()
-    yield arena, borrower
+    arena, reader = open_both()
+    yield arena, reader
     arena.close()
-    borrower.close()
+    reader.close()
 
 
 # --- lending ------------------------------------------------------------------------------------
 
 
 def test_what_was_put_down_is_seen(ends):
-    arena, borrower = ends
-    assert bytes(borrower.view(put(arena, b"abc" * 5000), 15000)) == b"abc" * 5000
+    arena, reader = ends
+    assert bytes(reader.view(put(arena, b"abc" * 5000), 15000)) == b"abc" * 5000
 
 
 def test_a_view_is_writable_and_of_bytes(ends):
-    arena, borrower = ends
-    view = borrower.view(put(arena, bytes(10)), 10)
+    arena, reader = ends
+    view = reader.view(put(arena, bytes(10)), 10)
     view[0] = 7
     assert (view.format, view.readonly, view.nbytes, view[0]) == ("B", False, 10, 7)
 
@@ -71,32 +71,32 @@ DESCENDANTS = {
 
 @pytest.mark.parametrize("descend", DESCENDANTS.values(), ids=DESCENDANTS)
 def test_a_block_comes_back_when_the_last_of_its_descendants_dies(ends, descend):
-    arena, borrower = ends
+    arena, reader = ends
     offset = put(arena, bytes(8 * PAGE))
-    view = borrower.view(offset, 8 * PAGE)
+    view = reader.view(offset, 8 * PAGE)
     descendant = descend(view)
     del view
     gc.collect()
-    assert borrower.take_freed() == []
+    assert reader.take_freed() == []
     del descendant
     gc.collect()
-    assert borrower.take_freed() == [offset]
+    assert reader.take_freed() == [offset]
 
 
 def test_views_outlive_both_ends():
-    arena, borrower = open_both()
-    view = borrower.view(put(arena, b"seven"), 5)
+    arena, reader = open_both()
+    view = reader.view(put(arena, b"seven"), 5)
     arena.close()
-    borrower.close()
+    reader.close()
     assert bytes(view) == b"seven"
 
 
 def test_a_full_arena_says_so_and_recovers(ends):
     arena, _ = ends
     offset = put(arena, bytes(LIMIT))
-    assert put(arena, b"x") == NOWHERE
+    assert put(arena, b"x") == NO_BLOCK
     arena.take_back([offset])
-    assert put(arena, b"x") != NOWHERE
+    assert put(arena, b"x") != NO_BLOCK
 
 
 def test_a_limit_that_refuses_is_remembered_and_costs_nothing(ends, monkeypatch):
@@ -107,19 +107,19 @@ def test_a_limit_that_refuses_is_remembered_and_costs_nothing(ends, monkeypatch)
         raise OutOfSharedMemory(message)
 
     monkeypatch.setattr(Segment, "write", refuse)
-    assert put(arena, bytes(PAGE)) == NOWHERE
+    assert put(arena, bytes(PAGE)) == NO_BLOCK
     assert "the limit of 1 byte in /here" in str(arena.refusal)
     assert arena.lent_bytes == 0
     monkeypatch.undo()
-    assert put(arena, bytes(PAGE)) != NOWHERE
+    assert put(arena, bytes(PAGE)) != NO_BLOCK
 
 
 # --- for several --------------------------------------------------------------------------------
 
 
 def test_each_look_at_a_share_is_as_if_alone(ends):
-    arena, borrower = ends
-    share = borrower.share(put(arena, b"a" * PAGE), PAGE)
+    arena, reader = ends
+    share = reader.share(put(arena, b"a" * PAGE), PAGE)
     first = share.view()
     first[:] = b"b" * PAGE
     second = share.view()
@@ -128,8 +128,8 @@ def test_each_look_at_a_share_is_as_if_alone(ends):
 
 
 def test_a_look_that_is_over_leaves_no_trace_in_the_next(ends):
-    arena, borrower = ends
-    share = borrower.share(put(arena, b"a" * PAGE), PAGE)
+    arena, reader = ends
+    share = reader.share(put(arena, b"a" * PAGE), PAGE)
     for _ in range(3):
         view = share.view()
         assert bytes(view) == b"a" * PAGE
@@ -138,21 +138,21 @@ def test_a_look_that_is_over_leaves_no_trace_in_the_next(ends):
 
 
 def test_a_share_is_freed_once_when_it_and_all_looks_are_gone(ends):
-    arena, borrower = ends
+    arena, reader = ends
     offset = put(arena, bytes(PAGE))
-    share = borrower.share(offset, PAGE)
+    share = reader.share(offset, PAGE)
     looks = [share.view(), share.view()]
     del share
     looks.pop()
-    assert borrower.take_freed() == []
+    assert reader.take_freed() == []
     looks.pop()
-    assert borrower.take_freed() == [offset]
+    assert reader.take_freed() == [offset]
 
 
 def test_a_deposit_keeps_its_blocks_until_the_last_holder_gives_them_back(ends):
     arena, _ = ends
-    deposit = arena.deposit(Parcel([b"p"], [memoryview(bytes(100_000))]))
-    (offset,) = [place for place in deposit.places if place != NOWHERE]
+    deposit = arena.deposit(Payload([b"p"], [memoryview(bytes(100_000))]))
+    (offset,) = [place for place in deposit.places if place != NO_BLOCK]
     arena.hold([offset, offset])
     del deposit
     arena.place([])
@@ -164,14 +164,14 @@ def test_a_deposit_keeps_its_blocks_until_the_last_holder_gives_them_back(ends):
 
 
 def test_a_deposit_without_room_is_a_copy():
-    arena, borrower = open_both(PAGE)
+    arena, reader = open_both(PAGE)
     data = bytearray(b"a" * 100_000)
-    deposit = arena.deposit(Parcel([b"p"], [memoryview(data)]))
+    deposit = arena.deposit(Payload([b"p"], [memoryview(data)]))
     data[:] = b"b" * 100_000
-    assert deposit.places == [NOWHERE, NOWHERE]
-    assert bytes(deposit.parcel.buffers[0]) == b"a" * 100_000
+    assert deposit.places == [NO_BLOCK, NO_BLOCK]
+    assert bytes(deposit.payload.buffers[0]) == b"a" * 100_000
     arena.close()
-    borrower.close()
+    reader.close()
 
 
 # --- once more ----------------------------------------------------------------------------------
@@ -183,12 +183,12 @@ def recalls(monkeypatch):
 
 
 def deposit(arena, *arrays):
-    return arena.deposit(Parcel([b"p"], [memoryview(array).cast("B") for array in arrays]))
+    return arena.deposit(Payload([b"p"], [memoryview(array).cast("B") for array in arrays]))
 
 
 @pytest.mark.usefixtures("recalls")
 def test_what_lies_there_already_is_not_put_down_again():
-    arena, borrower = open_both(1 << 20)
+    arena, reader = open_both(1 << 20)
     one, two = np.arange(10_000.0), np.arange(10_000.0)
     first, second = deposit(arena, one, two), deposit(arena, two, one)
     assert first.places[1:] == second.places[:0:-1]
@@ -197,15 +197,15 @@ def test_what_lies_there_already_is_not_put_down_again():
     third = deposit(arena, one, two)
     assert third.places[1] not in first.places
     assert third.places[2] == first.places[2]
-    assert bytes(borrower.view(first.places[1], 80_000)) == two.tobytes()
-    assert bytes(borrower.view(third.places[1], 80_000)) == one.tobytes()
+    assert bytes(reader.view(first.places[1], 80_000)) == two.tobytes()
+    assert bytes(reader.view(third.places[1], 80_000)) == one.tobytes()
     arena.close()
-    borrower.close()
+    reader.close()
 
 
 @pytest.mark.usefixtures("recalls")
 def test_blocks_of_what_is_gone_or_changed_come_back():
-    arena, borrower = open_both(1 << 20)
+    arena, reader = open_both(1 << 20)
     array = np.arange(10_000.0)
     deposit(arena, array)
     arena.place([])
@@ -220,12 +220,12 @@ def test_blocks_of_what_is_gone_or_changed_come_back():
     arena.place([])
     assert arena.lent_bytes == 0
     arena.close()
-    borrower.close()
+    reader.close()
 
 
 @pytest.mark.usefixtures("recalls")
 def test_only_a_few_are_remembered():
-    arena, borrower = open_both(8 << 20)
+    arena, reader = open_both(8 << 20)
     arrays = [np.full(10_000, float(n)) for n in range(20)]
     for array in arrays:
         deposit(arena, array)
@@ -237,7 +237,7 @@ def test_only_a_few_are_remembered():
     arena.place([])
     assert arena.lent_bytes == few
     arena.close()
-    borrower.close()
+    reader.close()
 
 
 @pytest.mark.usefixtures("recalls")
@@ -247,7 +247,7 @@ def test_what_is_remembered_makes_room_for_what_is_sent(ends):
     deposit(arena, array)
     arena.place([])
     assert arena.lent_bytes
-    assert put(arena, bytes(LIMIT)) != NOWHERE
+    assert put(arena, bytes(LIMIT)) != NO_BLOCK
     assert arena.refusal is None
 
 
@@ -259,7 +259,7 @@ class Lending(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.arena, self.borrower = open_both()
+        self.arena, self.reader = open_both()
         self.seen: list[tuple[memoryview, bytes]] = []
         self.number = 0
 
@@ -269,15 +269,15 @@ class Lending(RuleBasedStateMachine):
         self.take_back()
         assert self.arena.lent_bytes == 0
         self.arena.close()
-        self.borrower.close()
+        self.reader.close()
 
     @rule(length=st.integers(1, 20 * PAGE), cut=st.integers(0, 100))
     def send(self, length, cut):
         self.number += 1
         data = bytes([self.number % 256]) * length
         offset = put(self.arena, data)
-        if offset != NOWHERE:
-            self.seen.append((self.borrower.view(offset, length)[cut:], data[cut:]))
+        if offset != NO_BLOCK:
+            self.seen.append((self.reader.view(offset, length)[cut:], data[cut:]))
 
     @precondition(lambda self: self.seen)
     @rule(data=st.data())
@@ -294,7 +294,7 @@ class Lending(RuleBasedStateMachine):
 
     @rule()
     def take_back(self):
-        self.arena.take_back(self.borrower.take_freed())
+        self.arena.take_back(self.reader.take_freed())
 
     @rule()
     def check(self):
@@ -309,7 +309,7 @@ TestLending.settings = settings(max_examples=40, stateful_step_count=40, deadlin
 def test_a_forked_process_lets_go_of_what_it_cannot_use():
     import os
 
-    arena, borrower = open_both()
+    arena, reader = open_both()
     put(arena, bytes(PAGE))
     fd = arena.segment.fd
     pid = os.fork()
@@ -321,4 +321,4 @@ def test_a_forked_process_lets_go_of_what_it_cannot_use():
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     arena.close()
-    borrower.close()
+    reader.close()

@@ -183,9 +183,9 @@ def test_tensors_come_back_equal_and_writable(either):
 def test_a_tensor_is_beside_its_pickle():
     pytest.importorskip("torch")
     tensor = make_tensors()[0]
-    parcel = Packer().pack((tensor,))
-    assert [len(buffer) for buffer in parcel.buffers] == [tensor.nbytes]
-    assert sum(map(len, parcel.pieces)) < 2000
+    payload = Packer().pack((tensor,))
+    assert [len(buffer) for buffer in payload.buffers] == [tensor.nbytes]
+    assert sum(map(len, payload.pieces)) < 2000
 
 
 def test_a_tensor_that_is_shared_stays_shared(either):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from poolwise import errors
 from poolwise.wire import codec, failures, pickling
-from poolwise.wire.payload import NOWHERE, seal, unseal
+from poolwise.wire.payload import NO_BLOCK, decode_payload, encode_payload
 
 HEAD = (7, 1000)
 
@@ -63,10 +63,10 @@ def collect(*args, **kwargs):
 
 
 def travel(packed, head=b"head"):
-    """A parcel, sealed and opened again where there is no arena."""
-    places = [NOWHERE] * len(packed.parts)
-    parts = seal(head, packed, places, all_repeated=False)
-    return unseal(memoryview(b"".join(parts)), len(head), None)
+    """A payload, sealed and opened again where there is no arena."""
+    places = [NO_BLOCK] * len(packed.parts)
+    parts = encode_payload(head, packed, places, all_repeated=False)
+    return decode_payload(memoryview(b"".join(parts)), len(head), None)
 
 
 def pack_items(mode, items):
@@ -214,14 +214,14 @@ def test_a_function_with_a_lock_in_it_says_why_it_cannot_travel():
 # -- answers
 
 
-def open_answer(packed, *, is_apart=False):
+def open_answer(packed, *, is_itemwise=False):
     """The values that the parent makes of it, and the failures."""
     if isinstance(packed, bytes):
         payload = memoryview(bytes(codec.ANSWER_AT) + packed)
-        arrived, failed, _ = codec.loads_values(payload, is_apart=is_apart)
+        arrived, failed, _ = codec.loads_values(payload, is_itemwise=is_itemwise)
     else:
-        arrived, failed, _ = codec.unpack_values(travel(packed), is_apart=is_apart)
-    if is_apart:
+        arrived, failed, _ = codec.unpack_values(travel(packed), is_itemwise=is_itemwise)
+    if is_itemwise:
         arrived = [codec.load_value(one) for one in arrived]
     return arrived, {at: failures.decode(failure) for at, failure in failed.items()}
 
@@ -230,8 +230,8 @@ def pack_answer(results):
     return codec.pack_answer(pickling.Packer(), results, {}, None)
 
 
-def pack_apart(results):
-    return codec.pack_apart(pickling.Packer(), results, {}, None, failures.refused)
+def pack_itemwise(results):
+    return codec.pack_itemwise(pickling.Packer(), results, {}, None, failures.refused)
 
 
 @settings(max_examples=50)
@@ -243,12 +243,12 @@ def test_values_arrive_equal_and_in_order(results):
 @settings(max_examples=50)
 @given(st.lists(big_values, max_size=6))
 def test_values_apart_arrive_equal_and_in_order(results):
-    assert open_answer(pack_apart(results), is_apart=True) == (results, {})
+    assert open_answer(pack_itemwise(results), is_itemwise=True) == (results, {})
 
 
 def test_apart_only_what_does_not_pickle_fails():
-    packed = pack_apart(["a", DoesNotPickle(), "c"])
-    arrived, failed = open_answer(packed, is_apart=True)
+    packed = pack_itemwise(["a", DoesNotPickle(), "c"])
+    arrived, failed = open_answer(packed, is_itemwise=True)
     assert arrived == ["a", None, "c"]
     assert failed.keys() == {1}
     assert isinstance(failed[1], errors.ResultNotPicklable)

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolwise.wire import pickling
-from poolwise.wire.codec import load_opened
-from poolwise.wire.payload import NOWHERE, seal, unseal
-from poolwise.wire.pickling import LEAST_BUFFER_BYTES, LEAST_PIECE_BYTES, Packer, Shelf, loads
+from poolwise.wire.codec import load_payload
+from poolwise.wire.payload import NO_BLOCK, decode_payload, encode_payload
+from poolwise.wire.pickling import LEAST_BUFFER_BYTES, LEAST_PIECE_BYTES, BufferTable, Packer, loads
 
 np = pytest.importorskip("numpy")
 
@@ -37,10 +37,10 @@ def travel(packed):
     """Through a frame without shared memory."""
     if isinstance(packed, bytes):
         return pickle.loads(packed)
-    places = [NOWHERE] * len(packed.parts)
-    parts = seal(b"head", packed, places, all_repeated=False)
+    places = [NO_BLOCK] * len(packed.parts)
+    parts = encode_payload(b"head", packed, places, all_repeated=False)
     payload = memoryview(bytearray().join(parts))
-    return load_opened(unseal(payload, 4, None))
+    return load_payload(decode_payload(payload, 4, None))
 
 
 @given(st.lists(values, min_size=1, max_size=3))
@@ -63,7 +63,7 @@ def test_what_is_short_stays_one_pickle():
 
 
 def test_what_was_put_aside_in_vain_is_forgotten():
-    large, aside = np.zeros(LEAST_BUFFER_BYTES), pickling.Aside()
+    large, aside = np.zeros(LEAST_BUFFER_BYTES), pickling.OutOfBandBuffers()
     for dumps in (pickling.dumps, pickling.dumps_by_value):
         with pytest.raises(TypeError):
             dumps([large, threading.Lock()], aside)
@@ -128,7 +128,7 @@ def test_a_large_array_is_not_copied_into_the_pickle():
 
 
 def test_the_same_memory_met_twice_is_kept_once():
-    array, shelf = np.arange(100_000.0), Shelf()
+    array, shelf = np.arange(100_000.0), BufferTable()
     first = shelf.add([memoryview(array).cast("B")])
     second = shelf.add([memoryview(array[:]).cast("B"), memoryview(array[1:]).cast("B")])
     assert (first, second) == ([0], [0, 1])

@@ -25,22 +25,22 @@ from poolwise.backends.unguarded import end_if_importing_main
 from poolwise.core import contract as c
 from poolwise.core.contract import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE
 from poolwise.core.shield import find_raised, users_code
-from poolwise.memory.arena import Deposit, Ends, PoolMemory
-from poolwise.memory.link import Handover, Mail, WorkerEnds
+from poolwise.memory.arena import BroadcastPayload, Ends, PoolMemory
+from poolwise.memory.link import Handover, MessageLink, WorkerEnds
 from poolwise.system import descriptors, exit_watch, lifeline
 from poolwise.system.descriptors import limit_named, make_room
 from poolwise.wire import codec, delivery, failures, frames, offers, pickling, pipes, waiting
-from poolwise.wire.payload import Packed, Parcel, size_of
+from poolwise.wire.payload import Packed, Payload, size_of
 from poolwise.worker.main import BLOCKED, serve
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
     from multiprocessing.process import BaseProcess
 
-    from poolwise.backends.outlets import Outlets
+    from poolwise.backends.stdio import StdioReaders
     from poolwise.core.job import Chunk, Function
     from poolwise.memory.segment import Segment
-    from poolwise.wire.stdio import Outlet
+    from poolwise.wire.stdio import StdioRedirect
 
 _GRACE_S = 0.15
 """Workers that are ended get SIGTERM first, and SIGKILL when they have not left after this."""
@@ -52,7 +52,7 @@ class _Lane:
     """What this process holds of one worker."""
 
     __slots__ = (
-        "awaits_again", "ends", "fault", "held", "id", "known", "launched_ns", "mail", "offers",
+        "awaits_again", "ends", "fault", "held", "id", "known", "launched_ns", "link", "offers",
         "process", "reader", "reading", "result_fd", "task_fd", "watch_fd", "watch_is_ours",
         "writer",
     )  # fmt: skip
@@ -70,7 +70,7 @@ class _Lane:
         self.task_fd = task_fd
         self.result_fd: int | None = result_fd
         self.writer = frames.FrameWriter(task_fd)
-        self.mail = Mail(self.writer, open_ends)
+        self.link = MessageLink(self.writer, open_ends)
         self.reader = frames.FrameReader(result_fd)
         self.known: set[int] = set()
         self.offers: dict[int, offers.Offers] = {}
@@ -134,7 +134,7 @@ class Processes(c.Backend):
         self._on_ready: dict[int, Callable[[int], object]] = {}
         self._waiter = waiting.Waiter(self._poll)
         self._packer = pickling.Packer()
-        self._outlets: Outlets | None = None
+        self._stdio: StdioReaders | None = None
         self._wakes: pipes.WakePipe | None = None
 
     @property
@@ -157,9 +157,9 @@ class Processes(c.Backend):
         self._memory = PoolMemory()
         self._watch(wakes.reader, select.POLLIN, wakes.drain)
         if self._log_levels is not None:
-            from poolwise.backends.outlets import Outlets
+            from poolwise.backends.stdio import StdioReaders
 
-            self._outlets = Outlets(self._watch, self._unwatch, self._tell)
+            self._stdio = StdioReaders(self._watch, self._unwatch, self._tell)
         self._wakes = wakes
         return self
 
@@ -173,7 +173,7 @@ class Processes(c.Backend):
 
     def send(self, lane: int, chunk: Chunk | None) -> None:
         held = self._lanes[lane]
-        delivery.of_thread.is_on = True  # the core has the chunk until it is answered for
+        delivery.of_thread.is_guaranteed = True  # the core has the chunk until it is answered for
         try:
             if chunk is None:
                 held.writer.write(codec.GIVE_BACK, ())
@@ -186,7 +186,7 @@ class Processes(c.Backend):
         except BrokenPipeError:
             return  # it has died: the event is on its way
         finally:
-            delivery.of_thread.is_on = False
+            delivery.of_thread.is_guaranteed = False
             self._phases.to(DECIDE)
         if held.writer.pending_bytes:
             self._watch(held.task_fd, select.POLLOUT, lambda _: self._write_more(held))
@@ -219,7 +219,7 @@ class Processes(c.Backend):
             self._discard(lane)
         self._life.close()
         self._memory.close()
-        self._outlets = self.start_error = None  # what they hold would be in a cycle with this
+        self._stdio = self.start_error = None  # what they hold would be in a cycle with this
 
     # -- the inbox
 
@@ -259,13 +259,13 @@ class Processes(c.Backend):
         for fd in (task_writer, result_reader):
             os.set_blocking(descriptors.own(fd), False)
         handed: Sequence[Segment] = ()
-        outlets: tuple[Outlet, ...] = ()
+        stdio: tuple[StdioRedirect, ...] = ()
         process: Any = None
         handover: Handover | None = None
         try:
-            outlets = () if self._outlets is None else (self._outlets.open(number),)
+            stdio = () if self._stdio is None else (self._stdio.open(number),)
             handed, kept = self._memory.for_lane()
-            ends = WorkerEnds(task_reader, result_writer, self._life.reader, handed, outlets)
+            ends = WorkerEnds(task_reader, result_writer, self._life.reader, handed, stdio)
             begin = self._initializer, self._initargs
             handover = Handover(begin, self._memory if handed else None)
             process = self.context.Process(
@@ -279,19 +279,19 @@ class Processes(c.Backend):
             with _signals_blocked(), _quiet_about_threads():
                 offspring.start(process)
             lane = _Lane(number, process, task_writer, result_reader, lambda: self._lend(kept))
-            lane.mail.note_lent(handover.blocks)
+            lane.link.record_lent(handover.blocks)
         except BaseException:
             if handover is not None:
                 self._memory.take_back(handover.blocks)
             descriptors.disown(task_writer)
             descriptors.disown(result_reader)
-            self._close_outlet(number)
+            self._close_stdio(number)
             if process is not None and process.is_alive():
                 process.terminate()
                 process.join()
             raise
         finally:
-            given: list[Segment | Outlet] = [*handed, *outlets]
+            given: list[Segment | StdioRedirect] = [*handed, *stdio]
             for each in given:
                 each.close()
             os.close(task_reader)
@@ -303,9 +303,9 @@ class Processes(c.Backend):
     def _tell(self, event: c.Event) -> None:
         self._events.append(event)
 
-    def _close_outlet(self, number: int) -> None:
-        if self._outlets is not None:
-            self._outlets.close(number)
+    def _close_stdio(self, number: int) -> None:
+        if self._stdio is not None:
+            self._stdio.close(number)
 
     def _lend(self, ends: Ends) -> Ends:
         """Something large passes through a lane for the first time."""
@@ -335,12 +335,12 @@ class Processes(c.Backend):
         if isinstance(packed, bytes):
             chunk.function_bytes = lane.writer.write(codec.FUNCTION, (head, packed))
         else:
-            chunk.function_bytes = size_of(packed.parcel)
-            lane.mail.send_deposit(codec.FUNCTION, head, packed)
+            chunk.function_bytes = size_of(packed.payload)
+            lane.link.send_broadcast(codec.FUNCTION, head, packed)
         self._phases.to(PICKLE)
         return True
 
-    def _pack_function(self, lane: _Lane, function: Function) -> bytes | Deposit:
+    def _pack_function(self, lane: _Lane, function: Function) -> bytes | BroadcastPayload:
         """Its pickle, noted for other lanes too unless it offers what only one of them can take."""
         by_value = function.by_value or self._is_out_of_reach(function.call)
         call = function.call if by_value or function.kept is None else function.kept
@@ -382,16 +382,16 @@ class Processes(c.Backend):
             return False
         if held is not None:
             lane.offers[chunk.id] = held
-        placed: dict[int, Deposit] = {}
-        if job.common and isinstance(packed, Parcel):
+        placed: dict[int, BroadcastPayload] = {}
+        if job.common and isinstance(packed, Payload):
             placed = self._memory.find_deposits(packed, job.common, job.deposits)
-        chunk.sent_bytes = size_of(packed) - sum(d.parcel.nbytes for d in placed.values())
+        chunk.sent_bytes = size_of(packed) - sum(d.payload.nbytes for d in placed.values())
         chunk.pickle_ns = phases.to(SEND) - begun_ns
-        lane.mail.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed, placed)
+        lane.link.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed, placed)
         return True
 
     def _pack(self, lane: _Lane, chunk: Chunk) -> Packed:
-        job, packer = chunk.job, lane.mail.packer
+        job, packer = chunk.job, lane.link.packer
         if job.has_calls:
             by_value = chunk.by_value
             calls = [task.call if by_value else task.kept or task.call for task in chunk.items]
@@ -424,7 +424,7 @@ class Processes(c.Backend):
             self._give_up_garbled(lane, error)
             return False
         for frame in said:
-            if lane.awaits_again is not None and frame[0] != codec.APART:
+            if lane.awaits_again is not None and frame[0] != codec.ITEMWISE:
                 lane.held.append(frame)
                 continue
             try:
@@ -456,10 +456,10 @@ class Processes(c.Backend):
         elif kind == codec.ANSWER | codec.BIG:
             self._hear_answer(lane, payload, is_big=True)
         elif kind == codec.FREED:
-            lane.mail.take_back(payload)
-        elif kind == codec.APART:
-            self._hear_apart(lane, payload)
-        elif kind == codec.UNREAD:
+            lane.link.take_back(payload)
+        elif kind == codec.ITEMWISE:
+            self._on_itemwise(lane, payload)
+        elif kind == codec.DECODE_FAILED:
             chunk_id, is_function, failure = codec.loads(payload)
             lane.offers.pop(chunk_id, None)
             lane.ends.pop(chunk_id, None)
@@ -497,35 +497,37 @@ class Processes(c.Backend):
         outcome.reading = codec.Reading.unpack(payload, codec.READING_AT)
         try:
             load = self._load_big_answer if is_big else self._load_answer
-            values, failed, outcome.times = load(lane, payload, outcome, is_apart=head.is_apart)
+            values, failed, outcome.times = load(
+                lane, payload, outcome, is_itemwise=head.is_itemwise
+            )
         except BaseException as error:
             if not self._is_lost(lane, head, error):
                 self._hear_unreadable(lane, head, outcome, error)
             return
         outcome.errors = {at: self._decode(failed[at]) for at in failed}
-        outcome.values = _load_each(values, outcome.errors) if head.is_apart else values
+        outcome.values = _load_each(values, outcome.errors) if head.is_itemwise else values
         if any(self._is_lost(lane, head, one.__cause__) for one in outcome.errors.values()):
             return
-        if self._outlets is not None and head.is_last:
+        if self._stdio is not None and head.is_last:
             # While another chunk runs, the unfinished line may be that one's: chunks that are
             # given back are answered in the midst of it.
-            self._outlets.read(lane.id, ends_line=not lane.ends)
+            self._stdio.read(lane.id, ends_line=not lane.ends)
         outcome.load_ns = self._phases.to(RECEIVE) - begun_ns
         self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 
     def _load_answer(
-        self, _: _Lane, payload: memoryview, outcome: c.Outcome, *, is_apart: bool
-    ) -> codec.Said:
+        self, _: _Lane, payload: memoryview, outcome: c.Outcome, *, is_itemwise: bool
+    ) -> codec.Answered:
         with users_code:
-            return codec.loads_values(payload, is_apart=is_apart)
+            return codec.loads_values(payload, is_itemwise=is_itemwise)
 
     def _load_big_answer(
-        self, lane: _Lane, payload: memoryview, outcome: c.Outcome, *, is_apart: bool
-    ) -> codec.Said:
-        opened = lane.mail.open(payload, codec.ANSWER_AT)
+        self, lane: _Lane, payload: memoryview, outcome: c.Outcome, *, is_itemwise: bool
+    ) -> codec.Answered:
+        opened = lane.link.open(payload, codec.ANSWER_AT)
         outcome.nbytes = opened.nbytes
         with users_code:
-            return codec.unpack_values(opened, is_apart=is_apart)
+            return codec.unpack_values(opened, is_itemwise=is_itemwise)
 
     def _decode(self, failure: codec.Failure) -> BaseException:
         with users_code:
@@ -549,11 +551,11 @@ class Processes(c.Backend):
         outcome.errors = {at: _not_loadable(error) for at in range(head.size)}
         if head.size > 1:
             lane.awaits_again = c.ChunkDone(lane.id, head.chunk_id, outcome)
-            lane.writer.write(codec.AGAIN, (pickling.dumps((head.chunk_id, head.first)),))
+            lane.writer.write(codec.RESEND, (pickling.dumps((head.chunk_id, head.first)),))
         else:
             self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 
-    def _hear_apart(self, lane: _Lane, payload: memoryview) -> None:
+    def _on_itemwise(self, lane: _Lane, payload: memoryview) -> None:
         """The values of an answer that could not be read, one by one, if they still exist."""
         done = lane.awaits_again
         _, _, pickled = codec.loads(payload)
@@ -584,8 +586,8 @@ class Processes(c.Backend):
         lane.process.join()
         death = errors.Death(lane.process.pid, lane.process.exitcode, lane.fault)
         unread = lane.find_unread()
-        if self._outlets is not None:
-            self._outlets.read(lane.id, ends_line=True)
+        if self._stdio is not None:
+            self._stdio.read(lane.id, ends_line=True)
         self._discard(lane)
         self._events.append(c.LaneDied(lane.id, death, failure, lane.reading, unread))
 
@@ -593,12 +595,12 @@ class Processes(c.Backend):
         del self._lanes[lane.id]
         self._unwatch(lane.watch_fd)
         self._unwatch(lane.task_fd)
-        self._close_outlet(lane.id)
+        self._close_stdio(lane.id)
         if lane.result_fd is not None:
             self._unwatch(lane.result_fd)
             descriptors.disown(lane.result_fd)
         descriptors.disown(lane.task_fd)
-        lane.mail.close()
+        lane.link.close()
         if lane.watch_is_ours:
             os.close(lane.watch_fd)
 

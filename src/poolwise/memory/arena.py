@@ -27,7 +27,7 @@ from poolwise.memory.segment import Segment
 from poolwise.memory.segment_posix import GRAIN_BYTES, forget_changes
 from poolwise.system.limits import shared_limit_bytes
 from poolwise.wire.payload import LEAST_BLOCK_BYTES as LEAST_BLOCK_BYTES  # noqa: PLC0414 - set by benchmarks
-from poolwise.wire.payload import NOWHERE, Parcel
+from poolwise.wire.payload import NO_BLOCK, Payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,14 +49,14 @@ left must be more than that. Found by no benchmark."""
 _TRIM_S = 5.0
 """An arena in use shrinks this often by half of what it did not need; found by no benchmark."""
 
-_ends: weakref.WeakSet[_End] = weakref.WeakSet()
+_arena_ends: weakref.WeakSet[_ArenaEnd] = weakref.WeakSet()
 
 
 def _aligned(size_bytes: int) -> int:
     return size_bytes - size_bytes % GRAIN_BYTES
 
 
-class _End:
+class _ArenaEnd:
     """One process's end of an arena: it is mapped when the first block passes.
 
     A process forked from this one gets a copy that it has no use for, and gives it up.
@@ -65,7 +65,7 @@ class _End:
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
         self._mapping: Mapping | None = None
-        _ends.add(self)
+        _arena_ends.add(self)
 
     def close(self) -> None:
         """Let go of the memory; views that exist stay valid and keep what they show."""
@@ -90,21 +90,21 @@ class _End:
 
 
 def _prepare_fork() -> None:
-    for end in list(_ends):
+    for end in list(_arena_ends):
         end.prepare_fork()
 
 
 def _close_copies() -> None:
-    for end in list(_ends):
+    for end in list(_arena_ends):
         end._let_go_of_memory()  # noqa: SLF001 - its own module
-    _ends.clear()
+    _arena_ends.clear()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_prepare_fork, after_in_child=_close_copies)
 
 
-class Arena(_End):
+class Arena(_ArenaEnd):
     """The owner's end: puts data into blocks and takes them back.
 
     :param segment: the memory; its size is how far the arena may grow.
@@ -131,9 +131,9 @@ class Arena(_End):
         return self._blocks.lent_bytes
 
     def put(self, data: memoryview) -> int:
-        """Copy ``data`` (bytes) into a block and lend it: its offset, or :data:`NOWHERE`."""
+        """Copy ``data`` (bytes) into a block and lend it: its offset, or :data:`NO_BLOCK`."""
         offset = self._put(data)
-        if offset == NOWHERE and (recalled := self._recall.forget(most=0)):
+        if offset == NO_BLOCK and (recalled := self._recall.forget(most=0)):
             self.take_back(recalled)
             self.refusal = None
             offset = self._put(data)
@@ -142,7 +142,7 @@ class Arena(_End):
     def _put(self, data: memoryview) -> int:
         taken = self._blocks.take(data.nbytes)
         if taken is None:
-            return NOWHERE
+            return NO_BLOCK
         offset, is_fresh = taken
         try:
             if is_fresh:
@@ -152,27 +152,27 @@ class Arena(_End):
         except OutOfSharedMemory as refusal:
             self._blocks.forget(offset)
             self.refusal = refusal
-            return NOWHERE
+            return NO_BLOCK
         return offset
 
     def place(self, parts: Iterable[Part]) -> list[int]:
-        """Put down what is large enough: an offset or :data:`NOWHERE` for each part."""
+        """Put down what is large enough: an offset or :data:`NO_BLOCK` for each part."""
         if self._let_go:
             self.take_back(_drained(self._let_go))
         self.take_back(self._recall.forget())
         if time.monotonic() >= self._trim_at_s:
             self._trim()
         return [
-            NOWHERE if len(part) < LEAST_BLOCK_BYTES else self.put(memoryview(part))
+            NO_BLOCK if len(part) < LEAST_BLOCK_BYTES else self.put(memoryview(part))
             for part in parts
         ]
 
-    def deposit(self, parcel: Parcel) -> Deposit:
-        """Put a parcel down for as long as the answer lives, to be sent to several lanes.
+    def deposit(self, payload: Payload) -> BroadcastPayload:
+        """Put a payload down for as long as the answer lives, to be sent to several lanes.
 
         What was put down for an earlier one, and has not changed since, stays where it is.
         """
-        parts = parcel.parts
+        parts = payload.parts
         known = self._find_again(parts)
         for at in known:
             parts[at] = b""  # too short to be put down
@@ -180,9 +180,9 @@ class Arena(_End):
         for at, place in known.items():
             places[at] = place
         for part, place in zip(parts, places, strict=True):
-            if place != NOWHERE and _may_come_again(part) and self._recall.note(part, place):
+            if place != NO_BLOCK and _may_come_again(part) and self._recall.note(part, place):
                 self.hold((place,))
-        return Deposit(parcel, places, self._let_go)
+        return BroadcastPayload(payload, places, self._let_go)
 
     def _find_again(self, parts: list[Part]) -> dict[int, int]:
         """The blocks of parts that lie there already, by position, each held once more."""
@@ -193,7 +193,7 @@ class Arena(_End):
                     place = self._recall.find(part, self._mapped)
                 except OutOfSharedMemory:
                     return known
-                if place != NOWHERE:
+                if place != NO_BLOCK:
                     self.hold((place,))
                     known[at] = place
         return known
@@ -263,29 +263,29 @@ class Arena(_End):
                 self._mapped().madvise(remove, start, end - start)
 
 
-class Deposit:
-    """A parcel that is put down once and sent to many; blocks go with the last who has them.
+class BroadcastPayload:
+    """A payload that is put down once and sent to many; blocks go with the last who has them.
 
     What found no room in the arena is copied: its owner may change it while this lives.
     """
 
-    __slots__ = ("_let_go", "parcel", "places")
+    __slots__ = ("_let_go", "payload", "places")
 
-    def __init__(self, parcel: Parcel, places: list[int], let_go: deque[int]) -> None:
+    def __init__(self, payload: Payload, places: list[int], let_go: deque[int]) -> None:
         parts = [
-            bytes(part) if place == NOWHERE and isinstance(part, memoryview) else part
-            for part, place in zip(parcel.parts, places, strict=True)
+            bytes(part) if place == NO_BLOCK and isinstance(part, memoryview) else part
+            for part, place in zip(payload.parts, places, strict=True)
         ]
-        count = len(parcel.pieces)
-        self.parcel = Parcel(parts[:count], parts[count:])
+        count = len(payload.pieces)
+        self.payload = Payload(parts[:count], parts[count:])
         self.places = places
         self._let_go = let_go
 
     def __del__(self) -> None:
-        self._let_go.extend(place for place in self.places if place != NOWHERE)
+        self._let_go.extend(place for place in self.places if place != NO_BLOCK)
 
 
-class Borrower(_End):
+class ArenaReader(_ArenaEnd):
     """The other end: looks at blocks, and notes which it does not look at any more.
 
     ``freed`` holds the offsets of those; whoever sends the next message takes them along.
@@ -295,7 +295,7 @@ class Borrower(_End):
         super().__init__(segment)
         self.freed: deque[int] = deque()
         self._viewed: dict[int, int] = {}
-        self._shares: weakref.WeakSet[Share] = weakref.WeakSet()
+        self._shares: weakref.WeakSet[SharedBlock] = weakref.WeakSet()
 
     def close(self) -> None:
         """The other end is gone. What is still looked at goes with its last view."""
@@ -315,9 +315,9 @@ class Borrower(_End):
         if self._viewed.pop(offset, None) is not None:
             self.freed.append(offset)
 
-    def share(self, offset: int, length: int) -> Share:
+    def share(self, offset: int, length: int) -> SharedBlock:
         """The block, for several of this process to look at, each as if alone."""
-        share = Share(self, offset, length)
+        share = SharedBlock(self, offset, length)
         self._shares.add(share)
         return share
 
@@ -343,16 +343,16 @@ class Borrower(_End):
         return _drained(self.freed)
 
 
-class Share:
+class SharedBlock:
     """A block that many look at; each may write, and only he sees what he wrote.
 
     It is freed when neither this nor any view of it is left, unless it is pinned.
     """
 
-    __slots__ = ("__weakref__", "_borrower", "_idle", "_length", "_offset", "is_pinned")
+    __slots__ = ("__weakref__", "_idle", "_length", "_offset", "_reader", "is_pinned")
 
-    def __init__(self, borrower: Borrower, offset: int, length: int) -> None:
-        self._borrower = borrower
+    def __init__(self, reader: ArenaReader, offset: int, length: int) -> None:
+        self._reader = reader
         self._offset = offset
         self._length = length
         self._idle: deque[Mapping] = deque()
@@ -360,7 +360,7 @@ class Share:
 
     def __del__(self) -> None:
         if not self.is_pinned:
-            self._borrower.freed.append(self._offset)
+            self._reader.freed.append(self._offset)
 
     def view(self) -> memoryview:
         """The block as it was sent, for one to whom it shall belong alone.
@@ -376,7 +376,7 @@ class Share:
             if forget_changes(mapping):
                 return mapping
         size = block_size(self._length, GRAIN_BYTES)
-        return self._borrower.segment.map("c", self._offset, size)
+        return self._reader.segment.map("c", self._offset, size)
 
 
 def _may_come_again(part: Part) -> TypeGuard[memoryview]:
@@ -417,7 +417,7 @@ def _drained(queue: deque[int]) -> list[int]:
     return taken
 
 
-Ends = tuple[Arena | None, Borrower | None]
+Ends = tuple[Arena | None, ArenaReader | None]
 """What one process has of the two arenas of a lane; both or neither."""
 
 
@@ -426,7 +426,7 @@ def open_ends(memory: tuple[Segment, ...]) -> Ends:
     if not memory:
         return None, None
     arguments, results = memory
-    return Arena(results), Borrower(arguments)
+    return Arena(results), ArenaReader(arguments)
 
 
 class PoolMemory:
@@ -450,19 +450,19 @@ class PoolMemory:
         results = self._create(_RESULTS_SHARE) if self._arena is not None else None
         if self._arena is None or results is None:
             return (), (None, None)
-        borrower = Borrower(results)
+        reader = ArenaReader(results)
         try:
-            return (self._arena.segment.duplicate(), results.duplicate()), (self._arena, borrower)
+            return (self._arena.segment.duplicate(), results.duplicate()), (self._arena, reader)
         except OSError as error:
             self._refusal = OutOfSharedMemory(f"no descriptor is left for it: {error.strerror}")
-            borrower.close()
+            reader.close()
             return (), (None, None)
 
-    def deposit(self, parcel: Parcel) -> Deposit:
-        """Put a parcel down, to be sent to several lanes."""
+    def deposit(self, payload: Payload) -> BroadcastPayload:
+        """Put a payload down, to be sent to several lanes."""
         if self._arena is None:
-            return Deposit(parcel, [NOWHERE] * len(parcel.parts), deque())
-        return self._arena.deposit(parcel)
+            return BroadcastPayload(payload, [NO_BLOCK] * len(payload.parts), deque())
+        return self._arena.deposit(payload)
 
     def hold(self, blocks: Iterable[int]) -> None:
         """Blocks that are lent already are lent once more."""
@@ -475,21 +475,21 @@ class PoolMemory:
             self._arena.take_back(blocks)
 
     def find_deposits(
-        self, parcel: Parcel, common: Mapping_[int, Any], deposits: dict[int, Deposit]
-    ) -> dict[int, Deposit]:
-        """Those of a parcel's buffers, by position, that show something common, put down once.
+        self, payload: Payload, common: Mapping_[int, Any], deposits: dict[int, BroadcastPayload]
+    ) -> dict[int, BroadcastPayload]:
+        """Those of a payload's buffers, by position, that show something common, put down once.
 
         :param common: what stays as it is, by ``id``.
         :param deposits: what was put down for it, by the same; more may be added.
         """
-        found: dict[int, Deposit] = {}
-        for at, buffer in enumerate(parcel.buffers):
+        found: dict[int, BroadcastPayload] = {}
+        for at, buffer in enumerate(payload.buffers):
             key = _shown_of(buffer, common)
             if key is None or self._arena is None:
                 continue
             if key not in deposits:
-                deposits[key] = self._arena.deposit(Parcel([], [buffer]))
-            if deposits[key].places != [NOWHERE]:
+                deposits[key] = self._arena.deposit(Payload([], [buffer]))
+            if deposits[key].places != [NO_BLOCK]:
                 found[at] = deposits[key]
         return found
 

@@ -12,17 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise.system import descriptors
 from poolwise.wire import codec, frames, pickling
-from poolwise.wire.payload import NOWHERE, Opened, Packed, Parcel, blocks_in, seal, unseal
+from poolwise.wire.payload import (
+    NO_BLOCK,
+    DecodedPayload,
+    Packed,
+    Payload,
+    blocks_in,
+    decode_payload,
+    encode_payload,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from poolwise.memory.arena import Arena, Borrower, Deposit, Ends, PoolMemory
+    from poolwise.memory.arena import Arena, ArenaReader, BroadcastPayload, Ends, PoolMemory
     from poolwise.memory.segment import Segment
-    from poolwise.wire.stdio import Outlet
+    from poolwise.wire.stdio import StdioRedirect
 
 
-class Mail:
+class MessageLink:
     """Sends through a writer and an arena of this process; opens what the other end put in its own.
 
     ``lent`` says how often the other end has each block that it did not give back.
@@ -30,13 +38,13 @@ class Mail:
     :param open_ends: gives this process's ends of the two arenas, when they are first needed.
     """
 
-    __slots__ = ("arena", "borrower", "lent", "open_ends", "packer", "writer")
+    __slots__ = ("arena", "lent", "open_ends", "packer", "reader", "writer")
 
     def __init__(self, writer: frames.FrameWriter, open_ends: Callable[[], Ends]) -> None:
         self.writer = writer
         self.open_ends: Callable[[], Ends] | None = open_ends
         self.arena: Arena | None = None
-        self.borrower: Borrower | None = None
+        self.reader: ArenaReader | None = None
         self.lent: dict[int, int] = {}
         self.packer = pickling.Packer()
 
@@ -45,7 +53,7 @@ class Mail:
         kind: int,
         head: bytes,
         packed: Packed,
-        placed: Mapping[int, Deposit] | None = None,
+        placed: Mapping[int, BroadcastPayload] | None = None,
     ) -> None:
         """Send a message; blocks that nobody here looks at any more are given back with it.
 
@@ -53,21 +61,23 @@ class Mail:
         :raises BrokenPipeError: nobody reads any more.
         """
         before = b""
-        if self.borrower is not None and self.borrower.freed:
-            before = self._freed_frame(self.borrower)
+        if self.reader is not None and self.reader.freed:
+            before = self._freed_frame(self.reader)
         if isinstance(packed, bytes):
             self.writer.write(kind, (head, packed), before)
             return
         self._open_ends()
         if self.arena is None:
-            places = [NOWHERE] * len(packed.parts)
+            places = [NO_BLOCK] * len(packed.parts)
         else:
             places = self._place(self.arena, packed, placed or {})
         self._note(places)
-        parts = seal(head, packed, places, all_repeated=False)
+        parts = encode_payload(head, packed, places, all_repeated=False)
         self.writer.write(kind | codec.BIG, parts, before)
 
-    def _place(self, arena: Arena, packed: Parcel, placed: Mapping[int, Deposit]) -> list[int]:
+    def _place(
+        self, arena: Arena, packed: Payload, placed: Mapping[int, BroadcastPayload]
+    ) -> list[int]:
         first = len(packed.pieces)
         parts = packed.parts
         for at, deposit in placed.items():
@@ -82,39 +92,39 @@ class Mail:
             self._say(arena)
         return places
 
-    def send_deposit(self, kind: int, head: bytes, deposit: Deposit) -> None:
+    def send_broadcast(self, kind: int, head: bytes, deposit: BroadcastPayload) -> None:
         """Send what is put down already, for several tasks of the other end.
 
         :raises BrokenPipeError: nobody reads any more.
         """
         self._open_ends()
         if self.arena is not None:
-            blocks = [place for place in deposit.places if place != NOWHERE]
+            blocks = [place for place in deposit.places if place != NO_BLOCK]
             self.arena.hold(blocks)
             self._note(blocks)
-        parts = seal(head, deposit.parcel, deposit.places, all_repeated=True)
+        parts = encode_payload(head, deposit.payload, deposit.places, all_repeated=True)
         self.writer.write(kind | codec.BIG, parts)
 
-    def note_lent(self, blocks: Sequence[int]) -> None:
+    def record_lent(self, blocks: Sequence[int]) -> None:
         """The other end was told of these blocks in some other way."""
         if blocks:
             self._open_ends()
             self._note(blocks)
 
-    def open(self, payload: memoryview, at: int) -> Opened:
-        """The parcel that begins at ``at``; its blocks are this process's to look at."""
+    def open(self, payload: memoryview, at: int) -> DecodedPayload:
+        """The payload that begins at ``at``; its blocks are this process's to look at."""
         self._open_ends()
         try:
-            return unseal(payload, at, self.borrower)
+            return decode_payload(payload, at, self.reader)
         except Exception:
             self.refuse(payload, at)
             raise
 
     def refuse(self, payload: memoryview, at: int) -> None:
-        """Give the blocks of a parcel back unseen."""
+        """Give the blocks of a payload back unseen."""
         self._open_ends()
-        if self.borrower is not None:
-            self.borrower.freed.extend(blocks_in(payload, at))
+        if self.reader is not None:
+            self.reader.freed.extend(blocks_in(payload, at))
 
     def take_back(self, payload: memoryview) -> None:
         """The other end does not look at these blocks any more."""
@@ -128,8 +138,8 @@ class Mail:
         """
         self._open_ends()
         self._return([block for block, count in self.lent.items() for _ in range(count)])
-        if self.borrower is not None:
-            self.borrower.close()
+        if self.reader is not None:
+            self.reader.close()
 
     def _say(self, arena: Arena) -> None:
         from poolwise.memory.arena import warn_once
@@ -140,13 +150,13 @@ class Mail:
 
     def _open_ends(self) -> None:
         if self.open_ends is not None:
-            self.arena, self.borrower = self.open_ends()
+            self.arena, self.reader = self.open_ends()
             self.open_ends = None
 
     def _note(self, blocks: Sequence[int]) -> None:
         lent = self.lent
         for block in blocks:
-            if block != NOWHERE:
+            if block != NO_BLOCK:
                 lent[block] = lent.get(block, 0) + 1
 
     def _return(self, blocks: Sequence[int]) -> None:
@@ -159,25 +169,25 @@ class Mail:
         if self.arena is not None:
             self.arena.take_back(blocks)
 
-    def _freed_frame(self, borrower: Borrower) -> bytes:
-        blocks = borrower.take_freed()
+    def _freed_frame(self, reader: ArenaReader) -> bytes:
+        blocks = reader.take_freed()
         return frames.frame(codec.FREED, struct.pack(f"<{len(blocks)}q", *blocks))
 
 
-class Sealed:
-    """A parcel that came by some other way, to be opened by who has the mail."""
+class EncodedPayload:
+    """A payload that came by some other way, to be opened by who has the link."""
 
     def __init__(self, sealed: bytes) -> None:
         self._sealed = sealed
 
-    def open(self, mail: Mail) -> Any:
+    def open(self, link: MessageLink) -> Any:
         """The value, once.
 
         :raises Exception: whatever unpickling raised.
         """
         sealed, self._sealed = memoryview(self._sealed), b""
         has_blocks = bool(blocks_in(sealed, 0))
-        return codec.load_opened(mail.open(sealed, 0) if has_blocks else unseal(sealed, 0))
+        return codec.load_payload(link.open(sealed, 0) if has_blocks else decode_payload(sealed, 0))
 
 
 class Handover:
@@ -191,23 +201,23 @@ class Handover:
         self._memory = memory
         self.blocks: list[int] = []
 
-    def open(self, _: Mail) -> Any:
+    def open(self, _: MessageLink) -> Any:
         """The value, in the process that it is for."""
         value, self._value = self._value, None
         return value
 
     def __reduce__(self) -> tuple[Any, ...]:
-        parcel = pickling.pack_to_spawn(self._value)
-        places = [NOWHERE] * len(parcel.parts)
+        payload = pickling.pack_to_spawn(self._value)
+        places = [NO_BLOCK] * len(payload.parts)
         if self._memory is not None:
-            parcel, places = self._put_down(self._memory, parcel)
-        return Sealed, (b"".join(seal(b"", parcel, places, all_repeated=True)),)
+            payload, places = self._put_down(self._memory, payload)
+        return EncodedPayload, (b"".join(encode_payload(b"", payload, places, all_repeated=True)),)
 
-    def _put_down(self, memory: PoolMemory, parcel: Parcel) -> tuple[Parcel, list[int]]:
-        deposit = memory.deposit(parcel)
-        self.blocks = [place for place in deposit.places if place != NOWHERE]
+    def _put_down(self, memory: PoolMemory, payload: Payload) -> tuple[Payload, list[int]]:
+        deposit = memory.deposit(payload)
+        self.blocks = [place for place in deposit.places if place != NO_BLOCK]
         memory.hold(self.blocks)
-        return deposit.parcel, deposit.places
+        return deposit.payload, deposit.places
 
 
 class WorkerEnds:
@@ -217,7 +227,7 @@ class WorkerEnds:
     :param result_fd: the worker answers here.
     :param life_fd: readable when the parent is gone (see :mod:`poolwise.system.lifeline`).
     :param memory: the segments of the parent's arena and of its own, or neither.
-    :param outlets: where its descriptors 1 and 2 lead, if not where they always led.
+    :param stdio: where its descriptors 1 and 2 lead, if not where they always led.
     """
 
     def __init__(
@@ -226,19 +236,19 @@ class WorkerEnds:
         result_fd: int,
         life_fd: int,
         memory: tuple[Segment, ...] = (),
-        outlets: tuple[Outlet, ...] = (),
+        stdio: tuple[StdioRedirect, ...] = (),
     ) -> None:
         self._fds: tuple[Any, ...] = (task_fd, result_fd, life_fd)
         self.memory = memory
-        self.outlets = outlets
+        self.stdio = stdio
 
     def __getstate__(self) -> tuple[Any, ...]:
         from multiprocessing.reduction import DupFd
 
-        return tuple(map(DupFd, self._fds)), self.memory, self.outlets
+        return tuple(map(DupFd, self._fds)), self.memory, self.stdio
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self._fds, self.memory, self.outlets = state
+        self._fds, self.memory, self.stdio = state
 
     def take(self) -> tuple[int, int, int]:
         """In the worker: the descriptors, listed as this process's own."""

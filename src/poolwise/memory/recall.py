@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from poolwise.system.address import address_of
-from poolwise.wire.payload import NOWHERE
+from poolwise.wire.payload import NO_BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,20 +49,20 @@ class Recall:
         self._dropped: list[int] = []
 
     def find(self, data: memoryview, mapped: Callable[[], Mapping]) -> int:
-        """The block that shows just what ``data`` does, or :data:`NOWHERE`.
+        """The block that shows just what ``data`` does, or :data:`NO_BLOCK`.
 
         :param mapped: gives the memory that blocks lie in.
         :raises OutOfSharedMemory: it cannot be mapped.
         """
         key = address_of(data), data.nbytes
         if key not in self._met:
-            return NOWHERE
+            return NO_BLOCK
         with memoryview(mapped()) as whole:
             base = address_of(whole)
         met = self._met.pop(key)
         if not _is_equal(key[0], base + met.offset, data.nbytes):
             self._dropped.append(met.offset)
-            return NOWHERE
+            return NO_BLOCK
         self._met[key] = met  # as the one of last use
         return met.offset
 

@@ -125,7 +125,7 @@ class Held:
 
         :raises SharedMemoryGone: it was closed.
         """
-        is_kept = delivery.of_thread.is_on
+        is_kept = delivery.of_thread.is_guaranteed
         return *self.segment.address(), None if is_kept else self._tickets.issue()
 
     @property

@@ -5,14 +5,14 @@ to a worker
 FUNCTION       a callable and its bound data: sent once, used by number afterwards
 CHUNK          items for a function
 GIVE_BACK      others are idle: return what has not begun
-AGAIN          the last answer could not be read here: send it value by value
+RESEND          the last answer could not be read here: send it value by value
 STOP           finish and leave
 FREED          blocks of the worker's arena that nobody looks at any more
 from a worker
 READY          the initializer is through
 ANSWER         the next values of a chunk, perhaps the last ones
-APART          the values of an earlier answer, each a pickle of its own
-UNREAD         a chunk (or its function) could not be rebuilt in the worker
+ITEMWISE          the values of an earlier answer, each a pickle of its own
+DECODE_FAILED         a chunk (or its function) could not be rebuilt in the worker
 FAILED_START   the initializer raised
 FREED          blocks of the parent's arena, likewise
 OUTPUT         something that was printed, logged or warned of
@@ -24,7 +24,7 @@ that were submitted one by one are pickled one by one unless all they hold is im
 tasks must never receive the *same* list because they happened to travel together. The same holds
 for items with large buffers: each is a pickle of its own, loaded when its turn comes.
 
-Messages with large buffers have :data:`BIG` added to their kind and are parcels (``parcel.py``).
+Messages with large buffers have :data:`BIG` added to their kind and are payloads (``payload.py``).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from poolwise import errors
 from poolwise.payloads import registry
 from poolwise.record import Row
 from poolwise.wire import pickling, reducers
-from poolwise.wire.payload import Look, Opened, Packed, Parcel, view_of
-from poolwise.wire.pickling import PROTOCOL, Aside, dumps, dumps_function
+from poolwise.wire.payload import BufferRef, DecodedPayload, Packed, Payload, view_of
+from poolwise.wire.pickling import PROTOCOL, OutOfBandBuffers, dumps, dumps_function
 
-FUNCTION, CHUNK, GIVE_BACK, AGAIN, STOP, FREED = range(1, 7)
-READY, ANSWER, APART, UNREAD, FAILED_START, _, ENDING, OUTPUT = range(1, 9)
+FUNCTION, CHUNK, GIVE_BACK, RESEND, STOP, FREED = range(1, 7)
+READY, ANSWER, ITEMWISE, DECODE_FAILED, FAILED_START, _, ENDING, OUTPUT = range(1, 9)
 BIG = 0x80
 
 MAP, STARMAP, CALLS = range(3)
@@ -112,7 +112,7 @@ class _Carried:
         return pickle.loads, (self.pickled,)
 
 
-def dumps_call(call: Call, aside: Aside) -> bytes:
+def dumps_call(call: Call, aside: OutOfBandBuffers) -> bytes:
     """Pickle one ``(function, args, kwargs)`` by itself."""
     try:
         return dumps(call, aside)
@@ -213,20 +213,20 @@ def _pack_each(
     head: ChunkHead,
     mode: int,
     items: Sequence[Any],
-    dump: Callable[[Any, Aside], bytes],
+    dump: Callable[[Any, OutOfBandBuffers], bytes],
 ) -> Packed:
     """A CHUNK with a pickle for each item; a buffer that several leave out travels once.
 
     :param dump: pickles what is no snapshot already.
     """
-    shelf = pickling.Shelf()
+    shelf = pickling.BufferTable()
     blobs: list[Blob] = []
     aside: Sequence[memoryview]
     for item in items:
         if type(item) is Snapshot:
             pickled, aside = item.pickled, item.buffers
         else:
-            pickled = dump(item, aside := Aside())
+            pickled = dump(item, aside := OutOfBandBuffers())
         blobs.append((pickled, shelf.add(aside)) if aside else pickled)
     return _beside(packer.pack((*head, mode | PACKED, blobs)), shelf.buffers, shelf.repeated)
 
@@ -236,7 +236,7 @@ def _beside(packed: Packed, buffers: list[memoryview], repeated: Iterable[int] =
     if not buffers:
         return packed
     pieces = [packed] if isinstance(packed, bytes) else packed.pieces
-    return Parcel(pieces, buffers, frozenset(repeated))
+    return Payload(pieces, buffers, frozenset(repeated))
 
 
 def pack_chunk_id(chunk_id: int) -> bytes:
@@ -251,7 +251,7 @@ def chunk_id(payload: memoryview) -> int:
 
 
 CHUNK_AT = _CHUNK_ID.size
-"""Where the pickle, or the parcel, of a CHUNK begins."""
+"""Where the pickle, or the payload, of a CHUNK begins."""
 
 Loaded = tuple[int, int, int, Sequence[Any]]
 """A CHUNK's function's number, prompt_ns, mode, and items."""
@@ -263,14 +263,14 @@ def loads_chunk(payload: memoryview) -> Loaded:
     return chunk if chunk[2] < PACKED else _share_out_items(chunk, ())
 
 
-def unpack_chunk(opened: Opened) -> Loaded:
+def unpack_chunk(opened: DecodedPayload) -> Loaded:
     """The rest of a big CHUNK's payload."""
-    chunk: Loaded = load_opened(opened)
+    chunk: Loaded = load_payload(opened)
     return chunk if chunk[2] < PACKED else _share_out_items(chunk, opened.buffers)
 
 
-def load_opened(opened: Opened) -> Any:
-    """The value of a parcel; a new one each time where the parcel is for several."""
+def load_payload(opened: DecodedPayload) -> Any:
+    """The value of a payload; a new one each time where the payload is for several."""
     pieces = list(map(view_of, opened.pieces))
     return pickling.loads(pieces, map(view_of, opened.buffers))
 
@@ -282,7 +282,7 @@ Blob = bytes | tuple[bytes, Sequence[int]]
 """A pickle of its own, and the positions of the buffers that it leaves out, if it does."""
 
 
-def _share_out_items(chunk: Any, buffers: Sequence[Look]) -> Loaded:
+def _share_out_items(chunk: Any, buffers: Sequence[BufferRef]) -> Loaded:
     """Items that are a pickle each: loaded now if they are small, else each in its turn.
 
     Calls are loaded in their turn: one that cannot be rebuilt fails alone.
@@ -293,7 +293,7 @@ def _share_out_items(chunk: Any, buffers: Sequence[Look]) -> Loaded:
     return function_id, prompt_ns, mode, _share_out(items, buffers)
 
 
-def _share_out(packed: Sequence[Blob], buffers: Sequence[Look]) -> list[PackedValue]:
+def _share_out(packed: Sequence[Blob], buffers: Sequence[BufferRef]) -> list[PackedValue]:
     """Each pickle with the buffers that it leaves out."""
     return [
         [blob, []] if isinstance(blob, bytes) else [blob[0], [buffers[at] for at in blob[1]]]
@@ -363,7 +363,7 @@ READING_AT = _ANSWER.size
 """Where the worker's clock stands in an ANSWER."""
 
 ANSWER_AT = _ANSWER.size + _READING.size
-"""Where the pickle, or the parcel, of an ANSWER begins."""
+"""Where the pickle, or the payload, of an ANSWER begins."""
 
 
 _FUNCTION_ID = struct.Struct("<qq")
@@ -375,7 +375,7 @@ def pack_function_head(function_id: int, gone: Sequence[int]) -> bytes:
 
 
 def unpack_function_head(payload: memoryview) -> tuple[int, tuple[int, ...], int]:
-    """The same two, and where the pickle, or the parcel, begins."""
+    """The same two, and where the pickle, or the payload, begins."""
     function_id, count = _FUNCTION_ID.unpack_from(payload)
     at = _FUNCTION_ID.size
     end = at + 8 * count
@@ -394,7 +394,7 @@ class AnswerHead(Row):
     """What stands before the values of an ANSWER, readable whether they are or not.
 
     ``first`` is the position of the first value in the chunk, ``returned`` the number of items
-    given back (-1: all that are left), ``is_last`` ends the chunk, ``is_apart`` says that each
+    given back (-1: all that are left), ``is_last`` ends the chunk, ``is_itemwise`` says that each
     value is a pickle of its own.
     """
 
@@ -404,7 +404,7 @@ class AnswerHead(Row):
     run_ns: int
     returned: int
     is_last: bool
-    is_apart: bool
+    is_itemwise: bool
 
     @classmethod
     def unpack(cls, payload: memoryview) -> AnswerHead:
@@ -425,7 +425,7 @@ def pack_answer(
     return packer.pack((sent, failures, times), values)
 
 
-def pack_apart(
+def pack_itemwise(
     packer: pickling.Packer,
     values: Sequence[Any],
     failures: dict[int, Failure],
@@ -436,7 +436,7 @@ def pack_apart(
     failed, blobs = dict(failures), []
     buffers: list[memoryview] = []
     for at, value in enumerate(values):
-        aside = Aside()
+        aside = OutOfBandBuffers()
         try:
             blob = dumps(value, aside)
         except BaseException as error:
@@ -447,20 +447,20 @@ def pack_apart(
     return _beside(packer.pack((blobs, failed, times)), buffers)
 
 
-Said = tuple[list[Any], dict[int, Failure], Times | None]
+Answered = tuple[list[Any], dict[int, Failure], Times | None]
 """The values of an ANSWER, the failures by position among them, and what single items took."""
 
 
-def loads_values(payload: memoryview, *, is_apart: bool) -> Said:
+def loads_values(payload: memoryview, *, is_itemwise: bool) -> Answered:
     """The values of an ANSWER; where they are apart, they are still to be loaded: `load_value`."""
-    said: Said = loads(payload[ANSWER_AT:])
-    return (_share_out(said[0], ()), *said[1:]) if is_apart else said
+    said: Answered = loads(payload[ANSWER_AT:])
+    return (_share_out(said[0], ()), *said[1:]) if is_itemwise else said
 
 
-def unpack_values(opened: Opened, *, is_apart: bool) -> Said:
+def unpack_values(opened: DecodedPayload, *, is_itemwise: bool) -> Answered:
     """The values of a big ANSWER, likewise."""
-    said: Said = load_opened(opened)
-    return (_share_out(said[0], opened.buffers), *said[1:]) if is_apart else said
+    said: Answered = load_payload(opened)
+    return (_share_out(said[0], opened.buffers), *said[1:]) if is_itemwise else said
 
 
 _NOTHING = pickle.dumps(None, PROTOCOL)

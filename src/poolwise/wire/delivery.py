@@ -10,11 +10,11 @@ import threading
 
 
 class _OfThread(threading.local):
-    is_on = False
+    is_guaranteed = False
 
 
 of_thread = _OfThread()
-"""Set ``is_on`` around pickling: the sender keeps it until it has been received."""
+"""Set ``is_guaranteed`` around pickling: the sender keeps it until it has been received."""
 
 has_delivered_all = False
 """This process ends, and nothing that it sent is still on its way."""

@@ -1,4 +1,4 @@
-"""Parcels: a pickle in pieces and the buffers that it leaves out, and how they lie in a frame.
+"""Payloads: a pickle in pieces and the buffers that it leaves out, and how they lie in a frame.
 
 What is large goes through an arena (one copy in, and the receiver works on the block), or where
 there is no room behind the table in the same frame. Payload of such a frame: a head of the
@@ -16,7 +16,7 @@ from typing import Protocol
 
 from poolwise.system.limits import setting_bytes
 
-NOWHERE = -1
+NO_BLOCK = -1
 """Stands for the offset of a block that could not be had."""
 
 LEAST_BLOCK_BYTES = setting_bytes("POOLWISE_SHARE_FROM_BYTES", 64 * 1024)
@@ -35,7 +35,7 @@ _ENTRY = struct.Struct("<qqq")
 Part = bytes | memoryview
 
 
-class Parcel:
+class Payload:
     """A value on its way.
 
     :param pieces: its pickle.
@@ -66,8 +66,8 @@ class Parcel:
         return sum(map(len, self.parts))
 
 
-Packed = bytes | Parcel
-"""A pickle, where that is short and all; else a parcel."""
+Packed = bytes | Payload
+"""A pickle, where that is short and all; else a payload."""
 
 
 def size_of(packed: Packed) -> int:
@@ -83,7 +83,7 @@ class Source(Protocol):
 
 
 class BlockSource(Protocol):
-    """Opens blocks that another process has filled; see `memory.arena.Borrower`."""
+    """Opens blocks that another process has filled; see `memory.arena.ArenaReader`."""
 
     def view(self, offset: int, length: int) -> memoryview:
         """The block, for one."""
@@ -92,7 +92,7 @@ class BlockSource(Protocol):
         """The block, for several."""
 
 
-class _Template:
+class _FrameBuffer:
     """Memory that arrived in a frame: everybody gets a copy."""
 
     def __init__(self, part: memoryview) -> None:
@@ -102,39 +102,41 @@ class _Template:
         return memoryview(bytearray(self._part))
 
 
-Look = memoryview | Source
+BufferRef = memoryview | Source
 """Memory that is looked at once, or several times."""
 
 
-def view_of(look: Look) -> memoryview:
+def view_of(look: BufferRef) -> memoryview:
     """The memory, writable and its receiver's own."""
     return look if isinstance(look, memoryview) else look.view()
 
 
-class Opened:
-    """A parcel that has arrived: its pickle, the buffers that were left out, the size of all."""
+class DecodedPayload:
+    """A payload that has arrived: its pickle, the buffers that were left out, the size of all."""
 
     __slots__ = ("buffers", "nbytes", "pieces")
 
-    def __init__(self, pieces: list[Look], buffers: list[Look], nbytes: int) -> None:
+    def __init__(self, pieces: list[BufferRef], buffers: list[BufferRef], nbytes: int) -> None:
         self.pieces = pieces
         self.buffers = buffers
         self.nbytes = nbytes
 
 
-def seal(head: bytes, parcel: Parcel, places: Sequence[int], *, all_repeated: bool) -> list[Part]:
+def encode_payload(
+    head: bytes, payload: Payload, places: Sequence[int], *, all_repeated: bool
+) -> list[Part]:
     """The parts of a frame.
 
-    :param head: what stands before the parcel.
-    :param places: for each piece, then each buffer, the block it lies in or :data:`NOWHERE`.
+    :param head: what stands before the payload.
+    :param places: for each piece, then each buffer, the block it lies in or :data:`NO_BLOCK`.
     :param all_repeated: everything is for several tasks.
     """
-    first, repeated = len(parcel.pieces), parcel.repeated
-    table, here = [first, len(parcel.buffers)], []
-    for at, part in enumerate(parcel.parts):
+    first, repeated = len(payload.pieces), payload.repeated
+    table, here = [first, len(payload.buffers)], []
+    for at, part in enumerate(payload.parts):
         place = places[at]
         way = 0
-        if place == NOWHERE:
+        if place == NO_BLOCK:
             way = _HERE
             here.append(part)
         if all_repeated or (repeated and at - first in repeated):
@@ -149,13 +151,15 @@ def seal(head: bytes, parcel: Parcel, places: Sequence[int], *, all_repeated: bo
     return sealed
 
 
-def unseal(payload: memoryview, at: int, borrower: BlockSource | None = None) -> Opened:
-    """Open a parcel that begins at ``at``.
+def decode_payload(
+    payload: memoryview, at: int, reader: BlockSource | None = None
+) -> DecodedPayload:
+    """Decode the payload that begins at ``at``.
 
     :raises OutOfSharedMemory: the arena cannot be mapped here.
     """
     count, table, at = _table(payload, at)
-    looks: list[Look] = []
+    looks: list[BufferRef] = []
     total = 0
     for way, offset, length in table:
         total += length
@@ -164,18 +168,18 @@ def unseal(payload: memoryview, at: int, borrower: BlockSource | None = None) ->
             part = payload[at : at + length]
             at += length
             if way & _REPEATED:
-                looks.append(_Template(part))
+                looks.append(_FrameBuffer(part))
             else:
                 looks.append(part if len(looks) < count else _own(part))
         else:
-            assert borrower is not None  # noqa: S101 - who has no arena is sent no block
-            open_block = borrower.share if way & _REPEATED else borrower.view
+            assert reader is not None  # noqa: S101 - who has no arena is sent no block
+            open_block = reader.share if way & _REPEATED else reader.view
             looks.append(open_block(offset, length))
-    return Opened(looks[:count], looks[count:], total)
+    return DecodedPayload(looks[:count], looks[count:], total)
 
 
 def blocks_in(payload: memoryview, at: int) -> list[int]:
-    """The blocks that a parcel speaks of, without opening it."""
+    """The blocks that a payload speaks of, without opening it."""
     return [offset for way, offset, _ in _table(payload, at)[1] if not way & _HERE]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from poolwise.wire import reducers
-from poolwise.wire.payload import LEAST_BLOCK_BYTES, Packed, Parcel, Part
+from poolwise.wire.payload import LEAST_BLOCK_BYTES, Packed, Part, Payload
 
 PROTOCOL = 5
 
@@ -26,7 +26,7 @@ and frames of about that size. A pickle so long does not go through the pipe, wh
 things of 4 and 16 KiB take a fifth to a third less time (``benchmarks/small_payloads``)."""
 
 
-class Aside(list[memoryview]):
+class OutOfBandBuffers(list[memoryview]):
     """Collects the large buffers of a pickle, as its ``buffer_callback``."""
 
     __slots__ = ()
@@ -43,7 +43,7 @@ class Aside(list[memoryview]):
         return False
 
 
-class _Pieces(list[Any]):
+class PieceWriter(list[Any]):
     """A file to pickle to: long strings stand apart as they are, the rest is joined.
 
     It is joined as it comes: so the frames of a long pickle all pass through the same memory.
@@ -70,29 +70,29 @@ class _Pieces(list[Any]):
         """All of it as one string."""
         return b"".join(self) if len(self) > 1 else bytes(self[0])
 
-    def pack(self, aside: Aside) -> Packed:
+    def pack(self, aside: OutOfBandBuffers) -> Packed:
         """One string, if that is short and all."""
         if len(self) == 1 and not aside and len(self[0]) < LEAST_PIECE_BYTES:
             return bytes(self[0])
         return self.wrap(aside)
 
-    def wrap(self, aside: Aside) -> Parcel:
+    def wrap(self, aside: OutOfBandBuffers) -> Payload:
         """The pieces, and the buffers that were left out."""
-        return Parcel([memoryview(p) if type(p) is bytearray else p for p in self], aside)
+        return Payload([memoryview(p) if type(p) is bytearray else p for p in self], aside)
 
 
-def dumps(value: Any, aside: Aside | None = None) -> bytes:
+def dumps(value: Any, aside: OutOfBandBuffers | None = None) -> bytes:
     """Pickle as the standard pools do: what was registered with multiprocessing goes its way.
 
     :param aside: takes the large buffers; None leaves them in the pickle.
     :raises Exception: it cannot be pickled.
     """
-    pieces = _Pieces()
+    pieces = PieceWriter()
     _dump(value, pieces, aside)
     return pieces.join()
 
 
-def _dump(value: Any, file: _Pieces, aside: Aside | None) -> None:
+def _dump(value: Any, file: PieceWriter, aside: OutOfBandBuffers | None) -> None:
     if reducers.is_replaced():
         value = reducers.Foreign(value)
     pickler: Any = pickle.Pickler(file, PROTOCOL, buffer_callback=aside)
@@ -100,7 +100,7 @@ def _dump(value: Any, file: _Pieces, aside: Aside | None) -> None:
     _run(pickler, value, aside)
 
 
-def _run(pickler: Any, value: Any, aside: Aside | None) -> None:
+def _run(pickler: Any, value: Any, aside: OutOfBandBuffers | None) -> None:
     try:
         pickler.dump(value)
     except BaseException:
@@ -109,18 +109,18 @@ def _run(pickler: Any, value: Any, aside: Aside | None) -> None:
         raise
 
 
-def pack_to_spawn(value: Any) -> Parcel:
+def pack_to_spawn(value: Any) -> Payload:
     """What a process is given while it is started: locks, queues and connections can travel then.
 
     :raises Exception: it cannot be pickled.
     """
-    aside, pieces = Aside(), _Pieces()
+    aside, pieces = OutOfBandBuffers(), PieceWriter()
     _dump(value, pieces, aside)
     return pieces.wrap(aside)
 
 
 def dumps_function(
-    function: Callable[..., Any], aside: Aside | None = None, *, by_value: bool = False
+    function: Callable[..., Any], aside: OutOfBandBuffers | None = None, *, by_value: bool = False
 ) -> bytes:
     """Pickle a callable with its bound data; cloudpickle helps where plain pickle cannot.
 
@@ -132,9 +132,9 @@ def dumps_function(
 
 
 def _pickle_function(
-    function: Callable[..., Any], aside: Aside | None, *, by_value: bool
-) -> _Pieces:
-    pieces = _Pieces()
+    function: Callable[..., Any], aside: OutOfBandBuffers | None, *, by_value: bool
+) -> PieceWriter:
+    pieces = PieceWriter()
     if by_value:
         from poolwise.wire.code import with_classes_of_prompt
 
@@ -151,17 +151,17 @@ def _pickle_function(
     return pieces
 
 
-def dumps_by_value(value: Any, aside: Aside | None) -> bytes:
+def dumps_by_value(value: Any, aside: OutOfBandBuffers | None) -> bytes:
     """Pickle with the code of whatever in it belongs to the main module.
 
     :raises Exception: cloudpickle cannot.
     """
-    pieces = _Pieces()
+    pieces = PieceWriter()
     _dump_by_value(value, pieces, aside)
     return pieces.join()
 
 
-def _dump_by_value(value: Any, file: _Pieces, aside: Aside | None) -> None:
+def _dump_by_value(value: Any, file: PieceWriter, aside: OutOfBandBuffers | None) -> None:
     from poolwise.wire.code import CodePickler
 
     pickler: Any = CodePickler.__new__(CodePickler)
@@ -176,14 +176,14 @@ class Packer:
     __slots__ = ()
 
     def pack(self, value: Any, about: Sequence[Any] = ()) -> Packed:
-        """The value as one string of bytes if it is small, else as a parcel.
+        """The value as one string of bytes if it is small, else as a payload.
 
         :param about: all that is in it but for plain numbers and strings, if the caller knows.
         :raises Exception: it cannot be pickled.
         """
         if about and _is_plain(about):
             return _by_length(pickle.dumps(value, PROTOCOL))
-        aside, pieces = Aside(), _Pieces()
+        aside, pieces = OutOfBandBuffers(), PieceWriter()
         _dump(value, pieces, aside)
         return pieces.pack(aside)
 
@@ -192,7 +192,7 @@ class Packer:
 
         :raises Exception: it cannot be pickled.
         """
-        aside = Aside()
+        aside = OutOfBandBuffers()
         pieces = _pickle_function(function, aside, by_value=by_value)
         if not aside:
             return pieces.pack(aside)
@@ -201,7 +201,7 @@ class Packer:
         if offered := offers.take():
             # With buffers beside it, it would be loaded for each task; an offer is taken once.
             offers.Offers(offered)
-            aside = Aside()
+            aside = OutOfBandBuffers()
             pieces = _pickle_function(function, None, by_value=by_value)
         return pieces.pack(aside)
 
@@ -224,10 +224,10 @@ def _is_plain(values: Sequence[Any]) -> bool:
 
 
 def _by_length(pickled: bytes) -> Packed:
-    return pickled if len(pickled) < LEAST_PIECE_BYTES else Parcel([pickled], ())
+    return pickled if len(pickled) < LEAST_PIECE_BYTES else Payload([pickled], ())
 
 
-class Shelf:
+class BufferTable:
     """The buffers of several pickles, each of them once."""
 
     __slots__ = ("_found", "buffers", "repeated")
@@ -260,10 +260,10 @@ def loads(pieces: Sequence[Part], buffers: Iterable[memoryview]) -> Any:
     """
     if len(pieces) == 1:
         return pickle.loads(pieces[0], buffers=buffers)
-    return pickle.Unpickler(_Reader(pieces), buffers=buffers).load()
+    return pickle.Unpickler(PieceReader(pieces), buffers=buffers).load()
 
 
-class _Reader:
+class PieceReader:
     """A file to unpickle from."""
 
     def __init__(self, pieces: Sequence[Part]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from poolwise.payloads import registry
 from poolwise.wire import offers
 from poolwise.wire.codec import ATOMIC, Snapshot
-from poolwise.wire.pickling import LEAST_PIECE_BYTES, Aside, dumps
+from poolwise.wire.pickling import LEAST_PIECE_BYTES, OutOfBandBuffers, dumps
 
 _MOST_ITEMS = 1000
 """Items of one list that are looked at: it takes 0.1 ms, and 3 us for each that is pickled."""
@@ -40,7 +40,7 @@ class TooLarge(Exception):
 def take_snapshot(
     item: Any,
     most_bytes: int = sys.maxsize,
-    dump: Callable[[Any, Aside], bytes] = dumps,
+    dump: Callable[[Any, OutOfBandBuffers], bytes] = dumps,
 ) -> Snapshot:
     """Pickle an object, and copy the large buffers in it.
 
@@ -48,7 +48,7 @@ def take_snapshot(
     :raises TooLarge: it would take more memory than ``most_bytes``.
     :raises Exception: it cannot be pickled.
     """
-    aside = Aside()
+    aside = OutOfBandBuffers()
     offers.take()
     pickled = dump(item, aside)
     kept = Snapshot(pickled, aside, _hold(offers.take()))
@@ -90,7 +90,7 @@ def fix(item: Any) -> tuple[Any, int]:
 
 
 def _fix_by_pickling(item: Any) -> tuple[Any, int]:
-    aside = Aside()
+    aside = OutOfBandBuffers()
     offers.take()
     try:
         pickled = dumps(item, aside)

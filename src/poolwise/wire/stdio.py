@@ -20,7 +20,7 @@ _LONGEST_LINE_BYTES = 64 * 1024
 """A longer line is told in parts."""
 
 
-class Inlet:
+class StdioReader:
     """The parent's end of one of a worker's two descriptors.
 
     :param fd: the read end of a pipe; it is this object's own from now on.
@@ -65,7 +65,7 @@ class Inlet:
         return rest + b"\n" if rest else b""
 
 
-class Outlet:
+class StdioRedirect:
     """The worker's ends, on their way into it by any start method."""
 
     def __init__(self, fds: tuple[int, ...]) -> None:
@@ -92,11 +92,13 @@ class Outlet:
             os.close(fd)
 
 
-def open_outlet() -> tuple[list[Inlet], Outlet]:
+def open_stdio() -> tuple[list[StdioReader], StdioRedirect]:
     """A pipe for each stream.
 
     :raises OSError: there are no more descriptors to be had.
     """
     ends = pipes.open_two(os.pipe)
-    inlets = [Inlet(name, reader) for (name, _), (reader, _) in zip(STREAMS, ends, strict=True)]
-    return inlets, Outlet(tuple(writer for _, writer in ends))
+    inlets = [
+        StdioReader(name, reader) for (name, _), (reader, _) in zip(STREAMS, ends, strict=True)
+    ]
+    return inlets, StdioRedirect(tuple(writer for _, writer in ends))

@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from poolwise.memory.link import Mail, Sealed
+from poolwise.memory.link import EncodedPayload, MessageLink
 from poolwise.system import lifeline
 from poolwise.wire import codec, delivery, failures, frames, pickling, waiting
-from poolwise.wire.payload import Opened, Packed, size_of, view_of
+from poolwise.wire.payload import DecodedPayload, Packed, size_of, view_of
 from poolwise.worker.clock import PICKLE, RECEIVE, UNPICKLE, WAIT, StoppedClock, WorkerClock
 from poolwise.worker.run import ChunkRun
 from poolwise.worker.watch import Watch
@@ -41,7 +41,7 @@ _RETURNED = _CHUNKS | {codec.GIVE_BACK}
 
 def serve(
     ends: WorkerEnds,
-    begin: Handover | Sealed,
+    begin: Handover | EncodedPayload,
     level: str = "chunks",
     log_levels: Mapping[str, int] | None = None,
 ) -> None:
@@ -56,14 +56,14 @@ def serve(
     signal.set_wakeup_fd(-1)  # forked from an event loop: its signals are not ours to announce
     signal.signal(signal.SIGINT, _leave_to_parent)
     lifeline.die_with(life_fd)
-    if not isinstance(begin, Sealed):  # it was not pickled: this process was forked
+    if not isinstance(begin, EncodedPayload):  # it was not pickled: this process was forked
         from poolwise.worker.inherited import forget_half_imports, forget_unwritten
 
         forget_half_imports()
         forget_unwritten()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
-    for outlet in ends.outlets:
-        outlet.take()
+    for redirect in ends.stdio:
+        redirect.take()
     if not faulthandler.is_enabled():
         faulthandler.enable(2)  # a crash in C code says where it was
     worker = Worker(task_fd, result_fd, ends.memory, level)
@@ -100,7 +100,7 @@ class Worker:
     ) -> None:
         self._reader = frames.FrameReader(task_fd)
         self._writer = frames.FrameWriter(result_fd)
-        self._mail = Mail(self._writer, lambda: _open_ends(memory))
+        self._link = MessageLink(self._writer, lambda: _open_ends(memory))
         self._poll = select.poll()
         self._poll.register(task_fd, select.POLLIN)
         self._waiter = waiting.Waiter(self._poll)
@@ -108,7 +108,7 @@ class Worker:
         self._reading = threading.Lock()
         self._is_waiting = False
         self._writing = threading.Lock()
-        self._functions: dict[int, bytes | Opened | Callable[..., Any]] = {0: codec.call}
+        self._functions: dict[int, bytes | DecodedPayload | Callable[..., Any]] = {0: codec.call}
         self._kept: deque[tuple[int, int, list[Any]]] = deque(maxlen=2)
         self._watch = Watch(self._has_give_back)
         self._running_calls = False
@@ -139,13 +139,13 @@ class Worker:
             finally:
                 self._writing.release()
 
-    def start(self, begin: Handover | Sealed) -> bool:
+    def start(self, begin: Handover | EncodedPayload) -> bool:
         """Run the initializer and say how it went.
 
         :param begin: the initializer, or None, and its arguments; to open it imports what they use.
         """
         try:
-            initializer, initargs = begin.open(self._mail)
+            initializer, initargs = begin.open(self._link)
             served_ns = time.perf_counter_ns()
             if initializer is not None:
                 initializer(*initargs)
@@ -170,7 +170,7 @@ class Worker:
             codec.CHUNK | codec.BIG: self._run_big_chunk,
             codec.FREED: self._take_back,
             codec.GIVE_BACK: lambda _: None,  # nothing is running: nothing to give
-            codec.AGAIN: self._answer_again,
+            codec.RESEND: self._answer_again,
         }
         try:
             while True:
@@ -223,7 +223,7 @@ class Worker:
             if kind not in _CHUNKS:
                 continue
             if kind & codec.BIG:
-                self._mail.refuse(payload, codec.CHUNK_AT)
+                self._link.refuse(payload, codec.CHUNK_AT)
             self._answer(codec.chunk_id(payload), 0, [], {}, 0, -1, None, last=True)
 
     # -- working
@@ -236,7 +236,7 @@ class Worker:
 
     def _learn_big_function(self, payload: memoryview) -> None:
         function_id, at = self._forget_functions(payload)
-        self._functions[function_id] = opened = self._mail.open(payload, at)
+        self._functions[function_id] = opened = self._link.open(payload, at)
         if codec.brings_classes(view_of(opened.pieces[0])):
             self._load_early(function_id)
 
@@ -259,7 +259,7 @@ class Worker:
         self._run_chunk(payload, self._unpack_chunk)
 
     def _unpack_chunk(self, payload: memoryview) -> codec.Loaded:
-        return codec.unpack_chunk(self._mail.open(payload, codec.CHUNK_AT))
+        return codec.unpack_chunk(self._link.open(payload, codec.CHUNK_AT))
 
     def _run_chunk(self, payload: memoryview, load: Callable[[memoryview], codec.Loaded]) -> None:
         self._clock.to(UNPICKLE)
@@ -299,7 +299,7 @@ class Worker:
         function = self._functions[function_id]
         if isinstance(function, bytes):
             function = codec.loads(function)
-        elif isinstance(function, Opened):
+        elif isinstance(function, DecodedPayload):
             from poolwise.worker.fresh import load_function
 
             function = load_function(function)
@@ -310,7 +310,7 @@ class Worker:
 
     def _take_back(self, payload: memoryview) -> None:
         with self._writing:
-            self._mail.take_back(payload)
+            self._link.take_back(payload)
 
     def _send(self, kind: int, *parts: bytes | memoryview) -> None:
         with self._writing:
@@ -318,7 +318,9 @@ class Worker:
 
     def _send_unread(self, chunk_id: int, error: BaseException, *, is_function: bool) -> None:
         _flush_streams()
-        self._send(codec.UNREAD, pickling.dumps((chunk_id, is_function, failures.encode(error))))
+        self._send(
+            codec.DECODE_FAILED, pickling.dumps((chunk_id, is_function, failures.encode(error)))
+        )
 
     def _answer(  # noqa: PLR0913 - one message, unpacked
         self,
@@ -341,7 +343,7 @@ class Worker:
             self._relay.end_of_chunk()
         with self._writing:
             reading = self._clock.read() if is_main else self._clock.read_beside()
-            self._mail.send(codec.ANSWER, head.pack() + reading.pack(), packed)
+            self._link.send(codec.ANSWER, head.pack() + reading.pack(), packed)
         if is_main and not last:
             self._clock.to(PICKLE)
 
@@ -352,17 +354,17 @@ class Worker:
         errors: dict[int, codec.Failure],
         times: codec.Times | None,
     ) -> tuple[codec.AnswerHead, Packed]:
-        packer = self._mail.packer
+        packer = self._link.packer
         if len(values) > 1 and self._running_calls and not codec.is_atomic(values):
-            packed = codec.pack_apart(packer, values, errors, times, failures.refused)
-            return head._replace(is_apart=True), packed
+            packed = codec.pack_itemwise(packer, values, errors, times, failures.refused)
+            return head._replace(is_itemwise=True), packed
         try:
             packed = codec.pack_answer(packer, values, errors, times)
         except BaseException:
             if threading.get_ident() != self._main_ident:
                 raise  # the task may be changing what it returned before; ask when it is done
-            packed = codec.pack_apart(packer, values, errors, times, failures.refused)
-            return head._replace(is_apart=True), packed
+            packed = codec.pack_itemwise(packer, values, errors, times, failures.refused)
+            return head._replace(is_itemwise=True), packed
         if len(values) > 1 and size_of(packed) <= _KEPT_ANSWER_BYTES:
             self._kept.append((head.chunk_id, head.first, values))
         return head, packed
@@ -372,9 +374,9 @@ class Worker:
         for kept_id, kept_first, values in self._kept:
             if (kept_id, kept_first) == (chunk_id, first):
                 blobs = [[pickling.dumps(value), []] for value in values]
-                self._send(codec.APART, pickling.dumps((chunk_id, first, blobs)))
+                self._send(codec.ITEMWISE, pickling.dumps((chunk_id, first, blobs)))
                 return
-        self._send(codec.APART, pickling.dumps((chunk_id, first, None)))
+        self._send(codec.ITEMWISE, pickling.dumps((chunk_id, first, None)))
 
 
 def _flush_streams() -> None:

@@ -6,14 +6,14 @@ import select
 from typing import TYPE_CHECKING
 
 from poolwise.core import contract as c
-from poolwise.wire.stdio import Inlet, Outlet, open_outlet
+from poolwise.wire.stdio import StdioReader, StdioRedirect, open_stdio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Outlets:
-    """Reads a pool's outlets when there is something to read.
+class StdioReaders:
+    """Reads a pool's stdio when there is something to read.
 
     :param watch: calls back when a descriptor is readable; ``unwatch`` ends that.
     :param tell: takes the events.
@@ -28,42 +28,42 @@ class Outlets:
         self._watch = watch
         self._unwatch = unwatch
         self._tell = tell
-        self._inlets: dict[int, list[Inlet]] = {}
+        self._readers: dict[int, list[StdioReader]] = {}
 
-    def open(self, lane: int) -> Outlet:
+    def open(self, lane: int) -> StdioRedirect:
         """What is handed to a lane's worker, and closed here afterwards.
 
         :raises OSError: there are no more descriptors to be had.
         """
-        self._inlets[lane], outlet = open_outlet()
-        for inlet in self._inlets[lane]:
-            if inlet.fd is not None:
-                self._watch(inlet.fd, select.POLLIN, lambda _, inlet=inlet: self._read(lane, inlet))  # type: ignore[misc]
-        return outlet
+        self._readers[lane], redirect = open_stdio()
+        for reader in self._readers[lane]:
+            if reader.fd is not None:
+                self._watch(reader.fd, select.POLLIN, lambda _, one=reader: self._read(lane, one))  # type: ignore[misc]
+        return redirect
 
     def read(self, lane: int, *, ends_line: bool) -> None:
         """Tell what it wrote until now.
 
         :param ends_line: nothing of it runs any more: lines that have no end leave too.
         """
-        for inlet in self._inlets.get(lane, ()):
-            self._read(lane, inlet)
+        for reader in self._readers.get(lane, ()):
+            self._read(lane, reader)
             if ends_line:
-                self._say(lane, inlet, inlet.end_line())
+                self._say(lane, reader, reader.end_line())
 
     def close(self, lane: int) -> None:
         """The worker is gone."""
-        for inlet in self._inlets.pop(lane, ()):
-            if inlet.fd is not None:
-                self._unwatch(inlet.fd)
-                inlet.close()
+        for reader in self._readers.pop(lane, ()):
+            if reader.fd is not None:
+                self._unwatch(reader.fd)
+                reader.close()
 
-    def _read(self, lane: int, inlet: Inlet) -> None:
-        fd = inlet.fd
-        self._say(lane, inlet, inlet.read())
-        if inlet.fd is None and fd is not None:
+    def _read(self, lane: int, reader: StdioReader) -> None:
+        fd = reader.fd
+        self._say(lane, reader, reader.read())
+        if reader.fd is None and fd is not None:
             self._unwatch(fd)
 
-    def _say(self, lane: int, inlet: Inlet, text: str) -> None:
+    def _say(self, lane: int, reader: StdioReader, text: str) -> None:
         if text:
-            self._tell(c.LaneSpoke(lane, inlet.stream, text, None))
+            self._tell(c.LaneSpoke(lane, reader.stream, text, None))
