@@ -15,7 +15,7 @@ import poolwise
 from poolwise.doors.rows import as_sequence
 from poolwise.errors import OutOfSharedMemory
 from poolwise.memory.segment import Segment
-from poolwise.wire.pickling import Packer
+from poolwise.wire.pickling import pack
 
 np = pytest.importorskip("numpy")
 
@@ -183,7 +183,7 @@ def test_tensors_come_back_equal_and_writable(either):
 def test_a_tensor_is_beside_its_pickle():
     pytest.importorskip("torch")
     tensor = make_tensors()[0]
-    payload = Packer().pack((tensor,))
+    payload = pack((tensor,))
     assert [len(buffer) for buffer in payload.buffers] == [tensor.nbytes]
     assert sum(map(len, payload.pieces)) < 2000
 

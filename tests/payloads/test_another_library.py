@@ -15,7 +15,7 @@ from poolwise.core.job import Fed
 from poolwise.doors.rows import as_sequence
 from poolwise.payloads import registry
 from poolwise.wire import reducers
-from poolwise.wire.pickling import Packer
+from poolwise.wire.pickling import pack
 from poolwise.wire.snapshots import fix
 
 LIBRARIES = Path(__file__).parent / "libraries"
@@ -66,12 +66,12 @@ def refilled(array, count):
 def test_without_an_entry_it_cannot_travel(fakecupy, monkeypatch):
     monkeypatch.delitem(registry.ENTRIES, "fakecupy")
     with pytest.raises(TypeError, match="device memory"):
-        Packer().pack((fakecupy.ndarray(b"ab"),))
+        pack((fakecupy.ndarray(b"ab"),))
 
 
 def test_its_memory_travels_beside_the_pickle(fakecupy):
     array = fakecupy.ndarray(bytes(BIG))
-    packed = Packer().pack((array,))
+    packed = pack((array,))
     assert [len(buffer) for buffer in packed.buffers] == [BIG]
     assert sum(map(len, packed.pieces)) < 1000
     assert packed.nbytes > BIG  # what chunks are sized by

@@ -70,11 +70,11 @@ def travel(packed, head=b"head"):
 
 
 def pack_items(mode, items):
-    return codec.pack_items(pickling.Packer(), HEAD, mode, items)
+    return codec.pack_items(HEAD, mode, items)
 
 
 def pack_calls(calls):
-    return codec.pack_calls(pickling.Packer(), HEAD, calls)
+    return codec.pack_calls(HEAD, calls)
 
 
 def open_chunk(packed):
@@ -227,11 +227,11 @@ def open_answer(packed, *, is_itemwise=False):
 
 
 def pack_answer(results):
-    return codec.pack_answer(pickling.Packer(), results, {}, None)
+    return codec.pack_answer(results, {}, None)
 
 
 def pack_itemwise(results):
-    return codec.pack_itemwise(pickling.Packer(), results, {}, None, failures.refused)
+    return codec.pack_itemwise(results, {}, None, failures.refused)
 
 
 @settings(max_examples=50)

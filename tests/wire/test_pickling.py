@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from poolwise.wire import pickling
 from poolwise.wire.codec import load_payload
 from poolwise.wire.payload import NO_BLOCK, decode_payload, encode_payload
-from poolwise.wire.pickling import LEAST_BUFFER_BYTES, LEAST_PIECE_BYTES, BufferTable, Packer, loads
+from poolwise.wire.pickling import LEAST_BUFFER_BYTES, LEAST_PIECE_BYTES, BufferTable, loads, pack
 
 np = pytest.importorskip("numpy")
 
@@ -45,26 +45,24 @@ def travel(packed):
 
 @given(st.lists(values, min_size=1, max_size=3))
 def test_values_come_out_as_they_went_in(several):
-    packer = Packer()
     for value in several:  # the second meets a packer that has learnt from the first
-        assert travel(packer.pack(value)) == value
+        assert travel(pack(value)) == value
 
 
 def test_a_long_string_alone_is_never_copied_into_a_pickle():
     long = bytes(LONG)
-    assert any(piece is long for piece in Packer().pack((1, [long])).pieces)
+    assert any(piece is long for piece in pack((1, [long])).pieces)
 
 
 def test_what_is_short_stays_one_pickle():
-    packer = Packer()
     for value in (1, [1, 2], bytes(LONG), "short", {"a": b"b"}):
-        packed = packer.pack(value)
+        packed = pack(value)
         assert (type(packed) is bytes) == (value != bytes(LONG))
 
 
 def test_what_was_put_aside_in_vain_is_forgotten():
     large, aside = np.zeros(LEAST_BUFFER_BYTES), pickling.OutOfBandBuffers()
-    for dumps in (pickling.dumps, pickling.dumps_by_value):
+    for dumps in (pickling.dumps, partial(pickling.dumps, by_value=True)):
         with pytest.raises(TypeError):
             dumps([large, threading.Lock()], aside)
         assert aside == []
@@ -81,7 +79,7 @@ def test_buffers_that_nobody_takes_aside_are_in_the_pickle(size):
 
 def test_what_is_packed_is_what_it_was_whatever_is_done_to_the_parts_afterwards():
     part = bytearray(70 * 1024)  # handed over by the pickler as it is, and joined by us
-    packed = Packer().pack([bytes(LONG), part, bytes(70 * 1024), part])
+    packed = pack([bytes(LONG), part, bytes(70 * 1024), part])
     part[:] = b"x" * len(part)
     assert travel(packed)[1] == bytes(70 * 1024)
 
@@ -112,7 +110,7 @@ def read_only(array):
 @pytest.mark.parametrize("make", ARRAYS.values(), ids=ARRAYS)
 def test_arrays_come_out_as_they_went_in_and_writable(make, size):
     array = make(size)
-    got = travel(Packer().pack([array]))[0]
+    got = travel(pack([array]))[0]
     assert (got.dtype, got.shape) == (array.dtype, array.shape)
     assert np.array_equal(got, array)
     assert got.flags.writeable
@@ -122,7 +120,7 @@ def test_arrays_come_out_as_they_went_in_and_writable(make, size):
 
 def test_a_large_array_is_not_copied_into_the_pickle():
     array = np.arange(100_000.0)
-    packed = Packer().pack({"a": [array]})
+    packed = pack({"a": [array]})
     assert len(packed.pieces[0]) < 1000
     assert [buffer.nbytes for buffer in packed.buffers] == [array.nbytes]
 
@@ -152,16 +150,16 @@ def test_a_broken_pickle_in_pieces_is_an_error():
 
 def test_buffers_in_a_frame_are_aligned_and_each_its_own():
     arrays = [np.arange(20_001, dtype="u4"), np.arange(20_001, dtype="u4")]
-    first, second = travel(Packer().pack(arrays))
+    first, second = travel(pack(arrays))
     assert (first.ctypes.data - second.ctypes.data) % 64 == 0
     first[:] = 0
     assert second[5] == 5
 
 
 def test_small_arrays_in_a_row_stay_in_the_pickle_and_a_large_one_among_them_does_not():
-    packer, small, large = Packer(), np.arange(12.0), np.arange(100_000.0)
+    small, large = np.arange(12.0), np.arange(100_000.0)
     for value in [small] * 20 + [large, small, large]:
-        packed = packer.pack([value])
+        packed = pack([value])
         assert isinstance(packed, bytes) == (value is small)
         (got,) = travel(packed)
         assert (got == value).all()
@@ -169,25 +167,23 @@ def test_small_arrays_in_a_row_stay_in_the_pickle_and_a_large_one_among_them_doe
 
 
 def test_short_strings_are_joined_and_long_ones_stand_apart():
-    packer = Packer()
-    packed = packer.pack([bytes(1000) for _ in range(500)])
+    packed = pack([bytes(1000) for _ in range(500)])
     assert (len(packed.pieces), len(packed.buffers)) == (1, 0)
     long = bytes(LONG), bytearray(LONG)
-    assert [len(piece) for piece in packer.pack([b"", *long, b""]).pieces][1::2] == [LONG, LONG]
+    assert [len(piece) for piece in pack([b"", *long, b""]).pieces][1::2] == [LONG, LONG]
 
 
 @given(st.lists(st.sampled_from([1, 100, LONG - 1, LONG, 3 * LONG]), min_size=1, max_size=12))
 def test_whatever_was_packed_before_nothing_is_left_out(sizes):
-    packer = Packer()
     values = [size.to_bytes(4, "little") + bytes(size) for size in sizes]
     for some in (values, values[:1], values):
-        assert travel(packer.pack(some)) == some
+        assert travel(pack(some)) == some
 
 
 def test_a_large_array_given_to_many_after_small_ones_is_no_part_of_the_pickle():
     """On average it is short, but whoever writes to it would write to that of the others."""
-    packer, large = Packer(), np.zeros(LEAST_BUFFER_BYTES // 8 + 100)
+    large = np.zeros(LEAST_BUFFER_BYTES // 8 + 100)
     for _ in range(20):
-        packer.pack(np.zeros(10))
-    packed = packer.pack([(large, number) for number in range(30)])
+        pack(np.zeros(10))
+    packed = pack([(large, number) for number in range(30)])
     assert [len(buffer) for buffer in packed.buffers] == [large.nbytes]

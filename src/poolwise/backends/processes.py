@@ -133,7 +133,6 @@ class Processes(c.Backend):
         self._poll = select.poll()
         self._on_ready: dict[int, Callable[[int], object]] = {}
         self._waiter = waiting.Waiter(self._poll)
-        self._packer = pickling.Packer()
         self._stdio: StdioReaders | None = None
         self._wakes: pipes.WakePipe | None = None
 
@@ -346,7 +345,7 @@ class Processes(c.Backend):
         call = function.call if by_value or function.kept is None else function.kept
         offers.take()
         with users_code:
-            packed = self._packer.pack_function(call, by_value=by_value)
+            packed = pickling.pack_function(call, by_value=by_value)
         given = packed if isinstance(packed, bytes) else self._memory.deposit(packed)
         if offered := offers.take():
             lane.offers[-function.id] = offers.Offers(offered)
@@ -391,12 +390,12 @@ class Processes(c.Backend):
         return True
 
     def _pack(self, lane: _Lane, chunk: Chunk) -> Packed:
-        job, packer = chunk.job, lane.link.packer
+        job = chunk.job
         if job.has_calls:
             by_value = chunk.by_value
             calls = [task.call if by_value else task.kept or task.call for task in chunk.items]
-            return codec.pack_calls(packer, (0, job.prompt_ns), calls, by_value=by_value)
-        return codec.pack_items(packer, (job.function.id, job.prompt_ns), job.mode, chunk.items)
+            return codec.pack_calls((0, job.prompt_ns), calls, by_value=by_value)
+        return codec.pack_items((job.function.id, job.prompt_ns), job.mode, chunk.items)
 
     def _write_more(self, lane: _Lane) -> None:
         self._phases.to(SEND)

@@ -38,7 +38,7 @@ class MessageLink:
     :param open_ends: gives this process's ends of the two arenas, when they are first needed.
     """
 
-    __slots__ = ("arena", "lent", "open_ends", "packer", "reader", "writer")
+    __slots__ = ("arena", "lent", "open_ends", "reader", "writer")
 
     def __init__(self, writer: frames.FrameWriter, open_ends: Callable[[], Ends]) -> None:
         self.writer = writer
@@ -46,7 +46,6 @@ class MessageLink:
         self.arena: Arena | None = None
         self.reader: ArenaReader | None = None
         self.lent: dict[int, int] = {}
-        self.packer = pickling.Packer()
 
     def send(
         self,

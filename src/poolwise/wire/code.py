@@ -39,6 +39,14 @@ class CodePickler(CloudPickler):  # type: ignore[misc] # cloudpickle has no type
         return reduced
 
 
+def make_pickler(file: Any, **options: Any) -> Any:
+    """A pickler that writes the code of what a worker cannot import."""
+    pickler: Any = CodePickler.__new__(CodePickler)
+    pickler.dispatch_table = reducers.find_over(CodePickler.dispatch_table)  # read by __init__
+    pickler.__init__(file, 5, **options)
+    return pickler
+
+
 def _fill_and_adopt(fill: Callable[[type, Any], None], name: str, kind: type, state: Any) -> None:
     fill(kind, state)
     kind.__qualname__ = name  # cloudpickle forgets what a class was defined inside of
@@ -70,10 +78,7 @@ def _picklable_classes() -> Iterator[type]:
 
 def _can_be_pickled(kind: type) -> bool:
     try:
-        pickler: Any = CodePickler.__new__(CodePickler)
-        pickler.dispatch_table = reducers.find_over(CodePickler.dispatch_table)
-        pickler.__init__(io.BytesIO(), 5)
-        pickler.dump(kind)
+        make_pickler(io.BytesIO()).dump(kind)
     except Exception:  # whatever a class may hold: then it cannot go, and perhaps need not
         return False
     return True

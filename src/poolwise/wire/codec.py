@@ -32,6 +32,7 @@ from __future__ import annotations
 import pickle
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from poolwise import errors
@@ -155,39 +156,37 @@ ChunkHead = tuple[int, int]
 """The function's number and ``prompt_ns``: how long a finished value may wait for its siblings."""
 
 
-def pack_items(packer: pickling.Packer, head: ChunkHead, mode: int, items: Sequence[Any]) -> Packed:
+def pack_items(head: ChunkHead, mode: int, items: Sequence[Any]) -> Packed:
     """A CHUNK whose items share one pickle, as in ``multiprocessing.Pool``.
 
     Big items, and those that were pickled when they were handed in, are a pickle each.
     """
     is_listed = type(items) in _LISTS
     if is_listed and items and type(items[0]) is Snapshot:
-        return _pack_each(packer, head, mode, items, dumps)
+        return _pack_each(head, mode, items, dumps)
     sent = _compact(items) if is_listed and len(items) >= _FEW else items
-    packed = packer.pack((*head, mode, sent), items if is_listed else ())
+    packed = pickling.pack((*head, mode, sent), items if is_listed else ())
     if is_listed and sent is items and len(items) > 1 and _can_be_parted(packed):
-        return _pack_each(packer, head, mode, items, dumps)
+        return _pack_each(head, mode, items, dumps)
     return packed
 
 
-def pack_calls(
-    packer: pickling.Packer, head: ChunkHead, calls: Sequence[Call], *, by_value: bool = False
-) -> Packed:
+def pack_calls(head: ChunkHead, calls: Sequence[Call], *, by_value: bool = False) -> Packed:
     """A CHUNK of calls: one pickle for all where nothing mutable is in it, else one each.
 
     :param calls: as tuples, or as what unpickles as one.
     :param by_value: the code of functions and classes of the main module travels with them.
     """
     if by_value:
-        return _pack_each(packer, head, CALLS, calls, pickling.dumps_by_value)
+        return _pack_each(head, CALLS, calls, partial(dumps, by_value=True))
     is_kept = any(type(parts) is not tuple for parts in calls)
     if not is_kept and (len(calls) == 1 or all(map(is_plain, calls))):
         try:
             is_one = len(calls) == 1 and is_plain(calls[0])
-            return packer.pack((*head, CALLS, calls), calls[0][1] if is_one else ())
+            return pickling.pack((*head, CALLS, calls), calls[0][1] if is_one else ())
         except Exception:  # noqa: S110 - said below, call by call
             pass
-    return _pack_each(packer, head, CALLS, calls, dumps_call)
+    return _pack_each(head, CALLS, calls, dumps_call)
 
 
 def _compact(values: Sequence[Any]) -> Any:
@@ -209,7 +208,6 @@ def _can_be_parted(packed: Packed) -> bool:
 
 
 def _pack_each(
-    packer: pickling.Packer,
     head: ChunkHead,
     mode: int,
     items: Sequence[Any],
@@ -228,7 +226,7 @@ def _pack_each(
         else:
             pickled = dump(item, aside := OutOfBandBuffers())
         blobs.append((pickled, shelf.add(aside)) if aside else pickled)
-    return _beside(packer.pack((*head, mode | PACKED, blobs)), shelf.buffers, shelf.repeated)
+    return _beside(pickling.pack((*head, mode | PACKED, blobs)), shelf.buffers, shelf.repeated)
 
 
 def _beside(packed: Packed, buffers: list[memoryview], repeated: Iterable[int] = ()) -> Packed:
@@ -415,18 +413,16 @@ class AnswerHead(Row):
 
 
 def pack_answer(
-    packer: pickling.Packer,
     values: Sequence[Any],
     failures: dict[int, Failure],
     times: Times | None,
 ) -> Packed:
     """What follows the head of an ANSWER whose values share one pickle."""
     sent = _compact(values) if len(values) >= _FEW else values
-    return packer.pack((sent, failures, times), values)
+    return pickling.pack((sent, failures, times), values)
 
 
 def pack_itemwise(
-    packer: pickling.Packer,
     values: Sequence[Any],
     failures: dict[int, Failure],
     times: Times | None,
@@ -444,7 +440,7 @@ def pack_itemwise(
             blob = _NOTHING
         blobs.append((blob, range(len(buffers), len(buffers) + len(aside))))
         buffers += aside
-    return _beside(packer.pack((blobs, failed, times)), buffers)
+    return _beside(pickling.pack((blobs, failed, times)), buffers)
 
 
 Answered = tuple[list[Any], dict[int, Failure], Times | None]

@@ -9,6 +9,7 @@ pickle with long strings is kept as a list of pieces.
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -81,36 +82,42 @@ class PieceWriter(list[Any]):
         return Payload([memoryview(p) if type(p) is bytearray else p for p in self], aside)
 
 
-def dumps(value: Any, aside: OutOfBandBuffers | None = None) -> bytes:
+def dumps(value: Any, aside: OutOfBandBuffers | None = None, *, by_value: bool = False) -> bytes:
     """Pickle as the standard pools do: what was registered with multiprocessing goes its way.
 
     :param aside: takes the large buffers; None leaves them in the pickle.
-    :raises Exception: it cannot be pickled.
+    :param by_value: the code of whatever in it belongs to the main module travels along.
+    :raises Exception: it cannot be pickled; then ``aside`` is empty.
     """
     pieces = PieceWriter()
-    _dump(value, pieces, aside)
+    _dump(value, pieces, aside, by_value=by_value)
     return pieces.join()
 
 
-def _dump(value: Any, file: PieceWriter, aside: OutOfBandBuffers | None) -> None:
-    if reducers.is_replaced():
-        value = reducers.Foreign(value)
-    pickler: Any = pickle.Pickler(file, PROTOCOL, buffer_callback=aside)
-    pickler.dispatch_table = reducers.find()
-    _run(pickler, value, aside)
+def _dump(
+    value: Any, file: PieceWriter, aside: OutOfBandBuffers | None, *, by_value: bool = False
+) -> None:
+    if by_value:
+        from poolwise.wire.code import make_pickler
 
-
-def _run(pickler: Any, value: Any, aside: OutOfBandBuffers | None) -> None:
+        pickler = make_pickler(file, buffer_callback=aside)
+    else:
+        foreign = reducers.find_replacement()
+        if foreign is not None:
+            value = reducers.Foreign(value, foreign)
+        pickler = pickle.Pickler(file, PROTOCOL, buffer_callback=aside)
+        pickler.dispatch_table = reducers.find()
     try:
         pickler.dump(value)
-    except BaseException:
+    except BaseException:  # the caller may try another way
+        file.clear()
         if aside is not None:
-            aside.clear()  # the caller may try another way
+            aside.clear()
         raise
 
 
 def pack_to_spawn(value: Any) -> Payload:
-    """What a process is given while it is started: locks, queues and connections can travel then.
+    """Pickle what a process is given while it is started: locks and queues can travel then.
 
     :raises Exception: it cannot be pickled.
     """
@@ -138,93 +145,59 @@ def _pickle_function(
     if by_value:
         from poolwise.wire.code import with_classes_of_prompt
 
-        _dump_by_value(with_classes_of_prompt(function), pieces, aside)
-        return pieces
+        function = with_classes_of_prompt(function)
     try:
-        _dump(function, pieces, aside)
+        _dump(function, pieces, aside, by_value=by_value)
     except Exception as error:
-        pieces.clear()
+        if by_value:
+            raise
         try:
-            _dump_by_value(function, pieces, aside)
+            _dump(function, pieces, aside, by_value=True)
         except Exception:
             raise error from None
     return pieces
 
 
-def dumps_by_value(value: Any, aside: OutOfBandBuffers | None) -> bytes:
-    """Pickle with the code of whatever in it belongs to the main module.
+def pack(value: Any, about: Sequence[Any] = ()) -> Packed:
+    """Pickle a value: one string of bytes if it is small, else a payload.
 
-    :raises Exception: cloudpickle cannot.
+    :param about: all that is in it but for plain numbers and strings, if the caller knows.
+    :raises Exception: it cannot be pickled.
     """
-    pieces = PieceWriter()
-    _dump_by_value(value, pieces, aside)
-    return pieces.join()
+    if (
+        0 < len(about) <= _FEW
+        and _PLAIN.issuperset(map(type, about))
+        and sum(map(sys.getsizeof, about)) < LEAST_PIECE_BYTES
+    ):
+        # No reducer is asked about those: this takes 2 us, what is below 7.
+        return pickle.dumps(value, PROTOCOL)
+    aside, pieces = OutOfBandBuffers(), PieceWriter()
+    _dump(value, pieces, aside)
+    return pieces.pack(aside)
 
 
-def _dump_by_value(value: Any, file: PieceWriter, aside: OutOfBandBuffers | None) -> None:
-    from poolwise.wire.code import CodePickler
+def pack_function(function: Callable[..., Any], *, by_value: bool) -> Packed:
+    """Pickle a callable with its bound data, likewise.
 
-    pickler: Any = CodePickler.__new__(CodePickler)
-    pickler.dispatch_table = reducers.find_over(CodePickler.dispatch_table)  # read by __init__
-    pickler.__init__(file, PROTOCOL, buffer_callback=aside)
-    _run(pickler, value, aside)
-
-
-class Packer:
-    """Pickles values for messages."""
-
-    __slots__ = ()
-
-    def pack(self, value: Any, about: Sequence[Any] = ()) -> Packed:
-        """The value as one string of bytes if it is small, else as a payload.
-
-        :param about: all that is in it but for plain numbers and strings, if the caller knows.
-        :raises Exception: it cannot be pickled.
-        """
-        if about and _is_plain(about):
-            return _by_length(pickle.dumps(value, PROTOCOL))
-        aside, pieces = OutOfBandBuffers(), PieceWriter()
-        _dump(value, pieces, aside)
+    :raises Exception: it cannot be pickled.
+    """
+    aside = OutOfBandBuffers()
+    pieces = _pickle_function(function, aside, by_value=by_value)
+    if not aside:
         return pieces.pack(aside)
+    from poolwise.wire import offers
 
-    def pack_function(self, function: Callable[..., Any], *, by_value: bool) -> Packed:
-        """A callable with its bound data, likewise.
-
-        :raises Exception: it cannot be pickled.
-        """
+    if offered := offers.take():
+        # With buffers beside it, it would be loaded for each task; an offer is taken once.
+        offers.Offers(offered)
         aside = OutOfBandBuffers()
-        pieces = _pickle_function(function, aside, by_value=by_value)
-        if not aside:
-            return pieces.pack(aside)
-        from poolwise.wire import offers
-
-        if offered := offers.take():
-            # With buffers beside it, it would be loaded for each task; an offer is taken once.
-            offers.Offers(offered)
-            aside = OutOfBandBuffers()
-            pieces = _pickle_function(function, None, by_value=by_value)
-        return pieces.pack(aside)
+        pieces = _pickle_function(function, None, by_value=by_value)
+    return pieces.pack(aside)
 
 
-_NUMBERS = frozenset({int, float, complex, bool, type(None)})
-_STRINGS = frozenset({str, bytes})
+_PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None)})
 _FEW = 8
-"""Of more numbers than these, to look at them all takes longer than what it saves."""
-
-
-def _is_plain(values: Sequence[Any]) -> bool:
-    """Few numbers, or strings that are not long: no reducer is asked about those.
-
-    Then plain pickle does: 1 us less, and a fifth less for strings of some KiB.
-    """
-    kind = type(values[0])
-    if kind in _STRINGS:
-        return _STRINGS.issuperset(map(type, values)) and max(map(len, values)) < LEAST_PIECE_BYTES
-    return len(values) <= _FEW and _NUMBERS.issuperset(map(type, values))
-
-
-def _by_length(pickled: bytes) -> Packed:
-    return pickled if len(pickled) < LEAST_PIECE_BYTES else Payload([pickled], ())
+"""Of more values than these, to look at them all takes longer than what it saves."""
 
 
 class BufferTable:

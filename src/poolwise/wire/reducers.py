@@ -95,20 +95,21 @@ def add(kind: type, reducer: Any) -> None:
 
 def find() -> Reducers:
     """The table for a pickler, as it is at this moment."""
-    return _current().reducers
+    table = _table
+    return table.reducers if table.is_current() else _renew().reducers
 
 
 def find_over(others: Mapping[Any, Any]) -> Reducers:
     """The same for a pickler with reducers of its own, which count where the program has none."""
-    return _current().over(others)
+    return _renew().over(others)
 
 
 def find_for_many() -> Reducers:
     """The same for what is pickled once, and loaded by any number of processes."""
-    return _current().for_many()
+    return _renew().for_many()
 
 
-def _current() -> _Table:
+def _renew() -> _Table:
     global _table  # noqa: PLW0603 - what is registered belongs to the process as well
     table = _table
     if not table.is_current():
@@ -125,31 +126,30 @@ class Foreign:
     :raises Exception: it cannot be pickled.
     """
 
-    def __init__(self, value: Any) -> None:
-        self._pickled = bytes(_pickler().dumps(value))
+    def __init__(self, value: Any, pickler: Any) -> None:
+        self._pickled = bytes(pickler.dumps(value))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load_foreign, (self._pickled,)
 
 
 def _load_foreign(pickled: bytes) -> Any:
-    return _pickler().loads(pickled)
+    return (find_replacement() or _standard).loads(pickled)
 
 
-def is_replaced() -> bool:
-    """The program has set a reducer of its own, or changed how the standard one pickles."""
-    pickler = _pickler()
-    return pickler is not _standard or vars(pickler)["dumps"] is not _standard_dumps
+def find_replacement() -> Any | None:
+    """The class that a standard pool would pickle with, if the program has set or changed it.
 
-
-def _pickler() -> Any:
-    """The class that a standard pool would pickle with; its modules keep theirs since import."""
+    The modules of pipes and of queues keep the one that they have imported.
+    """
     modules = sys.modules
     of_pipes = getattr(modules.get("multiprocessing.connection"), "_ForkingPickler", None)
     of_queues = getattr(modules.get("multiprocessing.queues"), "_ForkingPickler", None)
-    if of_pipes is not None and of_pipes is not _standard:
-        return of_pipes
-    return of_queues or context.reduction.ForkingPickler  # type: ignore[attr-defined]
+    pickler: Any = of_pipes
+    if of_pipes is None or of_pipes is _standard:
+        pickler = of_queues or context.reduction.ForkingPickler  # type: ignore[attr-defined]
+    is_standard = pickler is _standard and vars(pickler)["dumps"] is _standard_dumps
+    return None if is_standard else pickler
 
 
 def _find_standard() -> tuple[Any, Any]:

@@ -354,16 +354,15 @@ class Worker:
         errors: dict[int, codec.Failure],
         times: codec.Times | None,
     ) -> tuple[codec.AnswerHead, Packed]:
-        packer = self._link.packer
         if len(values) > 1 and self._running_calls and not codec.is_atomic(values):
-            packed = codec.pack_itemwise(packer, values, errors, times, failures.refused)
+            packed = codec.pack_itemwise(values, errors, times, failures.refused)
             return head._replace(is_itemwise=True), packed
         try:
-            packed = codec.pack_answer(packer, values, errors, times)
+            packed = codec.pack_answer(values, errors, times)
         except BaseException:
             if threading.get_ident() != self._main_ident:
                 raise  # the task may be changing what it returned before; ask when it is done
-            packed = codec.pack_itemwise(packer, values, errors, times, failures.refused)
+            packed = codec.pack_itemwise(values, errors, times, failures.refused)
             return head._replace(is_itemwise=True), packed
         if len(values) > 1 and size_of(packed) <= _KEPT_ANSWER_BYTES:
             self._kept.append((head.chunk_id, head.first, values))
