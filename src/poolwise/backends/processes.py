@@ -30,7 +30,7 @@ from poolwise.memory.link import Handover, MessageLink, WorkerEnds
 from poolwise.system import descriptors, exit_watch, lifeline
 from poolwise.system.descriptors import limit_named, make_room
 from poolwise.wire import codec, delivery, failures, frames, offers, pickling, pipes, waiting
-from poolwise.wire.payload import Packed, Payload, size_of
+from poolwise.wire.payload import Packed, Payload
 from poolwise.worker.main import BLOCKED, serve
 
 if TYPE_CHECKING:
@@ -334,7 +334,7 @@ class Processes(c.Backend):
         if isinstance(packed, bytes):
             chunk.function_bytes = lane.writer.write(codec.FUNCTION, (head, packed))
         else:
-            chunk.function_bytes = size_of(packed.payload)
+            chunk.function_bytes = len(packed.payload)
             lane.link.send_broadcast(codec.FUNCTION, head, packed)
         self._phases.to(PICKLE)
         return True
@@ -384,7 +384,9 @@ class Processes(c.Backend):
         placed: dict[int, BroadcastPayload] = {}
         if job.common and isinstance(packed, Payload):
             placed = self._memory.find_deposits(packed, job.common, job.deposits)
-        chunk.sent_bytes = size_of(packed) - sum(d.payload.nbytes for d in placed.values())
+        chunk.sent_bytes = len(packed)
+        if placed:
+            chunk.sent_bytes -= sum(len(each.payload) for each in placed.values())
         chunk.pickle_ns = phases.to(SEND) - begun_ns
         lane.link.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed, placed)
         return True
@@ -503,9 +505,11 @@ class Processes(c.Backend):
             if not self._is_lost(lane, head, error):
                 self._hear_unreadable(lane, head, outcome, error)
             return
-        outcome.errors = {at: self._decode(failed[at]) for at in failed}
+        if failed:
+            outcome.errors = {at: self._decode(failed[at]) for at in failed}
         outcome.values = _load_each(values, outcome.errors) if head.is_itemwise else values
-        if any(self._is_lost(lane, head, one.__cause__) for one in outcome.errors.values()):
+        raised = outcome.errors.values()
+        if raised and any(self._is_lost(lane, head, one.__cause__) for one in raised):
             return
         if self._stdio is not None and head.is_last:
             # While another chunk runs, the unfinished line may be that one's: chunks that are

@@ -36,6 +36,8 @@ def as_sequence(items: Iterable[Any]) -> Sequence[Any]:
     kind = type(items)
     if kind in _SLICED:
         return items  # type: ignore[return-value]
+    if kind is list:
+        return list(items)
     library = registry.of(kind)
     rows = None if library is None else library.rows(items)
     return list(items) if rows is None else rows

@@ -144,10 +144,10 @@ def parse_mounts(text: str) -> list[Mount]:
         match mount.split(), filesystem.split():
             case [_, _, _, group, point, *_], ["cgroup", _, options, *_]:
                 controllers = frozenset(options.split(","))
-                found.append(Mount(_plain(group), _plain(point), 1, controllers))
+                found.append(Mount(group, point, 1, controllers))
             case [_, _, _, group, point, *_], ["cgroup2", *_]:
-                found.append(Mount(_plain(group), _plain(point), 2, frozenset()))
-    return found
+                found.append(Mount(group, point, 2, frozenset()))
+    return [_unescaped(mount) for mount in found] if "\\" in text else found
 
 
 def path_below(own: str, top: str) -> list[str] | None:
@@ -169,9 +169,13 @@ def _steps(path: str) -> list[str]:
     return [step for step in path.split("/") if step]
 
 
-def _plain(field: str) -> str:
+def _unescaped(mount: Mount) -> Mount:
     r"""Undo the octal escapes of proc(5): ``\040`` is a blank."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+    group, point = (
+        re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+        for field in (mount.group, mount.point)
+    )
+    return mount._replace(group=group, point=point)
 
 
 def _quota_v1(path: str) -> float | None:

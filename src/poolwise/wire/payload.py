@@ -60,19 +60,13 @@ class Payload:
         """Pieces, then buffers."""
         return [*self.pieces, *self.buffers]
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that travel, by whatever way."""
+    def __len__(self) -> int:
+        """Bytes that travel, by whatever way; of a small pickle ``len`` says the same."""
         return sum(map(len, self.parts))
 
 
 Packed = bytes | Payload
 """A pickle, where that is short and all; else a payload."""
-
-
-def size_of(packed: Packed) -> int:
-    """Bytes that travel, by whatever way."""
-    return len(packed) if isinstance(packed, bytes) else packed.nbytes
 
 
 class Source(Protocol):

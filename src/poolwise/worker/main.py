@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from poolwise.memory.link import EncodedPayload, MessageLink
 from poolwise.system import lifeline
 from poolwise.wire import codec, delivery, failures, frames, pickling, waiting
-from poolwise.wire.payload import DecodedPayload, Packed, size_of, view_of
+from poolwise.wire.payload import DecodedPayload, Packed, view_of
 from poolwise.worker.clock import PICKLE, RECEIVE, UNPICKLE, WAIT, StoppedClock, WorkerClock
 from poolwise.worker.run import ChunkRun
 from poolwise.worker.watch import Watch
@@ -364,7 +364,7 @@ class Worker:
                 raise  # the task may be changing what it returned before; ask when it is done
             packed = codec.pack_itemwise(values, errors, times, failures.refused)
             return head._replace(is_itemwise=True), packed
-        if len(values) > 1 and size_of(packed) <= _KEPT_ANSWER_BYTES:
+        if len(values) > 1 and len(packed) <= _KEPT_ANSWER_BYTES:
             self._kept.append((head.chunk_id, head.first, values))
         return head, packed
 
