@@ -169,7 +169,7 @@ def test_a_deposit_without_room_is_a_copy():
     deposit = arena.deposit(Payload([b"p"], [memoryview(data)]))
     data[:] = b"b" * 100_000
     assert deposit.places == [NO_BLOCK, NO_BLOCK]
-    assert bytes(deposit.payload.buffers[0]) == b"a" * 100_000
+    assert bytes(deposit.buffers[0]) == b"a" * 100_000
     arena.close()
     reader.close()
 

@@ -65,7 +65,7 @@ def collect(*args, **kwargs):
 def travel(packed, head=b"head"):
     """A payload, sealed and opened again where there is no arena."""
     places = [NO_BLOCK] * len(packed.parts)
-    parts = encode_payload(head, packed, places, all_repeated=False)
+    parts = encode_payload(head, packed, places)
     return decode_payload(memoryview(b"".join(parts)), len(head), None)
 
 

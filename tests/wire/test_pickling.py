@@ -38,7 +38,7 @@ def travel(packed):
     if isinstance(packed, bytes):
         return pickle.loads(packed)
     places = [NO_BLOCK] * len(packed.parts)
-    parts = encode_payload(b"head", packed, places, all_repeated=False)
+    parts = encode_payload(b"head", packed, places)
     payload = memoryview(bytearray().join(parts))
     return load_payload(decode_payload(payload, 4, None))
 

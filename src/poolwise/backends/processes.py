@@ -25,12 +25,12 @@ from poolwise.backends.unguarded import end_if_importing_main
 from poolwise.core import contract as c
 from poolwise.core.contract import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE
 from poolwise.core.shield import find_raised, users_code
-from poolwise.memory.arena import BroadcastPayload, Ends, PoolMemory
+from poolwise.memory.arena import Ends, PoolMemory
 from poolwise.memory.link import Handover, MessageLink, WorkerEnds
 from poolwise.system import descriptors, exit_watch, lifeline
 from poolwise.system.descriptors import limit_named, make_room
 from poolwise.wire import codec, delivery, failures, frames, offers, pickling, pipes, waiting
-from poolwise.wire.payload import Packed, Payload
+from poolwise.wire.payload import BroadcastPayload, Packed, Payload
 from poolwise.worker.main import BLOCKED, serve
 
 if TYPE_CHECKING:
@@ -334,8 +334,8 @@ class Processes(c.Backend):
         if isinstance(packed, bytes):
             chunk.function_bytes = lane.writer.write(codec.FUNCTION, (head, packed))
         else:
-            chunk.function_bytes = len(packed.payload)
-            lane.link.send_broadcast(codec.FUNCTION, head, packed)
+            chunk.function_bytes = len(packed)
+            lane.link.send(codec.FUNCTION, head, packed)
         self._phases.to(PICKLE)
         return True
 
@@ -386,7 +386,7 @@ class Processes(c.Backend):
             placed = self._memory.find_deposits(packed, job.common, job.deposits)
         chunk.sent_bytes = len(packed)
         if placed:
-            chunk.sent_bytes -= sum(len(each.payload) for each in placed.values())
+            chunk.sent_bytes -= sum(len(each) for each in placed.values())
         chunk.pickle_ns = phases.to(SEND) - begun_ns
         lane.link.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed, placed)
         return True

@@ -27,7 +27,7 @@ from poolwise.memory.segment import Segment
 from poolwise.memory.segment_posix import GRAIN_BYTES, forget_changes
 from poolwise.system.limits import shared_limit_bytes
 from poolwise.wire.payload import LEAST_BLOCK_BYTES as LEAST_BLOCK_BYTES  # noqa: PLC0414 - set by benchmarks
-from poolwise.wire.payload import NO_BLOCK, Payload
+from poolwise.wire.payload import NO_BLOCK, BroadcastPayload, Payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -261,28 +261,6 @@ class Arena(_ArenaEnd):
         if remove is not None:
             for start, end in dropped:
                 self._mapped().madvise(remove, start, end - start)
-
-
-class BroadcastPayload:
-    """A payload that is put down once and sent to many; blocks go with the last who has them.
-
-    What found no room in the arena is copied: its owner may change it while this lives.
-    """
-
-    __slots__ = ("_let_go", "payload", "places")
-
-    def __init__(self, payload: Payload, places: list[int], let_go: deque[int]) -> None:
-        parts = [
-            bytes(part) if place == NO_BLOCK and isinstance(part, memoryview) else part
-            for part, place in zip(payload.parts, places, strict=True)
-        ]
-        count = len(payload.pieces)
-        self.payload = Payload(parts[:count], parts[count:])
-        self.places = places
-        self._let_go = let_go
-
-    def __del__(self) -> None:
-        self._let_go.extend(place for place in self.places if place != NO_BLOCK)
 
 
 class ArenaReader(_ArenaEnd):

@@ -14,6 +14,7 @@ from poolwise.system import descriptors
 from poolwise.wire import codec, frames, pickling
 from poolwise.wire.payload import (
     NO_BLOCK,
+    BroadcastPayload,
     DecodedPayload,
     Packed,
     Payload,
@@ -25,7 +26,7 @@ from poolwise.wire.payload import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from poolwise.memory.arena import Arena, ArenaReader, BroadcastPayload, Ends, PoolMemory
+    from poolwise.memory.arena import Arena, ArenaReader, Ends, PoolMemory
     from poolwise.memory.segment import Segment
     from poolwise.wire.stdio import StdioRedirect
 
@@ -66,43 +67,29 @@ class MessageLink:
             self.writer.write(kind, (head, packed), before)
             return
         self._open_ends()
-        if self.arena is None:
-            places = [NO_BLOCK] * len(packed.parts)
-        else:
-            places = self._place(self.arena, packed, placed or {})
+        places = self._place(packed, placed or {})
         self._note(places)
-        parts = encode_payload(head, packed, places, all_repeated=False)
-        self.writer.write(kind | codec.BIG, parts, before)
+        self.writer.write(kind | codec.BIG, encode_payload(head, packed, places), before)
 
-    def _place(
-        self, arena: Arena, packed: Payload, placed: Mapping[int, BroadcastPayload]
-    ) -> list[int]:
-        first = len(packed.pieces)
-        parts = packed.parts
-        for at, deposit in placed.items():
+    def _place(self, packed: Payload, placed: Mapping[int, BroadcastPayload]) -> list[int]:
+        """The block of each part: where it lies already, or one that it is copied into."""
+        arena = self.arena
+        if arena is None:
+            return [NO_BLOCK] * len(packed.parts)
+        if isinstance(packed, BroadcastPayload):
+            arena.hold(packed.blocks)
+            return packed.places
+        first, parts = len(packed.pieces), packed.parts
+        for at, stored in placed.items():
             parts[first + at] = b""  # too short to be put down
-            arena.hold(deposit.places)
+            arena.hold(stored.places)
         places = arena.place(parts)
-        for at, deposit in placed.items():
-            (places[first + at],) = deposit.places
-        if placed:
-            packed.repeated |= placed.keys()
+        for at, stored in placed.items():
+            (places[first + at],) = stored.places
+        packed.repeated |= {first + at for at in placed}
         if arena.refusal is not None:
             self._say(arena)
         return places
-
-    def send_broadcast(self, kind: int, head: bytes, deposit: BroadcastPayload) -> None:
-        """Send what is put down already, for several tasks of the other end.
-
-        :raises BrokenPipeError: nobody reads any more.
-        """
-        self._open_ends()
-        if self.arena is not None:
-            blocks = [place for place in deposit.places if place != NO_BLOCK]
-            self.arena.hold(blocks)
-            self._note(blocks)
-        parts = encode_payload(head, deposit.payload, deposit.places, all_repeated=True)
-        self.writer.write(kind | codec.BIG, parts)
 
     def record_lent(self, blocks: Sequence[int]) -> None:
         """The other end was told of these blocks in some other way."""
@@ -176,17 +163,18 @@ class MessageLink:
 class EncodedPayload:
     """A payload that came by some other way, to be opened by who has the link."""
 
-    def __init__(self, sealed: bytes) -> None:
-        self._sealed = sealed
+    def __init__(self, encoded: bytes) -> None:
+        self._encoded = encoded
 
     def open(self, link: MessageLink) -> Any:
         """The value, once.
 
         :raises Exception: whatever unpickling raised.
         """
-        sealed, self._sealed = memoryview(self._sealed), b""
-        has_blocks = bool(blocks_in(sealed, 0))
-        return codec.load_payload(link.open(sealed, 0) if has_blocks else decode_payload(sealed, 0))
+        encoded, self._encoded = memoryview(self._encoded), b""
+        has_blocks = bool(blocks_in(encoded, 0))  # else the arena need not be opened
+        decoded = link.open(encoded, 0) if has_blocks else decode_payload(encoded, 0)
+        return codec.load_payload(decoded)
 
 
 class Handover:
@@ -209,14 +197,10 @@ class Handover:
         payload = pickling.pack_to_spawn(self._value)
         places = [NO_BLOCK] * len(payload.parts)
         if self._memory is not None:
-            payload, places = self._put_down(self._memory, payload)
-        return EncodedPayload, (b"".join(encode_payload(b"", payload, places, all_repeated=True)),)
-
-    def _put_down(self, memory: PoolMemory, payload: Payload) -> tuple[Payload, list[int]]:
-        deposit = memory.deposit(payload)
-        self.blocks = [place for place in deposit.places if place != NO_BLOCK]
-        memory.hold(self.blocks)
-        return deposit.payload, deposit.places
+            payload = stored = self._memory.deposit(payload)
+            places, self.blocks = stored.places, stored.blocks
+            self._memory.hold(self.blocks)
+        return EncodedPayload, (b"".join(encode_payload(b"", payload, places)),)
 
 
 class WorkerEnds:

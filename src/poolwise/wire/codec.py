@@ -234,7 +234,7 @@ def _beside(packed: Packed, buffers: list[memoryview], repeated: Iterable[int] =
     if not buffers:
         return packed
     pieces = [packed] if isinstance(packed, bytes) else packed.pieces
-    return Payload(pieces, buffers, frozenset(repeated))
+    return Payload(pieces, buffers, (len(pieces) + at for at in repeated))
 
 
 def pack_chunk_id(chunk_id: int) -> bytes:

@@ -11,10 +11,13 @@ the block is mapped anew for each, and a page is copied when it is first written
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from poolwise.system.limits import setting_bytes
+
+if TYPE_CHECKING:
+    from collections import deque
 
 NO_BLOCK = -1
 """Stands for the offset of a block that could not be had."""
@@ -36,24 +39,19 @@ Part = bytes | memoryview
 
 
 class Payload:
-    """A value on its way.
+    """A value on its way: its pickle in pieces, and the memory that the pickle leaves out.
 
-    :param pieces: its pickle.
-    :param buffers: the memory that the pickle leaves out.
-    :param repeated: positions of buffers that are for several tasks.
+    :param repeated: positions among :attr:`parts` of what is for several tasks.
     """
 
     __slots__ = ("buffers", "pieces", "repeated")
 
     def __init__(
-        self,
-        pieces: Sequence[Part],
-        buffers: Sequence[Part],
-        repeated: frozenset[int] = frozenset(),
+        self, pieces: Sequence[Part], buffers: Sequence[Part], repeated: Iterable[int] = ()
     ) -> None:
         self.pieces = pieces
         self.buffers = buffers
-        self.repeated = repeated
+        self.repeated = frozenset(repeated)
 
     @property
     def parts(self) -> list[Part]:
@@ -63,6 +61,35 @@ class Payload:
     def __len__(self) -> int:
         """Bytes that travel, by whatever way; of a small pickle ``len`` says the same."""
         return sum(map(len, self.parts))
+
+
+class BroadcastPayload(Payload):
+    """A payload that is stored once and sent to many; its blocks go with the last who has them.
+
+    :param places: for each part, the block it lies in or :data:`NO_BLOCK`. What has none is copied:
+        its owner may change it while this lives.
+    :param let_go: takes the blocks when this is gone.
+    """
+
+    __slots__ = ("_let_go", "places")
+
+    def __init__(self, payload: Payload, places: list[int], let_go: deque[int]) -> None:
+        parts = [
+            bytes(part) if place == NO_BLOCK and isinstance(part, memoryview) else part
+            for part, place in zip(payload.parts, places, strict=True)
+        ]
+        count = len(payload.pieces)
+        super().__init__(parts[:count], parts[count:], range(len(parts)))
+        self.places = places
+        self._let_go = let_go
+
+    @property
+    def blocks(self) -> list[int]:
+        """Those that it lies in."""
+        return [place for place in self.places if place != NO_BLOCK]
+
+    def __del__(self) -> None:
+        self._let_go.extend(self.blocks)
 
 
 Packed = bytes | Payload
@@ -116,24 +143,20 @@ class DecodedPayload:
         self.nbytes = nbytes
 
 
-def encode_payload(
-    head: bytes, payload: Payload, places: Sequence[int], *, all_repeated: bool
-) -> list[Part]:
+def encode_payload(head: bytes, payload: Payload, places: Sequence[int]) -> list[Part]:
     """The parts of a frame.
 
     :param head: what stands before the payload.
     :param places: for each piece, then each buffer, the block it lies in or :data:`NO_BLOCK`.
-    :param all_repeated: everything is for several tasks.
     """
-    first, repeated = len(payload.pieces), payload.repeated
-    table, here = [first, len(payload.buffers)], []
+    table, here = [len(payload.pieces), len(payload.buffers)], []
     for at, part in enumerate(payload.parts):
         place = places[at]
         way = 0
         if place == NO_BLOCK:
             way = _HERE
             here.append(part)
-        if all_repeated or (repeated and at - first in repeated):
+        if at in payload.repeated:
             way |= _REPEATED
         table += (way, place, len(part))
     sealed: list[Part] = [head, struct.pack(f"<{len(table)}q", *table)]
