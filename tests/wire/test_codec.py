@@ -82,9 +82,9 @@ def open_chunk(packed):
     if isinstance(packed, bytes):
         payload = memoryview(codec.pack_chunk_id(3) + packed)
         assert codec.chunk_id(payload) == 3
-        function_id, prompt_ns, mode, items = codec.loads_chunk(payload)
+        function_id, prompt_ns, mode, items = codec.load_chunk(payload[codec.CHUNK_AT :])
     else:
-        function_id, prompt_ns, mode, items = codec.unpack_chunk(travel(packed))
+        function_id, prompt_ns, mode, items = codec.load_chunk(travel(packed))
     if mode & codec.PACKED:
         mode, items = mode & ~codec.PACKED, list(map(codec.load_item, items))
     assert (function_id, prompt_ns) == HEAD
@@ -157,7 +157,7 @@ def test_a_lambda_among_calls_travels_with_its_code():
 
 def test_a_call_that_cannot_be_rebuilt_fails_alone():
     calls = [(add, (1,), {}), (add, (DoesNotUnpickle(),), {})]
-    *_, (first, second) = codec.loads_chunk(memoryview(codec.pack_chunk_id(3) + pack_calls(calls)))
+    *_, (first, second) = codec.load_chunk(memoryview(pack_calls(calls)))
     assert codec.call(codec.load_item(first)) == 1
     with pytest.raises(errors.ArgumentNotLoadable) as info:
         codec.load_item(second)
@@ -218,9 +218,9 @@ def open_answer(packed, *, is_itemwise=False):
     """The values that the parent makes of it, and the failures."""
     if isinstance(packed, bytes):
         payload = memoryview(bytes(codec.ANSWER_AT) + packed)
-        arrived, failed, _ = codec.loads_values(payload, is_itemwise=is_itemwise)
+        arrived, failed, _ = codec.load_values(payload[codec.ANSWER_AT :], is_itemwise=is_itemwise)
     else:
-        arrived, failed, _ = codec.unpack_values(travel(packed), is_itemwise=is_itemwise)
+        arrived, failed, _ = codec.load_values(travel(packed), is_itemwise=is_itemwise)
     if is_itemwise:
         arrived = [codec.load_value(one) for one in arrived]
     return arrived, {at: failures.decode(failure) for at, failure in failed.items()}

@@ -497,10 +497,11 @@ class Processes(c.Backend):
         )
         outcome.reading = codec.Reading.unpack(payload, codec.READING_AT)
         try:
-            load = self._load_big_answer if is_big else self._load_answer
-            values, failed, outcome.times = load(
-                lane, payload, outcome, is_itemwise=head.is_itemwise
-            )
+            arrived = self._open_answer(lane, payload, outcome, is_big=is_big)
+            with users_code:
+                values, failed, outcome.times = codec.load_values(
+                    arrived, is_itemwise=head.is_itemwise
+                )
         except BaseException as error:
             if not self._is_lost(lane, head, error):
                 self._hear_unreadable(lane, head, outcome, error)
@@ -518,19 +519,14 @@ class Processes(c.Backend):
         outcome.load_ns = self._phases.to(RECEIVE) - begun_ns
         self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 
-    def _load_answer(
-        self, _: _Lane, payload: memoryview, outcome: c.Outcome, *, is_itemwise: bool
-    ) -> codec.Answered:
-        with users_code:
-            return codec.loads_values(payload, is_itemwise=is_itemwise)
-
-    def _load_big_answer(
-        self, lane: _Lane, payload: memoryview, outcome: c.Outcome, *, is_itemwise: bool
-    ) -> codec.Answered:
+    def _open_answer(
+        self, lane: _Lane, payload: memoryview, outcome: c.Outcome, *, is_big: bool
+    ) -> codec.Arrived:
+        if not is_big:
+            return payload[codec.ANSWER_AT :]
         opened = lane.link.open(payload, codec.ANSWER_AT)
         outcome.nbytes = opened.nbytes
-        with users_code:
-            return codec.unpack_values(opened, is_itemwise=is_itemwise)
+        return opened
 
     def _decode(self, failure: codec.Failure) -> BaseException:
         with users_code:

@@ -255,16 +255,27 @@ Loaded = tuple[int, int, int, Sequence[Any]]
 """A CHUNK's function's number, prompt_ns, mode, and items."""
 
 
-def loads_chunk(payload: memoryview) -> Loaded:
-    """The rest of a CHUNK's payload."""
-    chunk: Loaded = loads(payload[CHUNK_AT:])
-    return chunk if chunk[2] < PACKED else _share_out_items(chunk, ())
+Arrived = memoryview | DecodedPayload
+"""What a message brought: a pickle, or where it is large a payload."""
 
 
-def unpack_chunk(opened: DecodedPayload) -> Loaded:
-    """The rest of a big CHUNK's payload."""
-    chunk: Loaded = load_payload(opened)
-    return chunk if chunk[2] < PACKED else _share_out_items(chunk, opened.buffers)
+def load_chunk(arrived: Arrived) -> Loaded:
+    """The rest of a CHUNK."""
+    chunk: Loaded = load(arrived)
+    return chunk if chunk[2] < PACKED else _share_out_items(chunk, buffers_of(arrived))
+
+
+def load(arrived: Arrived) -> Any:
+    """The value that arrived; a new one each time where it is for several.
+
+    :raises Exception: whatever unpickling raised.
+    """
+    return load_payload(arrived) if isinstance(arrived, DecodedPayload) else loads(arrived)
+
+
+def buffers_of(arrived: Arrived) -> Sequence[BufferRef]:
+    """The memory that its pickle leaves out."""
+    return arrived.buffers if isinstance(arrived, DecodedPayload) else ()
 
 
 def load_payload(opened: DecodedPayload) -> Any:
@@ -447,16 +458,12 @@ Answered = tuple[list[Any], dict[int, Failure], Times | None]
 """The values of an ANSWER, the failures by position among them, and what single items took."""
 
 
-def loads_values(payload: memoryview, *, is_itemwise: bool) -> Answered:
-    """The values of an ANSWER; where they are apart, they are still to be loaded: `load_value`."""
-    said: Answered = loads(payload[ANSWER_AT:])
-    return (_share_out(said[0], ()), *said[1:]) if is_itemwise else said
-
-
-def unpack_values(opened: DecodedPayload, *, is_itemwise: bool) -> Answered:
-    """The values of a big ANSWER, likewise."""
-    said: Answered = load_payload(opened)
-    return (_share_out(said[0], opened.buffers), *said[1:]) if is_itemwise else said
+def load_values(arrived: Arrived, *, is_itemwise: bool) -> Answered:
+    """The values of an ANSWER; those that are a pickle each are still to be loaded."""
+    answered: Answered = load(arrived)
+    if is_itemwise:
+        return _share_out(answered[0], buffers_of(arrived)), *answered[1:]
+    return answered
 
 
 _NOTHING = pickle.dumps(None, PROTOCOL)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from poolwise.memory.link import EncodedPayload, MessageLink
@@ -165,9 +166,9 @@ class Worker:
         """Carry out messages until STOP, or until the parent is gone."""
         act: dict[int, Callable[[memoryview], None]] = {
             codec.FUNCTION: self._learn_function,
-            codec.FUNCTION | codec.BIG: self._learn_big_function,
-            codec.CHUNK: self._run_plain_chunk,
-            codec.CHUNK | codec.BIG: self._run_big_chunk,
+            codec.FUNCTION | codec.BIG: partial(self._learn_function, is_big=True),
+            codec.CHUNK: self._run_chunk,
+            codec.CHUNK | codec.BIG: partial(self._run_chunk, is_big=True),
             codec.FREED: self._take_back,
             codec.GIVE_BACK: lambda _: None,  # nothing is running: nothing to give
             codec.RESEND: self._answer_again,
@@ -228,16 +229,18 @@ class Worker:
 
     # -- working
 
-    def _learn_function(self, payload: memoryview) -> None:
-        function_id, at = self._forget_functions(payload)
-        self._functions[function_id] = pickled = bytes(payload[at:])
-        if codec.brings_classes(pickled):
-            self._load_early(function_id)
+    def _open(self, payload: memoryview, at: int, *, is_big: bool) -> codec.Arrived:
+        return self._link.open(payload, at) if is_big else payload[at:]
 
-    def _learn_big_function(self, payload: memoryview) -> None:
+    def _learn_function(self, payload: memoryview, *, is_big: bool = False) -> None:
         function_id, at = self._forget_functions(payload)
-        self._functions[function_id] = opened = self._link.open(payload, at)
-        if codec.brings_classes(view_of(opened.pieces[0])):
+        if is_big:
+            self._functions[function_id] = opened = self._link.open(payload, at)
+            brings_classes = codec.brings_classes(view_of(opened.pieces[0]))
+        else:
+            self._functions[function_id] = pickled = bytes(payload[at:])
+            brings_classes = codec.brings_classes(pickled)
+        if brings_classes:
             self._load_early(function_id)
 
     def _load_early(self, function_id: int) -> None:
@@ -252,20 +255,12 @@ class Worker:
             self._functions.pop(old, None)
         return function_id, at
 
-    def _run_plain_chunk(self, payload: memoryview) -> None:
-        self._run_chunk(payload, codec.loads_chunk)
-
-    def _run_big_chunk(self, payload: memoryview) -> None:
-        self._run_chunk(payload, self._unpack_chunk)
-
-    def _unpack_chunk(self, payload: memoryview) -> codec.Loaded:
-        return codec.unpack_chunk(self._link.open(payload, codec.CHUNK_AT))
-
-    def _run_chunk(self, payload: memoryview, load: Callable[[memoryview], codec.Loaded]) -> None:
+    def _run_chunk(self, payload: memoryview, *, is_big: bool = False) -> None:
         self._clock.to(UNPICKLE)
         chunk_id = codec.chunk_id(payload)
         try:
-            function_id, prompt_ns, mode, items = load(payload)
+            arrived = self._open(payload, codec.CHUNK_AT, is_big=is_big)
+            function_id, prompt_ns, mode, items = codec.load_chunk(arrived)
         except BaseException as error:
             self._send_unread(chunk_id, error, is_function=False)
             return
@@ -274,7 +269,7 @@ class Worker:
         except BaseException as error:
             self._send_unread(chunk_id, error, is_function=True)
             return
-        del payload
+        del payload, arrived
         self._running_calls = mode & ~codec.PACKED == codec.CALLS
         items = list(items)
         run = ChunkRun(
