@@ -57,7 +57,7 @@ def _aligned(size_bytes: int) -> int:
 
 
 class _ArenaEnd:
-    """One process's end of an arena: it is mapped when the first block passes.
+    """End of an arena in one process, mapped when the first block passes.
 
     A process forked from this one gets a copy that it has no use for, and gives it up.
     """
@@ -72,7 +72,7 @@ class _ArenaEnd:
         self._let_go_of_memory()
 
     def prepare_fork(self) -> None:
-        """See to it that what a forked process is going to look at stays as it is."""
+        """Protect what a forked process is going to look at from changes."""
 
     def _let_go_of_memory(self) -> None:
         self.segment.close()
@@ -127,7 +127,7 @@ class Arena(_ArenaEnd):
 
     @property
     def lent_bytes(self) -> int:
-        """How much is lent now."""
+        """Bytes lent now."""
         return self._blocks.lent_bytes
 
     def put(self, data: memoryview) -> int:
@@ -168,7 +168,7 @@ class Arena(_ArenaEnd):
         ]
 
     def deposit(self, payload: Payload) -> BroadcastPayload:
-        """Put a payload down for as long as the answer lives, to be sent to several lanes.
+        """Store a payload for as long as the answer lives, to be sent to several lanes.
 
         What was put down for an earlier one, and has not changed since, stays where it is.
         """
@@ -199,12 +199,12 @@ class Arena(_ArenaEnd):
         return known
 
     def hold(self, offsets: Iterable[int]) -> None:
-        """Blocks that are lent already are lent once more."""
+        """Lend blocks once more."""
         for offset in offsets:
             self._more_holds[offset] = self._more_holds.get(offset, 0) + 1
 
     def take_back(self, offsets: Iterable[int]) -> None:
-        """One who looked at these blocks does not any more.
+        """Return blocks that one reader does not look at any more.
 
         :raises NoSuchBlock: one of them is not lent.
         """
@@ -424,7 +424,7 @@ class PoolMemory:
             warn_once(self._refusal)
 
     def for_lane(self) -> tuple[tuple[Segment, ...], Ends]:
-        """What is handed to a new worker (and closed here afterwards), and what is kept of it."""
+        """Segments for a new worker (closed here afterwards), and this process's ends of them."""
         results = self._create(_RESULTS_SHARE) if self._arena is not None else None
         if self._arena is None or results is None:
             return (), (None, None)
@@ -437,18 +437,18 @@ class PoolMemory:
             return (), (None, None)
 
     def deposit(self, payload: Payload) -> BroadcastPayload:
-        """Put a payload down, to be sent to several lanes."""
+        """Store a payload, to be sent to several lanes."""
         if self._arena is None:
             return BroadcastPayload(payload, [NO_BLOCK] * len(payload.parts), deque())
         return self._arena.deposit(payload)
 
     def hold(self, blocks: Iterable[int]) -> None:
-        """Blocks that are lent already are lent once more."""
+        """Lend blocks once more."""
         if self._arena is not None:
             self._arena.hold(blocks)
 
     def take_back(self, blocks: Iterable[int]) -> None:
-        """One who was to look at these blocks never will."""
+        """Return blocks that one reader never got."""
         if self._arena is not None:
             self._arena.take_back(blocks)
 

@@ -1,4 +1,4 @@
-"""What a process shows of shared memory stays as it is for whatever is forked from it.
+"""Copy-on-write before a fork: views of shared memory stay as they are in the child.
 
 A forked process inherits shared mappings as shared: it would write into arrays of its parent, and
 see them overwritten when the parent, done with them, gives their memory back. So before a fork the

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class MessageLink:
-    """Sends through a writer and an arena of this process; opens what the other end put in its own.
+    """Sender of messages with large buffers, and reader of those that the other end sent.
 
     ``lent`` says how often the other end has each block that it did not give back.
 
@@ -92,7 +92,7 @@ class MessageLink:
         return places
 
     def record_lent(self, blocks: Sequence[int]) -> None:
-        """The other end was told of these blocks in some other way."""
+        """Count blocks as lent that the other end was told of in some other way."""
         if blocks:
             self._open_ends()
             self._note(blocks)
@@ -161,7 +161,7 @@ class MessageLink:
 
 
 class EncodedPayload:
-    """A payload that came by some other way, to be opened by who has the link."""
+    """Payload of a process that is being started, opened with its link."""
 
     def __init__(self, encoded: bytes) -> None:
         self._encoded = encoded
@@ -178,7 +178,7 @@ class EncodedPayload:
 
 
 class Handover:
-    """A value for one process; ``blocks`` are lent to it when it has been started.
+    """Value for one process that is being started; ``blocks`` are lent to it then.
 
     :param memory: where large data goes; None: with the rest.
     """
@@ -204,7 +204,7 @@ class Handover:
 
 
 class WorkerEnds:
-    """What a worker needs to talk with its parent, on its way into it by any start method.
+    """Pipes and segments of a new worker, on their way into it by any start method.
 
     :param task_fd: the worker reads its tasks here.
     :param result_fd: the worker answers here.

@@ -72,7 +72,7 @@ class MemfdSegment(FdSegment):
         return segment
 
     def address(self) -> Address:
-        """How other processes open it, for as long as this object is not closed.
+        """Address by which other processes open it, until this object is closed.
 
         :raises SharedMemoryGone: it is closed.
         """
@@ -134,7 +134,7 @@ def _nameless_file() -> int:
 
 
 def _rooms() -> list[tuple[int, str]]:
-    """How many bytes each limit on memory leaves, and what it is called."""
+    """Bytes that each limit on memory leaves, and its name."""
     limits = cgroups.memory_limits()
     rooms = [
         (limit.room_bytes, f"the memory limit of {limit.limit_bytes} bytes in {limit.path}")
@@ -145,7 +145,7 @@ def _rooms() -> list[tuple[int, str]]:
 
 
 def _free_bytes() -> int | None:
-    """What the kernel could give without killing anybody, swap space included."""
+    """Bytes that the kernel could give without killing a process, swap space included."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             lines = dict(line.split(":", 1) for line in file)

@@ -115,7 +115,7 @@ class FdSegment:
             os.close(fd)
 
     def duplicate(self) -> Self:
-        """The same memory behind a descriptor of its own, to be handed to a child."""
+        """Duplicate the descriptor, to be handed to a child."""
         return type(self)(os.dup(self.fd), self.size_bytes)
 
     def map(self, mode: Mode = "rw", offset: int = 0, length: int | None = None) -> Mapping:
@@ -238,7 +238,7 @@ class NamedSegment(FdSegment):
             raise SharedMemoryGone(message) from error
 
     def address(self) -> Address:
-        """How other processes open it, for as long as its creator holds it.
+        """Address by which other processes open it, for as long as its creator holds it.
 
         :raises SharedMemoryGone: it is closed.
         """

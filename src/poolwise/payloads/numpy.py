@@ -84,7 +84,7 @@ def _reduce_memmap(array: Any) -> Reduced:
 
 
 def _map_file(path: str, offset: int, dtype: Any, shape: tuple[int, ...], order: str) -> Any:
-    """The same part of the file; what is written to it stays here."""
+    """Map a part of a file copy-on-write."""
     import numpy as np
 
     return np.memmap(path, dtype, "c", offset, shape, order)  # type: ignore[call-overload]

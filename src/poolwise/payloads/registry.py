@@ -52,12 +52,12 @@ class Library:
         return size + int(nbytes) if is_beside else size
 
     def is_immutable(self, item: Any) -> bool:
-        """Whether neither the object nor what it holds can change."""
+        """True if neither the object nor what it holds can change."""
         del item
         return False
 
     def owns_memory(self, item: Any) -> bool:
-        """Whether only someone with a reference to this very object can change what it shows."""
+        """True if its memory can only be changed through a reference to this very object."""
         del item
         return False
 
@@ -86,7 +86,7 @@ def of(kind: type) -> Library | None:
 
 
 def is_whole(name: str) -> bool:
-    """Whether a library has been imported; not one that is barred, or only half there."""
+    """True if a library has been imported whole; not one that is barred or half there."""
     module = sys.modules.get(name)
     return module is not None and hasattr(module, _entry(name).whole_has)
 
@@ -97,7 +97,7 @@ def loaded() -> list[Library]:
 
 
 def modules() -> tuple[Any, ...]:
-    """What stands for each library in ``sys.modules``: when it differs, so may :func:`loaded`."""
+    """Modules of the libraries in ``sys.modules``: when they differ, so may :func:`loaded`."""
     return tuple(map(sys.modules.get, ENTRIES))
 
 

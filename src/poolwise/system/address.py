@@ -1,4 +1,4 @@
-"""Where a buffer lies in this process's memory."""
+"""Addresses of buffers in this process's memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many CPUs this process may really use: what the machine has is only the upper bound."""
+"""Count of the CPUs that this process may use: what the machine has is the upper bound."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WORKERS_VARIABLE = "POOLWISE_WORKERS"
 
 
 def cpu_count() -> int:
-    """How many workers can run at the same time here: the default size of every pool.
+    """Number of workers that can run at once here: the default size of every pool.
 
     The environment variable ``POOLWISE_WORKERS`` decides when it is set. Else it is the smaller
     of the CPUs that this process may run on (its affinity, or ``PYTHON_CPU_COUNT`` where the

@@ -68,7 +68,7 @@ def make_room(fd: int) -> None:
 
 @contextmanager
 def limit_named() -> Iterator[None]:
-    """Where no descriptor is left, say which limit it was."""
+    """Name the limit in the error where no descriptor is left."""
     try:
         yield
     except OSError as error:

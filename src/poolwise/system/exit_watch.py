@@ -1,4 +1,4 @@
-"""How the parent hears that a worker has ended: a descriptor that becomes readable.
+"""Descriptor that becomes readable when a worker has ended.
 
 A pidfd on Linux, because the sentinel of ``multiprocessing`` is a pipe whose copies live on in
 whatever the worker has forked. Elsewhere the sentinel.
@@ -32,7 +32,7 @@ def open_watch(process: BaseProcess) -> tuple[int, bool]:
 
 
 def is_ending(watch_fd: int, pid: int | None) -> bool:
-    """Has this process ended, or is it about to? Returns when it has, in the second case.
+    """True if a process has ended, or is about to; in that case waits until it has.
 
     A process that ends closes its files some moments before it can be seen to have ended.
 
@@ -46,7 +46,7 @@ def is_ending(watch_fd: int, pid: int | None) -> bool:
 
 
 def _has_files(pid: int | None) -> bool | None:
-    """Whether a child has files open; None where this cannot be seen."""
+    """True if a child has files open; None where this cannot be seen."""
     if not os.path.isdir("/proc/self/fd"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What the kernel knows of this thread: how long it was ready to run and got no CPU."""
+"""Run-queue latency of this thread: how long it was ready to run and got no CPU."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class CodePickler(CloudPickler):  # type: ignore[misc] # cloudpickle has no type
     """cloudpickle, whose classes of the main module become known there by their names."""
 
     def reducer_override(self, obj: Any) -> Any:
-        """How to pickle a function or a class; `NotImplemented` for all that needs no code."""
+        """Pickle a function or a class; `NotImplemented` for all that needs no code."""
         reduced = super().reducer_override(obj)
         is_class = isinstance(obj, type) and obj.__module__ == _MAIN
         if is_class and isinstance(reduced, tuple) and len(reduced) > _STATE_SETTER:
@@ -57,7 +57,7 @@ def _fill_and_adopt(fill: Callable[[type, Any], None], name: str, kind: type, st
 
 
 def with_classes_of_prompt(function: Callable[..., Any]) -> Any:
-    """A function, with all classes of the main module if that can be imported by no worker.
+    """The function, with all classes of a main module that no worker can import.
 
     That is a notebook or a prompt. Which of them the items need is not known beforehand.
     """
@@ -66,7 +66,7 @@ def with_classes_of_prompt(function: Callable[..., Any]) -> Any:
 
 
 def is_importable() -> bool:
-    """Whether the main module is a file, which a worker that starts afresh can import."""
+    """True if the main module is a file, which a fresh worker can import."""
     return hasattr(sys.modules[_MAIN], "__file__")
 
 

@@ -1,4 +1,4 @@
-"""What the messages between a pool and its workers look like, and how values are pickled.
+"""Messages between a pool and its workers: their kinds, heads, and pickled values.
 
 =============  ==================================================================
 to a worker
@@ -134,7 +134,7 @@ def call(parts: Call) -> Any:
 
 
 class Stopped(BaseException):
-    """Brings StopIteration (its cause) out of a C loop, which would take it for its own end."""
+    """Carrier of StopIteration (its cause) out of a C loop, which would take it for its own end."""
 
 
 def is_plain(parts: Call) -> bool:
@@ -238,7 +238,7 @@ def _beside(packed: Packed, buffers: list[memoryview], repeated: Iterable[int] =
 
 
 def pack_chunk_id(chunk_id: int) -> bytes:
-    """What stands before the pickle of a CHUNK."""
+    """Head of a CHUNK."""
     return _CHUNK_ID.pack(chunk_id)
 
 
@@ -311,14 +311,14 @@ def _share_out(packed: Sequence[Blob], buffers: Sequence[BufferRef]) -> list[Pac
 
 
 def load_value(packed: PackedValue) -> Any:
-    """One packed value; what it was packed in is emptied, for it is large."""
+    """Unpickle a packed value; what it was packed in is emptied, for it is large."""
     pickled, buffers = packed
     packed.clear()
     return pickle.loads(pickled, buffers=map(view_of, buffers))
 
 
 def load_item(packed: list[Any]) -> Any:
-    """One packed item, in the worker, when its turn comes."""
+    """Unpickle a packed item, in the worker, when its turn comes."""
     try:
         return load_value(packed)
     except BaseException as error:  # SystemExit of a constructor is not the task's own
@@ -359,7 +359,7 @@ Times = tuple[int, int, int, dict[int, int]]
 
 
 class Hello(Row):
-    """What READY says of the worker: who it is and when it began to be of use."""
+    """Content of READY: the pid of the worker, and when it began to be of use."""
 
     pid: int
     served_ns: int
@@ -379,12 +379,12 @@ _FUNCTION_ID = struct.Struct("<qq")
 
 
 def pack_function_head(function_id: int, gone: Sequence[int]) -> bytes:
-    """What stands before a FUNCTION's pickle: its number, and those that are not needed again."""
+    """Head of a FUNCTION: its number, and those that are not needed again."""
     return struct.pack(f"<{2 + len(gone)}q", function_id, len(gone), *gone)
 
 
 def unpack_function_head(payload: memoryview) -> tuple[int, tuple[int, ...], int]:
-    """The same two, and where the pickle, or the payload, begins."""
+    """Decode the head of a FUNCTION: the two, and where the pickle or payload begins."""
     function_id, count = _FUNCTION_ID.unpack_from(payload)
     at = _FUNCTION_ID.size
     end = at + 8 * count
@@ -392,7 +392,7 @@ def unpack_function_head(payload: memoryview) -> tuple[int, tuple[int, ...], int
 
 
 def brings_classes(pickled: bytes | memoryview) -> bool:
-    """Whether a FUNCTION comes with classes of the main module (`wire.code`): that begins it."""
+    """True if a FUNCTION comes with classes of the main module: that begins it."""
     return b"poolwise.wire.code" in bytes(pickled[:_BEGINNING])
 
 
@@ -400,7 +400,7 @@ _BEGINNING = 64
 
 
 class AnswerHead(Row):
-    """What stands before the values of an ANSWER, readable whether they are or not.
+    """Head of an ANSWER, readable whether its values are or not.
 
     ``first`` is the position of the first value in the chunk, ``returned`` the number of items
     given back (-1: all that are left), ``is_last`` ends the chunk, ``is_itemwise`` says that each
@@ -428,7 +428,7 @@ def pack_answer(
     failures: dict[int, Failure],
     times: Times | None,
 ) -> Packed:
-    """What follows the head of an ANSWER whose values share one pickle."""
+    """Body of an ANSWER whose values share one pickle."""
     sent = _compact(values) if len(values) >= _FEW else values
     return pickling.pack((sent, failures, times), values)
 
@@ -439,7 +439,7 @@ def pack_itemwise(
     times: Times | None,
     refused: Callable[[BaseException, Any], Failure],
 ) -> Packed:
-    """The same with each value pickled by itself; what cannot be pickled becomes a failure."""
+    """Body of an ANSWER with a pickle for each value; what cannot be pickled is a failure."""
     failed, blobs = dict(failures), []
     buffers: list[memoryview] = []
     for at, value in enumerate(values):

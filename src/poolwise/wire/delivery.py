@@ -1,4 +1,4 @@
-"""What a pool can promise about shared memory on its way; ``shared/holding.py`` asks.
+"""Delivery guarantees of a pool for shared memory on its way; ``shared/holding.py`` asks.
 
 A pool keeps its tasks until they are answered, so what they hold cannot go before it arrives, and
 it asks a worker to end when all that the worker returned has arrived. Other pools do neither.

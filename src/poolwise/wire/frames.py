@@ -33,7 +33,7 @@ _MOST_PARTS = 512
 
 
 def frame(kind: int, payload: bytes) -> bytes:
-    """One whole frame, to be sent before another."""
+    """Encode a frame, to be sent before another."""
     return _HEAD.pack(kind << _LENGTH_BITS | len(payload)) + payload
 
 

@@ -59,7 +59,7 @@ def take() -> Sequence[int]:
 
 
 class Offers:
-    """What one message offers; when this goes, what was not taken is closed."""
+    """Descriptors that one message offers; those not taken are closed when this goes."""
 
     __slots__ = ("_numbers",)
 

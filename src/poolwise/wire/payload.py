@@ -201,7 +201,7 @@ def blocks_in(payload: memoryview, at: int) -> list[int]:
 
 
 def _table(payload: memoryview, at: int) -> tuple[int, list[tuple[int, int, int]], int]:
-    """How many pieces there are, the entries of pieces and buffers, and where the table ends."""
+    """Decode the table: the number of pieces, all entries, and where it ends."""
     pieces, buffers = _COUNTS.unpack_from(payload, at)
     at += _COUNTS.size
     end = at + _ENTRY.size * (pieces + buffers)

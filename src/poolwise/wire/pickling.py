@@ -72,7 +72,7 @@ class PieceWriter(list[Any]):
         return b"".join(self) if len(self) > 1 else bytes(self[0])
 
     def pack(self, aside: OutOfBandBuffers) -> Packed:
-        """One string, if that is short and all."""
+        """The pickle as one string if it is short and has no buffers; else a payload."""
         if len(self) == 1 and not aside and len(self[0]) < LEAST_PIECE_BYTES:
             return bytes(self[0])
         return self.wrap(aside)

@@ -78,7 +78,7 @@ class WakePipe:
 
 
 def count_unread(fd: int) -> int | None:
-    """How many bytes in a pipe nobody has read, asked at its write end; None if nobody knows."""
+    """Count the unread bytes of a pipe, at its write end; None where this is unknown."""
     if sys.platform != "linux":
         return None
     import fcntl

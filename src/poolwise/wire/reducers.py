@@ -87,7 +87,7 @@ _table = _Table()
 
 
 def add(kind: type, reducer: Any) -> None:
-    """One of ours, for a module that is not always there."""
+    """Register a reducer of ours, for a module that is not always there."""
     global _table  # noqa: PLW0603 - as below
     _noting[kind] = reducer
     _table = _Table()
@@ -100,12 +100,12 @@ def find() -> Reducers:
 
 
 def find_over(others: Mapping[Any, Any]) -> Reducers:
-    """The same for a pickler with reducers of its own, which count where the program has none."""
+    """The table for a pickler with reducers of its own, which count where the program has none."""
     return _renew().over(others)
 
 
 def find_for_many() -> Reducers:
-    """The same for what is pickled once, and loaded by any number of processes."""
+    """The table for what is pickled once, and loaded by any number of processes."""
     return _renew().for_many()
 
 
@@ -138,7 +138,7 @@ def _load_foreign(pickled: bytes) -> Any:
 
 
 def find_replacement() -> Any | None:
-    """The class that a standard pool would pickle with, if the program has set or changed it.
+    """Find the pickler that the program has put in the place of the standard one.
 
     The modules of pipes and of queues keep the one that they have imported.
     """

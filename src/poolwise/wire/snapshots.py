@@ -27,7 +27,7 @@ _LEAST_BORROWED_BYTES = LEAST_PIECE_BYTES
 
 
 class TooLarge(Exception):
-    """What is to be kept as it is takes too much memory.
+    """Error of a snapshot that would take too much memory.
 
     :param pickled_bytes: what of it was in the pickle, and so was copied to find that.
     """
@@ -105,7 +105,7 @@ def _fix_by_pickling(item: Any) -> tuple[Any, int]:
 
 
 def _is_refused(item: Any) -> bool:
-    """Whether it is the item that cannot be pickled, rather than that a signal struck."""
+    """True if the item cannot be pickled; False if a signal handler raised meanwhile."""
     if threading.current_thread() is not threading.main_thread():
         return True
     try:
@@ -184,7 +184,7 @@ _PRIVATE = 0 if sys.gettrace() else _count_private()
 
 
 def _is_private(item: Any) -> bool:
-    """Nobody but the loop that has just read this object can change it.
+    """True if only the loop that has just read this object can change it.
 
     So it need not be copied: of what is large, most is made anew for each item.
     """

@@ -36,7 +36,7 @@ class Waiter:
         self._rests_left = 0
 
     def wait(self, timeout_s: float | None = None) -> list[tuple[int, int]]:
-        """What is ready; sleeps for it ``timeout_s`` at most (None: for ever)."""
+        """Wait for what is ready, ``timeout_s`` at most (None: without limit)."""
         ready = self._poll(0)
         if ready or timeout_s == 0:
             return ready
