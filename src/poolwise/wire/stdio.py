@@ -1,8 +1,8 @@
 """Redirection of a worker's descriptors 1 and 2 to the parent.
 
 They carry what is written past Python's streams: by C code, ``os.write``, programs that a task
-starts, the stacks of a crash. The parent reads a pipe for each of the two, so nothing is lost with the
-worker, and no thread of the worker is needed, which C code that holds the GIL would block.
+starts, the stacks of a crash. The parent reads a pipe for each of the two, so nothing is lost with
+the worker, and no thread of the worker is needed, which C code that holds the GIL would block.
 """
 
 from __future__ import annotations
