@@ -82,18 +82,12 @@ def of(kind: type) -> Library | None:
     if module == "builtins" or type(module) is not str:  # a class may call anything its module
         return None
     name = module.partition(".")[0]
-    return _entry(name) if name in ENTRIES and is_whole(name) else None
-
-
-def is_whole(name: str) -> bool:
-    """True if a library has been imported whole; not one that is barred or half there."""
-    module = sys.modules.get(name)
-    return module is not None and hasattr(module, _entry(name).whole_has)
+    return _whole.get(name) or (_find(name) if name in ENTRIES else None)
 
 
 def loaded() -> list[Library]:
     """The entries of all libraries that have been imported."""
-    return [_entry(name) for name in ENTRIES if is_whole(name)]
+    return [library for name in ENTRIES if (library := _find(name)) is not None]
 
 
 def modules() -> tuple[Any, ...]:
@@ -101,10 +95,17 @@ def modules() -> tuple[Any, ...]:
     return tuple(map(sys.modules.get, ENTRIES))
 
 
-_entries: dict[str, Library] = {}
+_whole: dict[str, Library] = {}
+"""Entries of libraries that were seen to be imported whole, by name."""
 
 
-def _entry(name: str) -> Library:
-    if name not in _entries:
-        _entries[name] = cast("Library", import_module(ENTRIES[name]).LIBRARY)
-    return _entries[name]
+def _find(name: str) -> Library | None:
+    """The entry of a library that has been imported; not of one that is barred or half there."""
+    module = sys.modules.get(name)
+    if module is None:
+        return None
+    library = cast("Library", import_module(ENTRIES[name]).LIBRARY)
+    if not hasattr(module, library.whole_has):
+        return None
+    _whole[name] = library
+    return library
