@@ -396,7 +396,7 @@ def _drained(queue: deque[int]) -> list[int]:
 
 
 Ends = tuple[Arena | None, ArenaReader | None]
-"""What one process has of the two arenas of a lane; both or neither."""
+"""Ends that one process has of the two arenas of a lane; both or neither."""
 
 
 def open_ends(memory: tuple[Segment, ...]) -> Ends:

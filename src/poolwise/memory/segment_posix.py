@@ -35,7 +35,7 @@ _OPTIONS: dict[str, Any] = {"trackfd": False} if _KEEPS_NO_FD else {}
 """An ``mmap`` keeps a copy of its descriptor, which nobody needs here: half of all descriptors."""
 
 Address = tuple[Any, ...]
-"""How another process finds a segment: plain values, small when pickled. The first tells one
+"""Address of a segment for other processes: plain values, small when pickled. The first tells one
 segment from another, whoever holds it."""
 
 _RESERVE_BYTES = 64 << 20

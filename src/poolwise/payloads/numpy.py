@@ -22,7 +22,7 @@ _SMALL_BYTES = 4096
 bytes, and as long at this size (``benchmarks/small_payloads``)."""
 
 Reduced = Any
-"""What ``__reduce_ex__`` answers."""
+"""Result of ``__reduce_ex__``."""
 
 
 class _Numpy(Library):

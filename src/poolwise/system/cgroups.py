@@ -46,12 +46,12 @@ class MemoryLimit(Row):
 
     @property
     def room_bytes(self) -> int:
-        """What is left below this limit; never negative."""
+        """Bytes left below this limit; never negative."""
         return max(0, self.limit_bytes - self.used_bytes)
 
 
 class Throttling(Row):
-    """How often and how long a group was stopped because its quota was spent, since it was made.
+    """Count and time of stops of a group because its quota was spent, since it was made.
 
     Two readings, before and after a run, are subtracted. ``throttled_ns`` adds up the CPUs.
     """

@@ -47,7 +47,7 @@ READY, ANSWER, ITEMWISE, DECODE_FAILED, FAILED_START, _, ENDING, OUTPUT = range(
 BIG = 0x80
 
 MAP, STARMAP, CALLS = range(3)
-"""How a chunk's items are applied: ``f(x)``, ``f(*x)``, ``x[0](*x[1], **x[2])``."""
+"""Modes of applying a function to a chunk's items: ``f(x)``, ``f(*x)``, ``x[0](*x[1], **x[2])``."""
 
 PACKED = 0x80
 """Added to one of those: each item is a pickle of its own, with buffers beside it."""
@@ -256,7 +256,7 @@ Loaded = tuple[int, int, int, Sequence[Any]]
 
 
 Arrived = memoryview | DecodedPayload
-"""What a message brought: a pickle, or where it is large a payload."""
+"""Content of a message that was read: a pickle, or where it is large a payload."""
 
 
 def load_chunk(arrived: Arrived) -> Loaded:

@@ -23,14 +23,14 @@ NO_BLOCK = -1
 """Stands for the offset of a block that could not be had."""
 
 LEAST_BLOCK_BYTES = setting_bytes("POOLWISE_SHARE_FROM_BYTES", 64 * 1024)
-"""What is shorter travels in the frame (``benchmarks/payload_threshold``; ``poolwise bench`` finds
+"""Shorter parts travel in the frame (``benchmarks/payload_threshold``; ``poolwise bench`` finds
 this machine's own)."""
 
 _ALIGN = 64
 """Where buffers begin in a frame: some libraries want the width of a vector register."""
 
 _HERE, _REPEATED = 1, 2
-"""How an entry lies: behind the table, else in a block; looked at several times, else once."""
+"""Flags of an entry: it lies behind the table, else in a block; looked at several times, else once."""
 
 _COUNTS = struct.Struct("<qq")
 _ENTRY = struct.Struct("<qqq")

@@ -23,7 +23,7 @@ from poolwise.payloads import registry
 Reducers = dict[Any, Any]
 
 _registered: Reducers = getattr(reduction.ForkingPickler, "_extra_reducers", {})
-"""What was registered with ForkingPickler, changed in place; that class may itself be replaced."""
+"""Reducers registered with ForkingPickler, changed in place; that class may itself be replaced."""
 
 _noting: Reducers = {}
 """Reducers that note what is pickled."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import select
 
 _LOOK_NS = 80_000
-"""How long to look: a little more than two processes need to wake each other
+"""Time to look: a little more than two processes need to wake each other
 (``benchmarks/apply_one``)."""
 
 _RAREST = 64
