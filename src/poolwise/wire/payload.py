@@ -30,7 +30,7 @@ _ALIGN = 64
 """Where buffers begin in a frame: some libraries want the width of a vector register."""
 
 _HERE, _REPEATED = 1, 2
-"""Flags of an entry: it lies behind the table, else in a block; looked at several times, else once."""
+"""Flags of an entry: behind the table, else in a block; looked at several times, else once."""
 
 _COUNTS = struct.Struct("<qq")
 _ENTRY = struct.Struct("<qqq")
