@@ -1,6 +1,6 @@
 """From which size on an array is better put into shared memory than into the pickle.
 
-Behind `LEAST_BUFFER_BYTES` in ``wire/packing.py``: the smallest size from which the pool that
+Behind `LEAST_BUFFER_BYTES` in ``wire/pickling.py``: the smallest size from which the pool that
 shares everything is not behind the one that shares nothing, rounded up to a power of two.
 """
 
@@ -23,9 +23,10 @@ SIZES_KIB = (4, 8, 16, 32, 64, 128, 512)
 
 @contextmanager
 def pool_that_shares_from(least_bytes: int) -> Iterator[Any]:
-    from poolwise.wire import arena, packing
+    from poolwise.memory import arena
+    from poolwise.wire import pickling
 
-    packing.LEAST_BUFFER_BYTES = arena.LEAST_BLOCK_BYTES = least_bytes
+    pickling.LEAST_BUFFER_BYTES = arena.LEAST_BLOCK_BYTES = least_bytes
     with peers.poolwise_pool() as pool:
         yield pool
 

@@ -57,7 +57,7 @@ def check(_: Numbers, numbers: Numbers) -> None:
 
 
 def limit_bytes() -> float:
-    from poolwise.wire.settings import unread_limit_bytes
+    from poolwise.system.limits import unread_limit_bytes
 
     return float(unread_limit_bytes())
 

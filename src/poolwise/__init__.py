@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from poolwise.shared.objects import Shared as Shared
     from poolwise.shared.objects import share as share
     from poolwise.shared.preload import state as state
-    from poolwise.wire.cpus import cpu_count as cpu_count
+    from poolwise.system.cpus import cpu_count as cpu_count
 
 __version__ = "0.1.0"
 
@@ -79,7 +79,7 @@ _HOME = {
     "ProcessPoolExecutor": "poolwise.executor",
     "Shared": "poolwise.shared.objects",
     "SharedArray": "poolwise.shared.arrays",
-    "cpu_count": "poolwise.wire.cpus",
+    "cpu_count": "poolwise.system.cpus",
     "empty": "poolwise.shared.arrays",
     "install": "poolwise.dropin",
     "share": "poolwise.shared.objects",

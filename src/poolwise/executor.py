@@ -29,8 +29,8 @@ from poolwise.doors.future import FutureSink, TaskFuture
 from poolwise.doors.rows import as_sequence, is_held
 from poolwise.options import PoolOptions, checked_buffersize, checked_chunksize, progress_of
 from poolwise.standard import Forwarded, offers
-from poolwise.wire.cpus import cpu_count
-from poolwise.wire.settings import unread_limit_bytes
+from poolwise.system.cpus import cpu_count
+from poolwise.system.limits import unread_limit_bytes
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext

@@ -18,7 +18,7 @@ import pytest
 
 import poolwise
 from poolwise import errors
-from poolwise.wire import offers, packing
+from poolwise.wire import offers, pickling
 from tests.doors.programs import WITH_US, run_python, write
 
 np = pytest.importorskip("numpy")
@@ -401,7 +401,7 @@ def test_a_death_costs_no_other_task_its_connection(method, way, capfd):
 def test_who_asks_for_what_is_offered_no_more_hears_so(capfd):
     _, theirs = multiprocessing.Pipe()
     offers.take()
-    pickled = packing.dumps(DupFd(theirs.fileno()))
+    pickled = pickling.dumps(DupFd(theirs.fileno()))
     offers.Offers(offers.take()).__del__()
     with pytest.raises(EOFError):
         pickle.loads(pickled).detach()

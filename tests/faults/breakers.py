@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from poolwise.wire import pipes
+from poolwise.system import descriptors
 
 ENDS = {
     "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
@@ -145,7 +145,7 @@ def close_descriptors():
 
 def write_into_pipes(data):
     """As one does who has closed a descriptor twice, and has the pool's in its hand."""
-    for fd in pipes._own:
+    for fd in descriptors._own:
         try:
             os.write(fd, data)
         except OSError:

@@ -118,7 +118,7 @@ def test_results_of_a_killed_worker_stay_as_they_are():
 
 
 def test_results_kept_for_long_do_not_starve_the_pool(monkeypatch):
-    monkeypatch.setattr("poolwise.wire.arena.default_limit_bytes", lambda _: 4 * BIG * 8)
+    monkeypatch.setattr("poolwise.memory.arena.shared_limit_bytes", lambda _: 4 * BIG * 8)
     with poolwise.Pool(2) as pool:
         kept = [pool.apply(fill, (np.zeros(BIG), n)) for n in range(30)]
         assert all((k == n).all() for n, k in enumerate(kept))
@@ -166,7 +166,7 @@ LITTLE = """
     import os, resource, sys, warnings
     import numpy as np
     import poolwise
-    from poolwise.wire import memory_linux
+    from poolwise.memory import segment_linux
 
     {limit}
 
@@ -189,9 +189,9 @@ def forbid(*_):
     raise PermissionError(1, "Operation not permitted")
 os.memfd_create = forbid
 """
-NOTHING_AT_ALL = FORBID_MEMFD + "memory_linux._nameless_file = forbid"
-NO_ROOM = "memory_linux._rooms = lambda: [(1000, 'the memory limit of 1000 bytes in /group')]"
-LITTLE_ROOM = "memory_linux._rooms = lambda: [(36 << 20, 'the memory limit in /group')]"
+NOTHING_AT_ALL = FORBID_MEMFD + "segment_linux._nameless_file = forbid"
+NO_ROOM = "segment_linux._rooms = lambda: [(1000, 'the memory limit of 1000 bytes in /group')]"
+LITTLE_ROOM = "segment_linux._rooms = lambda: [(36 << 20, 'the memory limit in /group')]"
 FEW_FILES = "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))"
 SMALL_FILES = (
     "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from graphlib import TopologicalSorter
+
+import pytest
 
 from tests.house.tree import (
     FRONT_DOOR,
@@ -15,8 +18,11 @@ from tests.house.tree import (
     part_of,
 )
 
-NEIGHBOURS = [{"core", "wire"}]
-"""They share a row and do not know each other: decisions are not bytes."""
+NEIGHBOURS = [{"core", "wire"}, {"core", "memory"}, {"core", "payloads"}, {"core", "system"}]
+"""They do not know each other: decisions are neither bytes nor facts about a machine."""
+
+TIDY = {"memory", "payloads", "system", "wire"}
+MOST_MODULES = 15
 
 
 def test_every_module_stands_in_a_row():
@@ -40,6 +46,25 @@ def test_no_two_folders_know_each_other():
         if importer not in {FRONT_DOOR, *OUTSIDE}:
             knows.setdefault(importer, set()).add(imported)
     TopologicalSorter(knows).prepare()  # raises CycleError, which names the circle
+
+
+def test_modules_of_a_room_know_each_other_one_way():
+    """Also by type: a circle of imports under `TYPE_CHECKING` is a circle to whoever reads it."""
+    ours = {name_of(path): path for path in list_sources() if part_of(name_of(path)) in TIDY}
+    knows = {name: {module_of(line, ours) for line in list_imports(ours[name])} for name in ours}
+    TopologicalSorter({name: knows[name] - {name, ""} for name in knows}).prepare()
+
+
+@pytest.mark.parametrize("room", sorted(TIDY))
+def test_a_room_has_few_modules(room):
+    assert len(list((PACKAGE / room).glob("*.py"))) <= MOST_MODULES
+
+
+def module_of(imported: tuple[int, str], modules: Collection[str]) -> str:
+    """The module that an import names, itself or by something in it; "" for another room's."""
+    _, name = imported
+    within = name.rpartition(".")[0]
+    return name if name in modules else within if within in modules else ""
 
 
 def goes_up(importer: str, imported: str) -> bool:

@@ -12,13 +12,15 @@ PACKAGE = ROOT / "src" / "poolwise"
 
 ROWS = {
     "errors": 0, "options": 0, "quantities": 0, "record": 0,
-    "core": 1, "wire": 1,
-    "account": 2, "shared": 2, "telemetry": 2, "worker": 2,
-    "backends": 3, "report": 3,
-    "doors": 4, "dropin": 4, "executor": 4, "pool": 4, "results": 4, "standard": 4,
-    "aio": 5, "auto": 5, "doctor": 5, "integrations": 5, "pipeline": 5, "tune": 5,
-    "cli": 7,
-    "__main__": 8,
+    "core": 1, "payloads": 1, "system": 1,
+    "wire": 2,
+    "memory": 3,
+    "account": 4, "shared": 4, "telemetry": 4, "worker": 4,
+    "backends": 5, "report": 5,
+    "doors": 6, "dropin": 6, "executor": 6, "pool": 6, "results": 6, "standard": 6,
+    "aio": 7, "auto": 7, "doctor": 7, "integrations": 7, "pipeline": 7, "tune": 7,
+    "cli": 8,
+    "__main__": 9,
 }  # fmt: skip
 """Part of the package -> the row it stands in. Imports go down: from a higher number to a lower."""
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 import poolwise
-from poolwise.wire import arena
+from poolwise.memory import arena
 
 np = pytest.importorskip("numpy")
 

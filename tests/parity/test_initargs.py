@@ -9,8 +9,8 @@ from multiprocessing.reduction import ForkingPickler
 import pytest
 
 import poolwise
-from poolwise.wire.arena import PoolMemory
-from poolwise.wire.handover import Handover
+from poolwise.memory.arena import PoolMemory
+from poolwise.memory.link import Handover
 
 np = pytest.importorskip("numpy")
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import poolwise
 from poolwise.doors.rows import as_sequence
 from poolwise.errors import OutOfSharedMemory
-from poolwise.wire.memory import Segment
-from poolwise.wire.packing import Packer
+from poolwise.memory.segment import Segment
+from poolwise.wire.pickling import pack
 
 np = pytest.importorskip("numpy")
 
@@ -63,7 +63,7 @@ def piped():
     """A pool that can get no shared memory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Segment, "create", refuse)
-        patch.setattr("poolwise.wire.arena._said", set())
+        patch.setattr("poolwise.memory.arena._said", set())
         with poolwise.Pool(2) as pool:
             with pytest.warns(RuntimeWarning, match="none here"):
                 pool.map(same, [np.zeros(BIG)] * 2, chunksize=1)
@@ -183,9 +183,9 @@ def test_tensors_come_back_equal_and_writable(either):
 def test_a_tensor_is_beside_its_pickle():
     pytest.importorskip("torch")
     tensor = make_tensors()[0]
-    parcel = Packer().pack((tensor,))
-    assert [len(buffer) for buffer in parcel.buffers] == [tensor.nbytes]
-    assert sum(map(len, parcel.pieces)) < 2000
+    payload = pack((tensor,))
+    assert [len(buffer) for buffer in payload.buffers] == [tensor.nbytes]
+    assert sum(map(len, payload.pieces)) < 2000
 
 
 def test_a_tensor_that_is_shared_stays_shared(either):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from poolwise.system.limits import setting_bytes
 from poolwise.tune import sharing
 from poolwise.tune.sharing import Sharing, find_threshold
-from poolwise.wire import packing
-from poolwise.wire.settings import setting_bytes
+from poolwise.wire import pickling
 
 
 def measured(*pairs):
@@ -30,11 +30,11 @@ def test_the_threshold_is_where_sharing_is_faster_from_then_on(pairs, threshold)
 
 def test_both_ways_are_measured_and_the_settings_stay(monkeypatch):
     monkeypatch.setattr(sharing, "SIZES_BYTES", (4096, 1 << 20))
-    before = packing.LEAST_BUFFER_BYTES
+    before = pickling.LEAST_BUFFER_BYTES
     found = list(sharing.measure_sharing(rounds=1, calls=2))
     assert [one.size_bytes for one in found] == [4096, 1 << 20]
     assert all(one.pickled_s > 0 and one.shared_s > 0 for one in found)
-    assert before == packing.LEAST_BUFFER_BYTES
+    assert before == pickling.LEAST_BUFFER_BYTES
 
 
 def test_the_environment_sets_a_number_of_bytes(monkeypatch):

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poolwise import errors
-from poolwise.wire import codec, failures, packing, parcel
+from poolwise.wire import codec, failures, pickling
+from poolwise.wire.payload import NO_BLOCK, decode_payload, encode_payload
 
 HEAD = (7, 1000)
 
@@ -22,7 +23,7 @@ values = st.recursive(
     max_leaves=10,
 )  # fmt: skip
 big_values = values | st.integers(1, 3).map(
-    lambda times: Big(bytes(times * packing.LEAST_BUFFER_BYTES))
+    lambda times: Big(bytes(times * pickling.LEAST_BUFFER_BYTES))
 )
 
 
@@ -62,18 +63,18 @@ def collect(*args, **kwargs):
 
 
 def travel(packed, head=b"head"):
-    """A parcel, sealed and opened again where there is no arena."""
-    places = [parcel.NOWHERE] * len(packed.parts)
-    parts = parcel.seal(head, packed, places, all_repeated=False)
-    return parcel.unseal(memoryview(b"".join(parts)), len(head), None)
+    """A payload, sealed and opened again where there is no arena."""
+    places = [NO_BLOCK] * len(packed.parts)
+    parts = encode_payload(head, packed, places)
+    return decode_payload(memoryview(b"".join(parts)), len(head), None)
 
 
 def pack_items(mode, items):
-    return codec.pack_items(packing.Packer(), HEAD, mode, items)
+    return codec.pack_items(HEAD, mode, items)
 
 
 def pack_calls(calls):
-    return codec.pack_calls(packing.Packer(), HEAD, calls)
+    return codec.pack_calls(HEAD, calls)
 
 
 def open_chunk(packed):
@@ -81,9 +82,9 @@ def open_chunk(packed):
     if isinstance(packed, bytes):
         payload = memoryview(codec.pack_chunk_id(3) + packed)
         assert codec.chunk_id(payload) == 3
-        function_id, prompt_ns, mode, items = codec.loads_chunk(payload)
+        function_id, prompt_ns, mode, items = codec.load_chunk(payload[codec.CHUNK_AT :])
     else:
-        function_id, prompt_ns, mode, items = codec.unpack_chunk(travel(packed))
+        function_id, prompt_ns, mode, items = codec.load_chunk(travel(packed))
     if mode & codec.PACKED:
         mode, items = mode & ~codec.PACKED, list(map(codec.load_item, items))
     assert (function_id, prompt_ns) == HEAD
@@ -156,7 +157,7 @@ def test_a_lambda_among_calls_travels_with_its_code():
 
 def test_a_call_that_cannot_be_rebuilt_fails_alone():
     calls = [(add, (1,), {}), (add, (DoesNotUnpickle(),), {})]
-    *_, (first, second) = codec.loads_chunk(memoryview(codec.pack_chunk_id(3) + pack_calls(calls)))
+    *_, (first, second) = codec.load_chunk(memoryview(pack_calls(calls)))
     assert codec.call(codec.load_item(first)) == 1
     with pytest.raises(errors.ArgumentNotLoadable) as info:
         codec.load_item(second)
@@ -200,37 +201,37 @@ class Accumulator:
     ids=["function", "partial", "bound", "instance", "closure", "lambda", "nested", "method"],
 )  # fmt: skip
 def test_whatever_can_be_called_arrives(function, by_value):
-    arrived = codec.loads(packing.dumps_function(function, by_value=by_value))
+    arrived = codec.loads(pickling.dumps_function(function, by_value=by_value))
     assert arrived(1) == function(1)
 
 
 def test_a_function_with_a_lock_in_it_says_why_it_cannot_travel():
     lock = threading.Lock()
     with pytest.raises(Exception, match=r"lock|pickle|local"):
-        packing.dumps_function(partial(add, lock))
+        pickling.dumps_function(partial(add, lock))
 
 
 # -- answers
 
 
-def open_answer(packed, *, is_apart=False):
+def open_answer(packed, *, is_itemwise=False):
     """The values that the parent makes of it, and the failures."""
     if isinstance(packed, bytes):
         payload = memoryview(bytes(codec.ANSWER_AT) + packed)
-        arrived, failed, _ = codec.loads_values(payload, is_apart=is_apart)
+        arrived, failed, _ = codec.load_values(payload[codec.ANSWER_AT :], is_itemwise=is_itemwise)
     else:
-        arrived, failed, _ = codec.unpack_values(travel(packed), is_apart=is_apart)
-    if is_apart:
+        arrived, failed, _ = codec.load_values(travel(packed), is_itemwise=is_itemwise)
+    if is_itemwise:
         arrived = [codec.load_value(one) for one in arrived]
     return arrived, {at: failures.decode(failure) for at, failure in failed.items()}
 
 
 def pack_answer(results):
-    return codec.pack_answer(packing.Packer(), results, {}, None)
+    return codec.pack_answer(results, {}, None)
 
 
-def pack_apart(results):
-    return codec.pack_apart(packing.Packer(), results, {}, None, failures.refused)
+def pack_itemwise(results):
+    return codec.pack_itemwise(results, {}, None, failures.refused)
 
 
 @settings(max_examples=50)
@@ -242,12 +243,12 @@ def test_values_arrive_equal_and_in_order(results):
 @settings(max_examples=50)
 @given(st.lists(big_values, max_size=6))
 def test_values_apart_arrive_equal_and_in_order(results):
-    assert open_answer(pack_apart(results), is_apart=True) == (results, {})
+    assert open_answer(pack_itemwise(results), is_itemwise=True) == (results, {})
 
 
 def test_apart_only_what_does_not_pickle_fails():
-    packed = pack_apart(["a", DoesNotPickle(), "c"])
-    arrived, failed = open_answer(packed, is_apart=True)
+    packed = pack_itemwise(["a", DoesNotPickle(), "c"])
+    arrived, failed = open_answer(packed, is_itemwise=True)
     assert arrived == ["a", None, "c"]
     assert failed.keys() == {1}
     assert isinstance(failed[1], errors.ResultNotPicklable)

@@ -174,8 +174,8 @@ def _make_forwarder(mode: OutputMode) -> tuple[OutputForwarder | None, dict[str,
 
 def _read_limits() -> tuple[int, int | None]:
     """Number of CPUs granted, and for how long the control group was throttled (ns)."""
-    from poolwise.wire import cgroups
-    from poolwise.wire.cpus import cpu_count
+    from poolwise.system import cgroups
+    from poolwise.system.cpus import cpu_count
 
     throttling = cgroups.throttling()
     return cpu_count(), None if throttling is None else throttling.throttled_ns

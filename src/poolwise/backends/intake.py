@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from poolwise.core.job import Fed
 from poolwise.core.signals import interruptible
 from poolwise.wire.codec import Snapshot, dumps_call, is_plain
-from poolwise.wire.packing import dumps_function
+from poolwise.wire.pickling import dumps_function
 from poolwise.wire.snapshots import TooLarge, fix, fix_first, take_snapshot
 
 if TYPE_CHECKING:

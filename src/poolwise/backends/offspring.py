@@ -4,7 +4,7 @@
 inherits the list, and at its end would wait for its siblings, which no process can.
 
 It also forbids daemons, as the workers of a pool are, to start processes: what ends a daemon leaves
-its children behind. Ours end with whoever started them (``wire/lifeline.py``), so they may.
+its children behind. Ours end with whoever started them (``system/lifeline.py``), so they may.
 """
 
 from __future__ import annotations

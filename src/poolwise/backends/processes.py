@@ -26,23 +26,12 @@ from poolwise.backends.unguarded import end_if_importing_main
 from poolwise.core import contract as c
 from poolwise.core.contract import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE
 from poolwise.core.signals import find_raised, interruptible
-from poolwise.wire import (
-    codec,
-    death,
-    failures,
-    frames,
-    keeping,
-    lifeline,
-    offers,
-    packing,
-    pipes,
-    waiting,
-)
-from poolwise.wire.arena import Deposit, Ends, PoolMemory
-from poolwise.wire.descriptors import limit_named, make_room
-from poolwise.wire.handover import Handover
-from poolwise.wire.mail import Mail
-from poolwise.wire.parcel import Packed, Parcel, size_of
+from poolwise.memory.arena import Ends, PoolMemory
+from poolwise.memory.link import Handover, MessageLink, WorkerEnds
+from poolwise.system import descriptors, exit_watch, lifeline
+from poolwise.system.descriptors import limit_named, make_room
+from poolwise.wire import codec, delivery, failures, frames, offers, pickling, pipes, waiting
+from poolwise.wire.payload import BroadcastPayload, Packed, Payload
 from poolwise.worker.main import BLOCKED, serve
 
 if TYPE_CHECKING:
@@ -50,8 +39,8 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
     from poolwise.core.job import Chunk, Function
+    from poolwise.memory.segment import Segment
     from poolwise.telemetry.output import StdioReaders
-    from poolwise.wire.memory import Segment
     from poolwise.worker.output import Redirect
 
 _GRACE_S = 0.15
@@ -59,14 +48,12 @@ _GRACE_S = 0.15
 
 _NOT_SENT = float("inf")
 
-_READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
-
 
 class _Lane:
     """Parent's side of one worker: its process, pipes and unanswered chunks."""
 
     __slots__ = (
-        "awaits_again", "ends", "fault", "held", "id", "known", "launched_ns", "mail", "offers",
+        "awaits_again", "ends", "fault", "held", "id", "known", "launched_ns", "link", "offers",
         "process", "reader", "reading", "result_fd", "task_fd", "watch_fd", "watch_is_ours",
         "writer",
     )  # fmt: skip
@@ -84,11 +71,11 @@ class _Lane:
         self.task_fd = task_fd
         self.result_fd: int | None = result_fd
         self.writer = frames.FrameWriter(task_fd)
-        self.mail = Mail(self.writer, open_ends)
+        self.link = MessageLink(self.writer, open_ends)
         self.reader = frames.FrameReader(result_fd)
         self.known: set[int] = set()
         self.offers: dict[int, offers.Offers] = {}
-        self.watch_fd, self.watch_is_ours = death.open_watch(process)
+        self.watch_fd, self.watch_is_ours = exit_watch.open_watch(process)
         self.awaits_again: c.ChunkDone | None = None
         self.held: deque[frames.Frame] = deque()
         self.launched_ns = time.perf_counter_ns()
@@ -149,7 +136,6 @@ class Processes(c.Backend):
         self._poll = select.poll()
         self._on_ready: dict[int, Callable[[int], object]] = {}
         self._waiter = waiting.Waiter(self._poll)
-        self._packer = packing.Packer()
         self._readers: StdioReaders | None = None
         self._wakes: pipes.WakePipe | None = None
 
@@ -189,7 +175,7 @@ class Processes(c.Backend):
 
     def send(self, lane: int, chunk: Chunk | None) -> None:
         held = self._lanes[lane]
-        keeping.of_thread.is_on = True  # the core has the chunk until it is answered for
+        delivery.of_thread.is_guaranteed = True  # the core has the chunk until it is answered for
         try:
             if chunk is None:
                 held.writer.write(codec.GIVE_BACK, ())
@@ -202,7 +188,7 @@ class Processes(c.Backend):
         except BrokenPipeError:
             return  # it has died: the event is on its way
         finally:
-            keeping.of_thread.is_on = False
+            delivery.of_thread.is_guaranteed = False
             self._phases.to(DECIDE)
         if held.writer.pending_bytes:
             self._watch(held.task_fd, select.POLLOUT, lambda _: self._write_more(held))
@@ -273,7 +259,7 @@ class Processes(c.Backend):
         (task_reader, task_writer), (result_reader, result_writer) = pipes.open_two()
         make_room(result_writer)
         for fd in (task_writer, result_reader):
-            os.set_blocking(pipes.own(fd), False)
+            os.set_blocking(descriptors.own(fd), False)
         handed: Sequence[Segment] = ()
         redirect: Redirect | None = None
         process: Any = None
@@ -281,7 +267,7 @@ class Processes(c.Backend):
         try:
             redirect = self._readers.open(number) if self._readers is not None else None
             handed, kept = self._memory.for_lane()
-            ends = pipes.WorkerEnds(task_reader, result_writer, self._life.reader, handed)
+            ends = WorkerEnds(task_reader, result_writer, self._life.reader, handed)
             begin = self._initializer, self._initargs
             handover = Handover(begin, self._memory if handed else None)
             process = self.context.Process(
@@ -295,12 +281,12 @@ class Processes(c.Backend):
             with _signals_blocked(), _quiet_about_threads():
                 offspring.start(process)
             lane = _Lane(number, process, task_writer, result_reader, lambda: self._lend(kept))
-            lane.mail.note_lent(handover.blocks)
+            lane.link.record_lent(handover.blocks)
         except BaseException:
             if handover is not None:
                 self._memory.take_back(handover.blocks)
-            pipes.disown(task_writer)
-            pipes.disown(result_reader)
+            descriptors.disown(task_writer)
+            descriptors.disown(result_reader)
             self._close_output(number)
             if process is not None and process.is_alive():
                 process.terminate()
@@ -353,18 +339,18 @@ class Processes(c.Backend):
         if isinstance(packed, bytes):
             chunk.function_bytes = lane.writer.write(codec.FUNCTION, (head, packed))
         else:
-            chunk.function_bytes = size_of(packed.parcel)
-            lane.mail.send_deposit(codec.FUNCTION, head, packed)
+            chunk.function_bytes = len(packed)
+            lane.link.send(codec.FUNCTION, head, packed)
         self._phases.to(PICKLE)
         return True
 
-    def _pack_function(self, lane: _Lane, function: Function) -> bytes | Deposit:
+    def _pack_function(self, lane: _Lane, function: Function) -> bytes | BroadcastPayload:
         """Its pickle, noted for other lanes too unless it offers what only one of them can take."""
         by_value = function.by_value or self._is_out_of_reach(function.call)
         call = function.call if by_value or function.kept is None else function.kept
         offers.take()
         with interruptible:
-            packed = self._packer.pack_function(call, by_value=by_value)
+            packed = pickling.pack_function(call, by_value=by_value)
         given = packed if isinstance(packed, bytes) else self._memory.deposit(packed)
         if offered := offers.take():
             lane.offers[-function.id] = offers.Offers(offered)
@@ -400,21 +386,23 @@ class Processes(c.Backend):
             return False
         if held is not None:
             lane.offers[chunk.id] = held
-        placed: dict[int, Deposit] = {}
-        if job.common and isinstance(packed, Parcel):
+        placed: dict[int, BroadcastPayload] = {}
+        if job.common and isinstance(packed, Payload):
             placed = self._memory.find_deposits(packed, job.common, job.deposits)
-        chunk.sent_bytes = size_of(packed) - sum(d.parcel.nbytes for d in placed.values())
+        chunk.sent_bytes = len(packed)
+        if placed:
+            chunk.sent_bytes -= sum(len(each) for each in placed.values())
         chunk.pickle_ns = phases.to(SEND) - begun_ns
-        lane.mail.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed, placed)
+        lane.link.send(codec.CHUNK, codec.pack_chunk_id(chunk.id), packed, placed)
         return True
 
     def _pack(self, lane: _Lane, chunk: Chunk) -> Packed:
-        job, packer = chunk.job, lane.mail.packer
+        job = chunk.job
         if job.has_calls:
             by_value = chunk.by_value
             calls = [task.call if by_value else task.kept or task.call for task in chunk.items]
-            return codec.pack_calls(packer, (0, job.prompt_ns), calls, by_value=by_value)
-        return codec.pack_items(packer, (job.function.id, job.prompt_ns), job.mode, chunk.items)
+            return codec.pack_calls((0, job.prompt_ns), calls, by_value=by_value)
+        return codec.pack_items((job.function.id, job.prompt_ns), job.mode, chunk.items)
 
     def _write_more(self, lane: _Lane) -> None:
         self._phases.to(SEND)
@@ -434,7 +422,7 @@ class Processes(c.Backend):
         except BlockingIOError:
             return False
         except EOFError:
-            if not death.is_ending(lane.watch_fd, lane.process.pid):
+            if not exit_watch.is_ending(lane.watch_fd, lane.process.pid):
                 lane.fault = "its pipe to the pool was closed"
             self._end_of_results(lane)
             return False
@@ -442,7 +430,7 @@ class Processes(c.Backend):
             self._give_up_garbled(lane, error)
             return False
         for frame in said:
-            if lane.awaits_again is not None and frame[0] != codec.APART:
+            if lane.awaits_again is not None and frame[0] != codec.ITEMWISE:
                 lane.held.append(frame)
                 continue
             try:
@@ -464,7 +452,7 @@ class Processes(c.Backend):
     def _end_of_results(self, lane: _Lane) -> None:
         if lane.result_fd is not None:
             self._unwatch(lane.result_fd)
-            pipes.disown(lane.result_fd)
+            descriptors.disown(lane.result_fd)
             lane.result_fd = None
             lane.process.kill()  # as a rule it has ended; one that only lost its pipe is no use
 
@@ -474,10 +462,10 @@ class Processes(c.Backend):
         elif kind == codec.ANSWER | codec.BIG:
             self._hear_answer(lane, payload, is_big=True)
         elif kind == codec.FREED:
-            lane.mail.take_back(payload)
-        elif kind == codec.APART:
-            self._hear_apart(lane, payload)
-        elif kind == codec.UNREAD:
+            lane.link.take_back(payload)
+        elif kind == codec.ITEMWISE:
+            self._on_itemwise(lane, payload)
+        elif kind == codec.DECODE_FAILED:
             chunk_id, is_function, failure = codec.loads(payload)
             lane.offers.pop(chunk_id, None)
             lane.ends.pop(chunk_id, None)
@@ -514,15 +502,18 @@ class Processes(c.Backend):
         )
         outcome.reading = codec.Reading.unpack(payload, codec.READING_AT)
         try:
-            load = self._load_big_answer if is_big else self._load_answer
-            values, failed, outcome.times = load(lane, payload, outcome, is_apart=head.is_apart)
+            arrived = self._open_answer(lane, payload, outcome, is_big=is_big)
+            with interruptible:
+                values, failed, outcome.times = codec.load_values(
+                    arrived, is_itemwise=head.is_itemwise
+                )
         except BaseException as error:
             if not self._is_lost(lane, head, error):
                 self._hear_unreadable(lane, head, outcome, error)
             return
         if failed:
             outcome.errors = {at: self._decode(failed[at]) for at in failed}
-        outcome.values = _load_each(values, outcome.errors) if head.is_apart else values
+        outcome.values = _load_each(values, outcome.errors) if head.is_itemwise else values
         if outcome.errors and self._is_any_lost(lane, head, outcome.errors):
             return
         if self._readers is not None and head.is_last:
@@ -532,21 +523,16 @@ class Processes(c.Backend):
         outcome.load_ns = self._phases.to(RECEIVE) - begun_ns
         self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 
-    def _load_answer(
-        self, _: _Lane, payload: memoryview, outcome: c.Outcome, *, is_apart: bool
-    ) -> codec.Said:
-        with interruptible:
-            return codec.loads_values(payload, is_apart=is_apart)
-
-    def _load_big_answer(
-        self, lane: _Lane, payload: memoryview, outcome: c.Outcome, *, is_apart: bool
-    ) -> codec.Said:
-        opened = lane.mail.open(payload, codec.ANSWER_AT)
+    def _open_answer(
+        self, lane: _Lane, payload: memoryview, outcome: c.Outcome, *, is_big: bool
+    ) -> codec.Arrived:
+        if not is_big:
+            return payload[codec.ANSWER_AT :]
+        opened = lane.link.open(payload, codec.ANSWER_AT)
         outcome.nbytes = opened.nbytes
-        with interruptible:
-            return codec.unpack_values(opened, is_apart=is_apart)
+        return opened
 
-    def _decode(self, failure: failures.Failure) -> BaseException:
+    def _decode(self, failure: codec.Failure) -> BaseException:
         with interruptible:
             return failures.decode(failure, self._as_cause)
 
@@ -559,7 +545,7 @@ class Processes(c.Backend):
         """Does an answer speak of memory that went with its worker? Then say so."""
         if not isinstance(error, errors.SharedMemoryGone):
             return False
-        if death.is_ending(lane.watch_fd, lane.process.pid):
+        if exit_watch.is_ending(lane.watch_fd, lane.process.pid):
             said = c.ChunkLost(lane.id, head.chunk_id, _not_loadable(error), bool(head.is_last))
             self._events.append(said)
             return True
@@ -573,11 +559,11 @@ class Processes(c.Backend):
         outcome.errors = {at: _not_loadable(error) for at in range(head.size)}
         if head.size > 1:
             lane.awaits_again = c.ChunkDone(lane.id, head.chunk_id, outcome)
-            lane.writer.write(codec.AGAIN, (packing.dumps((head.chunk_id, head.first)),))
+            lane.writer.write(codec.RESEND, (pickling.dumps((head.chunk_id, head.first)),))
         else:
             self._events.append(c.ChunkDone(lane.id, head.chunk_id, outcome))
 
-    def _hear_apart(self, lane: _Lane, payload: memoryview) -> None:
+    def _on_itemwise(self, lane: _Lane, payload: memoryview) -> None:
         """The values of an answer that could not be read, one by one, if they still exist."""
         done = lane.awaits_again
         _, _, pickled = codec.loads(payload)
@@ -620,9 +606,9 @@ class Processes(c.Backend):
         self._close_output(lane.id)
         if lane.result_fd is not None:
             self._unwatch(lane.result_fd)
-            pipes.disown(lane.result_fd)
-        pipes.disown(lane.task_fd)
-        lane.mail.close()
+            descriptors.disown(lane.result_fd)
+        descriptors.disown(lane.task_fd)
+        lane.link.close()
         if lane.watch_is_ours:
             os.close(lane.watch_fd)
 

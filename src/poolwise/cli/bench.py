@@ -13,7 +13,7 @@ def main(argv: list[str]) -> int:
     """Measure, and print a line for each size and the threshold."""
     options = _parser().parse_args(argv)
     from poolwise.tune.sharing import find_threshold, measure_sharing
-    from poolwise.wire.parcel import LEAST_BLOCK_BYTES
+    from poolwise.wire.payload import LEAST_BLOCK_BYTES
 
     print("one call with an argument of      in the pickle   in shared memory")
     measured = []

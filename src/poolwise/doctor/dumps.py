@@ -11,7 +11,7 @@ _FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$')
 
 _LIBRARY = re.compile(
     r"[/\\](?:lib[/\\]python\d|site-packages|dist-packages|_poolwise_observer)|^<"
-    r"|[/\\]poolwise[/\\](?:core|wire|worker|backends|standard|shared|cli|\w+\.py)"
+    r"|[/\\]poolwise[/\\](?:core|wire|memory|payloads|system|worker|backends|standard|shared|cli|\w+\.py)"
 )
 """A file that is not the program's own."""
 

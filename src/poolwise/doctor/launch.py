@@ -24,7 +24,7 @@ from poolwise.doctor.boot._poolwise_observer import stacks
 from poolwise.doctor.sampler import Sampler, read_machine_s
 from poolwise.doctor.store import STACKS
 from poolwise.doctor.watch import Watch
-from poolwise.wire import cgroups
+from poolwise.system import cgroups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from poolwise.memory.segment_posix import Mapping, Mode
 from poolwise.shared import packing
 from poolwise.shared.holding import Handle, Held, receive
-from poolwise.wire.mapping import Mapping, Mode
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike

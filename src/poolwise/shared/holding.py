@@ -21,11 +21,11 @@ from multiprocessing import util
 from typing import TYPE_CHECKING, Any, Literal
 
 from poolwise.errors import OutOfSharedMemory, SharedMemoryGone
-from poolwise.wire import keeping
-from poolwise.wire.memory import Segment
+from poolwise.memory.segment import Segment
+from poolwise.wire import delivery
 
 if TYPE_CHECKING:
-    from poolwise.wire.mapping import Mapping, Mode
+    from poolwise.memory.segment_posix import Mapping, Mode
 
 LINGER_S = 120.0
 """A handle nobody opens (its worker was killed, its task cancelled) holds memory no longer than
@@ -125,7 +125,7 @@ class Held:
 
         :raises SharedMemoryGone: it was closed.
         """
-        is_kept = keeping.of_thread.is_on
+        is_kept = delivery.of_thread.is_guaranteed
         return *self.segment.address(), None if is_kept else self._tickets.issue()
 
     @property
@@ -227,7 +227,7 @@ def _wait_before_leaving() -> None:
 
 
 def _has_tickets_out() -> bool:
-    if keeping.has_delivered_all:
+    if delivery.has_delivered_all:
         return False
     return bool(_lingering) or any(held.has_tickets_out for held in list(_held.values()))
 

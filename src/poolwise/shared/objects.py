@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from weakref import WeakValueDictionary
 
+from poolwise.payloads import registry
 from poolwise.shared import packing
 from poolwise.shared.holding import MODES, Handle, Held, ModeName, is_let_go, receive
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from typing_extensions import Self
 
+    from poolwise.memory.segment_posix import Mode
     from poolwise.shared.arrays import SharedArray
-    from poolwise.wire.mapping import Mode
 
 T = TypeVar("T")
 
@@ -63,12 +64,11 @@ def share(obj: Any, mode: ModeName = "read-only") -> Any:
 
 def _is_plain_array(obj: Any) -> bool:
     """A numpy array of numbers, records or texts, and not of a subclass with ways of its own."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None or not isinstance(obj, numpy.ndarray) or obj.dtype.hasobject:
-        return False
-    from poolwise.shared.arrays import SharedArray
-
-    return type(obj) in {numpy.ndarray, numpy.memmap, SharedArray}
+    arrays = sys.modules.get("poolwise.shared.arrays")
+    if arrays is not None and type(obj) is arrays.SharedArray:
+        return not obj.dtype.hasobject
+    library = registry.of(type(obj))
+    return library is not None and library.as_array(obj) is not None
 
 
 class Shared(Generic[T]):

@@ -20,7 +20,7 @@ from poolwise.shared.holding import Held
 from poolwise.wire import offers, reducers
 
 if TYPE_CHECKING:
-    from poolwise.wire.mapping import Mapping
+    from poolwise.memory.segment_posix import Mapping
 
 _ALIGN = 64
 _LENGTH = struct.Struct("<Q")

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from poolwise.errors import OutOfSharedMemory
 from poolwise.shared.objects import Shared, share
 from poolwise.shared.packing import HoldsDescriptor
-from poolwise.wire import codec, packing
+from poolwise.wire import codec, pickling
 
 T = TypeVar("T")
 
@@ -155,7 +155,7 @@ def _check(name: str, pickle_it: Callable[[], T]) -> T:
 
 
 def _dump(name: str, maker: Callable[[], Any]) -> bytes:
-    return _check(name, partial(packing.dumps_function, maker))
+    return _check(name, partial(pickling.dumps_function, maker))
 
 
 def _load(maker: Callable[[], Any] | bytes) -> Callable[[], Any]:

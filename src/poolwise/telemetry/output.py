@@ -15,6 +15,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from poolwise.core import contract as c
+from poolwise.system import descriptors
 from poolwise.telemetry.live import TaskOutput
 from poolwise.wire import pipes
 from poolwise.worker.output import Redirect
@@ -168,7 +169,7 @@ class StdioReaders:
         if stream.is_open:
             stream.is_open = False
             self._unwatch(stream.fd)
-            pipes.disown(stream.fd)
+            descriptors.disown(stream.fd)
 
     def _say(self, lane: int, stream: _Stdio, text: bytes) -> None:
         if text:
@@ -183,7 +184,7 @@ class _Stdio:
 
     def __init__(self, name: str, fd: int) -> None:
         self.name = name
-        self.fd = pipes.own(fd)
+        self.fd = descriptors.own(fd)
         self.is_open = True
         self.rest = b""
         os.set_blocking(fd, False)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pickle import PickleBuffer
 from typing import Any
 
+from poolwise.memory import arena
 from poolwise.pool import Pool
-from poolwise.wire import arena, packing
+from poolwise.wire import pickling
 
 SIZES_BYTES = tuple(1024 << step for step in range(2, 11))
 """4 KiB to 1 MiB."""
@@ -46,19 +47,19 @@ def measure_sharing(rounds: int, calls: int = 50) -> Iterator[Sharing]:
 
     The way is set in this process alone: only arguments are measured.
     """
-    before = packing.LEAST_BUFFER_BYTES, arena.LEAST_BLOCK_BYTES
+    before = pickling.LEAST_BUFFER_BYTES, arena.LEAST_BLOCK_BYTES
     try:
         with Pool(1) as pool:
             for size_bytes in SIZES_BYTES:
                 times: dict[int, list[float]] = {1: [], _NEVER: []}
                 for _ in range(rounds):
                     for least_bytes, found in times.items():
-                        packing.LEAST_BUFFER_BYTES = arena.LEAST_BLOCK_BYTES = least_bytes
+                        pickling.LEAST_BUFFER_BYTES = arena.LEAST_BLOCK_BYTES = least_bytes
                         found.append(_time_calls(pool, size_bytes, calls))
                 pickled_s, shared_s = (statistics.median(times[way]) for way in (_NEVER, 1))
                 yield Sharing(size_bytes, pickled_s, shared_s)
     finally:
-        packing.LEAST_BUFFER_BYTES, arena.LEAST_BLOCK_BYTES = before
+        pickling.LEAST_BUFFER_BYTES, arena.LEAST_BLOCK_BYTES = before
 
 
 def _time_calls(pool: Pool, size_bytes: int, calls: int) -> float:

@@ -1,4 +1,4 @@
-"""Bytes: frames, channels, pickling, waiting, and one file per platform primitive.
+"""Bytes: frames over pipes, pickling, and the messages between a pool and its workers.
 
-Nothing here knows of jobs or lanes; see ``core`` for those.
+Nothing here knows of jobs, lanes or shared memory.
 """

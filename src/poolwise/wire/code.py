@@ -30,13 +30,21 @@ class CodePickler(CloudPickler):  # type: ignore[misc] # cloudpickle has no type
     """cloudpickle, whose classes of the main module become known there by their names."""
 
     def reducer_override(self, obj: Any) -> Any:
-        """How to pickle a function or a class; `NotImplemented` for all that needs no code."""
+        """Pickle a function or a class; `NotImplemented` for all that needs no code."""
         reduced = super().reducer_override(obj)
         is_class = isinstance(obj, type) and obj.__module__ == _MAIN
         if is_class and isinstance(reduced, tuple) and len(reduced) > _STATE_SETTER:
             *made, fill = reduced
             return (*made, partial(_fill_and_adopt, fill, obj.__qualname__))
         return reduced
+
+
+def make_pickler(file: Any, **options: Any) -> Any:
+    """A pickler that writes the code of what a worker cannot import."""
+    pickler: Any = CodePickler.__new__(CodePickler)
+    pickler.dispatch_table = reducers.find_over(CodePickler.dispatch_table)  # read by __init__
+    pickler.__init__(file, 5, **options)
+    return pickler
 
 
 def _fill_and_adopt(fill: Callable[[type, Any], None], name: str, kind: type, state: Any) -> None:
@@ -49,7 +57,7 @@ def _fill_and_adopt(fill: Callable[[type, Any], None], name: str, kind: type, st
 
 
 def with_classes_of_prompt(function: Callable[..., Any]) -> Any:
-    """A function, with all classes of the main module if that can be imported by no worker.
+    """The function, with all classes of a main module that no worker can import.
 
     That is a notebook or a prompt. Which of them the items need is not known beforehand.
     """
@@ -58,7 +66,7 @@ def with_classes_of_prompt(function: Callable[..., Any]) -> Any:
 
 
 def is_importable() -> bool:
-    """Whether the main module is a file, which a worker that starts afresh can import."""
+    """True if the main module is a file, which a fresh worker can import."""
     return hasattr(sys.modules[_MAIN], "__file__")
 
 
@@ -70,10 +78,7 @@ def _picklable_classes() -> Iterator[type]:
 
 def _can_be_pickled(kind: type) -> bool:
     try:
-        pickler: Any = CodePickler.__new__(CodePickler)
-        pickler.dispatch_table = reducers.find_over(CodePickler.dispatch_table)
-        pickler.__init__(io.BytesIO(), 5)
-        pickler.dump(kind)
+        make_pickler(io.BytesIO()).dump(kind)
     except Exception:  # whatever a class may hold: then it cannot go, and perhaps need not
         return False
     return True

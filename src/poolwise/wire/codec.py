@@ -1,18 +1,18 @@
-"""What the messages between a pool and its workers look like, and how values are pickled.
+"""Messages between a pool and its workers: their kinds, heads, and pickled values.
 
 =============  ==================================================================
 to a worker
 FUNCTION       a callable and its bound data: sent once, used by number afterwards
 CHUNK          items for a function
 GIVE_BACK      others are idle: return what has not begun
-AGAIN          the last answer could not be read here: send it value by value
+RESEND          the last answer could not be read here: send it value by value
 STOP           finish and leave
 FREED          blocks of the worker's arena that nobody looks at any more
 from a worker
 READY          the initializer is through
 ANSWER         the next values of a chunk, perhaps the last ones
-APART          the values of an earlier answer, each a pickle of its own
-UNREAD         a chunk (or its function) could not be rebuilt in the worker
+ITEMWISE          the values of an earlier answer, each a pickle of its own
+DECODE_FAILED         a chunk (or its function) could not be rebuilt in the worker
 FAILED_START   the initializer raised
 FREED          blocks of the parent's arena, likewise
 OUTPUT         something that was printed, logged or warned of
@@ -24,7 +24,7 @@ that were submitted one by one are pickled one by one unless all they hold is im
 tasks must never receive the *same* list because they happened to travel together. The same holds
 for items with large buffers: each is a pickle of its own, loaded when its turn comes.
 
-Messages with large buffers have :data:`BIG` added to their kind and are parcels (``parcel.py``).
+Messages with large buffers have :data:`BIG` added to their kind and are payloads (``payload.py``).
 """
 
 from __future__ import annotations
@@ -32,26 +32,28 @@ from __future__ import annotations
 import pickle
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from poolwise import errors
+from poolwise.payloads import registry
 from poolwise.record import Row
-from poolwise.wire import packing, reducers
-from poolwise.wire.packing import PROTOCOL, Aside, dumps, dumps_function
-from poolwise.wire.parcel import Look, Opened, Packed, Parcel, view_of
+from poolwise.wire import pickling, reducers
+from poolwise.wire.payload import BufferRef, DecodedPayload, Packed, Payload, view_of
+from poolwise.wire.pickling import PROTOCOL, OutOfBandBuffers, dumps, dumps_function
 
-if TYPE_CHECKING:
-    from poolwise.wire.failures import Failure
-
-FUNCTION, CHUNK, GIVE_BACK, AGAIN, STOP, FREED = range(1, 7)
-READY, ANSWER, APART, UNREAD, FAILED_START, _, ENDING, OUTPUT = range(1, 9)
+FUNCTION, CHUNK, GIVE_BACK, RESEND, STOP, FREED = range(1, 7)
+READY, ANSWER, ITEMWISE, DECODE_FAILED, FAILED_START, _, ENDING, OUTPUT = range(1, 9)
 BIG = 0x80
 
 MAP, STARMAP, CALLS = range(3)
-"""How a chunk's items are applied: ``f(x)``, ``f(*x)``, ``x[0](*x[1], **x[2])``."""
+"""Modes of applying a function to a chunk's items: ``f(x)``, ``f(*x)``, ``x[0](*x[1], **x[2])``."""
 
 PACKED = 0x80
 """Added to one of those: each item is a pickle of its own, with buffers beside it."""
+
+Failure = tuple[bytes, str]
+"""A pickled exception that is known to unpickle, and its traceback as text."""
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -111,7 +113,7 @@ class _Carried:
         return pickle.loads, (self.pickled,)
 
 
-def dumps_call(call: Call, aside: Aside) -> bytes:
+def dumps_call(call: Call, aside: OutOfBandBuffers) -> bytes:
     """Pickle one ``(function, args, kwargs)`` by itself."""
     try:
         return dumps(call, aside)
@@ -132,7 +134,7 @@ def call(parts: Call) -> Any:
 
 
 class Stopped(BaseException):
-    """Brings StopIteration (its cause) out of a C loop, which would take it for its own end."""
+    """Carrier of StopIteration (its cause) out of a C loop, which would take it for its own end."""
 
 
 def is_plain(parts: Call) -> bool:
@@ -154,49 +156,46 @@ ChunkHead = tuple[int, int]
 """The function's number and ``prompt_ns``: how long a finished value may wait for its siblings."""
 
 
-def pack_items(packer: packing.Packer, head: ChunkHead, mode: int, items: Sequence[Any]) -> Packed:
+def pack_items(head: ChunkHead, mode: int, items: Sequence[Any]) -> Packed:
     """A CHUNK whose items share one pickle, as in ``multiprocessing.Pool``.
 
     Big items, and those that were pickled when they were handed in, are a pickle each.
     """
     is_listed = type(items) in _LISTS
     if is_listed and items and type(items[0]) is Snapshot:
-        return _pack_each(packer, head, mode, items, dumps)
+        return _pack_each(head, mode, items, dumps)
     sent = _compact(items) if is_listed and len(items) >= _FEW else items
-    packed = packer.pack((*head, mode, sent), items if is_listed else ())
+    packed = pickling.pack((*head, mode, sent), items if is_listed else ())
     if is_listed and sent is items and len(items) > 1 and _can_be_parted(packed):
-        return _pack_each(packer, head, mode, items, dumps)
+        return _pack_each(head, mode, items, dumps)
     return packed
 
 
-def pack_calls(
-    packer: packing.Packer, head: ChunkHead, calls: Sequence[Call], *, by_value: bool = False
-) -> Packed:
+def pack_calls(head: ChunkHead, calls: Sequence[Call], *, by_value: bool = False) -> Packed:
     """A CHUNK of calls: one pickle for all where nothing mutable is in it, else one each.
 
     :param calls: as tuples, or as what unpickles as one.
     :param by_value: the code of functions and classes of the main module travels with them.
     """
     if by_value:
-        return _pack_each(packer, head, CALLS, calls, packing.dumps_by_value)
+        return _pack_each(head, CALLS, calls, partial(dumps, by_value=True))
     is_kept = any(type(parts) is not tuple for parts in calls)
     if not is_kept and (len(calls) == 1 or all(map(is_plain, calls))):
         try:
             is_one = len(calls) == 1 and is_plain(calls[0])
-            return packer.pack((*head, CALLS, calls), calls[0][1] if is_one else ())
+            return pickling.pack((*head, CALLS, calls), calls[0][1] if is_one else ())
         except Exception:  # noqa: S110 - said below, call by call
             pass
-    return _pack_each(packer, head, CALLS, calls, dumps_call)
+    return _pack_each(head, CALLS, calls, dumps_call)
 
 
 def _compact(values: Sequence[Any]) -> Any:
-    """Lists of numpy's numbers are sent as arrays of them."""
+    """The values, or what a library has that is pickled faster (a list of numpy's numbers)."""
     kind = type(values[0])
-    if kind.__module__ != "numpy" or kind in reducers.find():
+    library = registry.of(kind)
+    if library is None or kind in reducers.find():
         return values
-    from poolwise.wire.arrays import compact
-
-    return compact(values)
+    return library.compact(values)
 
 
 def _can_be_parted(packed: Packed) -> bool:
@@ -209,26 +208,25 @@ def _can_be_parted(packed: Packed) -> bool:
 
 
 def _pack_each(
-    packer: packing.Packer,
     head: ChunkHead,
     mode: int,
     items: Sequence[Any],
-    dump: Callable[[Any, Aside], bytes],
+    dump: Callable[[Any, OutOfBandBuffers], bytes],
 ) -> Packed:
     """A CHUNK with a pickle for each item; a buffer that several leave out travels once.
 
     :param dump: pickles what is no snapshot already.
     """
-    shelf = packing.Shelf()
+    shelf = pickling.BufferTable()
     blobs: list[Blob] = []
     aside: Sequence[memoryview]
     for item in items:
         if type(item) is Snapshot:
             pickled, aside = item.pickled, item.buffers
         else:
-            pickled = dump(item, aside := Aside())
+            pickled = dump(item, aside := OutOfBandBuffers())
         blobs.append((pickled, shelf.add(aside)) if aside else pickled)
-    return _beside(packer.pack((*head, mode | PACKED, blobs)), shelf.buffers, shelf.repeated)
+    return _beside(pickling.pack((*head, mode | PACKED, blobs)), shelf.buffers, shelf.repeated)
 
 
 def _beside(packed: Packed, buffers: list[memoryview], repeated: Iterable[int] = ()) -> Packed:
@@ -236,11 +234,11 @@ def _beside(packed: Packed, buffers: list[memoryview], repeated: Iterable[int] =
     if not buffers:
         return packed
     pieces = [packed] if isinstance(packed, bytes) else packed.pieces
-    return Parcel(pieces, buffers, frozenset(repeated))
+    return Payload(pieces, buffers, (len(pieces) + at for at in repeated))
 
 
 def pack_chunk_id(chunk_id: int) -> bytes:
-    """What stands before the pickle of a CHUNK."""
+    """Head of a CHUNK."""
     return _CHUNK_ID.pack(chunk_id)
 
 
@@ -251,28 +249,39 @@ def chunk_id(payload: memoryview) -> int:
 
 
 CHUNK_AT = _CHUNK_ID.size
-"""Where the pickle, or the parcel, of a CHUNK begins."""
+"""Where the pickle, or the payload, of a CHUNK begins."""
 
 Loaded = tuple[int, int, int, Sequence[Any]]
 """A CHUNK's function's number, prompt_ns, mode, and items."""
 
 
-def loads_chunk(payload: memoryview) -> Loaded:
-    """The rest of a CHUNK's payload."""
-    chunk: Loaded = loads(payload[CHUNK_AT:])
-    return chunk if chunk[2] < PACKED else _share_out_items(chunk, ())
+Arrived = memoryview | DecodedPayload
+"""Content of a message that was read: a pickle, or where it is large a payload."""
 
 
-def unpack_chunk(opened: Opened) -> Loaded:
-    """The rest of a big CHUNK's payload."""
-    chunk: Loaded = load_opened(opened)
-    return chunk if chunk[2] < PACKED else _share_out_items(chunk, opened.buffers)
+def load_chunk(arrived: Arrived) -> Loaded:
+    """The rest of a CHUNK."""
+    chunk: Loaded = load(arrived)
+    return chunk if chunk[2] < PACKED else _share_out_items(chunk, buffers_of(arrived))
 
 
-def load_opened(opened: Opened) -> Any:
-    """The value of a parcel; a new one each time where the parcel is for several."""
+def load(arrived: Arrived) -> Any:
+    """The value that arrived; a new one each time where it is for several.
+
+    :raises Exception: whatever unpickling raised.
+    """
+    return load_payload(arrived) if isinstance(arrived, DecodedPayload) else loads(arrived)
+
+
+def buffers_of(arrived: Arrived) -> Sequence[BufferRef]:
+    """The memory that its pickle leaves out."""
+    return arrived.buffers if isinstance(arrived, DecodedPayload) else ()
+
+
+def load_payload(opened: DecodedPayload) -> Any:
+    """The value of a payload; a new one each time where the payload is for several."""
     pieces = list(map(view_of, opened.pieces))
-    return packing.loads(pieces, map(view_of, opened.buffers))
+    return pickling.loads(pieces, map(view_of, opened.buffers))
 
 
 PackedValue = list[Any]
@@ -282,7 +291,7 @@ Blob = bytes | tuple[bytes, Sequence[int]]
 """A pickle of its own, and the positions of the buffers that it leaves out, if it does."""
 
 
-def _share_out_items(chunk: Any, buffers: Sequence[Look]) -> Loaded:
+def _share_out_items(chunk: Any, buffers: Sequence[BufferRef]) -> Loaded:
     """Items that are a pickle each: loaded now if they are small, else each in its turn.
 
     Calls are loaded in their turn: one that cannot be rebuilt fails alone.
@@ -293,7 +302,7 @@ def _share_out_items(chunk: Any, buffers: Sequence[Look]) -> Loaded:
     return function_id, prompt_ns, mode, _share_out(items, buffers)
 
 
-def _share_out(packed: Sequence[Blob], buffers: Sequence[Look]) -> list[PackedValue]:
+def _share_out(packed: Sequence[Blob], buffers: Sequence[BufferRef]) -> list[PackedValue]:
     """Each pickle with the buffers that it leaves out."""
     return [
         [blob, []] if isinstance(blob, bytes) else [blob[0], [buffers[at] for at in blob[1]]]
@@ -302,14 +311,14 @@ def _share_out(packed: Sequence[Blob], buffers: Sequence[Look]) -> list[PackedVa
 
 
 def load_value(packed: PackedValue) -> Any:
-    """One packed value; what it was packed in is emptied, for it is large."""
+    """Unpickle a packed value; what it was packed in is emptied, for it is large."""
     pickled, buffers = packed
     packed.clear()
     return pickle.loads(pickled, buffers=map(view_of, buffers))
 
 
 def load_item(packed: list[Any]) -> Any:
-    """One packed item, in the worker, when its turn comes."""
+    """Unpickle a packed item, in the worker, when its turn comes."""
     try:
         return load_value(packed)
     except BaseException as error:  # SystemExit of a constructor is not the task's own
@@ -350,7 +359,7 @@ Times = tuple[int, int, int, dict[int, int]]
 
 
 class Hello(Row):
-    """What READY says of the worker: who it is and when it began to be of use."""
+    """Content of READY: the pid of the worker, and when it began to be of use."""
 
     pid: int
     served_ns: int
@@ -363,19 +372,19 @@ READING_AT = _ANSWER.size
 """Where the worker's clock stands in an ANSWER."""
 
 ANSWER_AT = _ANSWER.size + _READING.size
-"""Where the pickle, or the parcel, of an ANSWER begins."""
+"""Where the pickle, or the payload, of an ANSWER begins."""
 
 
 _FUNCTION_ID = struct.Struct("<qq")
 
 
 def pack_function_head(function_id: int, gone: Sequence[int]) -> bytes:
-    """What stands before a FUNCTION's pickle: its number, and those that are not needed again."""
+    """Head of a FUNCTION: its number, and those that are not needed again."""
     return struct.pack(f"<{2 + len(gone)}q", function_id, len(gone), *gone)
 
 
 def unpack_function_head(payload: memoryview) -> tuple[int, tuple[int, ...], int]:
-    """The same two, and where the pickle, or the parcel, begins."""
+    """Decode the head of a FUNCTION: the two, and where the pickle or payload begins."""
     function_id, count = _FUNCTION_ID.unpack_from(payload)
     at = _FUNCTION_ID.size
     end = at + 8 * count
@@ -383,7 +392,7 @@ def unpack_function_head(payload: memoryview) -> tuple[int, tuple[int, ...], int
 
 
 def brings_classes(pickled: bytes | memoryview) -> bool:
-    """Whether a FUNCTION comes with classes of the main module (`wire.code`): that begins it."""
+    """True if a FUNCTION comes with classes of the main module: that begins it."""
     return b"poolwise.wire.code" in bytes(pickled[:_BEGINNING])
 
 
@@ -391,10 +400,10 @@ _BEGINNING = 64
 
 
 class AnswerHead(Row):
-    """What stands before the values of an ANSWER, readable whether they are or not.
+    """Head of an ANSWER, readable whether its values are or not.
 
     ``first`` is the position of the first value in the chunk, ``returned`` the number of items
-    given back (-1: all that are left), ``is_last`` ends the chunk, ``is_apart`` says that each
+    given back (-1: all that are left), ``is_last`` ends the chunk, ``is_itemwise`` says that each
     value is a pickle of its own.
     """
 
@@ -404,7 +413,7 @@ class AnswerHead(Row):
     run_ns: int
     returned: int
     is_last: bool
-    is_apart: bool
+    is_itemwise: bool
 
     @classmethod
     def unpack(cls, payload: memoryview) -> AnswerHead:
@@ -415,28 +424,26 @@ class AnswerHead(Row):
 
 
 def pack_answer(
-    packer: packing.Packer,
     values: Sequence[Any],
     failures: dict[int, Failure],
     times: Times | None,
 ) -> Packed:
-    """What follows the head of an ANSWER whose values share one pickle."""
+    """Body of an ANSWER whose values share one pickle."""
     sent = _compact(values) if len(values) >= _FEW else values
-    return packer.pack((sent, failures, times), values)
+    return pickling.pack((sent, failures, times), values)
 
 
-def pack_apart(
-    packer: packing.Packer,
+def pack_itemwise(
     values: Sequence[Any],
     failures: dict[int, Failure],
     times: Times | None,
     refused: Callable[[BaseException, Any], Failure],
 ) -> Packed:
-    """The same with each value pickled by itself; what cannot be pickled becomes a failure."""
+    """Body of an ANSWER with a pickle for each value; what cannot be pickled is a failure."""
     failed, blobs = dict(failures), []
     buffers: list[memoryview] = []
     for at, value in enumerate(values):
-        aside = Aside()
+        aside = OutOfBandBuffers()
         try:
             blob = dumps(value, aside)
         except BaseException as error:
@@ -444,23 +451,19 @@ def pack_apart(
             blob = _NOTHING
         blobs.append((blob, range(len(buffers), len(buffers) + len(aside))))
         buffers += aside
-    return _beside(packer.pack((blobs, failed, times)), buffers)
+    return _beside(pickling.pack((blobs, failed, times)), buffers)
 
 
-Said = tuple[list[Any], dict[int, "Failure"], "Times | None"]
+Answered = tuple[list[Any], dict[int, Failure], Times | None]
 """The values of an ANSWER, the failures by position among them, and what single items took."""
 
 
-def loads_values(payload: memoryview, *, is_apart: bool) -> Said:
-    """The values of an ANSWER; where they are apart, they are still to be loaded: `load_value`."""
-    said: Said = loads(payload[ANSWER_AT:])
-    return (_share_out(said[0], ()), *said[1:]) if is_apart else said
-
-
-def unpack_values(opened: Opened, *, is_apart: bool) -> Said:
-    """The values of a big ANSWER, likewise."""
-    said: Said = load_opened(opened)
-    return (_share_out(said[0], opened.buffers), *said[1:]) if is_apart else said
+def load_values(arrived: Arrived, *, is_itemwise: bool) -> Answered:
+    """The values of an ANSWER; those that are a pickle each are still to be loaded."""
+    answered: Answered = load(arrived)
+    if is_itemwise:
+        return _share_out(answered[0], buffers_of(arrived)), *answered[1:]
+    return answered
 
 
 _NOTHING = pickle.dumps(None, PROTOCOL)

@@ -11,13 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from poolwise import errors
-from poolwise.wire import codec, packing
-
-Failure = tuple[bytes, str]
-"""A pickled exception that is known to unpickle, and its traceback as text."""
+from poolwise.wire import codec, pickling
 
 
-def encode(error: BaseException) -> Failure:
+def encode(error: BaseException) -> codec.Failure:
     """Describe ``error`` so that :func:`decode` can raise it again, of the same type if it can."""
     text = _traceback_of(error)
     try:
@@ -29,7 +26,7 @@ def encode(error: BaseException) -> Failure:
             return _checked(errors.ResultNotPicklable(why, error)), text
 
 
-def refused(error: BaseException, value: object) -> Failure:
+def refused(error: BaseException, value: object) -> codec.Failure:
     """Describe a result that could not be pickled, in the words of ``multiprocessing.Pool``."""
     if not isinstance(error, Exception):
         return encode(error)
@@ -37,7 +34,7 @@ def refused(error: BaseException, value: object) -> Failure:
 
 
 def decode(
-    failure: Failure, as_cause: Callable[[str], BaseException] = errors.RemoteTraceback
+    failure: codec.Failure, as_cause: Callable[[str], BaseException] = errors.RemoteTraceback
 ) -> BaseException:
     """Rebuild the exception; the traceback of the worker becomes its ``__cause__``."""
     pickled, text = failure
@@ -93,10 +90,10 @@ def _causes_of(error: BaseException | None) -> str:
 
 def _checked(error: object) -> bytes:
     """Its pickle, if such a one can be rebuilt; not the same one: what it shares was received."""
-    if not isinstance(codec.loads(packing.dumps(error)), BaseException):
+    if not isinstance(codec.loads(pickling.dumps(error)), BaseException):
         message = f"{error!r} does not unpickle as an exception"
         raise pickle.PicklingError(message)
-    return packing.dumps(error)
+    return pickling.dumps(error)
 
 
 class _Bare:

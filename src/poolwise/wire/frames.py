@@ -33,7 +33,7 @@ _MOST_PARTS = 512
 
 
 def frame(kind: int, payload: bytes) -> bytes:
-    """One whole frame, to be sent before another."""
+    """Encode a frame, to be sent before another."""
     return _HEAD.pack(kind << _LENGTH_BITS | len(payload)) + payload
 
 
@@ -193,6 +193,6 @@ class FrameWriter:
 def _fresh_memory(length: int) -> memoryview:
     if length < _BIG_BYTES:
         return memoryview(bytearray(length))
-    from poolwise.wire.pages import fresh_memory
+    from poolwise.system.pages import fresh_memory
 
     return fresh_memory(length)

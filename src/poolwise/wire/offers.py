@@ -19,7 +19,7 @@ _MOST_WITHDRAWN = 1000
 """A worker that asks for one of the last so many is told that it is gone, rather than nothing."""
 
 _noted: deque[tuple[int, int]] = deque(maxlen=10_000)  # more files no process has open, as a rule
-"""What was offered by pickles of ours: the thread that made the pickle, and the number."""
+"""Offers made by pickles of ours: the thread that made the pickle, and the number."""
 
 _sharer: Any = resource_sharer._resource_sharer  # type: ignore[attr-defined] # noqa: SLF001
 
@@ -59,7 +59,7 @@ def take() -> Sequence[int]:
 
 
 class Offers:
-    """What one message offers; when this goes, what was not taken is closed."""
+    """Descriptors that one message offers; those not taken are closed when this goes."""
 
     __slots__ = ("_numbers",)
 

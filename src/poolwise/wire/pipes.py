@@ -1,45 +1,12 @@
-"""The pipe pair of one lane, on POSIX, and the rule that forked children hold no copies.
-
-A copy of a pipe's end in some other process would hide the death of its owner. So every end
-that belongs to this process is listed, and a child forked from it (by us or by anybody, through
-``os.fork``) closes the whole list first thing; programs that are exec'ed never get them.
-"""
+"""Pipes: pairs of them for lanes, and the one that ends a wait (POSIX)."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from poolwise.wire.memory import Segment
-
-_own: set[int] = set()
-
-
-def own(fd: int) -> int:
-    """List ``fd`` as this process's own: children forked later will close their copy."""
-    _own.add(fd)
-    return fd
-
-
-def disown(fd: int) -> None:
-    """Close a descriptor listed by :func:`own`."""
-    _own.discard(fd)
-    os.close(fd)
-
-
-def _close_copies() -> None:
-    for fd in _own:
-        try:
-            os.close(fd)
-        except OSError:
-            pass  # closed by the program itself: nothing to hide any more
-    _own.clear()
-
-
-os.register_at_fork(after_in_child=_close_copies)
+from poolwise.system.descriptors import disown, own
 
 PIPE_BYTES = 256 * 1024
 """Room asked for in each pipe. 64 KiB, the default, makes a writer of chunks of that size wait
@@ -111,45 +78,10 @@ class WakePipe:
 
 
 def count_unread(fd: int) -> int | None:
-    """How many bytes in a pipe nobody has read, asked at its write end; None if nobody knows."""
+    """Count the unread bytes of a pipe, at its write end; None where this is unknown."""
     if sys.platform != "linux":
         return None
     import fcntl
     import termios
 
     return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
-
-
-class WorkerEnds:
-    """What a worker needs to talk with its parent, on its way into it by any start method.
-
-    :param task_fd: the worker reads its tasks here.
-    :param result_fd: the worker answers here.
-    :param life_fd: readable when the parent is gone (see :mod:`poolwise.wire.lifeline`).
-    :param memory: the segments of the parent's arena and of its own, or neither.
-    """
-
-    def __init__(
-        self,
-        task_fd: int,
-        result_fd: int,
-        life_fd: int,
-        memory: tuple[Segment, ...] = (),
-    ) -> None:
-        self._fds: tuple[Any, ...] = (task_fd, result_fd, life_fd)
-        self.memory = memory
-
-    def __getstate__(self) -> tuple[Any, ...]:
-        from multiprocessing.reduction import DupFd
-
-        return tuple(map(DupFd, self._fds)), self.memory
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self._fds, self.memory = state
-
-    def take(self) -> tuple[int, int, int]:
-        """In the worker: the descriptors, listed as this process's own."""
-        task_fd, result_fd, life_fd = (
-            own(fd if isinstance(fd, int) else fd.detach()) for fd in self._fds
-        )
-        return task_fd, result_fd, life_fd

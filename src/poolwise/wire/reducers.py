@@ -18,10 +18,12 @@ from multiprocessing import context, reduction
 from types import MethodType
 from typing import Any
 
+from poolwise.payloads import registry
+
 Reducers = dict[Any, Any]
 
 _registered: Reducers = getattr(reduction.ForkingPickler, "_extra_reducers", {})
-"""What was registered with ForkingPickler, changed in place; that class may itself be replaced."""
+"""Reducers registered with ForkingPickler, changed in place; that class may itself be replaced."""
 
 _noting: Reducers = {}
 """Reducers that note what is pickled."""
@@ -33,26 +35,27 @@ class _Table:
     def __init__(self) -> None:
         self._copyreg: Reducers = dict(copyreg.dispatch_table)
         self._registered: Reducers = dict(_registered)
-        self._numpy = _loaded("numpy", "memmap")
-        self._torch = _loaded("torch", "nn")
+        modules = registry.modules()
+        self._libraries = registry.loaded()
+        # Race: another thread may be importing one of them. Then this table is not the last.
+        is_whole = len(self._libraries) == sum(module is not None for module in modules)
+        self._modules = modules if is_whole else ()
         self.reducers = self.over({})
 
     def is_current(self) -> bool:
-        """Nothing was registered since, and no library of ours was imported. Takes 0.3 us."""
-        modules = sys.modules
+        """Nothing was registered since, and no library was imported. Takes 0.4 us."""
         return (
             self._registered == _registered
             and self._copyreg == copyreg.dispatch_table
-            and modules.get("numpy") is self._numpy
-            and modules.get("torch") is self._torch
+            and self._modules == registry.modules()
         )
 
     def over(self, others: Mapping[Any, Any]) -> Reducers:
         """The table of a pickler that has some of its own: the program's come before those."""
-        table = {**self._of_numpy(), **self.of_program(), **others, **self._registered}
+        table = {**self.of_program(), **others, **self._registered}
         if MethodType in others and _module_of(table[MethodType]) == reduction.__name__:
             table[MethodType] = others[MethodType]  # multiprocessing's sends the name alone
-        return self._with_torch(table, beside=True)
+        return self._with_libraries(table, beside=True)
 
     def of_program(self) -> Reducers:
         """Those that were registered with ``copyreg`` and with multiprocessing."""
@@ -60,31 +63,20 @@ class _Table:
 
     def for_many(self) -> Reducers:
         """The table for what any number of processes load, where memory does not travel."""
-        return self._with_torch(self.of_program(), beside=False)
+        return self._with_libraries(self.of_program(), beside=False)
 
-    def _of_numpy(self) -> Reducers:
-        if self._numpy is None:
-            return {}
-        from poolwise.wire import arrays
-
-        return arrays.reducers()
-
-    def _with_torch(self, table: Reducers, *, beside: bool) -> Reducers:
-        """Ours take the place of torch's own, not of those that the program registered."""
-        if self._torch is None:
-            return table
-        from poolwise.wire import tensors
-
-        for kind, reducer in tensors.reducers(beside=beside).items():
-            if _module_of(table.get(kind)).startswith("torch."):
-                table[kind] = reducer
+    def _with_libraries(self, table: Reducers, *, beside: bool) -> Reducers:
+        """Ours take the place of a library's own, not of those that the program registered."""
+        for library in self._libraries:
+            for kind, reducer in library.reducers(beside=beside).items():
+                known = table.get(kind)
+                if known is None or _root_of(known) == kind.__module__.partition(".")[0]:
+                    table[kind] = reducer
         return table
 
 
-def _loaded(name: str, part: str) -> Any:
-    """A module that has been imported; not one that is barred, or only half there."""
-    module = sys.modules.get(name)
-    return module if hasattr(module, part) else None
+def _root_of(reducer: Any) -> str:
+    return _module_of(reducer).partition(".")[0]
 
 
 def _module_of(reducer: Any) -> str:
@@ -95,7 +87,7 @@ _table = _Table()
 
 
 def add(kind: type, reducer: Any) -> None:
-    """One of ours, for a module that is not always there."""
+    """Register a reducer of ours, for a module that is not always there."""
     global _table  # noqa: PLW0603 - as below
     _noting[kind] = reducer
     _table = _Table()
@@ -103,20 +95,21 @@ def add(kind: type, reducer: Any) -> None:
 
 def find() -> Reducers:
     """The table for a pickler, as it is at this moment."""
-    return _current().reducers
+    table = _table
+    return table.reducers if table.is_current() else _renew().reducers
 
 
 def find_over(others: Mapping[Any, Any]) -> Reducers:
-    """The same for a pickler with reducers of its own, which count where the program has none."""
-    return _current().over(others)
+    """The table for a pickler with reducers of its own, which count where the program has none."""
+    return _renew().over(others)
 
 
 def find_for_many() -> Reducers:
-    """The same for what is pickled once, and loaded by any number of processes."""
-    return _current().for_many()
+    """The table for what is pickled once, and loaded by any number of processes."""
+    return _renew().for_many()
 
 
-def _current() -> _Table:
+def _renew() -> _Table:
     global _table  # noqa: PLW0603 - what is registered belongs to the process as well
     table = _table
     if not table.is_current():
@@ -133,31 +126,30 @@ class Foreign:
     :raises Exception: it cannot be pickled.
     """
 
-    def __init__(self, value: Any) -> None:
-        self._pickled = bytes(_pickler().dumps(value))
+    def __init__(self, value: Any, pickler: Any) -> None:
+        self._pickled = bytes(pickler.dumps(value))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load_foreign, (self._pickled,)
 
 
 def _load_foreign(pickled: bytes) -> Any:
-    return _pickler().loads(pickled)
+    return (find_replacement() or _standard).loads(pickled)
 
 
-def is_replaced() -> bool:
-    """The program has set a reducer of its own, or changed how the standard one pickles."""
-    pickler = _pickler()
-    return pickler is not _standard or vars(pickler)["dumps"] is not _standard_dumps
+def find_replacement() -> Any | None:
+    """Find the pickler that the program has put in the place of the standard one.
 
-
-def _pickler() -> Any:
-    """The class that a standard pool would pickle with; its modules keep theirs since import."""
+    The modules of pipes and of queues keep the one that they have imported.
+    """
     modules = sys.modules
     of_pipes = getattr(modules.get("multiprocessing.connection"), "_ForkingPickler", None)
     of_queues = getattr(modules.get("multiprocessing.queues"), "_ForkingPickler", None)
-    if of_pipes is not None and of_pipes is not _standard:
-        return of_pipes
-    return of_queues or context.reduction.ForkingPickler  # type: ignore[attr-defined]
+    pickler: Any = of_pipes
+    if of_pipes is None or of_pipes is _standard:
+        pickler = of_queues or context.reduction.ForkingPickler  # type: ignore[attr-defined]
+    is_standard = pickler is _standard and vars(pickler)["dumps"] is _standard_dumps
+    return None if is_standard else pickler
 
 
 def _find_standard() -> tuple[Any, Any]:

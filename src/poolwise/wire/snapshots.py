@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
+from poolwise.payloads import registry
 from poolwise.wire import offers
 from poolwise.wire.codec import ATOMIC, Snapshot
-from poolwise.wire.packing import LEAST_PIECE_BYTES, Aside, dumps
+from poolwise.wire.pickling import LEAST_PIECE_BYTES, OutOfBandBuffers, dumps
 
 _MOST_ITEMS = 1000
 """Items of one list that are looked at: it takes 0.1 ms, and 3 us for each that is pickled."""
@@ -25,12 +26,8 @@ _LEAST_BORROWED_BYTES = LEAST_PIECE_BYTES
 """A smaller array is copied without asking who else can reach it."""
 
 
-_ARRAY_BYTES = 112
-"""Memory of an array beside its data: what `sys.getsizeof` says of an empty one."""
-
-
 class TooLarge(Exception):
-    """What is to be kept as it is takes too much memory.
+    """Error of a snapshot that would take too much memory.
 
     :param pickled_bytes: what of it was in the pickle, and so was copied to find that.
     """
@@ -43,7 +40,7 @@ class TooLarge(Exception):
 def take_snapshot(
     item: Any,
     most_bytes: int = sys.maxsize,
-    dump: Callable[[Any, Aside], bytes] = dumps,
+    dump: Callable[[Any, OutOfBandBuffers], bytes] = dumps,
 ) -> Snapshot:
     """Pickle an object, and copy the large buffers in it.
 
@@ -51,7 +48,7 @@ def take_snapshot(
     :raises TooLarge: it would take more memory than ``most_bytes``.
     :raises Exception: it cannot be pickled.
     """
-    aside = Aside()
+    aside = OutOfBandBuffers()
     offers.take()
     pickled = dump(item, aside)
     kept = Snapshot(pickled, aside, _hold(offers.take()))
@@ -77,13 +74,23 @@ def fix(item: Any) -> tuple[Any, int]:
     kind = type(item)
     if kind is tuple and ATOMIC.issuperset(map(type, item)):
         return item, sum(map(sys.getsizeof, item))
-    if kind.__module__ == "numpy" and (
-        _is_numpys_number(item) or (_is_array(item) and _is_private(item))
-    ):
-        return item, sys.getsizeof(item)
-    if _is_small_array(item):
-        return item.copy("A"), item.nbytes + _ARRAY_BYTES
-    aside = Aside()
+    library = registry.of(kind)
+    if library is not None:
+        weight = library.weigh(item)
+        if library.is_immutable(item):
+            return item, weight
+        if weight < _LEAST_BORROWED_BYTES:
+            # A copy costs a hundredth of a pickle, and many copies travel in one.
+            copy = library.copy(item)
+            if copy is not None:
+                return copy, weight
+        elif library.owns_memory(item) and _is_private(item):
+            return item, weight
+    return _fix_by_pickling(item)
+
+
+def _fix_by_pickling(item: Any) -> tuple[Any, int]:
+    aside = OutOfBandBuffers()
     offers.take()
     try:
         pickled = dumps(item, aside)
@@ -91,14 +98,14 @@ def fix(item: Any) -> tuple[Any, int]:
         raise
     except BaseException as error:
         if _is_refused(item):
-            return item, sys.getsizeof(kind)
+            return item, sys.getsizeof(type(item))
         raise error from None  # the handler of a signal raised it, amid the pickling
     kept = Snapshot(pickled, _copies(aside) if aside else (), _hold(offers.take()))
     return kept, kept.size_bytes if aside else len(pickled)
 
 
 def _is_refused(item: Any) -> bool:
-    """Whether it is the item that cannot be pickled, rather than that a signal struck."""
+    """True if the item cannot be pickled; False if a signal handler raised meanwhile."""
     if threading.current_thread() is not threading.main_thread():
         return True
     try:
@@ -112,8 +119,10 @@ def _is_refused(item: Any) -> bool:
 
 def fix_first(items: Sequence[Any], most_bytes: int) -> Sequence[Any]:
     """The items of a list, the first of them fixed: as many as fit into so many bytes."""
-    if _is_array(items):
-        return items.copy() if items.nbytes <= most_bytes else items  # type: ignore[attr-defined]
+    library = registry.of(type(items))
+    if library is not None and library.weigh(items) <= most_bytes:
+        copy = library.copy(items)
+        return items if copy is None else copy
     if type(items) not in {list, tuple}:
         return items
     first = items[:_MOST_ITEMS]
@@ -138,32 +147,13 @@ def _is_fixed(item: Any) -> bool:
     kind = type(item)
     if kind is tuple:
         return ATOMIC.issuperset(map(type, item))
-    return kind in ATOMIC or _is_numpys_number(item)
+    if kind in ATOMIC:
+        return True
+    library = registry.of(kind)
+    return library is not None and library.is_immutable(item)
 
 
-def _is_array(item: Any) -> bool:
-    """By its type: other objects answer questions for attributes in ways of their own."""
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and issubclass(type(item), getattr(numpy, "ndarray", ()))
-
-
-def _is_small_array(item: Any) -> bool:
-    """A copy of it costs a hundredth of a pickle, and many copies travel in one."""
-    return (
-        type(item).__name__ == "ndarray"
-        and type(item) is getattr(sys.modules.get("numpy"), "ndarray", None)
-        and item.nbytes < _LEAST_BORROWED_BYTES
-        and not item.dtype.hasobject
-    )
-
-
-def _is_numpys_number(item: Any) -> bool:
-    numpy, kind = sys.modules.get("numpy"), type(item)
-    is_scalar = numpy is not None and issubclass(kind, getattr(numpy, "generic", ()))
-    return is_scalar and not hasattr(kind, "__setitem__")  # a record's fields can be set
-
-
-# -- arrays that nobody else can reach
+# -- objects that nobody else can reach
 
 
 def _references(item: Any) -> int:
@@ -193,16 +183,9 @@ _PRIVATE = 0 if sys.gettrace() else _count_private()
 """A tracer may hold on to what it looks at, which would make others' arrays look private."""
 
 
-def _is_private(array: Any) -> bool:
-    """Nobody but the loop that has just read this array can change it.
+def _is_private(item: Any) -> bool:
+    """True if only the loop that has just read this object can change it.
 
     So it need not be copied: of what is large, most is made anew for each item.
     """
-    return (
-        array.nbytes >= _LEAST_BORROWED_BYTES
-        and array.base is None
-        and array.flags.owndata
-        and not array.dtype.hasobject
-        and not weakref.getweakrefcount(array)
-        and _references(array) <= _PRIVATE
-    )
+    return not weakref.getweakrefcount(item) and _references(item) <= _PRIVATE

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import select
 
 _LOOK_NS = 80_000
-"""How long to look: a little more than two processes need to wake each other
+"""Time to look: a little more than two processes need to wake each other
 (``benchmarks/apply_one``)."""
 
 _RAREST = 64
@@ -36,7 +36,7 @@ class Waiter:
         self._rests_left = 0
 
     def wait(self, timeout_s: float | None = None) -> list[tuple[int, int]]:
-        """What is ready; sleeps for it ``timeout_s`` at most (None: for ever)."""
+        """Wait for what is ready, ``timeout_s`` at most (None: without limit)."""
         ready = self._poll(0)
         if ready or timeout_s == 0:
             return ready

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from time import perf_counter_ns, thread_time_ns
 
+from poolwise.system.run_queue import RunQueue
 from poolwise.wire.codec import Reading, Times
-from poolwise.wire.kernel import RunQueue
 from poolwise.worker.stopwatch import Stopwatch, step_of
 
 WAIT, RECEIVE, UNPICKLE, RUN, PICKLE, SEND = range(6)

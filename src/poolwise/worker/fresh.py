@@ -9,7 +9,7 @@ from poolwise.wire import codec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poolwise.wire.parcel import Opened
+    from poolwise.wire.payload import DecodedPayload
 
 
 class FreshFunction:
@@ -21,17 +21,17 @@ class FreshFunction:
 
     __slots__ = ("_opened",)
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: DecodedPayload) -> None:
         self._opened = opened
 
     def __call__(self, *args: Any) -> Any:
-        return codec.load_opened(self._opened)(*args)
+        return codec.load_payload(self._opened)(*args)
 
 
-def load_function(opened: Opened) -> Callable[..., Any]:
-    """The function that arrived in a parcel.
+def load_function(opened: DecodedPayload) -> Callable[..., Any]:
+    """The function that arrived in a payload.
 
     :raises Exception: it cannot be rebuilt here.
     """
-    function: Callable[..., Any] = codec.load_opened(opened)
+    function: Callable[..., Any] = codec.load_payload(opened)
     return FreshFunction(opened) if opened.buffers else function

@@ -12,29 +12,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from poolwise.wire import (
-    codec,
-    failures,
-    frames,
-    keeping,
-    lifeline,
-    packing,
-    parcel,
-    pipes,
-    waiting,
-)
-from poolwise.wire.mail import Mail, Sealed
-from poolwise.wire.parcel import Opened
+from poolwise.memory.link import EncodedPayload, MessageLink
+from poolwise.system import lifeline
+from poolwise.wire import codec, delivery, failures, frames, pickling, waiting
+from poolwise.wire.payload import DecodedPayload, Packed, view_of
 from poolwise.worker.clock import PICKLE, RECEIVE, UNPICKLE, WAIT, StoppedClock, WorkerClock
 from poolwise.worker.run import ChunkRun
 from poolwise.worker.watch import Watch
 
 if TYPE_CHECKING:
-    from poolwise.wire.arena import Ends
-    from poolwise.wire.handover import Handover
-    from poolwise.wire.memory import Segment
+    from poolwise.memory.arena import Ends
+    from poolwise.memory.link import Handover, WorkerEnds
+    from poolwise.memory.segment import Segment
     from poolwise.worker.output import Redirect, Relay
 
 BLOCKED = frozenset({signal.SIGINT, signal.SIGTERM})
@@ -45,8 +37,8 @@ _RETURNED = _CHUNKS | {codec.GIVE_BACK}
 
 
 def serve(
-    ends: pipes.WorkerEnds,
-    begin: Handover | Sealed,
+    ends: WorkerEnds,
+    begin: Handover | EncodedPayload,
     level: str = "chunks",
     redirect: Redirect | None = None,
 ) -> None:
@@ -61,7 +53,7 @@ def serve(
     signal.set_wakeup_fd(-1)  # forked from an event loop: its signals are not ours to announce
     signal.signal(signal.SIGINT, _leave_to_parent)
     lifeline.die_with(life_fd)
-    if not isinstance(begin, Sealed):  # it was not pickled: this process was forked
+    if not isinstance(begin, EncodedPayload):  # it was not pickled: this process was forked
         from poolwise.worker.inherited import forget_half_imports, forget_unwritten
 
         forget_half_imports()
@@ -80,7 +72,7 @@ def serve(
         return  # the parent is gone
     if is_ready:
         worker.work()
-        keeping.has_delivered_all = True
+        delivery.has_delivered_all = True
 
 
 def _leave_to_parent(signum: int, frame: object) -> None:
@@ -88,7 +80,7 @@ def _leave_to_parent(signum: int, frame: object) -> None:
 
 
 def _open_ends(memory: tuple[Segment, ...]) -> Ends:
-    from poolwise.wire.arena import open_ends
+    from poolwise.memory.arena import open_ends
 
     return open_ends(memory)
 
@@ -105,7 +97,7 @@ class Worker:
     ) -> None:
         self._reader = frames.FrameReader(task_fd)
         self._writer = frames.FrameWriter(result_fd)
-        self._mail = Mail(self._writer, lambda: _open_ends(memory))
+        self._link = MessageLink(self._writer, lambda: _open_ends(memory))
         self._poll = select.poll()
         self._poll.register(task_fd, select.POLLIN)
         self._waiter = waiting.Waiter(self._poll)
@@ -113,7 +105,7 @@ class Worker:
         self._reading = threading.Lock()
         self._is_waiting = False
         self._writing = threading.Lock()
-        self._functions: dict[int, bytes | Opened | Callable[..., Any]] = {0: codec.call}
+        self._functions: dict[int, bytes | DecodedPayload | Callable[..., Any]] = {0: codec.call}
         self._kept: deque[tuple[int, int, list[Any]]] = deque(maxlen=2)
         self._watch = Watch(self._has_give_back)
         self._running_calls = False
@@ -144,13 +136,13 @@ class Worker:
             finally:
                 self._writing.release()
 
-    def start(self, begin: Handover | Sealed) -> bool:
+    def start(self, begin: Handover | EncodedPayload) -> bool:
         """Run the initializer and say how it went.
 
         :param begin: the initializer, or None, and its arguments; to open it imports what they use.
         """
         try:
-            initializer, initargs = begin.open(self._mail)
+            initializer, initargs = begin.open(self._link)
             served_ns = time.perf_counter_ns()
             if initializer is not None:
                 initializer(*initargs)
@@ -158,11 +150,11 @@ class Worker:
         except BaseException as error:
             _log_failed_start(error)
             _flush_streams()
-            self._send(codec.FAILED_START, packing.dumps(failures.encode(error)))
+            self._send(codec.FAILED_START, pickling.dumps(failures.encode(error)))
             return False
         _flush_streams()
         hello = codec.Hello(os.getpid(), served_ns, time.perf_counter_ns())
-        self._send(codec.READY, packing.dumps(tuple(hello)))
+        self._send(codec.READY, pickling.dumps(tuple(hello)))
         self._clock.restart(hello.ready_ns)
         return True
 
@@ -170,12 +162,12 @@ class Worker:
         """Carry out messages until STOP, or until the parent is gone."""
         act: dict[int, Callable[[memoryview], None]] = {
             codec.FUNCTION: self._learn_function,
-            codec.FUNCTION | codec.BIG: self._learn_big_function,
-            codec.CHUNK: self._run_plain_chunk,
-            codec.CHUNK | codec.BIG: self._run_big_chunk,
+            codec.FUNCTION | codec.BIG: partial(self._learn_function, is_big=True),
+            codec.CHUNK: self._run_chunk,
+            codec.CHUNK | codec.BIG: partial(self._run_chunk, is_big=True),
             codec.FREED: self._take_back,
             codec.GIVE_BACK: lambda _: None,  # nothing is running: nothing to give
-            codec.AGAIN: self._answer_again,
+            codec.RESEND: self._answer_again,
         }
         try:
             while True:
@@ -228,21 +220,23 @@ class Worker:
             if kind not in _CHUNKS:
                 continue
             if kind & codec.BIG:
-                self._mail.refuse(payload, codec.CHUNK_AT)
+                self._link.refuse(payload, codec.CHUNK_AT)
             self._answer(codec.chunk_id(payload), 0, [], {}, 0, -1, None, last=True)
 
     # -- working
 
-    def _learn_function(self, payload: memoryview) -> None:
-        function_id, at = self._forget_functions(payload)
-        self._functions[function_id] = pickled = bytes(payload[at:])
-        if codec.brings_classes(pickled):
-            self._load_early(function_id)
+    def _open(self, payload: memoryview, at: int, *, is_big: bool) -> codec.Arrived:
+        return self._link.open(payload, at) if is_big else payload[at:]
 
-    def _learn_big_function(self, payload: memoryview) -> None:
+    def _learn_function(self, payload: memoryview, *, is_big: bool = False) -> None:
         function_id, at = self._forget_functions(payload)
-        self._functions[function_id] = opened = self._mail.open(payload, at)
-        if codec.brings_classes(parcel.view_of(opened.pieces[0])):
+        if is_big:
+            self._functions[function_id] = opened = self._link.open(payload, at)
+            brings_classes = codec.brings_classes(view_of(opened.pieces[0]))
+        else:
+            self._functions[function_id] = pickled = bytes(payload[at:])
+            brings_classes = codec.brings_classes(pickled)
+        if brings_classes:
             self._load_early(function_id)
 
     def _load_early(self, function_id: int) -> None:
@@ -257,20 +251,12 @@ class Worker:
             self._functions.pop(old, None)
         return function_id, at
 
-    def _run_plain_chunk(self, payload: memoryview) -> None:
-        self._run_chunk(payload, codec.loads_chunk)
-
-    def _run_big_chunk(self, payload: memoryview) -> None:
-        self._run_chunk(payload, self._unpack_chunk)
-
-    def _unpack_chunk(self, payload: memoryview) -> codec.Loaded:
-        return codec.unpack_chunk(self._mail.open(payload, codec.CHUNK_AT))
-
-    def _run_chunk(self, payload: memoryview, load: Callable[[memoryview], codec.Loaded]) -> None:
+    def _run_chunk(self, payload: memoryview, *, is_big: bool = False) -> None:
         self._clock.to(UNPICKLE)
         chunk_id = codec.chunk_id(payload)
         try:
-            function_id, prompt_ns, mode, items = load(payload)
+            arrived = self._open(payload, codec.CHUNK_AT, is_big=is_big)
+            function_id, prompt_ns, mode, items = codec.load_chunk(arrived)
         except BaseException as error:
             self._send_unread(chunk_id, error, is_function=False)
             return
@@ -279,7 +265,7 @@ class Worker:
         except BaseException as error:
             self._send_unread(chunk_id, error, is_function=True)
             return
-        del payload
+        del payload, arrived
         self._running_calls = mode & ~codec.PACKED == codec.CALLS
         items = list(items)
         run = ChunkRun(
@@ -304,7 +290,7 @@ class Worker:
         function = self._functions[function_id]
         if isinstance(function, bytes):
             function = codec.loads(function)
-        elif isinstance(function, Opened):
+        elif isinstance(function, DecodedPayload):
             from poolwise.worker.fresh import load_function
 
             function = load_function(function)
@@ -315,7 +301,7 @@ class Worker:
 
     def _take_back(self, payload: memoryview) -> None:
         with self._writing:
-            self._mail.take_back(payload)
+            self._link.take_back(payload)
 
     def _send(self, kind: int, *parts: bytes | memoryview) -> None:
         with self._writing:
@@ -323,14 +309,16 @@ class Worker:
 
     def _send_unread(self, chunk_id: int, error: BaseException, *, is_function: bool) -> None:
         _flush_streams()
-        self._send(codec.UNREAD, packing.dumps((chunk_id, is_function, failures.encode(error))))
+        self._send(
+            codec.DECODE_FAILED, pickling.dumps((chunk_id, is_function, failures.encode(error)))
+        )
 
     def _answer(  # noqa: PLR0913 - one message, unpacked
         self,
         chunk_id: int,
         first: int,
         values: list[Any],
-        errors: dict[int, failures.Failure],
+        errors: dict[int, codec.Failure],
         run_ns: int,
         returned: int,
         times: codec.Times | None,
@@ -346,7 +334,7 @@ class Worker:
             self._relay.end_of_chunk()
         with self._writing:
             reading = self._clock.read() if is_main else self._clock.read_beside()
-            self._mail.send(codec.ANSWER, head.pack() + reading.pack(), packed)
+            self._link.send(codec.ANSWER, head.pack() + reading.pack(), packed)
         if is_main and not last:
             self._clock.to(PICKLE)
 
@@ -354,22 +342,21 @@ class Worker:
         self,
         head: codec.AnswerHead,
         values: list[Any],
-        errors: dict[int, failures.Failure],
+        errors: dict[int, codec.Failure],
         times: codec.Times | None,
-    ) -> tuple[codec.AnswerHead, parcel.Packed]:
-        packer = self._mail.packer
+    ) -> tuple[codec.AnswerHead, Packed]:
         if len(values) > 1 and self._running_calls and not codec.is_atomic(values):
-            packed = codec.pack_apart(packer, values, errors, times, failures.refused)
-            return head._replace(is_apart=True), packed
+            packed = codec.pack_itemwise(values, errors, times, failures.refused)
+            return head._replace(is_itemwise=True), packed
         try:
-            packed = codec.pack_answer(packer, values, errors, times)
+            packed = codec.pack_answer(values, errors, times)
         except BaseException:
             if threading.get_ident() != self._main_ident:
                 raise  # the task may be changing what it returned before; ask when it is done
-            packed = codec.pack_apart(packer, values, errors, times, failures.refused)
-            return head._replace(is_apart=True), packed
+            packed = codec.pack_itemwise(values, errors, times, failures.refused)
+            return head._replace(is_itemwise=True), packed
         # A small answer is kept until the next two, in case the parent cannot read it.
-        if len(values) > 1 and parcel.size_of(packed) <= 1 << 20:
+        if len(values) > 1 and len(packed) <= 1 << 20:
             self._kept.append((head.chunk_id, head.first, values))
         return head, packed
 
@@ -377,10 +364,10 @@ class Worker:
         chunk_id, first = codec.loads(payload)
         for kept_id, kept_first, values in self._kept:
             if (kept_id, kept_first) == (chunk_id, first):
-                blobs = [[packing.dumps(value), []] for value in values]
-                self._send(codec.APART, packing.dumps((chunk_id, first, blobs)))
+                blobs = [[pickling.dumps(value), []] for value in values]
+                self._send(codec.ITEMWISE, pickling.dumps((chunk_id, first, blobs)))
                 return
-        self._send(codec.APART, packing.dumps((chunk_id, first, None)))
+        self._send(codec.ITEMWISE, pickling.dumps((chunk_id, first, None)))
 
 
 def _flush_streams() -> None:
