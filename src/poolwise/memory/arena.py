@@ -205,7 +205,9 @@ class Arena(_ArenaEnd):
         """Ask the limits, which takes 0.5 ms, and then not again for some memory and some time."""
         now_s = time.monotonic()
         if size > self._room_bytes or now_s > self._room_until_s:
-            self.segment.check_room(size + _ROOM_BYTES)
+            # If this is refused, the data goes through a pipe and is in memory three times: pickled
+            # here, received there, and rebuilt. That much must be left when the room is used up.
+            self.segment.check_room(size + _ROOM_BYTES + 3 * size)
             self._room_bytes = size + _ROOM_BYTES
             self._room_until_s = now_s + _ROOM_S
         self._room_bytes -= size
