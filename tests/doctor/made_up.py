@@ -153,7 +153,6 @@ def pool(
         "random_streams": [],
         "switches_voluntary": 10,
         "switches_forced": 10,
-        "minor_faults": 100,
         "parent_threads": 4,
         "parent_rss_bytes": 30_000_000,
     }

@@ -15,6 +15,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from poolwise.doctor.features import ChainStep, PopFactors
@@ -195,13 +196,15 @@ class _Ledger:
         regular: defaultdict[tuple[int, str], float] = defaultdict(float)
         every: defaultdict[tuple[int, str], float] = defaultdict(float)
         gap, before = 0, None
-        for task in worker.tasks:
+        told = [(task, self._states(task)) for task in worker.tasks]
+        for (last, past), (task, states) in pairwise(told):
+            if task.number - last.number <= 1:
+                states["loop"] += task.get - last.sent
+                _take_out_queued(task.queued_before, past, states)
+            else:
+                gap += task.get - last.sent
+        for task, states in told:
             site = self._pool.site_of(task)
-            states = self._states(task)
-            if before is not None and task.number - before.number <= 1:
-                states["loop"] += task.get - before.sent
-            elif before is not None:
-                gap += task.get - before.sent
             add(self._sites[site], states)
             add(found, states)
             if task.cpu >= 0:
@@ -287,6 +290,23 @@ class _Ledger:
         states["unexplained"] = whole - explained
         identity = explained / whole if whole else 1.0
         return PoolAccount(states, self._workers, self._sites, identity)
+
+
+def _take_out_queued(amount: int, past: States, states: States) -> None:
+    """Move the time without a CPU between two tasks out of the steps between them.
+
+    In which of them it was is not known: writing a result wakes the parent up, which takes the CPU.
+    """
+    parts = [*((past, state) for state in _REPLYING), *((states, state) for state in _TAKING)]
+    whole = sum(each.get(state, 0.0) for each, state in parts)
+    share = min(1.0, max(0, amount) / whole) if whole else 0.0
+    for each, state in parts:
+        each["run_queued"] = each.get("run_queued", 0.0) + each.get(state, 0.0) * share
+        each[state] = each.get(state, 0.0) * (1 - share)
+
+
+_REPLYING = ("pickle_result", "lock_result", "send_result")
+_TAKING = ("loop", "wakeup", "receive", "unpickle_args")
 
 
 def run_shares(tasks: list[Task]) -> States:

@@ -311,7 +311,6 @@ class Pool:
     random_streams: list[RandomStream]
     switches_voluntary: int
     switches_forced: int
-    minor_faults: int
     parent_threads: int | None
     parent_rss_bytes: int | None
     laws: Laws | None = None

@@ -109,7 +109,6 @@ def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
         random_streams=[],
         switches_voluntary=0,
         switches_forced=0,
-        minor_faults=0,
         laws=report.laws,
     )
 

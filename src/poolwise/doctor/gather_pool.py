@@ -100,7 +100,6 @@ def _volume(pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]:
         "bytes_in": _bytes(_sizes(pool.results, tasks, "result_bytes"), pool.count),
         "switches_voluntary": sum(task.switches >> 32 for task in counted),
         "switches_forced": sum(task.switches & 0xFFFFFFFF for task in counted),
-        "minor_faults": sum(task.faults for task in counted),
     }
 
 

@@ -303,7 +303,7 @@ def crowding(seen: Evidence) -> float:
 
 
 BUSY_CPUS = 0.25
-"""CPUs that other programs used from which on they are taken out of what starting took."""
+"""CPUs that other programs used from which on what a run took is not what it takes alone."""
 
 
 def overlaps(one: Pool, other: Pool) -> bool:

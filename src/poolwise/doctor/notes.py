@@ -8,9 +8,6 @@ from poolwise.doctor import measures, words
 from poolwise.doctor.features import Evidence, Pool, Program
 from poolwise.doctor.findings import Note
 
-BUSY_CPUS = 0.25
-"""CPUs that other programs used from which on timings deserve less trust."""
-
 OFF_BALANCE = 0.005
 """How far the account may miss P x W before that is said."""
 
@@ -20,7 +17,7 @@ LOST = "their accounts are read then, and are missing here"
 
 def is_busy(seen: Evidence) -> bool:
     """Whether other programs used so much that timings deserve less trust."""
-    return (seen.program.other_cpus or 0.0) > BUSY_CPUS
+    return (seen.program.other_cpus or 0.0) > measures.BUSY_CPUS
 
 
 def take_notes(seen: Evidence) -> list[Note]:
@@ -33,7 +30,7 @@ def _machine(seen: Evidence) -> Iterator[Note]:
     if is_busy(seen):
         text = f"other programs used {program.other_cpus:.2f} CPUs meanwhile: times are inflated"
         yield Note("busy-machine", text)
-    if (program.steal_cpus or 0.0) > BUSY_CPUS:
+    if (program.steal_cpus or 0.0) > measures.BUSY_CPUS:
         text = f"the host took {program.steal_cpus:.2f} CPUs from this virtual machine meanwhile"
         yield Note("stolen-cpus", text)
 

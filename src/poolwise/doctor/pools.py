@@ -285,7 +285,7 @@ def _as_task(record: ThreadTask) -> Task:
     return Task(
         record.thread, record.job, record.position, record.items, record.number,
         record.get, began, began, began, began, began, end, end, end, end, end,
-        0, 0, record.cpu, record.cpu, record.queued, record.switches, record.faults,
+        0, 0, record.cpu, record.cpu, record.queued, record.switches, record.queued_before,
         record.process_cpu,
     )  # fmt: skip
 

@@ -31,9 +31,6 @@ BAND_SMALL = 0.25
 BAND_HEAVY = 0.40
 """The same where it is bytes."""
 
-BUSY_CPUS = 0.25
-"""Other programs' load from which on bands are half as wide again."""
-
 WIDEST = 0.9
 
 UNSEEN_S = 25e-6
@@ -58,9 +55,9 @@ class Model:
 
     `chunk` and `workers` are as they were; `now_s` is what the call took. `extra_s` is what comes
     on top of the messages (the input iterator, callbacks), however work is handed out.
-    The load is that of one of `rounds` equal calls from the same line. `other_cpus` is fitted to
-    the run, from `seen_cpus` on, which others were seen to use. `fit`: the factor of the run that
-    the model comes from, where its costs are no longer those of that run.
+    The load is that of one of `rounds` equal calls from the same line. `wanted_cpus` is what other
+    programs wanted, and `other_cpus` what of that explains the run. `fit`: the factor of the run
+    that the model comes from, where its costs are no longer those of that run.
     """
 
     load: Load
@@ -71,7 +68,7 @@ class Model:
     workers: int
     now_s: float
     extra_s: float
-    seen_cpus: float = 0.0
+    wanted_cpus: float = 0.0
     rounds: int = 1
     fit: float | None = None
 
@@ -88,24 +85,21 @@ class Model:
         return raw_s * _bounded(self.factor)
 
     def serial_s(self) -> float:
-        """In a plain loop, beside the load that was seen.
-
-        What the model is given of others beyond that makes up for what competed in the pool, and
-        a loop is alone.
-        """
+        """In a plain loop, beside the load that there was."""
         loop_s = self.load.cpu_s * self.crowding + self.load.blocked_s
         return loop_s * self.rounds + self.extra_s
 
     def threads_s(self, count: int) -> float:
-        """In threads, if the function holds the GIL while it computes."""
+        """In threads, if the function holds the GIL while it computes: then one CPU is all."""
         at_once = min(count, max(1, self.load.items))
-        alone_s = simulate(self.load, 1, at_once, 1, THREAD_COSTS) * self.rounds
-        return max(self.extra_s, alone_s * self.crowding)
+        others = self.wanted_cpus / self.cpus
+        call_s = simulate(self.load, 1, at_once, 1, THREAD_COSTS, others)
+        return max(self.extra_s, call_s * self.rounds)
 
     @property
     def crowding(self) -> float:
-        """How much longer one thread computes beside the others that were seen: a fair share."""
-        return max(1.0, (1 + self.seen_cpus) / self.cpus)
+        """How much longer one thread computes beside what others want: it gets a fair share."""
+        return max(1.0, (1 + self.wanted_cpus) / self.cpus)
 
     def ideal_s(self) -> float:
         """As it was, on messages that cost nothing: what POP calls the ideal network."""
@@ -142,7 +136,7 @@ class Model:
         """Half width of the band around a prediction, as a share of it."""
         chunk = chunk or self.chunk
         misfit = min(0.5, abs(math.log(max(self.factor, 1e-3)))) / 2
-        busy = 1.5 if self.other_cpus > BUSY_CPUS else 1.0
+        busy = 1.5 if self.other_cpus > measures.BUSY_CPUS else 1.0
         return min(WIDEST, (self._kind_of_band(chunk) + misfit) * busy)
 
     def _kind_of_band(self, chunk: int) -> float:
@@ -214,19 +208,42 @@ def _calibrate(site: Site, pool: Pool, seen: Evidence) -> Model | None:
     if now_s <= 0:
         return None
     chunk = max(1, round(site.chunksize))
+    used_cpus = min(seen.program.other_cpus or 0.0, seen.program.cpus)
     model = Model(
         load=_load(site, rounds),
         costs=_costs(pool.costs, pool, chunk),
         cpus=max(1, round(seen.program.cpus)),
-        other_cpus=min(seen.program.other_cpus or 0.0, seen.program.cpus),
+        other_cpus=used_cpus,
         chunk=chunk,
         workers=pool.slots,
         now_s=now_s,
         extra_s=measures.own_parent_s(pool),
-        seen_cpus=min(seen.program.other_cpus or 0.0, seen.program.cpus),
+        wanted_cpus=max(used_cpus, _wanted_by_others(site, pool, now_s, seen)),
         rounds=rounds,
     )
     return _fit_unseen(_fit_others(model) if _is_short_of_cpus(site, pool) else model)
+
+
+def _wanted_by_others(site: Site, pool: Pool, now_s: float, seen: Evidence) -> float:
+    """CPUs that other programs wanted, by the share of them that the pool's workers got.
+
+    What they used says too little of it: ten programs that want two CPUs use two. 0 where CPUs
+    were left over: who wanted more would have had it.
+    """
+    cpu_s, cpus = measures.spent_s(site, "run_cpu"), seen.program.cpus
+    used_cpus = cpu_s / now_s + (seen.program.other_cpus or 0.0)
+    if used_cpus < SATURATED * cpus or not _is_short_of_cpus(site, pool):
+        return 0.0
+    wanted_s = cpu_s + measures.spent_s(site, "run_queued")
+    others = cpus * wanted_s / max(cpu_s, 1e-9) - pool.slots
+    return min(others, (seen.program.other_cpus or 0.0) + MOST_OTHERS * cpus)
+
+
+SATURATED = 0.9
+"""Share of the CPUs in use from which on there may be programs that want more of them."""
+
+MOST_OTHERS = 3
+"""Others are not taken to want more than so many times all CPUs beyond what they used."""
 
 
 def _is_short_of_cpus(site: Site, pool: Pool) -> bool:
@@ -322,16 +339,9 @@ ITEM_S, BYTE_S = 0.1e-6, 2e-9
 
 
 def _fit_others(model: Model) -> Model:
-    """More load by others, as far as that explains the time.
-
-    What others got of the CPUs while we competed with them says too little of what they wanted.
-    """
+    """More load by others, as far as that explains the time."""
     most = model.other_cpus + MOST_OTHERS * model.cpus
     return _fit(model, model.other_cpus, most, lambda cpus: replace(model, other_cpus=cpus))
-
-
-MOST_OTHERS = 3
-"""Others are not taken to want more than so many times all CPUs."""
 
 
 def _fit_unseen(model: Model) -> Model:

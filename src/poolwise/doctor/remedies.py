@@ -18,9 +18,6 @@ BAND = 0.25
 """Half width of a band around what a closed form predicts, when the machine is quiet. The
 simulator's measured errors (10 to 25 %) are the least that a closed form could have."""
 
-BUSY_CPUS = 0.25
-"""Other programs' load from which on all bands are half as wide again."""
-
 ENOUGH_THREADS = 32
 """What ThreadPoolExecutor starts at most by itself (min(32, CPUs + 4)): cheap, and far more than
 processes for waiting."""
@@ -62,7 +59,7 @@ def predict(
     flow: Flow, pool: Pool, seen: Evidence, then_s: float, band: float = BAND
 ) -> Prediction:
     """The call's time with the remedy, in a band."""
-    busy = 1.5 if (seen.program.other_cpus or 0.0) > BUSY_CPUS else 1.0
+    busy = 1.5 if (seen.program.other_cpus or 0.0) > measures.BUSY_CPUS else 1.0
     width = min(0.9, band * busy)
     of_call = isinstance(flow, Site)
     return Prediction(

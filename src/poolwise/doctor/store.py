@@ -37,6 +37,7 @@ class Task(NamedTuple):
     `get`: the worker asked; `lock`: it may read; `header`: a message is there; `payload`: read;
     `loaded`: unpickled; `began` .. `ended`: the user's function; `pickling` (begins), `wanted` and
     `got` (the lock of the result pipe), `sent`: the result. Counters are -1 where not read.
+    `queued`: without a CPU in the function; `queued_before`: since the task before.
     """
 
     pid: int
@@ -61,7 +62,7 @@ class Task(NamedTuple):
     process_cpu: int
     queued: int
     switches: int
-    faults: int
+    queued_before: int
     process_cpu_at_end: int
 
 
@@ -139,7 +140,7 @@ class ThreadTask(NamedTuple):
     process_cpu: int
     queued: int
     switches: int
-    faults: int
+    queued_before: int
     thread: int
     site: int
     call: int

@@ -55,7 +55,7 @@ class HandMadePool(PoolRule):
     explains = frozenset(
         {
             "imbalance-chunks", "imbalance-item", "serial-submission", "slower-than-serial",
-            "not-worth-a-pool", "slow-producer",
+            "not-worth-a-pool", "slow-producer", "tasks-too-small",
         }
     )  # fmt: skip
 
