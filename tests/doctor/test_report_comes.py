@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.report_time import _POOL, PROCESSES, observe, repeat
 from poolwise.cli import doctor, output
-from poolwise.doctor import curves, predict, present
+from poolwise.doctor import curves, predict, present, store
+from poolwise.doctor.boot._poolwise_observer import gate, recorder
 from poolwise.doctor.diagnose import diagnose
 from poolwise.doctor.features import Place
+from poolwise.doctor.gather import gather
 from poolwise.doctor.groups import group_pools
 from poolwise.doctor.simulate import Load
 from tests.doctor.made_up import pool, run
@@ -108,6 +111,34 @@ def test_who_waits_no_longer_gets_the_report_without_predictions(monkeypatch, tm
     monkeypatch.setattr("poolwise.doctor.diagnose.diagnose", interrupt)
     assert doctor.main(["--from", records]) == 0
     assert "of worker time" in capsys.readouterr().out
+
+
+def test_of_very_many_records_a_sample_is_read(tmp_path):
+    """The same run a thousand times over has the same verdict."""
+    program = _POOL.format(**PROCESSES, call="imap(work, range(100))")
+    records = observe(program, tmp_path)
+    few = store.read(str(records))
+    repeat(records, 1000)
+    many = store.read(str(records))
+    assert many.slots > 2 * store.MOST_SLOTS
+    assert sum(map(len, [*many.tasks.values(), *many.sends.values()])) < store.MOST_SLOTS
+    before, after = gather(few), gather(many)
+    assert after.pools[0].messages == pytest.approx(1000 * before.pools[0].messages, rel=0.02)
+    assert after.pools[0].identity == pytest.approx(1.0, abs=0.01)
+    assert diagnose(after).verdict == "tasks-too-small"
+
+
+def test_a_task_that_took_long_is_in_every_sample():
+    sieve = store._Sieve(10 * store.MOST_SLOTS)
+    began = 7 * gate.PERIOD_NS
+
+    def task(took_ns):
+        times = (*[began] * 6, *[began + took_ns] * 5)
+        return (recorder.TASK, 1, 700, 1, 700, *times, 0, 0, *[5] * 6)
+
+    assert sieve.look(task(10_000)) is None
+    found = store.Task(*sieve.look(task(10**9)))
+    assert (found.ended - found.began, found.cpu) == (10**9, -1)
 
 
 # -- files

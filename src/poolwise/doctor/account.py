@@ -297,12 +297,14 @@ def _take_out_queued(amount: int, past: States, states: States) -> None:
 
     In which of them it was is not known: writing a result wakes the parent up, which takes the CPU.
     """
-    parts = [*((past, state) for state in _REPLYING), *((states, state) for state in _TAKING)]
-    whole = sum(each.get(state, 0.0) for each, state in parts)
-    share = min(1.0, max(0, amount) / whole) if whole else 0.0
+    if amount <= 0:
+        return
+    parts = [(each, s) for each, steps in ((past, _REPLYING), (states, _TAKING)) for s in steps]
+    whole = sum(each[state] for each, state in parts)
+    share = min(1.0, amount / whole) if whole else 0.0
     for each, state in parts:
-        each["run_queued"] = each.get("run_queued", 0.0) + each.get(state, 0.0) * share
-        each[state] = each.get(state, 0.0) * (1 - share)
+        each["run_queued"] += each[state] * share
+        each[state] *= 1 - share
 
 
 _REPLYING = ("pickle_result", "lock_result", "send_result")
