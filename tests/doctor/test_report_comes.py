@@ -114,7 +114,7 @@ def test_who_waits_no_longer_gets_the_report_without_predictions(monkeypatch, tm
 
 
 def test_of_very_many_records_a_sample_is_read(tmp_path):
-    """The same run a thousand times over has the same verdict."""
+    """The same run a thousand times over: all is counted, and adds up."""
     program = _POOL.format(**PROCESSES, call="imap(work, range(100))")
     records = observe(program, tmp_path)
     few = store.read(str(records))
@@ -125,7 +125,6 @@ def test_of_very_many_records_a_sample_is_read(tmp_path):
     before, after = gather(few), gather(many)
     assert after.pools[0].messages == pytest.approx(1000 * before.pools[0].messages, rel=0.02)
     assert after.pools[0].identity == pytest.approx(1.0, abs=0.01)
-    assert diagnose(after).verdict == "tasks-too-small"
 
 
 def test_a_task_that_took_long_is_in_every_sample():
