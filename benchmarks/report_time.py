@@ -36,6 +36,8 @@ _SLOT = Struct("24q")
 _TIMES = {1: range(6, 17), 2: (7, 8, 9, 10, 13), 3: (7, 8, 9, 10, 13, 14)}
 """Of tasks, sends and results (`boot/_poolwise_observer/recorder.py`): fields that are times."""
 
+_COUNT = 7
+
 
 def observe(program: str, folder: Path) -> Path:
     """The records of a program."""
@@ -61,9 +63,17 @@ def repeat(records: Path, times: int) -> None:
             for number in range(1, times)
             for slot in known
         )
-        path.write_bytes(b"".join(_SLOT.pack(*slot) for slot in [*slots, *again]))
+        first = [_last(slot, times, (times - 1) * round_ns) for slot in slots]
+        path.write_bytes(b"".join(_SLOT.pack(*slot) for slot in [*first, *again]))
     facts["ended_ns"] += (times - 1) * round_ns
     (records / "run.json").write_text(json.dumps(facts))
+
+
+def _last(slot: tuple[int, ...], times: int, by_ns: int) -> tuple[int, ...]:
+    """A count of messages as it is in the end; other slots as they are."""
+    if slot[0] != _COUNT:
+        return slot
+    return slot[0], slot[1] * times, slot[2] + by_ns, *slot[3:]
 
 
 def _later(slot: tuple[int, ...], messages: int, by_ns: int) -> tuple[int, ...]:
