@@ -220,7 +220,7 @@ def put_argument(draft: Draft, call: ast.Call, keyword: str, value: str) -> bool
     if given is not None:
         draft.replace(given, value)
         return True
-    end = _at_the_end(draft.file, call, f"{keyword}={value}")
+    end = at_the_end(draft.file, call, f"{keyword}={value}")
     if end is not None:
         draft.insert(*end)
     return end is not None
@@ -274,7 +274,7 @@ def _bindings(tree: ast.Module) -> Iterator[tuple[ast.Call, ast.expr]]:
         yield from ((value, target) for value, target in pairs if isinstance(value, ast.Call))
 
 
-def _at_the_end(file: str, call: ast.Call, text: str) -> tuple[int, str] | None:
+def at_the_end(file: str, call: ast.Call, text: str) -> tuple[int, str] | None:
     """Where a further argument goes: behind the last one, with the parentheses around that.
 
     None for a generator that is the only argument: it has the parentheses of the call.
@@ -422,7 +422,7 @@ def limit_threads(pool: Place | None, call: str) -> Change | None:
     if find_spec("threadpoolctl") and not has_own and len(node.args) < 2:  # noqa: PLR2004 - count, initializer
         draft = Draft(pool.file)
         limit = "threadpoolctl.threadpool_limits"
-        end = _at_the_end(pool.file, node, f"initializer={limit}, initargs=(1,)")
+        end = at_the_end(pool.file, node, f"initializer={limit}, initargs=(1,)")
         if end is not None:
             draft.insert(*end)
         return draft.finish(["import threadpoolctl"])

@@ -14,7 +14,7 @@ from poolwise.doctor.diagnose import Diagnosis
 from poolwise.doctor.features import Evidence, Experiment, Pool, Profile, Trial
 from poolwise.doctor.findings import Finding, Prediction, Remedy
 from poolwise.doctor.groups import Group, find_group, group_pools
-from poolwise.doctor.headline import say_first
+from poolwise.doctor.headline import say_first, say_short
 from poolwise.doctor.notes import is_busy
 from poolwise.doctor.predict import site_in_question
 from poolwise.doctor.record import to_record
@@ -260,7 +260,10 @@ def _list_remedies(finding: Finding) -> Iterator[b.Block]:
     yield _number(shown)
     remedy = patch.first_edit(shown)
     if remedy is not None:
-        title = f"{shown.index(remedy) + 1}. as an edit, which poolwise doctor --apply makes:"
+        which = shown.index(remedy) + 1
+        title = f"{which}. ({say_short(remedy)}) as an edit, which poolwise doctor --apply makes:"
+        if which > 1:
+            title = f"Of 1. no edit can be derived from your text. {title}"
         yield b.Code(patch.show(remedy.changes), title=title, language="diff")
 
 

@@ -99,8 +99,8 @@ class RepeatedPayload(SiteRule):
             [
                 *self._ours(pool, leaf),
                 remedies.share(flow, leaf, once),
-                remedies.initialise_once(leaf),
-                *remedies.keep_as_state(pool, leaf),
+                remedies.initialise_once(flow, pool, leaf),
+                *remedies.keep_as_state(flow, pool, leaf),
             ],
         )
 
