@@ -538,3 +538,14 @@ def test_tasks_of_a_pool_by_hand_need_a_pool_with_chunks_not_a_chunk_size():
     found = diagnose(run(by_hand)).findings
     assert found[0].name == "hand-made-pool"
     assert "tasks-too-small" in found[0].consequences
+
+
+def test_one_task_at_a_time_waits_for_its_cpu_in_our_pool_as_well():
+    """Tasks of 3 ms that got a third of a CPU beside other programs: no pool makes that shorter."""
+    states = {"run_cpu": 0.3, "run_queued": 0.6, "starved": 0.9}
+    alone = {"max_outstanding": 1, "mean_outstanding": 1.0, "call": {"api": "apply"}}
+    found = diagnose(run(pool(states, **alone), other_cpus=1.7)).findings[0]
+    assert found.name == "serial-submission"
+    ours = [each for each in found.remedies if each.kind == "poolwise"]
+    assert ours == []
+    assert found.remedies[0].kind == "together"

@@ -1,4 +1,4 @@
-"""Where every worker-second went: the states that partition the life of a pool's slots.
+"""The account of every worker-second: the states that partition the life of a pool's slots.
 
 Identity A. A pool with P slots has P x W worker-seconds in its region of W seconds. Every worker's
 life is cut by consecutive readings of one clock, so the parts are exact. Two things give them
@@ -94,7 +94,7 @@ class PoolAccount:
 
 
 class Timeline:
-    """What one thread did, as consecutive segments: (from, to, {state: share})."""
+    """The doings of one thread, as consecutive segments: (from, to, {state: share})."""
 
     def __init__(self, segments: list[tuple[int, int, States]]) -> None:
         self._segments = [segment for segment in segments if segment[1] > segment[0]]
@@ -312,7 +312,7 @@ _TAKING = ("loop", "wakeup", "receive", "unpickle_args")
 
 
 def run_shares(tasks: list[Task]) -> States:
-    """How the time inside the user's function splits, over the messages that were counted."""
+    """Splits the time inside the user's function, over the messages that were counted."""
     counted = [task for task in tasks if task.cpu >= 0]
     ran = sum(task.ended - task.began for task in counted)
     if not ran:
@@ -326,7 +326,7 @@ def run_shares(tasks: list[Task]) -> States:
 
 
 def dispatcher(pool: PoolRecords) -> Timeline:
-    """What the thread of the parent that hands out work did, from the pool's making to the end."""
+    """The doings of the parent's thread that hands out work, from the pool's making to the end."""
     segments: list[tuple[int, int, States]] = []
     mix = _dispatch_mix(pool)
     before: Send | None = None
@@ -367,7 +367,7 @@ def until_taken(pool: PoolRecords, send: Send, free: int) -> list[tuple[int, int
 
 
 def _dispatch_mix(pool: PoolRecords) -> States:
-    """What the thread does per message, as shares; for the stretches that were not recorded."""
+    """The thread's doings for a message, as shares; for the stretches that were not recorded."""
     found: Counter[str] = Counter()
     for before, send in zip(pool.sends, pool.sends[1:], strict=False):
         if send.number - before.number == 1 and send.number > REGULAR:

@@ -70,7 +70,7 @@ def _is_plain(step: ast.stmt) -> bool:
 
 
 def _has_reduction(step: ast.stmt) -> bool:
-    """Whether a step adds up arithmetic over a range, and does nothing else that takes time."""
+    """True if a step adds up arithmetic over a range, and does nothing else that takes time."""
     calls = [node for node in ast.walk(step) if isinstance(node, ast.Call)]
     found = [call for call in calls if _is_reduction(call)]
     inside = {id(node) for call in found for node in ast.walk(call)}

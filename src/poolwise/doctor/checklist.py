@@ -231,7 +231,7 @@ def _benchmark(view: _View) -> Point:
 
 
 def can_be_repeated(site: Site) -> bool:
-    """Whether a call can be caught with its function and input, and made again."""
+    """True if a call can be caught with its function and input, and made again."""
     return site.place is not None and site.api in REPEATABLE
 
 

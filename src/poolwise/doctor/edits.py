@@ -112,7 +112,7 @@ def replace_pieces(text: str, pieces: Iterable[tuple[int, int, str]]) -> str | N
 
 
 def _in_lines(file: str, old: list[str], new: list[str], imports: list[str]) -> Change | None:
-    """What differs, from the first line that does to the last."""
+    """The lines that differ, from the first to the last."""
     if old == new:
         return None
     first, most = 0, min(len(old), len(new))
@@ -245,7 +245,7 @@ def _position_of(file: str, call: ast.Call, keyword: str) -> int | None:
 
 
 def makers_of(file: str, call: ast.Call) -> set[str]:
-    """What the object was made by that a method is called of: `Pool` for `with Pool() as p`."""
+    """Names of the calls that made the object of a method: `Pool` for `with Pool() as p`."""
     tree = parse(file)
     if tree is None or not isinstance(call.func, ast.Attribute):
         return set()
@@ -339,7 +339,7 @@ def _step_into(tree: ast.Module | None, node: ast.expr | None, step: int | str) 
 
 
 def _element_of(tree: ast.Module, node: ast.expr) -> ast.expr | None:
-    """What each element of a list is made as: of a comprehension, or one that a name was given."""
+    """The expression that makes each element of a list."""
     if isinstance(node, ast.Name):
         scope = scope_of(tree, node)
         values = [
@@ -371,7 +371,7 @@ def _outermost_loop(tree: ast.Module, node: ast.AST) -> ast.stmt | None:
 
 
 def _bound_by(loop: ast.stmt) -> list[ast.AST]:
-    """What gives names another value in each round: all of a loop, else the comprehensions."""
+    """The nodes that give names another value in each round."""
     if isinstance(loop, ast.For | ast.AsyncFor | ast.While):
         return [loop]
     return [each.target for each in ast.walk(loop) if isinstance(each, ast.comprehension)]
@@ -396,7 +396,7 @@ def open_in_function(function: Place | None, parameter: str) -> Change | None:
 
 
 def may_reuse_items(place: Place | None, call: str, kind: str | None) -> bool:
-    """Whether a call's input may change its items later, so that chunks would hold wrong ones."""
+    """True if a call's input may change its items later, so that chunks would hold wrong ones."""
     node = find_call(place, call)
     if node is None or place is None or len(node.args) < 2:  # noqa: PLR2004 - function, input
         return True
@@ -439,7 +439,7 @@ def limit_threads(pool: Place | None, call: str) -> Change | None:
 
 
 def leaves_arguments_alone(function: Place | None) -> bool:
-    """Whether threads can call it as processes did: what it gets, it does not change."""
+    """True if threads can call it as processes did: what it gets, it does not change."""
     return find_function(function) is None or not changes_what_it_gets(function)
 
 

@@ -1,4 +1,4 @@
-"""What a function changes beyond its own variables, as far as its text tells. Runs nothing.
+"""Finds what a function changes beyond its own variables, by its text. Runs nothing.
 
 Workers get copies of what they are sent, threads and shared memory do not: an edit from the one to
 the other is only derived where the function leaves alone what it is given.
@@ -35,7 +35,7 @@ _OF_PROCESS = {
 
 
 def changes_what_it_gets(place: Place | None) -> bool:
-    """Whether a function writes to its arguments, globals or its process; True if unreadable."""
+    """True if a function writes to its arguments, globals or its process; True if unreadable."""
     function = find_function(place)
     if function is None or changed_names(function):
         return True
@@ -71,7 +71,7 @@ _ROUNDS = 3
 
 
 def may_change_what_it_gave(file: str, source: ast.expr, kind: str | None) -> bool:
-    """Whether an input may change an item after it has given it: to fill a buffer again, say.
+    """True if an input may change an item after it has given it: to fill a buffer again, say.
 
     Such an input is only read right one item at a time. `kind` is the type that was seen; a
     generator whose function is not in this file is taken for one.
@@ -94,7 +94,7 @@ def may_change_what_it_gave(file: str, source: ast.expr, kind: str | None) -> bo
 
 
 def _value_of(tree: ast.Module, node: ast.expr) -> ast.expr:
-    """What a name was given, if that happens once in the file."""
+    """The value that a name was given, if that happens once in the file."""
     if not isinstance(node, ast.Name):
         return node
     found = [
@@ -123,7 +123,7 @@ _OF_THREADS = {"asyncio", "queue", "socket", "sqlite3", "threading"}
 
 
 def can_go_to_processes(place: Place | None) -> bool:
-    """Whether processes can call what threads did: by its name, with what can be pickled.
+    """True if processes can call what threads did: by its name, with what can be pickled.
 
     Nothing is seen of what threads are given: so programs that import what is shared among threads
     are left alone, and so are generators.

@@ -78,7 +78,7 @@ class _Bound:
         return self.place.file
 
     def is_plain(self) -> bool:
-        """Whether the pool alone calls the function, which leaves the object as it is."""
+        """True if the pool alone calls the function, which leaves the object as it is."""
         names = (each for each in ast.walk(self.tree) if isinstance(each, ast.Name))
         uses = [each for each in names if each.id == self.function.name]
         is_ours = self.function in self.tree.body and not self.function.decorator_list
@@ -86,7 +86,7 @@ class _Bound:
         return is_ours and len(uses) == 1 and not is_changed and self._is_known_before()
 
     def _is_known_before(self) -> bool:
-        """Whether the variable has its value before the pool is made, and keeps it."""
+        """True if the variable has its value before the pool is made, and keeps it."""
         scope, name = scope_of(self.tree, self.made), self.bound.id
         if scope is not scope_of(self.tree, self.call) or name in written_names(scope):
             return False

@@ -1,4 +1,4 @@
-"""What scaling laws say of a standard pool: its records as the spans of a ledger. Pure.
+"""Fits scaling laws to a standard pool: its records as the spans of a ledger. Pure.
 
 The formulas are those of our own pools' ledger: `core.derive` and `core.scaling`.
 """

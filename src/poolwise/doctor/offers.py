@@ -76,7 +76,7 @@ def _pools_of(finding: Finding, seen: Evidence) -> list[Pool]:
 
 
 def _also(proposed: list[Remedy], pool: Pool) -> list[Remedy]:
-    """What no rule needs to think of: no pool at all, and ours."""
+    """Remedies that no rule needs to think of: no pool at all, and ours."""
     kinds = {remedy.kind for remedy in proposed}
     loop = [] if "serial" in kinds else [Remedy("serial", remedies.PLAIN_LOOP)]
     is_ours_new = "poolwise" not in kinds
@@ -84,7 +84,7 @@ def _also(proposed: list[Remedy], pool: Pool) -> list[Remedy]:
 
 
 def gains(remedy: Remedy) -> bool:
-    """Whether it is worth a try: what has no price is; fewer workers need only be no slower."""
+    """True if it is worth a try: what has no price is; fewer workers need only be no slower."""
     prediction = remedy.prediction
     if prediction is None:
         return True
@@ -95,7 +95,7 @@ def gains(remedy: Remedy) -> bool:
 
 
 def rank(remedy: Remedy, loop_s: float = 0.0) -> tuple[int, float]:
-    """What was measured first, by what it takes; then what was predicted; then the rest.
+    """The order of remedies: measured ones by their time, then predicted ones, then the rest.
 
     :param loop_s: what counts for, or against, a plain loop beside the time it takes.
     """

@@ -67,7 +67,7 @@ def _keep_working(remedy: Remedy) -> Remedy:
 
 
 def is_of_the_program(file: str) -> bool:
-    """Whether a file is nobody else's: an installed package is not edited, but called."""
+    """True if a file is nobody else's: an installed package is not edited, but called."""
     of_python = (sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
     folders = {"site-packages", "dist-packages"} & set(file.split(os.sep))
     return not folders and not file.startswith(tuple(of_python))
@@ -137,7 +137,7 @@ def new_text(changes: Sequence[Change], file: str) -> str | None:
 
 
 def does_compile(text: str, file: str) -> bool:
-    """Whether this is a Python program."""
+    """True if this is a Python program."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

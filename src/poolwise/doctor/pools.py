@@ -45,7 +45,7 @@ class WorkerRecords:
 
     @property
     def is_stillborn(self) -> bool:
-        """Whether it ended before it was ready."""
+        """True if it ended before it was ready."""
         return bool(self.exited) and not self.first_get
 
 
@@ -79,7 +79,7 @@ class PoolRecords:
 
     @property
     def slots(self) -> int:
-        """How many workers it may have at a time."""
+        """The number of workers it may have at a time."""
         return int(self.facts["slots"])
 
     @property
@@ -89,7 +89,7 @@ class PoolRecords:
 
     @property
     def is_lazy(self) -> bool:
-        """Whether workers are started only when there is work."""
+        """True if workers are started only when there is work."""
         return self.kind in LAZY
 
     def site_of(self, task: Task | Send) -> int:

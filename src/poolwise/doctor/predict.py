@@ -1,4 +1,4 @@
-"""What a call would take with other chunks, other workers, threads, or none: with a band.
+"""Predicts a call with other chunks, other workers, threads, or none: with a band.
 
 A model is calibrated from the one run that was observed: times of items in input order, quartiles
 of what each step of a message cost, and the time the call took. The probes do not see all that a
@@ -74,7 +74,7 @@ class Model:
 
     @cached_property
     def factor(self) -> float:
-        """What was observed, as a multiple of what the model says of the same settings."""
+        """The observed time, as a multiple of what the model says of the same settings."""
         if self.fit is not None:
             return self.fit
         return self.now_s / max(1e-9, self._simulate_s(self.chunk, self.workers))
@@ -98,7 +98,7 @@ class Model:
 
     @property
     def crowding(self) -> float:
-        """How much longer one thread computes beside what others want: it gets a fair share."""
+        """The factor by which one thread, with a fair share, is slower beside others."""
         return max(1.0, (1 + self.wanted_cpus) / self.cpus)
 
     def ideal_s(self) -> float:
@@ -247,7 +247,7 @@ MOST_OTHERS = 3
 
 
 def _is_short_of_cpus(site: Site, pool: Pool) -> bool:
-    """Whether tasks waited for a CPU for much of the time in which they could have had one.
+    """True if tasks waited for a CPU for much of the time in which they could have had one.
 
     And for some of the whole: in a call of nearly no work it explains nothing.
     """
@@ -283,7 +283,7 @@ def _load(site: Site, rounds: int) -> Load:
 
 
 def _costs(seen: StepCosts, pool: Pool, chunk: int) -> Costs:
-    """What steps cost beside the passing of bytes, which the simulation knows by itself."""
+    """Costs of steps beside the passing of bytes, which the simulation knows by itself."""
     parent = pool.parent
     dispatch_s = _split(seen.dispatch_s, seen.item_bytes_out, chunk)
     fetch_s = _split(seen.fetch_s, seen.item_bytes_out, chunk)

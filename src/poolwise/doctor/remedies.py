@@ -151,7 +151,7 @@ def use_threads(pool: Pool, count: int, prediction: Prediction | None) -> Remedy
 
 
 def _can_go_to_threads(site: Site) -> bool:
-    """Whether a call needs no copy of its items: neither its function nor its input changes any."""
+    """True if a call needs no copy of its items: neither its function nor its input changes any."""
     if site.api.startswith("imap") and edits.may_reuse_items(site.place, site.api, site.input_type):
         return False
     return edits.leaves_arguments_alone(site.function_place)

@@ -70,7 +70,7 @@ _AS_LISTS = {"map", "starmap"}
 def _plain_call(
     file: str, tree: ast.Module, call: ast.Call, api: str
 ) -> tuple[str, ast.AST, list[str]] | None:
-    """What to write, in place of which node, and what that has to import."""
+    """The text, the node that it replaces, and its imports."""
     arguments = [text_of(file, each) for each in call.args]
     if any(isinstance(each, ast.Starred) for each in call.args) or len(arguments) < 2:  # noqa: PLR2004 - function, input
         return None
@@ -88,7 +88,7 @@ def _plain_call(
 
 
 def _is_only_read_once(tree: ast.Module, call: ast.Call) -> bool:
-    """Whether a list that a call gives goes into a loop or into `sum()` and the like at once."""
+    """True if a list that a call gives goes into a loop or into `sum()` and the like at once."""
     parent = parents_in(tree).get(call)
     if isinstance(parent, ast.For | ast.comprehension):
         return parent.iter is call
@@ -161,7 +161,7 @@ def _end_of_pool(tree: ast.Module, name: ast.Name) -> ast.Expr | None:
 
 
 def _can_be_removed(tree: ast.Module, statement: ast.stmt) -> bool:
-    """Whether it has its lines for itself, and its block keeps another statement."""
+    """True if it has its lines for itself, and its block keeps another statement."""
     block = _block_of(tree, statement)
     own = range(statement.lineno, (statement.end_lineno or 0) + 1)
     return len(block) > 1 and not any(
@@ -220,7 +220,7 @@ def use_map_for_futures(call: Place | None, api: str, chunk: int) -> Change | No
 
 
 def _only_source(listed: ast.AST, call: ast.Call, api: str) -> ast.expr | None:
-    """What a comprehension goes through, if each element of it is all that a task gets."""
+    """The input of a comprehension, if each element of it is all that a task gets."""
     if not isinstance(listed, ast.ListComp) or len(listed.generators) != 1 or call.keywords:
         return None
     generator, given = listed.generators[0], list(call.args[1:])
@@ -315,7 +315,7 @@ def keep_pool(pool: Place | None) -> Change | None:
 def _is_the_same(
     tree: ast.Module, held: ast.With, made: ast.Call, loop: ast.For | ast.While
 ) -> bool:
-    """Whether a pool could serve the next round as well as this one."""
+    """True if a pool could serve the next round as well as this one."""
     name = held.items[0].optional_vars
     is_alone = len(held.items) == 1 and held.items[0].context_expr is made
     if not is_alone or not isinstance(name, ast.Name) or loop.orelse:
@@ -328,7 +328,7 @@ def _is_the_same(
 
 
 def _changes_globals(tree: ast.Module, loop: ast.For | ast.While, but: str) -> bool:
-    """Whether a loop changes something that functions of the module could read."""
+    """True if a loop changes something that functions of the module could read."""
     scope, bound = scope_of(tree, loop), names_bound_in(loop) - {but}
     if isinstance(scope, ast.Module):
         functions = (each for each in tree.body if isinstance(each, _FUNCTIONS))
@@ -370,7 +370,7 @@ def _ends_pool(node: ast.AST, name: str) -> bool:
 
 
 def _can_move(file: str, held: ast.With) -> bool:
-    """Whether the head of a `with` has its lines for itself, and the body is indented by blanks."""
+    """True if the head of a `with` has its lines for itself, and the body is indented by blanks."""
     lines, first = read_lines(file) or (), held.body[0]
     between = lines[held.lineno - 1 : first.lineno - 1]
     indent = lines[first.lineno - 1][: first.col_offset]

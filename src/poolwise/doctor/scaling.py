@@ -1,4 +1,4 @@
-"""How far a program is from what more workers could give it: by Amdahl, and by a simulated pool."""
+"""Measures a program against what more workers could give: by Amdahl, and a simulated pool."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Scaling:
 
 
 def find_scaling(seen: Evidence, models: Mapping[int, Sequence[Model | None]]) -> Scaling | None:
-    """What laws and the simulation say of a run; None if no pool that was seen did most of it.
+    """The answers of laws and simulation on a run; None if no pool that was seen did most of it.
 
     :param models: id of each pool -> the models of its calls, in their order.
     """
@@ -81,7 +81,7 @@ def find_scaling(seen: Evidence, models: Mapping[int, Sequence[Model | None]]) -
 
 
 def _calm_wall_s(pools: Sequence[Pool], seen: Evidence) -> float:
-    """What the program took, without what its tasks waited for CPUs that other programs had.
+    """Seconds of the program, without what its tasks waited for CPUs that other programs had.
 
     Among themselves tasks wait for CPUs as well: no pool takes less than its work on all of them.
     """
@@ -102,14 +102,14 @@ LEAST_OF_WALL = 0.1
 
 
 def _useful_s(pool: Pool, seen: Evidence) -> float:
-    """What a plain loop would take: tasks that wait for pools of their own would do their work."""
+    """Seconds of a plain loop: tasks that wait for pools of their own would do their work."""
     if measures.inner_pools(pool, seen):
         return measures.spent_s(pool, "run_cpu")
     return measures.useful_s(pool)
 
 
 def _bound_s(pool: Pool) -> float:
-    """What no number of workers makes shorter: the parent's moving, or the longest task."""
+    """Seconds that no number of workers makes shorter: the parent's moving, or the longest task."""
     ceiling = pool.laws.ceiling if pool.laws else None
     return measures.useful_s(pool) / ceiling if ceiling else 0.0
 

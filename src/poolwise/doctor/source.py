@@ -76,7 +76,7 @@ def called_name(call: ast.Call) -> str:
 
 
 def imported_name(tree: ast.Module, call: ast.Call) -> str:
-    """What is called, under the name that it has where it comes from: `Pool` of `P(...)`."""
+    """The called object, under the name that it has where it comes from: `Pool` of `P(...)`."""
     return origin(tree, call.func).rpartition(".")[2] or called_name(call)
 
 
@@ -103,7 +103,7 @@ def imported_names(tree: ast.Module) -> dict[str, str]:
 
 
 def is_imported(tree: ast.Module, statement: str) -> bool:
-    """Whether the top of a module has all the names that an import statement gives."""
+    """True if the top of a module has all the names that an import statement gives."""
     wanted = _names_of(ast.parse(statement).body[0])
     known: dict[str, str] = {}
     for node in tree.body:
@@ -198,7 +198,7 @@ def lines_inside_strings(file: str) -> frozenset[int]:
 
 
 def _names_of(node: ast.AST) -> dict[str, str]:
-    """What an import statement binds; nothing for any other node, and for `*`."""
+    """The names that an import statement binds; nothing for any other node, and for `*`."""
     if isinstance(node, ast.Import):
         tops = [(each, each.name.partition(".")[0]) for each in node.names]
         return {each.asname or top: each.name if each.asname else top for each, top in tops}

@@ -146,7 +146,7 @@ class ThreadTask(NamedTuple):
 
 
 class Beat(NamedTuple):
-    """How many messages a probe had seen at a time, those in the dark included.
+    """The number of messages a probe had seen at a time, those in the dark included.
 
     `pool` and `probe` (SEND, RESULT, THREAD) are 0 in a worker process; `thread` where it is one.
     `opened_index` and `opened_at`: the message that a worker process began last.
@@ -205,7 +205,7 @@ class ItemTimes(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What one thread did when the launcher looked."""
+    """The state of one thread when the launcher looked."""
 
     at: int
     state: str

@@ -50,7 +50,7 @@ PATCHED = frozenset({recorder.BEAT, recorder.METER})
 
 @dataclass
 class _File:
-    """How far one file of records is read, and the counters in it."""
+    """The position up to which a file of records is read, and the counters in it."""
 
     offset: int = 0
     counters: dict[int, int] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Progress:
 
 
 class Watch:
-    """What is known, while a program runs, of how long nothing has ended in it.
+    """Watches, while a program runs, for how long nothing has ended in it.
 
     :param say: called at most once for each standstill with what `record()` gives by then.
     """
@@ -161,7 +161,7 @@ class Watch:
                 self._dumped[pid] = ask(pid, path)
 
     def record(self) -> dict[str, Any]:
-        """What was seen, for `run.json`."""
+        """The facts for `run.json`."""
         return {
             "moved_ns": self._moved_ns,
             "busy_ns": self._busy_ns,
@@ -173,7 +173,7 @@ class Watch:
 
 
 def can_ask(pid: int, path: str) -> bool:
-    """Whether this process answers our signal, and into our file: else it would end of it."""
+    """True if this process answers our signal, and into our file: else it would end of it."""
     bit = 1 << (stacks.number() - 1)
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:

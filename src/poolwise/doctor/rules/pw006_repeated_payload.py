@@ -105,7 +105,7 @@ class RepeatedPayload(SiteRule):
         )
 
     def _costs(self, flow: Flow, pool: Pool) -> bool:
-        """Whether sending takes a good part of the workers' or the parent's time."""
+        """True if sending takes a good part of the workers' or the parent's time."""
         pickle_s = pool.parent.pickle_s if pool.parent else 0.0
         return (
             measures.share_s(flow, *ARGUMENTS) > LEAST_SHARE

@@ -13,7 +13,7 @@ process_cpu = time.process_time_ns
 
 
 class RunQueue:
-    """How long the thread that made it has been runnable without a CPU, in all its life.
+    """Counts how long its thread has been runnable without a CPU.
 
     Second field of /proc/thread-self/schedstat, on a kept-open file: 1.2 us a reading. -1 where
     the system does not tell.
@@ -52,7 +52,7 @@ def _identify(file: int) -> "tuple[int, int]":
 
 
 class Counters:
-    """What a thread used from `start` to `stop`. Belongs to the thread that makes it."""
+    """Counts what a thread uses from `start` to `stop`. Belongs to the thread that makes it."""
 
     __slots__ = ("_before", "_between", "_run_queue", "_stopped")
 
@@ -69,7 +69,7 @@ class Counters:
         self._before = usage, queued, process_cpu(), thread_cpu()
 
     def stop(self) -> "tuple[int, int, int, int, int, int]":
-        """What was used since: of each resource one number, -1 where the system does not tell.
+        """The use of resources since the start, -1 where the system does not tell.
 
         Nanoseconds of CPU of the thread, of its process, and without a CPU; switches (those it
         wanted in the upper half); nanoseconds without a CPU between the stop before and this
