@@ -125,6 +125,15 @@ def test_what_others_want_is_seen_by_the_share_of_the_cpus_that_the_tasks_got() 
     assert model.serial_s() > model.now_s
 
 
+def test_more_workers_get_no_more_of_cpus_that_many_want() -> None:
+    account = {"run_cpu": 0.5, "run_blocked": 0.3, "run_queued": 2.0}
+    model = model_of(made_up.pool(account, messages=40, items=200, costs=COSTS), other_cpus=1.8)
+    assert model.wanted_cpus > model.cpus
+    assert model.pool_s(workers=8) > 0.7 * model.now_s
+    calm = model_of(made_up.pool({**account, "run_queued": 0.0}, messages=40, costs=COSTS))
+    assert calm.pool_s(workers=8) < 0.8 * calm.now_s
+
+
 def test_threads_that_wait_are_not_priced_as_one_that_computes() -> None:
     account = {"run_cpu": 0.4, "run_blocked": 2.0, "run_queued": 3.6}
     model = model_of(made_up.pool(account, messages=100, costs=COSTS), other_cpus=1.8)

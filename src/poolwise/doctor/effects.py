@@ -9,7 +9,16 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from poolwise.doctor.source import Function, find_function, imported_names, names_in, parse
+from poolwise.doctor.source import (
+    Function,
+    find_function,
+    imported_names,
+    names_bound_in,
+    names_declared_in,
+    names_in,
+    parse,
+    value_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,19 +61,13 @@ def _is_about_process(node: ast.AST) -> bool:
 def changed_names(function: Function) -> set[str]:
     """Parameters and outer names whose objects a function writes to."""
     own = parameters_of(function)
-    fresh = {name for name in _assigned(function) if name not in own}
+    fresh = names_bound_in(function) - own
     written = written_names(function) - _numbers(function)
     for _ in range(_ROUNDS):  # a name stands for what it was taken from
         for names, sources in _aliases(function):
             if names & written:
                 written |= sources
-    declared = {
-        name
-        for node in ast.walk(function)
-        if isinstance(node, ast.Global | ast.Nonlocal)
-        for name in node.names
-    }
-    return (written - fresh) | declared
+    return (written - fresh) | names_declared_in(function)
 
 
 _ROUNDS = 3
@@ -79,7 +82,8 @@ def may_change_what_it_gave(file: str, source: ast.expr, kind: str | None) -> bo
     tree = parse(file)
     if tree is None:
         return True
-    source = _value_of(tree, source)
+    if isinstance(source, ast.Name):
+        source = value_of(tree, source.id) or source
     called = {
         node.func.id
         for node in ast.walk(source)
@@ -91,18 +95,6 @@ def may_change_what_it_gave(file: str, source: ast.expr, kind: str | None) -> bo
     if kind == "generator" and not is_seen:
         return True
     return any(names_in(*_yielded(each)) & written_names(each) for each in makers)
-
-
-def _value_of(tree: ast.Module, node: ast.expr) -> ast.expr:
-    """The value that a name was given, if that happens once in the file."""
-    if not isinstance(node, ast.Name):
-        return node
-    found = [
-        each.value
-        for each in ast.walk(tree)
-        if isinstance(each, ast.Assign) and node.id in names_in(*each.targets)
-    ]
-    return found[0] if len(found) == 1 else node
 
 
 def _yielded(function: Function) -> list[ast.expr]:
@@ -133,14 +125,6 @@ def can_go_to_processes(place: Place | None) -> bool:
         return False
     imported = {name.partition(".")[0] for name in imported_names(tree).values()}
     return not (imported & _OF_THREADS or _yielded(function) or changes_what_it_gets(place))
-
-
-def _assigned(function: Function) -> set[str]:
-    return {
-        node.id
-        for node in ast.walk(function)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
 
 
 def written_names(*nodes: ast.AST) -> set[str]:

@@ -14,14 +14,14 @@ from poolwise.doctor.edits import Draft, at_the_end, insert_first, swap_call
 from poolwise.doctor.effects import changed_names, written_names
 from poolwise.doctor.source import (
     called_name,
-    find_call,
     find_function,
+    locate,
     names_bound_in,
     names_in,
     offsets_of,
-    parse,
     scope_of,
     text_of,
+    uses_of,
 )
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ class _Bound:
 
     def is_plain(self) -> bool:
         """True if the pool alone calls the function, which leaves the object as it is."""
-        names = (each for each in ast.walk(self.tree) if isinstance(each, ast.Name))
-        uses = [each for each in names if each.id == self.function.name]
+        uses = uses_of(self.tree, self.function.name)
         is_ours = self.function in self.tree.body and not self.function.decorator_list
         is_changed = self.parameter in changed_names(self.function)
         return is_ours and len(uses) == 1 and not is_changed and self._is_known_before()
@@ -90,9 +89,8 @@ class _Bound:
         scope, name = scope_of(self.tree, self.made), self.bound.id
         if scope is not scope_of(self.tree, self.call) or name in written_names(scope):
             return False
-        names = (each for each in ast.walk(scope) if isinstance(each, ast.Name))
-        late = [each for each in names if each.lineno >= self.made.lineno]
-        return name not in names_bound_in(*late)
+        late = [each for each in uses_of(scope, name) if each.lineno >= self.made.lineno]
+        return not names_bound_in(*late)
 
     def take_from(self, source: str) -> tuple[Change | None, Change | None, Change | None]:
         """The function without the parameter, which it takes from there; the call without it."""
@@ -122,16 +120,15 @@ class _Bound:
 
 def _find(pool: Pool, maker: str, site: Site, parameter: str) -> _Bound | None:
     place, function = site.function_place, find_function(site.function_place)
-    made, call = find_call(pool.place, maker), find_call(site.place, site.api)
-    tree = parse(place.file) if place else None
-    if tree is None or place is None or made is None or call is None or pool.place is None:
+    made, call = locate(pool.place, maker), locate(site.place, site.api)
+    if made is None or call is None or place is None or {made.file, call.file} != {place.file}:
         return None
-    if not isinstance(function, ast.FunctionDef) or pool.place.file != place.file:
+    if not isinstance(function, ast.FunctionDef):
         return None
-    bound = _bound_in(call, function, parameter)
+    bound = _bound_in(call.node, function, parameter)
     if bound is None:
         return None
-    found = _Bound(place, tree, made, call, function, parameter, bound)
+    found = _Bound(place, made.tree, made.node, call.node, function, parameter, bound)
     return found if found.is_plain() else None
 
 

@@ -94,17 +94,20 @@ def gains(remedy: Remedy) -> bool:
     return prediction.then_s < most_s and (remedy.kind != "poolwise" or is_long_enough)
 
 
-def rank(remedy: Remedy, loop_s: float = 0.0) -> tuple[int, float]:
+def rank(remedy: Remedy, loop_s: float = 0.0) -> tuple[int, float, bool]:
     """The order of remedies: measured ones by their time, then predicted ones, then the rest.
+
+    Of those that take as long, what can be made as an edit comes first.
 
     :param loop_s: what counts for, or against, a plain loop beside the time it takes.
     """
     more_s = loop_s if remedy.kind == "serial" else 0.0
     if remedy.measured_s is not None:
-        return 0, remedy.measured_s
+        return 0, remedy.measured_s, False
     if remedy.prediction is None:
-        return 2, 0.0
-    return 1, round(math.log(max(1e-6, remedy.prediction.then_s + more_s), ALIKE))
+        return 2, 0.0, False
+    steps = round(math.log(max(1e-6, remedy.prediction.then_s + more_s), ALIKE))
+    return 1, steps, not remedy.changes
 
 
 @dataclass(frozen=True)

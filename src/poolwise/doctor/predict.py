@@ -82,7 +82,17 @@ class Model:
     def pool_s(self, chunk: int | None = None, workers: int | None = None) -> float:
         """With so many items a message, and so many workers; as it was where not given."""
         raw_s = self._simulate_s(chunk or self.chunk, workers or self.workers)
-        return raw_s * _bounded(self.factor)
+        return max(raw_s * _bounded(self.factor), self._least_s(workers or self.workers))
+
+    def _least_s(self, workers: int) -> float:
+        """Where many want the CPUs: more workers get no more of them than these did.
+
+        Groups of processes have their shares on many machines, however many are in a group.
+        """
+        if workers <= self.workers or self.wanted_cpus <= self.cpus:
+            return 0.0
+        got_cpus = self.cpus * self.workers / (self.wanted_cpus + self.workers)
+        return self.load.cpu_s / got_cpus * self.rounds
 
     def serial_s(self) -> float:
         """In a plain loop, beside the load that there was."""
