@@ -249,7 +249,7 @@ def _wanted_by_others(site: Site, pool: Pool, now_s: float, seen: Evidence) -> f
     return min(others, (seen.program.other_cpus or 0.0) + MOST_OTHERS * cpus)
 
 
-SATURATED = 0.9
+SATURATED = 0.8
 """Share of the CPUs in use from which on there may be programs that want more of them."""
 
 MOST_OTHERS = 3
