@@ -40,12 +40,12 @@ def make_worker(pid, tasks=(), *, launching=T0, first_get=T0, **rest):
     return WorkerRecords(pid=pid, launching=launching, tasks=list(tasks), **marks)
 
 
-def make_task(pid, number, get, steps=(0,) * 10, *, cpu=-1, queued=-1, position=0):
+def make_task(pid, number, get, steps=(0,) * 10, *, cpu=-1, queued=-1, before=-1, position=0):
     """A task whose ten clock readings after `get` come `steps` apart."""
     times = [get]
     for step in steps:
         times.append(times[-1] + step)
-    return Task(pid, 1, position, 1, number, *times, 0, 0, cpu, cpu, queued, 0, 0, 0)
+    return Task(pid, 1, position, 1, number, *times, 0, 0, cpu, cpu, queued, 0, before, 0)
 
 
 def make_send(position, *, free=0, taken=0, pickled=0, sent=0, number=None, submitted=0):
@@ -63,7 +63,8 @@ def lives(draw, pid, begin=0):
         number += draw(st.sampled_from([1, 1, 1, 40]))
         steps = draw(st.lists(SPANS, min_size=10, max_size=10))
         cpu, queued = draw(st.sampled_from([-1, 1_000, 10**9])), draw(SPANS)
-        tasks.append(make_task(pid, number, at, steps, cpu=cpu, queued=queued, position=position))
+        counted = {"cpu": cpu, "queued": queued, "before": draw(SPANS)}
+        tasks.append(make_task(pid, number, at, steps, position=position, **counted))
         at = tasks[-1].sent + draw(SPANS)
     dark_until = at if tasks and draw(st.booleans()) else 0
     times = {"launching": launching, "first_get": first, "dark_until": dark_until}
@@ -177,6 +178,19 @@ def test_preemption_inside_our_clocks_goes_back_to_the_run_queue():
     assert found["run_cpu"] == 1_000_000
     assert found["run_queued"] + found["observer"] == 5_000_000
     assert found["run_queued"] > 4_900_000
+
+
+def test_a_worker_that_loses_its_cpu_as_it_answers_was_not_moving_results():
+    """Writing a result wakes the parent up, which beside other programs takes the worker's CPU."""
+    steps = [0, 0, 0, 0, 0, 100, 0, 0, 0, 1_000]
+    tasks = [
+        make_task(1, 1, T0, steps, cpu=100),
+        make_task(1, 2, T0 + 1_100, steps, cpu=100, before=900, position=1),
+        make_task(1, 3, T0 + 2_200, steps, cpu=100, before=5_000, position=2),
+    ]
+    found = account(make_pool([make_worker(1, tasks)])).states
+    assert found["run_queued"] == 900 + 1_000
+    assert found["send_result"] == 100 + 0 + 1_000
 
 
 def test_dark_messages_are_filled_in_like_those_around_them():

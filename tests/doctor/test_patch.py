@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,41 @@ def test_files_keep_their_encoding_and_line_ends(encoding, end, tmp_path):
     assert patch.apply([change]) == [str(path)]
     lines = [comment, "import os", LINE, "", "Q('Grüße')", ""]
     assert path.read_bytes() == end.join(lines).encode(encoding)
+
+
+def test_lines_that_are_not_edited_keep_their_own_ends(tmp_path):
+    path = tmp_path / "script.py"
+    path.write_bytes(b"import os\r\nx = 1\nP()")
+    patch.apply([Change(str(path), 3, ["P()"], ["Q()"], [])])
+    assert path.read_bytes() == b"import os\r\nx = 1\nQ()"
+
+
+def test_a_script_keeps_its_rights_and_its_link(tmp_path):
+    path, link = tmp_path / "script.py", tmp_path / "link.py"
+    path.write_text("P()\n")
+    path.chmod(0o751)
+    link.symlink_to(path)
+    patch.apply([Change(str(link), 1, ["P()"], ["Q()"], [])])
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("Q()\n", 0o751)
+    assert link.is_symlink()
+
+
+def test_a_full_disk_leaves_the_script_as_it_was(tmp_path):
+    path = tmp_path / "script.py"
+    before = "P()\n" + "# text\n" * 2000
+    path.write_text(before)
+    code = f"""
+import resource, signal
+from poolwise.doctor import patch
+from poolwise.doctor.findings import Change
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+patch.apply([Change({str(path)!r}, 1, ["P()"], ["Q()"], [])])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "OSError" in done.stderr
+    assert path.read_text() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_file_that_has_changed_is_left_alone(tmp_path):

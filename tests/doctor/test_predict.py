@@ -116,6 +116,30 @@ def test_of_too_few_recorded_messages_the_chunk_is_one_item() -> None:
 NO_CHUNK = {"chunksize": 0.0}
 
 
+def test_what_others_want_is_seen_by_the_share_of_the_cpus_that_the_tasks_got() -> None:
+    """Two workers got a quarter of a CPU each: others want six, and a loop waits for its turn."""
+    account = {"run_cpu": 0.5, "run_queued": 1.5}
+    model = model_of(made_up.pool(account, messages=40, items=200, costs=COSTS), other_cpus=1.8)
+    assert model.wanted_cpus == pytest.approx(6.0)
+    assert model.serial_s() == pytest.approx(0.5 * 7 / 2)
+    assert model.serial_s() > model.now_s
+
+
+def test_more_workers_get_no_more_of_cpus_that_many_want() -> None:
+    account = {"run_cpu": 0.5, "run_blocked": 0.3, "run_queued": 2.0}
+    model = model_of(made_up.pool(account, messages=40, items=200, costs=COSTS), other_cpus=1.8)
+    assert model.wanted_cpus > model.cpus
+    assert model.pool_s(workers=8) > 0.7 * model.now_s
+    calm = model_of(made_up.pool({**account, "run_queued": 0.0}, messages=40, costs=COSTS))
+    assert calm.pool_s(workers=8) < 0.8 * calm.now_s
+
+
+def test_threads_that_wait_are_not_priced_as_one_that_computes() -> None:
+    account = {"run_cpu": 0.4, "run_blocked": 2.0, "run_queued": 3.6}
+    model = model_of(made_up.pool(account, messages=100, costs=COSTS), other_cpus=1.8)
+    assert model.threads_s(32) < 0.5 * model.now_s
+
+
 def test_other_load_explains_what_waited_for_a_cpu() -> None:
     pool = made_up.pool({"run_cpu": 2.0, "run_queued": 2.0}, messages=40, items=200, costs=COSTS)
     model = model_of(pool, other_cpus=0.9)

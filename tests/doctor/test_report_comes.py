@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from poolwise.cli import doctor, output
-from poolwise.doctor import curves, predict, present
+from benchmarks.report_time import _POOL, PROCESSES, observe, repeat
+from poolwise.cli import doctor
+from poolwise.doctor import curves, predict, present, store
+from poolwise.doctor.boot._poolwise_observer import gate, recorder
 from poolwise.doctor.diagnose import diagnose
 from poolwise.doctor.features import Place
+from poolwise.doctor.gather import gather
 from poolwise.doctor.groups import group_pools
 from poolwise.doctor.simulate import Load
+from poolwise.report import files
 from tests.doctor.made_up import pool, run
 from tests.doctor.programs import write_program
 
@@ -110,6 +116,33 @@ def test_who_waits_no_longer_gets_the_report_without_predictions(monkeypatch, tm
     assert "of worker time" in capsys.readouterr().out
 
 
+def test_of_very_many_records_a_sample_is_read(tmp_path):
+    """The same run a thousand times over: all is counted, and adds up."""
+    program = _POOL.format(**PROCESSES, call="imap(work, range(100))")
+    records = observe(program, tmp_path)
+    few = store.read(str(records))
+    repeat(records, 1000)
+    many = store.read(str(records))
+    assert many.slots > 2 * store.MOST_SLOTS
+    assert sum(map(len, [*many.tasks.values(), *many.sends.values()])) < store.MOST_SLOTS
+    before, after = gather(few), gather(many)
+    assert after.pools[0].messages == 1000 * before.pools[0].messages
+    assert after.pools[0].identity == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_task_that_took_long_is_in_every_sample():
+    sieve = store._Sieve(10 * store.MOST_SLOTS)
+    began = 7 * gate.PERIOD_NS
+
+    def task(took_ns):
+        times = (*[began] * 6, *[began + took_ns] * 5)
+        return (recorder.TASK, 1, 700, 1, 700, *times, 0, 0, *[5] * 6)
+
+    assert sieve.look(task(10_000)) is None
+    found = store.Task(*sieve.look(task(10**9)))
+    assert (found.ended - found.began, found.cpu) == (10**9, -1)
+
+
 # -- files
 
 
@@ -131,14 +164,14 @@ def test_a_folder_for_records_that_cannot_be_made_is_known_before(tmp_path, capf
 
 def test_a_full_disk_costs_only_the_page(monkeypatch, tmp_path, capfd):
     def write(path, written):
-        Path(path).write_text(written[:100])
+        Path(path).write_bytes(written[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(output, "_write", write)
+    monkeypatch.setattr(files, "_write", write)
     page = tmp_path / "a.json"
     page.write_text("what stood there")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert doctor.main(["--json", str(page), str(write_program(tmp_path, WELL))]) == 0
+    assert doctor.main(["--json", str(page), str(write_program(tmp_path, WELL))]) == 2
     told = capfd.readouterr().err
     assert "of worker time" in told
     assert "No space left on device" in told
@@ -148,6 +181,19 @@ def test_a_full_disk_costs_only_the_page(monkeypatch, tmp_path, capfd):
     assert f"--from {kept}" in told
     monkeypatch.undo()
     assert doctor.main(["--from", str(kept)]) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("words", [[], ["--json", "-"], ["--diff", "-"], ["--diff", "/dev/full"]])
+def test_output_that_cannot_be_written_is_one_sentence(words, tmp_path):
+    records = str(tmp_path / "records")
+    assert doctor.main(["--keep", records, str(write_program(tmp_path, WELL))]) == 0
+    command = [sys.executable, "-m", "poolwise", "doctor", "--from", records, *words]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert "No space left on device" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

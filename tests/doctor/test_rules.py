@@ -157,7 +157,7 @@ SICK: dict[str, Evidence] = {
     ),
     "eager-input": run(
         pool(
-            {"run_cpu": 0.4},
+            {"run_cpu": 0.4, "generator": 0.3},
             messages=8,
             items=300_000,
             call={"input_has_length": False, "input_type": "generator", "listing_s": 0.15},
@@ -504,3 +504,48 @@ def test_codes_are_in_order_and_names_unique():
 def test_consequences_are_names_of_rules():
     names = {rule.name for rule in RULES}
     assert {name for rule in RULES for name in rule.explains} <= names
+
+
+EAGER = {"input_has_length": False, "input_type": "generator", "listing_s": 0.3}
+
+
+def test_reading_while_workers_work_gains_what_the_shorter_of_both_takes():
+    quiet = pool({"run_cpu": 0.2, "generator": 0.6}, messages=8, items=300, call=EAGER)
+    found = next(each for each in diagnose(run(quiet)).findings if each.name == "eager-input")
+    prediction = found.remedies[0].prediction
+    assert (prediction.now_s, prediction.then_s) == pytest.approx((0.4, 0.3))
+    assert found.seconds == pytest.approx(0.1)
+
+
+def test_reading_while_workers_work_gains_nothing_on_the_one_cpu_that_others_leave():
+    states = {"run_cpu": 0.2, "run_queued": 0.2, "generator": 0.6}
+    busy = pool(states, messages=8, items=300, call=EAGER)
+    found = diagnose(run(busy, other_cpus=1.0)).findings
+    assert "eager-input" not in {each.name for each in found}
+
+
+def test_tasks_that_wait_leave_cpus_idle_whatever_other_programs_do_with_them():
+    states = {"run_cpu": 1.0, "run_blocked": 1.0}
+    for queued_s, others in ((0.0, 0.0), (4.0, 1.7)):
+        waiting = pool({**states, "run_queued": queued_s}, blocked_by={"sleep": 1.0}, samples=90)
+        seen = run(waiting, other_cpus=others, cpu_s=1.0)
+        assert "mixed-cpu-io" in {each.name for each in diagnose(seen).findings}
+
+
+def test_tasks_of_a_pool_by_hand_need_a_pool_with_chunks_not_a_chunk_size():
+    states = {"run_cpu": 0.1, "pickle_result": 0.1}
+    by_hand = pool(states, messages=400, kind="hand-made", call={"api": "Process"})
+    found = diagnose(run(by_hand)).findings
+    assert found[0].name == "hand-made-pool"
+    assert "tasks-too-small" in found[0].consequences
+
+
+def test_one_task_at_a_time_waits_for_its_cpu_in_our_pool_as_well():
+    """Tasks of 3 ms that got a third of a CPU beside other programs: no pool makes that shorter."""
+    states = {"run_cpu": 0.3, "run_queued": 0.6, "starved": 0.9}
+    alone = {"max_outstanding": 1, "mean_outstanding": 1.0, "call": {"api": "apply"}}
+    found = diagnose(run(pool(states, **alone), other_cpus=1.7)).findings[0]
+    assert found.name == "serial-submission"
+    ours = [each for each in found.remedies if each.kind == "poolwise"]
+    assert ours == []
+    assert found.remedies[0].kind == "together"

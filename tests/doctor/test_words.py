@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import typing
 
 import pytest
 
 from poolwise.doctor import states
 from poolwise.doctor.diagnose import diagnose
-from poolwise.doctor.headline import PLAIN, say_first
-from poolwise.doctor.present import make_document
+from poolwise.doctor.findings import Change, Finding, Remedy, RemedyKind
+from poolwise.doctor.headline import PLAIN, say_first, say_short
+from poolwise.doctor.present import _list_remedies, make_document
 from poolwise.doctor.rules import RULES
 from poolwise.report import text
 from tests.doctor.made_up import pool, run
@@ -25,6 +28,24 @@ def test_the_first_line_is_short_and_plain(name):
     assert len(line) < 140
     assert re.match(r"[\d.]+ (s|ms|min)", line)
     assert not re.search(r"PW\d|worker-second|dispatch|payload|chain", line)
+
+
+@pytest.mark.parametrize("kind", typing.get_args(RemedyKind))
+def test_every_kind_of_remedy_has_a_short_name(kind):
+    words = "imap(..., chunksize=9): reads the input, as it is needed"
+    short = say_short(Remedy(kind, words, value=8))
+    assert 3 < len(short) < 60
+    assert short.count("(") == short.count(")")
+
+
+def test_an_edit_is_labelled_with_the_remedy_that_it_makes():
+    finding = Finding("PW001", "tasks-too-small", "slow", None, None, 1.0, "v", [], [], "", 9)
+    change = Change("/srv/a.py", 3, ["a"], ["b"])
+    second = Remedy("chunksize", "chunksize=8", value=8, changes=[change])
+    remedies = [Remedy("order", "the longest first"), second]
+    [_, edit] = _list_remedies(dataclasses.replace(finding, remedies=remedies))
+    assert "Of 1. no edit" in edit.title
+    assert "2. (chunksize=8)" in edit.title
 
 
 def test_every_finding_has_plain_words():

@@ -62,9 +62,18 @@ def _call(home: str, words: Sequence[str]) -> int:
         code: int = import_module(home).main(words)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_stdout()
         return 141  # as a shell says of a command that SIGPIPE has ended
+    except OSError as error:  # a full disk behind standard output, say
+        _leave_stdout()
+        sys.stderr.write(f"poolwise: the output cannot be written: {error}\n")
+        return 2
     return code
+
+
+def _leave_stdout() -> None:
+    """Let nothing more be written there: the interpreter tries once more as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage() -> str:

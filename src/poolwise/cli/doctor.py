@@ -31,7 +31,8 @@ and signals. The report goes to standard error, so that the program's output sta
 --from, to standard output.
 
 Exit code: the program's own; 128 + N if signal N ended it. 1 if the program ended well and a
-finding of --fail-on was made. 2 if the command line makes no sense.
+finding of --fail-on was made. 2 if the command line makes no sense, or if something that was
+asked for could not be written.
 
 poolwise explain CODE says more of a finding. Records hold times, sizes and hashes of what your
 program sent to its workers, never the contents.
@@ -125,19 +126,33 @@ def _tell(
         _complain(f"{why}; {folder.keep()}")
         return _shell_code(status) or 2
     _print(options, study)
+    is_whole = _write_files(study, folder)
+    try:
+        _mend(options, study.diagnosis)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _complain(f"an edit was not written: {error}")
+        is_whole = False
+    found = {finding.code for finding in study.diagnosis.findings}
+    # 1: the program ended well and has what --fail-on names.
+    code = 2 if not is_whole else 1 if found & set(options.fail_on) else 0
+    return _shell_code(status) or code
+
+
+def _write_files(study: _Study, folder: _Folder) -> bool:
+    """Write what was asked for beside the text; False if something was not written."""
+    is_whole = True
     for path, write in study.files():
         try:
             output.write(path, write())
+        except BrokenPipeError:
+            raise
         except (OSError, ImportError) as error:
-            _complain(f"{path} was not written: {error}; {folder.keep()}")
-    try:
-        _mend(options, study.diagnosis)
-    except OSError as error:
-        _complain(error)
-        return _shell_code(status) or 2
-    found = {finding.code for finding in study.diagnosis.findings}
-    # 1: the program ended well and has what --fail-on names.
-    return _shell_code(status) or (1 if found & set(options.fail_on) else 0)
+            where = "standard output" if path == output.STDOUT else path
+            _complain(f"{where} was not written: {error}; {folder.keep()}")
+            is_whole = False
+    return is_whole
 
 
 def _complain(what: object) -> None:

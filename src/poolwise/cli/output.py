@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from poolwise.report.files import put_whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -40,22 +42,6 @@ def write(path: str, written: str) -> None:
     """
     if path == STDOUT:
         sys.stdout.write(written if written.endswith("\n") else written + "\n")
-        return
-    target = os.path.realpath(path)
-    is_device = os.path.exists(target) and not os.path.isfile(target)
-    if is_device or not os.access(os.path.dirname(target), os.W_OK):
-        _write(target, written)
-        return
-    unfinished = f"{target}.{os.getpid()}.part"
-    try:
-        _write(unfinished, written)
-        os.replace(unfinished, target)
-    except BaseException:
-        if os.path.exists(unfinished):
-            os.remove(unfinished)
-        raise
-
-
-def _write(path: str, written: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(written)
+        sys.stdout.flush()
+    else:
+        put_whole(path, written.encode())

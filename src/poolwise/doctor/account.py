@@ -1,4 +1,4 @@
-"""Where every worker-second went: the states that partition the life of a pool's slots.
+"""The account of every worker-second: the states that partition the life of a pool's slots.
 
 Identity A. A pool with P slots has P x W worker-seconds in its region of W seconds. Every worker's
 life is cut by consecutive readings of one clock, so the parts are exact. Two things give them
@@ -15,6 +15,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from poolwise.doctor.features import ChainStep
@@ -93,7 +94,7 @@ class PoolAccount:
 
 
 class Timeline:
-    """What one thread did, as consecutive segments: (from, to, {state: share})."""
+    """The doings of one thread, as consecutive segments: (from, to, {state: share})."""
 
     def __init__(self, segments: list[tuple[int, int, States]]) -> None:
         self._segments = [segment for segment in segments if segment[1] > segment[0]]
@@ -195,13 +196,15 @@ class _Ledger:
         regular: defaultdict[tuple[int, str], float] = defaultdict(float)
         every: defaultdict[tuple[int, str], float] = defaultdict(float)
         gap, before = 0, None
-        for task in worker.tasks:
+        told = [(task, self._states(task)) for task in worker.tasks]
+        for (last, past), (task, states) in pairwise(told):
+            if task.number - last.number <= 1:
+                states["loop"] += task.get - last.sent
+                _take_out_queued(task.queued_before, past, states)
+            else:
+                gap += task.get - last.sent
+        for task, states in told:
             site = self._pool.site_of(task)
-            states = self._states(task)
-            if before is not None and task.number - before.number <= 1:
-                states["loop"] += task.get - before.sent
-            elif before is not None:
-                gap += task.get - before.sent
             add(self._sites[site], states)
             add(found, states)
             if task.cpu >= 0:
@@ -289,8 +292,27 @@ class _Ledger:
         return PoolAccount(states, self._workers, self._sites, identity)
 
 
+def _take_out_queued(amount: int, past: States, states: States) -> None:
+    """Move the time without a CPU between two tasks out of the steps between them.
+
+    In which of them it was is not known: writing a result wakes the parent up, which takes the CPU.
+    """
+    if amount <= 0:
+        return
+    parts = [(each, s) for each, steps in ((past, _REPLYING), (states, _TAKING)) for s in steps]
+    whole = sum(each[state] for each, state in parts)
+    share = min(1.0, amount / whole) if whole else 0.0
+    for each, state in parts:
+        each["run_queued"] += each[state] * share
+        each[state] *= 1 - share
+
+
+_REPLYING = ("pickle_result", "lock_result", "send_result")
+_TAKING = ("loop", "wakeup", "receive", "unpickle_args")
+
+
 def run_shares(tasks: list[Task]) -> States:
-    """How the time inside the user's function splits, over the messages that were counted."""
+    """Splits the time inside the user's function, over the messages that were counted."""
     counted = [task for task in tasks if task.cpu >= 0]
     ran = sum(task.ended - task.began for task in counted)
     if not ran:
@@ -304,7 +326,7 @@ def run_shares(tasks: list[Task]) -> States:
 
 
 def dispatcher(pool: PoolRecords) -> Timeline:
-    """What the thread of the parent that hands out work did, from the pool's making to the end."""
+    """The doings of the parent's thread that hands out work, from the pool's making to the end."""
     segments: list[tuple[int, int, States]] = []
     mix = _dispatch_mix(pool)
     before: Send | None = None
@@ -345,7 +367,7 @@ def until_taken(pool: PoolRecords, send: Send, free: int) -> list[tuple[int, int
 
 
 def _dispatch_mix(pool: PoolRecords) -> States:
-    """What the thread does per message, as shares; for the stretches that were not recorded."""
+    """The thread's doings for a message, as shares; for the stretches that were not recorded."""
     found: Counter[str] = Counter()
     for before, send in zip(pool.sends, pool.sends[1:], strict=False):
         if send.number - before.number == 1 and send.number > REGULAR:

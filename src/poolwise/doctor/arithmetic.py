@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from poolwise.doctor.source import Function, find_function, parse
+from poolwise.doctor.source import Function, find_function, names_in, parse
 
 if TYPE_CHECKING:
     from poolwise.doctor.features import Place
@@ -70,7 +70,7 @@ def _is_plain(step: ast.stmt) -> bool:
 
 
 def _has_reduction(step: ast.stmt) -> bool:
-    """Whether a step adds up arithmetic over a range, and does nothing else that takes time."""
+    """True if a step adds up arithmetic over a range, and does nothing else that takes time."""
     calls = [node for node in ast.walk(step) if isinstance(node, ast.Call)]
     found = [call for call in calls if _is_reduction(call)]
     inside = {id(node) for call in found for node in ast.walk(call)}
@@ -88,7 +88,7 @@ def _is_independent(loop: ast.For) -> bool:
     for step in body:
         if not _is_step(step) or not _is_arithmetic(_value(step)):
             return False
-        reads = _names(_value(step))
+        reads = names_in(_value(step))
         if isinstance(step, ast.AugAssign):
             summed |= _targets(step)
         if (reads & written) - assigned or reads & summed:
@@ -120,10 +120,6 @@ def _value(step: ast.stmt) -> ast.expr:
 def _targets(step: ast.stmt) -> set[str]:
     targets = step.targets if isinstance(step, ast.Assign) else [getattr(step, "target", None)]
     return {target.id for target in targets if isinstance(target, ast.Name)}
-
-
-def _names(node: ast.expr) -> set[str]:
-    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
 
 
 def _is_arithmetic(node: ast.expr) -> bool:

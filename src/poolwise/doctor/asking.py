@@ -47,7 +47,7 @@ class Asker:
         return is_candidate and self.asked * COST_S < BUDGET * elapsed_s
 
     def _listens(self) -> bool:
-        """Whether the program still has a handler for it."""
+        """True if the program still has a handler for it."""
         try:
             with open(f"/proc/{self._root}/status", encoding="ascii") as file:
                 caught = next(line for line in file if line.startswith("SigCgt:"))

@@ -1,4 +1,4 @@
-"""What blocked time was spent on, from the kernel's wait channels that the launcher sampled."""
+"""Causes of blocked time, from the kernel's wait channels that the launcher sampled."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def classify(sample: Sample) -> str:
 
 
 def are_visible(run: Run) -> bool:
-    """Whether the kernel told what sleeping threads wait for."""
+    """True if the kernel told what sleeping threads wait for."""
     return any(
         sample.channel not in HIDDEN
         for threads in run.samples.values()
@@ -51,7 +51,7 @@ def are_visible(run: Run) -> bool:
 
 
 def count_causes(samples: list[Sample], spans: list[Span]) -> Counter[str]:
-    """How often each cause was seen during intervals, which are in order and do not overlap."""
+    """Counts each cause that was seen during intervals, which are in order and do not overlap."""
     begins = [begin for begin, _ in spans]
     found: Counter[str] = Counter()
     for sample in samples:

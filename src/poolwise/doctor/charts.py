@@ -91,7 +91,7 @@ def draw_site(site: Site) -> Iterator[b.Block]:
 
 
 def draw_times(times_s: Sequence[float], title: str) -> b.Histogram:
-    """How long items take, on a logarithmic scale if they differ by ten times and more."""
+    """The distribution of item times, on a logarithmic scale if they differ much."""
     least, most = max(min(times_s), 1e-9), max(times_s)
     is_log = most > 10 * least
     bins = min(32, max(4, math.isqrt(len(times_s))))
@@ -113,7 +113,7 @@ def draw_order(site: Site, title: str) -> b.Curve:
 
 
 def draw_bytes(site: Site, title: str) -> b.Treemap:
-    """What was sent, by part of the arguments; what belongs to none is the rest."""
+    """The bytes sent, by part of the arguments; what belongs to none is the rest."""
     leaves = [
         b.Leaf(
             ["repeated" if leaf.is_repeated and not leaf.is_the_item else "different each time",

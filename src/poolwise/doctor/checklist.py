@@ -90,7 +90,7 @@ def worker_counts(pool: Pool, diagnosis: Diagnosis) -> list[int]:
 
 
 def can_be_repeated(site: Site) -> bool:
-    """Whether a call can be caught with its function and input, and made again."""
+    """True if a call can be caught with its function and input, and made again."""
     return site.place is not None and site.api in {"map", "imap", "imap_unordered", "starmap"}
 
 

@@ -78,7 +78,7 @@ def _is_about(finding: Finding, site: Site, pool: Pool) -> bool:
 
 
 def _promised(findings: list[Finding]) -> Iterator[Way]:
-    """What remedies would change, the first finding's first."""
+    """The changes of remedies, the first finding's first."""
     for finding in findings:
         for remedy in finding.remedies:
             kind = "share" if remedy.kind == "initializer" else remedy.kind

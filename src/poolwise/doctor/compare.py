@@ -50,7 +50,7 @@ class Comparison:
 
     @property
     def times(self) -> float:
-        """How many times as fast it is afterwards."""
+        """The factor by which it is faster afterwards."""
         return self.before.median_s / max(self.after.median_s, 1e-9)
 
 
@@ -83,7 +83,7 @@ def compare(before: Sequence[str], after: Sequence[str], rounds: int = ROUNDS) -
 
 
 def compare_outputs(before: bytes, after: bytes, *, is_steady: bool = True) -> tuple[bool, str]:
-    """Whether outputs are the same, and how they are not.
+    """True if outputs are the same, and how they are not.
 
     :param is_steady: whether the program itself writes the same each time.
     """

@@ -1,4 +1,4 @@
-"""What experiments found, put beside what was predicted.
+"""Puts what experiments found beside what was predicted.
 
 What was measured decides: remedies stand in the order of it, those that it refutes are withdrawn,
 ways that nobody had thought of and that gain are added. A finding whose remedies were all refuted

@@ -1,4 +1,4 @@
-"""What a call would take by chunk size and by workers: predicted with a band, measured as dots."""
+"""Curves of a call's time by chunk size and workers: predicted with a band, measured as dots."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def list_experiments(trial: Trial, now_s: float) -> b.Table:
 
 
 def name_of(experiment: Experiment) -> str:
-    """What was tried, in words."""
+    """The name of an experiment, in words."""
     return _NAMES.get(experiment.kind, experiment.kind).format(experiment.value)
 
 
@@ -119,7 +119,7 @@ def _curve(  # noqa: PLR0913 - what a curve shows
 
 
 def _dots(trial: Trial | None, kind: str, model: Model) -> list[b.Dots]:
-    """What was measured, in seconds of the whole call."""
+    """The measurements, in seconds of the whole call."""
     found = [each for each in trial.experiments if each.kind == kind] if trial else []
     if not found:
         return []

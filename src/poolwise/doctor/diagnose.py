@@ -53,7 +53,7 @@ _RANK = {"wrong": 0, "slow": 1, "advice": 2}
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is the matter, in order: `findings[0]` is the headline where there are any.
+    """The findings of a run, in order: `findings[0]` is the headline where there are any.
 
     `verdict` is the headline's name, or "healthy" or "cannot-tell"; `summary` says it in words.
     `unknown` are rules that could not tell, `notes` what else to know.
@@ -177,7 +177,7 @@ def _explain(found: list[Finding]) -> list[Finding]:
 
 
 def _is_swallowed(effect: Finding, cause: Finding) -> bool:
-    """Whether the cause is about so much of the other's seconds that a second word is too many."""
+    """True if the cause is about so much of the other's seconds that a second word is too many."""
     is_same = (cause.name, effect.name) in _SAME
     return is_same or cause.kind != "slow" or cause.seconds >= SWALLOWED * effect.seconds
 
@@ -198,7 +198,7 @@ def _rule_of(finding: Finding) -> type[Rule]:
 
 
 def _trust(seen: Evidence, finding: Finding | None) -> Confidence:
-    """How far to trust a verdict: the load of other programs, and how much there was to see."""
+    """The trust that a verdict deserves, by other programs' load and the size of the sample."""
     busy = is_busy(seen)
     sample = finding.sample if finding else sum(pool.recorded for pool in seen.pools)
     few = sample < FEW_MESSAGES and (finding is None or finding.pool is not None)

@@ -50,7 +50,7 @@ class Frame(NamedTuple):
 
     @property
     def is_program(self) -> bool:
-        """Whether it is of the program's own code."""
+        """True if it is of the program's own code."""
         return not _LIBRARY.search(self.file)
 
 
@@ -66,11 +66,11 @@ class Stack:
         return next((frame for frame in self.frames if frame.is_program), None)
 
     def calls(self, *known: set[tuple[str, str]]) -> bool:
-        """Whether one of these functions is on it."""
+        """True if one of these functions is on it."""
         return any(frame.key in each for frame in self.frames for each in known)
 
     def below_program(self, *known: set[tuple[str, str]]) -> bool:
-        """Whether the program's innermost line has called one of these functions."""
+        """True if the program's innermost line has called one of these functions."""
         for frame in self.frames:
             if frame.is_program:
                 return False
@@ -80,7 +80,7 @@ class Stack:
 
     @property
     def is_task(self) -> bool:
-        """Whether it runs a task of a pool: code of the program that a worker's loop has called."""
+        """True if it runs a task of a pool: code of the program that a worker's loop has called."""
         if self.program is None:
             return False
         at = self.frames.index(self.program)

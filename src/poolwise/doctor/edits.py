@@ -27,6 +27,7 @@ from poolwise.doctor.source import (
     find_function,
     imported_name,
     is_imported,
+    locate,
     names_bound_in,
     names_in,
     offset_of_line,
@@ -37,6 +38,8 @@ from poolwise.doctor.source import (
     scope_of,
     statement_of,
     text_of,
+    uses_of,
+    value_of,
     way_up,
 )
 
@@ -112,7 +115,7 @@ def replace_pieces(text: str, pieces: Iterable[tuple[int, int, str]]) -> str | N
 
 
 def _in_lines(file: str, old: list[str], new: list[str], imports: list[str]) -> Change | None:
-    """What differs, from the first line that does to the last."""
+    """The lines that differ, from the first to the last."""
     if old == new:
         return None
     first, most = 0, min(len(old), len(new))
@@ -130,11 +133,11 @@ def _in_lines(file: str, old: list[str], new: list[str], imports: list[str]) -> 
 
 def set_argument(place: Place | None, call: str, keyword: str, value: str) -> Change | None:
     """Give a call this argument: in place of the one it has, else as a keyword at its end."""
-    node = find_call(place, call)
-    if node is None or place is None:
+    found = locate(place, call)
+    if found is None:
         return None
-    draft = Draft(place.file)
-    return draft.finish() if put_argument(draft, node, keyword, value) else None
+    draft = Draft(found.file)
+    return draft.finish() if put_argument(draft, found.node, keyword, value) else None
 
 
 def swap_call(
@@ -145,13 +148,11 @@ def swap_call(
     A context that the old one was made of goes along. Arguments that threads do not know are
     left out.
     """
-    node, tree = find_call(place, call), parse(place.file) if place else None
-    if node is None or tree is None or place is None:
+    found = locate(place, call)
+    context = context_of(*found) if found else None
+    if found is None or context is None:
         return None
-    context = context_of(place.file, tree, node)
-    if context is None:
-        return None
-    draft = Draft(place.file)
+    draft, node = Draft(found.file), found.node
     known = _THREADS_KNOW.get(new)
     if known:
         return _call_anew(draft, node, new, known, arguments).finish(imports)
@@ -165,10 +166,10 @@ def swap_call(
 
 def make_processes(place: Place | None, call: str, new: str) -> Change | None:
     """Our pool of processes in the place of one of threads."""
-    node = find_call(place, call)
-    if node is None or place is None:
+    found = locate(place, call)
+    if found is None:
         return None
-    draft = _call_anew(Draft(place.file), node, new, _PROCESSES_KNOW[new], {})
+    draft = _call_anew(Draft(found.file), found.node, new, _PROCESSES_KNOW[new], {})
     return draft.finish(["import poolwise"])
 
 
@@ -220,7 +221,7 @@ def put_argument(draft: Draft, call: ast.Call, keyword: str, value: str) -> bool
     if given is not None:
         draft.replace(given, value)
         return True
-    end = _at_the_end(draft.file, call, f"{keyword}={value}")
+    end = at_the_end(draft.file, call, f"{keyword}={value}")
     if end is not None:
         draft.insert(*end)
     return end is not None
@@ -245,7 +246,7 @@ def _position_of(file: str, call: ast.Call, keyword: str) -> int | None:
 
 
 def makers_of(file: str, call: ast.Call) -> set[str]:
-    """What the object was made by that a method is called of: `Pool` for `with Pool() as p`."""
+    """Names of the calls that made the object of a method: `Pool` for `with Pool() as p`."""
     tree = parse(file)
     if tree is None or not isinstance(call.func, ast.Attribute):
         return set()
@@ -274,7 +275,7 @@ def _bindings(tree: ast.Module) -> Iterator[tuple[ast.Call, ast.expr]]:
         yield from ((value, target) for value, target in pairs if isinstance(value, ast.Call))
 
 
-def _at_the_end(file: str, call: ast.Call, text: str) -> tuple[int, str] | None:
+def at_the_end(file: str, call: ast.Call, text: str) -> tuple[int, str] | None:
     """Where a further argument goes: behind the last one, with the parentheses around that.
 
     None for a generator that is the only argument: it has the parentheses of the call.
@@ -339,14 +340,10 @@ def _step_into(tree: ast.Module | None, node: ast.expr | None, step: int | str) 
 
 
 def _element_of(tree: ast.Module, node: ast.expr) -> ast.expr | None:
-    """What each element of a list is made as: of a comprehension, or one that a name was given."""
+    """The expression that makes each element of a list."""
     if isinstance(node, ast.Name):
-        scope = scope_of(tree, node)
-        values = [
-            each.value for each in ast.walk(scope)
-            if isinstance(each, ast.Assign) and node.id in names_in(*each.targets)
-        ]  # fmt: skip
-        return _element_of(tree, values[0]) if len(values) == 1 else None
+        value = value_of(scope_of(tree, node), node.id)
+        return _element_of(tree, value) if value else None
     if isinstance(node, ast.ListComp | ast.GeneratorExp):
         return node.elt
     if isinstance(node, ast.Call) and called_name(node) == "repeat":
@@ -371,7 +368,7 @@ def _outermost_loop(tree: ast.Module, node: ast.AST) -> ast.stmt | None:
 
 
 def _bound_by(loop: ast.stmt) -> list[ast.AST]:
-    """What gives names another value in each round: all of a loop, else the comprehensions."""
+    """The nodes that give names another value in each round."""
     if isinstance(loop, ast.For | ast.AsyncFor | ast.While):
         return [loop]
     return [each.target for each in ast.walk(loop) if isinstance(each, ast.comprehension)]
@@ -389,18 +386,17 @@ def open_in_function(function: Place | None, parameter: str) -> Change | None:
     node, tree = find_function(function), parse(function.file) if function else None
     if node is None or tree is None or isinstance(node, ast.Lambda) or function is None:
         return None
-    uses = [each for each in ast.walk(tree) if isinstance(each, ast.Name) and each.id == node.name]
-    if len(uses) != 1 or parameter in changed_names(node):
+    if len(uses_of(tree, node.name)) != 1 or parameter in changed_names(node):
         return None
     return insert_first(function, f"{parameter} = {parameter}.get()", parameter)
 
 
 def may_reuse_items(place: Place | None, call: str, kind: str | None) -> bool:
-    """Whether a call's input may change its items later, so that chunks would hold wrong ones."""
-    node = find_call(place, call)
-    if node is None or place is None or len(node.args) < 2:  # noqa: PLR2004 - function, input
+    """True if a call's input may change its items later, so that chunks would hold wrong ones."""
+    found = locate(place, call)
+    if found is None or len(found.node.args) < 2:  # noqa: PLR2004 - function, input
         return True
-    return may_change_what_it_gave(place.file, node.args[1], kind)
+    return may_change_what_it_gave(found.file, found.node.args[1], kind)
 
 
 def mode_for(function: Place | None, parameter: str) -> str:
@@ -415,14 +411,15 @@ def limit_threads(pool: Place | None, call: str) -> Change | None:
 
     With threadpoolctl where it is installed, else by the library's variables, before it is loaded.
     """
-    node, tree = find_call(pool, call), parse(pool.file) if pool else None
-    if node is None or tree is None or pool is None:
+    found = locate(pool, call)
+    if found is None:
         return None
+    file, tree, node = found
     has_own = any(each.arg in {None, "initializer", "initargs"} for each in node.keywords)
     if find_spec("threadpoolctl") and not has_own and len(node.args) < 2:  # noqa: PLR2004 - count, initializer
-        draft = Draft(pool.file)
+        draft = Draft(file)
         limit = "threadpoolctl.threadpool_limits"
-        end = _at_the_end(pool.file, node, f"initializer={limit}, initargs=(1,)")
+        end = at_the_end(file, node, f"initializer={limit}, initargs=(1,)")
         if end is not None:
             draft.insert(*end)
         return draft.finish(["import threadpoolctl"])
@@ -433,13 +430,13 @@ def limit_threads(pool: Place | None, call: str) -> Change | None:
         return None
     names = '("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")'
     set_them = f'os.environ.update(dict.fromkeys({names}, "1"))'
-    draft = Draft(pool.file)
+    draft = Draft(file)
     draft.insert_line(first.lineno, f"import os\n\n{set_them}")
     return draft.finish()
 
 
 def leaves_arguments_alone(function: Place | None) -> bool:
-    """Whether threads can call it as processes did: what it gets, it does not change."""
+    """True if threads can call it as processes did: what it gets, it does not change."""
     return find_function(function) is None or not changes_what_it_gets(function)
 
 

@@ -1,4 +1,4 @@
-"""What a function changes beyond its own variables, as far as its text tells. Runs nothing.
+"""Finds what a function changes beyond its own variables, by its text. Runs nothing.
 
 Workers get copies of what they are sent, threads and shared memory do not: an edit from the one to
 the other is only derived where the function leaves alone what it is given.
@@ -9,7 +9,16 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from poolwise.doctor.source import Function, find_function, imported_names, names_in, parse
+from poolwise.doctor.source import (
+    Function,
+    find_function,
+    imported_names,
+    names_bound_in,
+    names_declared_in,
+    names_in,
+    parse,
+    value_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +44,7 @@ _OF_PROCESS = {
 
 
 def changes_what_it_gets(place: Place | None) -> bool:
-    """Whether a function writes to its arguments, globals or its process; True if unreadable."""
+    """True if a function writes to its arguments, globals or its process; True if unreadable."""
     function = find_function(place)
     if function is None or changed_names(function):
         return True
@@ -52,23 +61,17 @@ def _is_about_process(node: ast.AST) -> bool:
 def changed_names(function: Function) -> set[str]:
     """Parameters and outer names whose objects a function writes to."""
     own = parameters_of(function)
-    fresh = {name for name in _assigned(function) if name not in own}
+    fresh = names_bound_in(function) - own
     written = written_names(function) - _numbers(function)
     for _ in range(3):  # a name stands for what it was taken from
         for names, sources in _aliases(function):
             if names & written:
                 written |= sources
-    declared = {
-        name
-        for node in ast.walk(function)
-        if isinstance(node, ast.Global | ast.Nonlocal)
-        for name in node.names
-    }
-    return (written - fresh) | declared
+    return (written - fresh) | names_declared_in(function)
 
 
 def may_change_what_it_gave(file: str, source: ast.expr, kind: str | None) -> bool:
-    """Whether an input may change an item after it has given it: to fill a buffer again, say.
+    """True if an input may change an item after it has given it: to fill a buffer again, say.
 
     Such an input is only read right one item at a time. `kind` is the type that was seen; a
     generator whose function is not in this file is taken for one.
@@ -76,7 +79,8 @@ def may_change_what_it_gave(file: str, source: ast.expr, kind: str | None) -> bo
     tree = parse(file)
     if tree is None:
         return True
-    source = _value_of(tree, source)
+    if isinstance(source, ast.Name):
+        source = value_of(tree, source.id) or source
     called = {
         node.func.id
         for node in ast.walk(source)
@@ -88,18 +92,6 @@ def may_change_what_it_gave(file: str, source: ast.expr, kind: str | None) -> bo
     if kind == "generator" and not is_seen:
         return True
     return any(names_in(*_yielded(each)) & written_names(each) for each in makers)
-
-
-def _value_of(tree: ast.Module, node: ast.expr) -> ast.expr:
-    """What a name was given, if that happens once in the file."""
-    if not isinstance(node, ast.Name):
-        return node
-    found = [
-        each.value
-        for each in ast.walk(tree)
-        if isinstance(each, ast.Assign) and node.id in names_in(*each.targets)
-    ]
-    return found[0] if len(found) == 1 else node
 
 
 def _yielded(function: Function) -> list[ast.expr]:
@@ -120,7 +112,7 @@ _OF_THREADS = {"asyncio", "queue", "socket", "sqlite3", "threading"}
 
 
 def can_go_to_processes(place: Place | None) -> bool:
-    """Whether processes can call what threads did: by its name, with what can be pickled.
+    """True if processes can call what threads did: by its name, with what can be pickled.
 
     Nothing is seen of what threads are given: so programs that import what is shared among threads
     are left alone, and so are generators.
@@ -130,14 +122,6 @@ def can_go_to_processes(place: Place | None) -> bool:
         return False
     imported = {name.partition(".")[0] for name in imported_names(tree).values()}
     return not (imported & _OF_THREADS or _yielded(function) or changes_what_it_gets(place))
-
-
-def _assigned(function: Function) -> set[str]:
-    return {
-        node.id
-        for node in ast.walk(function)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
 
 
 def written_names(*nodes: ast.AST) -> set[str]:

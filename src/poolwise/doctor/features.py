@@ -1,4 +1,4 @@
-"""What the rules read: the facts of one observed run, typed, in plain data.
+"""Evidence: the facts of one observed run that rules read, typed, in plain data.
 
 Evidence is made from records by `gather.gather` and knows nothing of live pools, so a rule can be
 tried on a file from last year. Everything is a frozen dataclass of numbers, strings, lists and
@@ -34,7 +34,7 @@ class Place:
         return f"{self.file.rpartition('/')[2]}:{self.line}"
 
     def is_line_of(self, other: Place | None) -> bool:
-        """Whether both are the same line. Our own pools know no more of a file than its name."""
+        """True if both are the same line. Our own pools know no more of a file than its name."""
         if other is None or self.line != other.line:
             return False
         short, long = sorted((self.file, other.file), key=len)
@@ -70,18 +70,18 @@ class Leaf:
 
     @property
     def is_the_item(self) -> bool:
-        """Whether this is the item itself: equal items are no repeated configuration."""
+        """True if this is the item itself: equal items are no repeated configuration."""
         return self.name == "arg"
 
     @property
     def is_repeated(self) -> bool:
-        """Whether nearly every sampled message carried the same content."""
+        """True if nearly every sampled message carried the same content."""
         return self.sampled > 1 and self.distinct <= max(1, self.sampled // 4)
 
 
 @dataclass(frozen=True)
 class StepCosts:
-    """What one message costs at each step, as fixed seconds plus seconds per item.
+    """The cost of one message at each step, as fixed seconds plus seconds per item.
 
     The lower quartile of what was seen: what the step costs when nothing disturbs it. A message
     that does not fit the pipe at once keeps both its ends busy while it passes. That is not in the
@@ -153,7 +153,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Startup:
-    """How workers came to be, mean seconds per worker unless the name says otherwise.
+    """The start of workers, mean seconds per worker unless the name says otherwise.
 
     launch: the parent's own time in `Process.start`. interpreter: from there until a new
     interpreter runs (0 with fork). imports: until the worker function could begin (mostly the
@@ -287,12 +287,12 @@ class Pool:
 
     @property
     def is_threads(self) -> bool:
-        """Whether its workers share one interpreter."""
+        """True if its workers share one interpreter."""
         return self.kind.startswith("Thread")
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is one of poolwise."""
+        """True if it is one of poolwise."""
         return self.kind.endswith("poolwise")
 
     @property
@@ -371,7 +371,7 @@ class Program:
 
 @dataclass(frozen=True)
 class ObserverCost:
-    """What the doctor itself took: CPU-seconds inside the program, beside it, and as a share."""
+    """The doctor's own cost: CPU-seconds inside the program, beside it, and as a share."""
 
     records: int
     inside_s: float

@@ -1,4 +1,4 @@
-"""What the doctor concludes: findings, what speaks for them, what can be done, in plain data.
+"""Findings: what the doctor concludes, what speaks for it, what can be done, in plain data.
 
 Like `features`, everything is a frozen dataclass that goes through `features.to_plain`; together
 with `diagnose.Diagnosis` these are the schema of `poolwise doctor --json`, see docs/doctor-json.md.
@@ -58,7 +58,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Prediction:
-    """How long the call (or the pool, or the program: `of`) would take, with a band. Seconds."""
+    """The predicted time of the call (or the pool, or the program: `of`), with a band. Seconds."""
 
     of: Literal["call", "pool", "program"]
     now_s: float

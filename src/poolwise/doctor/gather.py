@@ -136,7 +136,7 @@ def _without(run: Run, records: list[PoolRecords], spans: list[sums.Span]) -> li
 
 
 def cpus(launch: dict[str, Any]) -> float:
-    """How many CPUs the program may use: affinity and quota."""
+    """The CPUs that the program may use: affinity and quota."""
     count: float = launch.get("affinity") or launch.get("cpus_machine") or 1
     quota: float | None = launch.get("quota_cpus")
     return float(count if quota is None else min(count, quota))
@@ -179,7 +179,7 @@ def _lives_unseen(run: Run) -> list[sums.Span]:
 
 
 def gather_observer(run: Run, pools: list[Pool]) -> ObserverCost:
-    """What observing cost, by the prices of the benchmark and the counts of this run."""
+    """The cost of observing, by the prices of the benchmark and the counts of this run."""
     recorded = sum(pool.recorded for pool in pools)
     dark = max(0, sum(pool.messages for pool in pools) - recorded)
     sampling_s = sum(run.sampling_ns.values()) / 1e9

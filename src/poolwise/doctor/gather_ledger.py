@@ -153,7 +153,7 @@ def _concurrency(report: ledger.Report) -> dict[str, Any]:
 
 
 def _blocking(run: Run, event: dict[str, Any], report: ledger.Report) -> dict[str, Any]:
-    """What tasks were blocked on, as the launcher saw it."""
+    """Causes of blocked time, as the launcher saw them."""
     seen: Counter[str] = Counter()
     for lane in report.lanes:
         times = [(s.begun_s, s.ended_s) for s in report.spans if s.lane == lane.lane]
@@ -211,7 +211,7 @@ def _parent(run: Run, event: dict[str, Any], report: ledger.Report) -> ParentTim
 
 
 def _caller_wait_s(run: Run, event: dict[str, Any], report: ledger.Report) -> float:
-    """How long the first thread of the pool's process was blocked while chunks were under way."""
+    """Seconds that the pool process's first thread was blocked while chunks were under way."""
     pid = event["pid"]
     work = sums.unite(_in_run(event, s.arrived_s, s.sent_s) for s in report.spans)
     seen = causes.count_causes(run.samples.get(pid, {}).get(pid, []), work)
@@ -250,7 +250,7 @@ WAITING = ("starved", "generator", "pickle_args", "transport", "dispatch", "wake
 def _with_waits(
     sites: list[Site], groups: list[list[ledger.ChunkSpan]], report: ledger.Report
 ) -> list[Site]:
-    """What workers waited for before the messages of each line, as the chunks tell it.
+    """Adds what workers waited for before the messages of each line, as the chunks tell it.
 
     The sums are those of the pool; what no chunk tells of goes by the time inside the function.
     """

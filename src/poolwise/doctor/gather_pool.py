@@ -54,7 +54,7 @@ def gather_pool(run: Run, pool: PoolRecords, found: PoolAccount) -> Pool:
 
 
 def _identify(pool: PoolRecords) -> dict[str, Any]:
-    """What pool it is, whose, and how it was asked for."""
+    """The identity of the pool: its kind, its process, its settings."""
     facts = pool.facts
     return {
         "id": pool.id,
@@ -84,7 +84,7 @@ def _time(pool: PoolRecords, found: PoolAccount) -> dict[str, Any]:
 
 
 def _volume(pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]:
-    """How much went through it."""
+    """The volume: messages, bytes, switches."""
     counted = [task for task in tasks if task.switches >= 0]
     return {
         "messages": pool.count,
@@ -96,7 +96,7 @@ def _volume(pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]:
 
 
 def _durations(run: Run, pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]:
-    """How long items and messages took, and waited."""
+    """Durations of items and messages, and of their waiting."""
     return {
         "item_times": sites.order_items(run, pool, tasks).distribution(),
         "queue_wait": sites.queue_waits(pool, tasks),
@@ -104,7 +104,7 @@ def _durations(run: Run, pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]
 
 
 def _concurrency(pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]:
-    """How much went on at a time."""
+    """Concurrency: how many messages were out, how many ran."""
     work = outstanding(pool)
     waiting = sums.levels(_spans(pool))
     running = sums.levels([(task.began, task.ended) for task in tasks])
@@ -120,7 +120,7 @@ def _concurrency(pool: PoolRecords, tasks: list[Task]) -> dict[str, Any]:
 
 
 def _blocking(run: Run, pool: PoolRecords, found: PoolAccount) -> dict[str, Any]:
-    """What tasks were blocked on."""
+    """Causes of the blocked time of tasks."""
     seen = _causes(run, pool)
     return {
         "blocked_by": causes.share_out(seen, found.states["run_blocked"] / 1e9),
@@ -359,7 +359,7 @@ def _collector(results: list[Result]) -> Counter[str]:
 
 
 def _caller_wait_s(run: Run, pool: PoolRecords) -> float:
-    """How long the main thread of the pool's process was blocked while the pool had work."""
+    """Seconds that the pool process's main thread was blocked while the pool had work."""
     pid, work = pool.facts["pid"], outstanding(pool)
     seen = causes.count_causes(run.samples.get(pid, {}).get(pid, []), work)
     count = sum(seen.values())

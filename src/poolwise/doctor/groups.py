@@ -18,7 +18,7 @@ class Group:
 
     @property
     def region_s(self) -> float:
-        """How long they lived, one after the other."""
+        """The seconds that they lived, one after the other."""
         return sum(pool.region_s for pool in self.pools)
 
     @property

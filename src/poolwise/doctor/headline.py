@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from poolwise.doctor import words
 from poolwise.doctor.diagnose import Diagnosis
 from poolwise.doctor.features import Evidence
@@ -65,8 +67,10 @@ def _say_finding(seen: Evidence, finding: Finding) -> str:
         saved_s = _saved_s(remedy, finding)
         if saved_s is not None and saved_s > LEAST_GAIN * seen.program.wall_s:
             then = figures.seconds(max(0.0, seen.program.wall_s - saved_s))
-            how = f"if you {_short(remedy)}" if remedy.kind == "code" else f"with {_short(remedy)}"
-            return f"about {then} {how}{_place_of(remedy, finding)}"
+            place, short = _place_of(remedy, finding), say_short(remedy)
+            is_code = remedy.kind == "code"
+            how = f"after a change{place}: {short}" if is_code else f"with {short}{place}"
+            return f"about {then} {how}"
     if finding.seconds <= 0:
         return f"a risk, and no loss of time{where}: {finding.name.replace('-', ' ')}"
     amount = figures.seconds(min(finding.seconds, seen.program.wall_s))
@@ -84,7 +88,7 @@ def _saved_s(remedy: Remedy, finding: Finding) -> float | None:
     return prediction.now_s - then_s
 
 
-def _short(remedy: Remedy) -> str:
+def say_short(remedy: Remedy) -> str:
     """The remedy in a few words."""
     short = {
         "chunksize": f"chunksize={remedy.value}",
@@ -93,12 +97,18 @@ def _short(remedy: Remedy) -> str:
         "serial": "a plain loop",
         "keep": "one pool, kept",
         "together": "all tasks given before the first result is waited for",
-        "share": "the data put down once, by poolwise.share,",
+        "share": "the data put down once, by poolwise.share",
+        "initializer": "the data given to each worker once, by an initializer",
+        "state": "the data given to each worker once, as the pool's state",
+        "order": "the longest items first",
     }
     if remedy.kind in short and (remedy.value or remedy.kind not in _COUNTED):
         return short[remedy.kind]
-    return remedy.words.partition(",")[0].partition(":")[0]
+    return _CLAUSE_END.split(remedy.words)[0]
 
+
+_CLAUSE_END = re.compile(r"[,:;] (?![^(]*\))")
+"""The end of the first clause; what stands in parentheses has none."""
 
 _COUNTED = {"chunksize", "workers", "threads"}
 

@@ -35,7 +35,7 @@ class Frame(NamedTuple):
 
     @property
     def is_library(self) -> bool:
-        """Whether it is code that the program only uses."""
+        """True if it is code that the program only uses."""
         return bool(_LIBRARY.search(self.file))
 
 

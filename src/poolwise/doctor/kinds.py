@@ -20,12 +20,12 @@ _ON_BUFFERS = {
 
 
 def is_array(name: str) -> bool:
-    """Whether a type is one of numpy's arrays, which stays one when it is shared."""
+    """True if a type is one of numpy's arrays, which stays one when it is shared."""
     return _split(name) in _ARRAYS
 
 
 def is_big_data(name: str) -> bool:
-    """Whether a type is an array, a frame, or something else on buffers, which sharing suits."""
+    """True if a type is an array, a frame, or something else on buffers, which sharing suits."""
     return _split(name) in _ARRAYS | _ON_BUFFERS
 
 

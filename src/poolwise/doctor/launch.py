@@ -196,7 +196,7 @@ class _End:
             os.close(self._file)
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether it has ended; waits for that at most so long."""
+        """True if it has ended; waits for that at most so long."""
         if self._file >= 0:
             return bool(self._poll.poll(timeout_s * 1000))
         time.sleep(timeout_s)
@@ -271,7 +271,7 @@ def _has_terminal() -> bool:
 
 
 class _Before:
-    """What was so before the program ran; afterwards, what has changed."""
+    """The state before the program ran; afterwards, what has changed."""
 
     def __init__(self, directory: str, command: list[str], verify_s: float = 0.0) -> None:
         self._path = os.path.join(directory, "run.json")

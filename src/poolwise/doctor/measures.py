@@ -109,7 +109,7 @@ def blocked_share(flow: Flow) -> float:
 
 
 def cpus_for(pool: Pool, seen: Evidence) -> float:
-    """How many of the pool's workers can be on a CPU at once."""
+    """The number of the pool's workers that can be on a CPU at once."""
     return max(1.0, min(pool.slots, seen.program.cpus))
 
 
@@ -117,6 +117,15 @@ def parallel_work_s(pool: Pool, seen: Evidence) -> float:
     """Wall time of the function alone, spread evenly over workers that all have a CPU."""
     cpu_s, blocked_s = spent_s(pool, "run_cpu"), spent_s(pool, "run_blocked")
     return cpu_s / cpus_for(pool, seen) + blocked_s / max(1, pool.slots)
+
+
+def crowded(flow: Flow) -> float:
+    """The factor by which tasks took longer because they waited for a CPU.
+
+    A remedy that is priced by work alone is beside the same load as the run, and takes as much
+    longer.
+    """
+    return 1 + spent_s(flow, "run_queued") / flow.work_s if flow.work_s else 1.0
 
 
 def undisturbed_s(pool: Pool) -> float:
@@ -134,7 +143,7 @@ def useful_s(pool: Pool) -> float:
 
 
 def plain_loop_s(pool: Pool) -> float:
-    """What a plain loop over the same input would take: the function, input and callbacks.
+    """Seconds of a plain loop over the same input: the function, input and callbacks.
 
     An upper bound: beside others a function runs slower than alone.
     """
@@ -142,7 +151,7 @@ def plain_loop_s(pool: Pool) -> float:
 
 
 def own_parent_s(pool: Pool) -> float:
-    """What the program's own iterator and callbacks take, which a plain loop would run as well.
+    """Seconds of the program's own iterator and callbacks, which a plain loop would run as well.
 
     What the pool itself does with input and results is not among it: stepping through a list, and
     its book-keeping of results.
@@ -197,7 +206,7 @@ def blocked_by_share(pool: Pool, *causes: str) -> float | None:
 
 
 def is_behind_a_lock(pool: Pool) -> bool:
-    """Whether locks explain most of the blocked time."""
+    """True if locks explain most of the blocked time."""
     lock = blocked_by_share(pool, "lock")
     return lock is not None and lock > MOSTLY
 
@@ -206,13 +215,13 @@ MOSTLY = 0.5
 
 
 def main_cause(pool: Pool) -> str:
-    """What most of the blocked time waited for, in a word."""
+    """The main cause of blocked time, in a word."""
     known = {cause: s for cause, s in pool.blocked_by.items() if cause not in {"hidden", "other"}}
     return max(known, key=lambda cause: known[cause]) if known else "not visible"
 
 
 def is_of_joblib(pool: Pool) -> bool:
-    """Whether joblib hands out the tasks: what runs between two results is its own book-keeping."""
+    """True if joblib hands out the tasks: what runs between two results is its own book-keeping."""
     return any(site.api == JOBLIB for site in pool.sites)
 
 
@@ -275,7 +284,7 @@ def helpers_s(pool: Pool, seen: Evidence) -> float:
 
 
 def waits_for_helpers(pool: Pool, seen: Evidence) -> bool:
-    """Whether locks inside tasks may be those of a native library that computes in threads."""
+    """True if locks inside tasks may be those of a native library that computes in threads."""
     return helpers_s(pool, seen) > HELPING * spent_s(pool, "run_cpu") > 0
 
 
@@ -297,7 +306,7 @@ def most_at_once(pool: Pool, others: Iterable[Pool]) -> int:
 
 
 def crowding(seen: Evidence) -> float:
-    """How much longer several processes that want a CPU take beside other programs' load."""
+    """The factor by which several processes that want a CPU are slower beside other programs."""
     others = min(seen.program.other_cpus or 0.0, seen.program.cpus)
     return (seen.program.cpus + others) / seen.program.cpus if others > BUSY_CPUS else 1.0
 
@@ -308,6 +317,6 @@ deserve less trust, and bands are half as wide again."""
 
 
 def overlaps(one: Pool, other: Pool) -> bool:
-    """Whether both had workers at some time."""
+    """True if both had workers at some time."""
     ends = one.created_s + whole_s(one), other.created_s + whole_s(other)
     return one.created_s < ends[1] and other.created_s < ends[0]

@@ -52,7 +52,7 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class Plan:
-    """What is tried: the call at a line of a program, in these settings, on so many items."""
+    """The experiments: the call at a line of a program, in these settings, on so many items."""
 
     function: str
     line: int

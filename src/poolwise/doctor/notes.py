@@ -1,4 +1,4 @@
-"""What is worth knowing beside the findings: about the machine, about what could not be seen."""
+"""Notes beside the findings: on the machine, on what could not be seen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOST = "their accounts are read then, and are missing here"
 
 
 def is_busy(seen: Evidence) -> bool:
-    """Whether other programs used so much that timings deserve less trust."""
+    """True if other programs used so much that timings deserve less trust."""
     return (seen.program.other_cpus or 0.0) > measures.BUSY_CPUS
 
 
@@ -63,7 +63,7 @@ def _sight(seen: Evidence) -> Iterator[Note]:
 
 
 def say_unseen(program: Program) -> str:
-    """How many Pythons of the program nothing is known of."""
+    """Says how many Pythons of the program nothing is known of."""
     count = words.count(program.unseen_processes, "Python process")
     return f"{count} of the program could not be looked into"
 

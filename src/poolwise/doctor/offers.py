@@ -76,7 +76,7 @@ def _pools_of(finding: Finding, seen: Evidence) -> list[Pool]:
 
 
 def _also(proposed: list[Remedy], pool: Pool) -> list[Remedy]:
-    """What no rule needs to think of: no pool at all, and ours."""
+    """Remedies that no rule needs to think of: no pool at all, and ours."""
     kinds = {remedy.kind for remedy in proposed}
     loop = [] if "serial" in kinds else [Remedy("serial", remedies.PLAIN_LOOP)]
     is_ours_new = "poolwise" not in kinds
@@ -84,7 +84,7 @@ def _also(proposed: list[Remedy], pool: Pool) -> list[Remedy]:
 
 
 def gains(remedy: Remedy) -> bool:
-    """Whether it is worth a try: what has no price is; fewer workers need only be no slower."""
+    """True if it is worth a try: what has no price is; fewer workers need only be no slower."""
     prediction = remedy.prediction
     if prediction is None:
         return True
@@ -94,17 +94,20 @@ def gains(remedy: Remedy) -> bool:
     return prediction.then_s < most_s and (remedy.kind != "poolwise" or is_long_enough)
 
 
-def rank(remedy: Remedy, loop_s: float = 0.0) -> tuple[int, float]:
-    """What was measured first, by what it takes; then what was predicted; then the rest.
+def rank(remedy: Remedy, loop_s: float = 0.0) -> tuple[int, float, bool]:
+    """The order of remedies: measured ones by their time, then predicted ones, then the rest.
+
+    Of those that take as long, what can be made as an edit comes first.
 
     :param loop_s: what counts for, or against, a plain loop beside the time it takes.
     """
     more_s = loop_s if remedy.kind == "serial" else 0.0
     if remedy.measured_s is not None:
-        return 0, remedy.measured_s
+        return 0, remedy.measured_s, False
     if remedy.prediction is None:
-        return 2, 0.0
-    return 1, round(math.log(max(1e-6, remedy.prediction.then_s + more_s), ALIKE))
+        return 2, 0.0, False
+    steps = round(math.log(max(1e-6, remedy.prediction.then_s + more_s), ALIKE))
+    return 1, steps, not remedy.changes
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a call would take in our own pool: the model of the call, with our way to carry messages.
+"""Predicts a call in our own pool: the model of the call, with our way to carry messages.
 
 Ours finds the chunk size by measuring, sends a function with all it binds once to each worker, and
 carries arrays and bytes in shared memory. What it cannot help is the function, and the packing of
@@ -79,6 +79,6 @@ def _costs(model: Model, site: Site) -> Costs:
 
 
 def is_block(site: Site) -> bool:
-    """Whether what weighs in the arguments is one block of memory."""
+    """True if what weighs in the arguments is one block of memory."""
     leaf = max(site.leaves, key=lambda each: each.size_bytes, default=None)
     return leaf is not None and leaf.type.rpartition(".")[2] in _BLOCKS

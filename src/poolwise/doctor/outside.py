@@ -1,4 +1,4 @@
-"""What the program did while no pool had work, as far as samples of its threads tell. Pure."""
+"""The time in which no pool had work, as far as samples of the threads tell. Pure."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def idle_s(run: Run, within: list[Span]) -> float | None:
 
 
 def complement(spans: list[Span], began: int, ended: int) -> list[Span]:
-    """What is left between two times beside intervals, which are in order and do not overlap."""
+    """The gaps between two times beside intervals, which are in order and do not overlap."""
     edges = [began, *(min(max(edge, began), ended) for span in spans for edge in span), ended]
     gaps = zip(edges[::2], edges[1::2], strict=True)
     return [(begin, end) for begin, end in gaps if end > begin]
 
 
 def _is_waiting(look: Sample) -> bool:
-    """Whether it is at a lock or in an event loop: those use epoll, and reads with a limit poll."""
+    """True if it is at a lock or in an event loop: those use epoll, and reads with a limit poll."""
     return classify(look) == "lock" or any(part in look.channel for part in LOOPS)
 
 

@@ -1,4 +1,4 @@
-"""How long a short function takes by itself, without what a pool does around it. Pure.
+"""The time of a short function by itself, without what a pool does around it. Pure.
 
 Between the clocks of a message stand the function and what calls it: a frame or two of the pool,
 joblib's batch with its settings, a mark after each item. Of tasks of a millisecond that is nothing;
@@ -80,7 +80,7 @@ def settle(run: Run, pool: PoolRecords, found: PoolAccount, messages: Messages) 
 
 
 def _settle(states: States, own: float) -> States:
-    """What computed beyond the function's own time was the pool's; what waited had no CPU."""
+    """Gives the pool what computed beyond the function's own time; what waited had no CPU."""
     cpu, blocked = states.get("run_cpu", 0.0), states.get("run_blocked", 0.0)
     if own >= cpu + blocked:
         return states
@@ -123,7 +123,7 @@ def item_ns(run: Run, pool: PoolRecords, tasks: list[Task]) -> float | None:
 
 
 def _is_skewed(pool: PoolRecords, tasks: list[Task], middle: float) -> bool:
-    """Whether few items are most of the work: the CPU time of all is far beyond the median's."""
+    """True if few items are most of the work: the CPU time of all is far beyond the median's."""
     items = sum(task.items for task in tasks)
     around = BATCH_NS * len(tasks) if is_batched(pool) else 0
     mean_cpu = (math.fsum(task.cpu for task in tasks) - around) / items
@@ -131,12 +131,12 @@ def _is_skewed(pool: PoolRecords, tasks: list[Task], middle: float) -> bool:
 
 
 def is_threads(pool: PoolRecords) -> bool:
-    """Whether tasks wait for the interpreter's lock in between, which only rules may judge."""
+    """True if tasks wait for the interpreter's lock in between, which only rules may judge."""
     return pool.kind.startswith("Thread")
 
 
 def is_batched(pool: PoolRecords) -> bool:
-    """Whether joblib gave the tasks: its batch sets up a lot around each call."""
+    """True if joblib gave the tasks: its batch sets up a lot around each call."""
     return any(facts.get("api") == "__call__" for facts in pool.sites.values())
 
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
-import itertools
+import io
 import os
+import re
 import sysconfig
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile, zip_longest
 
 from poolwise.doctor.findings import Change, Finding, Remedy
 from poolwise.doctor.source import parse, read_lines
+from poolwise.report.files import put_whole
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def _keep_working(remedy: Remedy) -> Remedy:
 
 
 def is_of_the_program(file: str) -> bool:
-    """Whether a file is nobody else's: an installed package is not edited, but called."""
+    """True if a file is nobody else's: an installed package is not edited, but called."""
     of_python = (sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
     folders = {"site-packages", "dist-packages"} & set(file.split(os.sep))
     return not folders and not file.startswith(tuple(of_python))
@@ -131,7 +134,7 @@ def new_text(changes: Sequence[Change], file: str) -> str | None:
 
 
 def does_compile(text: str, file: str) -> bool:
-    """Whether this is a Python program."""
+    """True if this is a Python program."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -167,6 +170,8 @@ def without_conflicts(
 def apply(changes: Sequence[Change]) -> list[str]:
     """Write the edits into their files, whose encoding and line ends stay; the names of these.
 
+    Each file is replaced as a whole or left as it is.
+
     :raises OSError: a file cannot be written, or is not the one the edit was derived from.
     """
     files = files_of(changes)
@@ -175,8 +180,8 @@ def apply(changes: Sequence[Change]) -> list[str]:
         if text is None or _read_again(file) != "\n".join(read_lines(file) or ()):
             message = f"{file} has changed since its edit was derived: run the doctor again"
             raise OSError(message)
-    for file, text in texts.items():
-        _write(file, text or "")
+    for file in files:
+        put_whole(file, _edited(changes, file))
     return files
 
 
@@ -185,13 +190,25 @@ def _read_again(file: str) -> str:
         return stream.read()
 
 
-def _write(file: str, text: str) -> None:
+def _edited(changes: Sequence[Change], file: str) -> bytes:
+    """A file's content with these edits, every other line as it was."""
     with open(file, "rb") as stream:
-        encoding, _ = tokenize.detect_encoding(stream.readline)
-        stream.seek(0)
-        end = "\r\n" if b"\r\n" in stream.read() else "\n"
-    with open(file, "w", encoding=encoding, newline=end) as stream:
-        stream.write(text)
+        content = stream.read()
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+    old = content.decode(encoding)
+    ends = _LINE_END.findall(old)
+    usual = max(ends, key=ends.count, default="\n")
+    lines = [each + end for each, end in zip_longest(_LINE_END.split(old), ends, fillvalue="")]
+    for each in reversed(_hunks(changes, file)):
+        first = each.line - 1
+        is_at_end = first + len(each.before) == len(lines)
+        lines[first : first + len(each.before)] = [f"{line}{usual}" for line in each.after]
+        if is_at_end and each.after:
+            lines[-1] = each.after[-1]  # the last line had no end, and has none now
+    return "".join(lines).encode(encoding)
+
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 # -- where they go
@@ -212,7 +229,7 @@ def _hunks(changes: Sequence[Change], wanted: str | None = None) -> list[Change]
 def _import_hunk(file: str, imports: list[str], before: int) -> Change:
     """Behind the imports at the top of a module; of one that has none, before its first code."""
     tree = parse(file) or ast.Module([], [])
-    top = list(itertools.takewhile(lambda node: not isinstance(node, _DEFINITIONS), tree.body))
+    top = list(takewhile(lambda node: not isinstance(node, _DEFINITIONS), tree.body))
     known = [node for node in top if isinstance(node, ast.Import | ast.ImportFrom)]
     if known and (known[-1].end_lineno or 0) < before:
         return Change(file, (known[-1].end_lineno or 0) + 1, [], imports)

@@ -79,7 +79,7 @@ class _Clock:
         return at - self._lost[number - 1] - (min(at, ended) - began)
 
     def is_paused(self, at: int) -> bool:
-        """Whether experiments ran then."""
+        """True if experiments ran then."""
         number = bisect_right(self._begins, at)
         return bool(number) and at < self._pauses[number - 1][1]
 

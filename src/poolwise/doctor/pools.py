@@ -44,7 +44,7 @@ class WorkerRecords:
 
     @property
     def is_stillborn(self) -> bool:
-        """Whether it ended before it was ready."""
+        """True if it ended before it was ready."""
         return bool(self.exited) and not self.first_get
 
 
@@ -78,7 +78,7 @@ class PoolRecords:
 
     @property
     def slots(self) -> int:
-        """How many workers it may have at a time."""
+        """The number of workers it may have at a time."""
         return int(self.facts["slots"])
 
     @property
@@ -88,7 +88,7 @@ class PoolRecords:
 
     @property
     def is_lazy(self) -> bool:
-        """Whether workers are started only when there is work."""
+        """True if workers are started only when there is work."""
         return self.kind in LAZY
 
     def site_of(self, task: Task | Send) -> int:
@@ -282,7 +282,7 @@ def _as_task(record: ThreadTask) -> Task:
     return Task(
         record.thread, record.job, record.position, record.items, record.number,
         record.get, began, began, began, began, began, end, end, end, end, end,
-        0, 0, record.cpu, record.cpu, record.queued, record.switches, record.faults,
+        0, 0, record.cpu, record.cpu, record.queued, record.switches, record.queued_before,
         record.process_cpu,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What a call would take with other chunks, other workers, threads, or none: with a band.
+"""Predicts a call with other chunks, other workers, threads, or none: with a band.
 
 A model is calibrated from the one run that was observed: times of items in input order, quartiles
 of what each step of a message cost, and the time the call took. The probes do not see all that a
@@ -53,9 +53,9 @@ class Model:
 
     `chunk` and `workers` are as they were; `now_s` is what the call took. `extra_s` is what comes
     on top of the messages (the input iterator, callbacks), however work is handed out.
-    The load is that of one of `rounds` equal calls from the same line. `other_cpus` is fitted to
-    the run, from `seen_cpus` on, which others were seen to use. `fit`: the factor of the run that
-    the model comes from, where its costs are no longer those of that run.
+    The load is that of one of `rounds` equal calls from the same line. `wanted_cpus` is what other
+    programs wanted, and `other_cpus` what of that explains the run. `fit`: the factor of the run
+    that the model comes from, where its costs are no longer those of that run.
     """
 
     load: Load
@@ -66,13 +66,13 @@ class Model:
     workers: int
     now_s: float
     extra_s: float
-    seen_cpus: float = 0.0
+    wanted_cpus: float = 0.0
     rounds: int = 1
     fit: float | None = None
 
     @cached_property
     def factor(self) -> float:
-        """What was observed, as a multiple of what the model says of the same settings."""
+        """The observed time, as a multiple of what the model says of the same settings."""
         if self.fit is not None:
             return self.fit
         return self.now_s / max(1e-9, self._simulate_s(self.chunk, self.workers))
@@ -80,27 +80,34 @@ class Model:
     def pool_s(self, chunk: int | None = None, workers: int | None = None) -> float:
         """With so many items a message, and so many workers; as it was where not given."""
         raw_s = self._simulate_s(chunk or self.chunk, workers or self.workers)
-        return raw_s * _bounded(self.factor)
+        return max(raw_s * _bounded(self.factor), self._least_s(workers or self.workers))
+
+    def _least_s(self, workers: int) -> float:
+        """Where many want the CPUs: more workers get no more of them than these did.
+
+        Groups of processes have their shares on many machines, however many are in a group.
+        """
+        if workers <= self.workers or self.wanted_cpus <= self.cpus:
+            return 0.0
+        got_cpus = self.cpus * self.workers / (self.wanted_cpus + self.workers)
+        return self.load.cpu_s / got_cpus * self.rounds
 
     def serial_s(self) -> float:
-        """In a plain loop, beside the load that was seen.
-
-        What the model is given of others beyond that makes up for what competed in the pool, and
-        a loop is alone.
-        """
+        """In a plain loop, beside the load that there was."""
         loop_s = self.load.cpu_s * self.crowding + self.load.blocked_s
         return loop_s * self.rounds + self.extra_s
 
     def threads_s(self, count: int) -> float:
-        """In threads, if the function holds the GIL while it computes."""
+        """In threads, if the function holds the GIL while it computes: then one CPU is all."""
         at_once = min(count, max(1, self.load.items))
-        alone_s = simulate(self.load, 1, at_once, 1, THREAD_COSTS) * self.rounds
-        return max(self.extra_s, alone_s * self.crowding)
+        others = self.wanted_cpus / self.cpus
+        call_s = simulate(self.load, 1, at_once, 1, THREAD_COSTS, others)
+        return max(self.extra_s, call_s * self.rounds)
 
     @property
     def crowding(self) -> float:
-        """How much longer one thread computes beside the others that were seen: a fair share."""
-        return max(1.0, (1 + self.seen_cpus) / self.cpus)
+        """The factor by which one thread, with a fair share, is slower beside others."""
+        return max(1.0, (1 + self.wanted_cpus) / self.cpus)
 
     def ideal_s(self) -> float:
         """As it was, on messages that cost nothing: what POP calls the ideal network."""
@@ -207,23 +214,46 @@ def _calibrate(site: Site, pool: Pool, seen: Evidence) -> Model | None:
     if now_s <= 0:
         return None
     chunk = max(1, round(site.chunksize))
+    used_cpus = min(seen.program.other_cpus or 0.0, seen.program.cpus)
     model = Model(
         load=_load(site, rounds),
         costs=_costs(pool.costs, pool, chunk),
         cpus=max(1, round(seen.program.cpus)),
-        other_cpus=min(seen.program.other_cpus or 0.0, seen.program.cpus),
+        other_cpus=used_cpus,
         chunk=chunk,
         workers=pool.slots,
         now_s=now_s,
         extra_s=measures.own_parent_s(pool),
-        seen_cpus=min(seen.program.other_cpus or 0.0, seen.program.cpus),
+        wanted_cpus=max(used_cpus, _wanted_by_others(site, pool, now_s, seen)),
         rounds=rounds,
     )
     return _fit_unseen(_fit_others(model) if _is_short_of_cpus(site, pool) else model)
 
 
+def _wanted_by_others(site: Site, pool: Pool, now_s: float, seen: Evidence) -> float:
+    """CPUs that other programs wanted, by the share of them that the pool's workers got.
+
+    What they used says too little of it: ten programs that want two CPUs use two. 0 where CPUs
+    were left over: who wanted more would have had it.
+    """
+    cpu_s, cpus = measures.spent_s(site, "run_cpu"), seen.program.cpus
+    used_cpus = cpu_s / now_s + (seen.program.other_cpus or 0.0)
+    if used_cpus < SATURATED * cpus or not _is_short_of_cpus(site, pool):
+        return 0.0
+    wanted_s = cpu_s + measures.spent_s(site, "run_queued")
+    others = cpus * wanted_s / max(cpu_s, 1e-9) - pool.slots
+    return min(others, (seen.program.other_cpus or 0.0) + MOST_OTHERS * cpus)
+
+
+SATURATED = 0.8
+"""Share of the CPUs in use from which on there may be programs that want more of them."""
+
+MOST_OTHERS = 3
+"""Others are not taken to want more than so many times all CPUs beyond what they used."""
+
+
 def _is_short_of_cpus(site: Site, pool: Pool) -> bool:
-    """Whether tasks waited for a CPU for much of the time in which they could have had one.
+    """True if tasks waited for a CPU for much of the time in which they could have had one.
 
     And for some of the whole: in a call of nearly no work it explains nothing.
     """
@@ -259,7 +289,7 @@ def _load(site: Site, rounds: int) -> Load:
 
 
 def _costs(seen: StepCosts, pool: Pool, chunk: int) -> Costs:
-    """What steps cost beside the passing of bytes, which the simulation knows by itself."""
+    """Costs of steps beside the passing of bytes, which the simulation knows by itself."""
     parent = pool.parent
     dispatch_s = _split(seen.dispatch_s, seen.item_bytes_out, chunk)
     fetch_s = _split(seen.fetch_s, seen.item_bytes_out, chunk)
@@ -315,16 +345,9 @@ ITEM_S, BYTE_S = 0.1e-6, 2e-9
 
 
 def _fit_others(model: Model) -> Model:
-    """More load by others, as far as that explains the time.
-
-    What others got of the CPUs while we competed with them says too little of what they wanted.
-    """
+    """More load by others, as far as that explains the time."""
     most = model.other_cpus + MOST_OTHERS * model.cpus
     return _fit(model, model.other_cpus, most, lambda cpus: replace(model, other_cpus=cpus))
-
-
-MOST_OTHERS = 3
-"""Others are not taken to want more than so many times all CPUs."""
 
 
 def _fit_unseen(model: Model) -> Model:

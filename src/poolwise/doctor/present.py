@@ -14,7 +14,7 @@ from poolwise.doctor.diagnose import Diagnosis
 from poolwise.doctor.features import Evidence, Experiment, Pool, Profile, Trial
 from poolwise.doctor.findings import Finding, Prediction, Remedy
 from poolwise.doctor.groups import Group, find_group, group_pools
-from poolwise.doctor.headline import say_first
+from poolwise.doctor.headline import say_first, say_short
 from poolwise.doctor.notes import is_busy
 from poolwise.doctor.predict import site_in_question
 from poolwise.doctor.record import to_record
@@ -132,7 +132,7 @@ def _most_workers(pool: Pool | None, scaling: Scaling | None) -> MostWorkers | N
 
 
 def say_scaling(scaling: Scaling, workers: int, most: MostWorkers | None) -> str:
-    """How far the program is from a plain loop, and from its one ceiling, in a sentence.
+    """Says how far the program is from a plain loop and from its ceiling.
 
     :param workers: of the pool in question.
     """
@@ -241,7 +241,7 @@ def _split(group: Group) -> b.StackedBar:
 
 
 def _causes(blocked_by: Mapping[str, float]) -> list[str]:
-    """What blocked time was spent on, the most first."""
+    """Causes of blocked time, the most frequent first."""
     most = sorted(blocked_by.items(), key=lambda pair: -pair[1])
     whole_s = sum(blocked_by.values())
     return [cause for cause, seconds in most[:2] if seconds > 0.1 * whole_s > 0]
@@ -259,12 +259,15 @@ def _list_remedies(finding: Finding) -> Iterator[b.Block]:
     yield _number(shown)
     remedy = patch.first_edit(shown)
     if remedy is not None:
-        title = f"{shown.index(remedy) + 1}. as an edit, which poolwise doctor --apply makes:"
+        which = shown.index(remedy) + 1
+        title = f"{which}. ({say_short(remedy)}) as an edit, which poolwise doctor --apply makes:"
+        if which > 1:
+            title = f"Of 1. no edit can be derived from your text. {title}"
         yield b.Code(patch.show(remedy.changes), title=title, language="diff")
 
 
 def _number(remedies: list[Remedy]) -> b.Text:
-    """What to do, the best first: words wrap, which cells of a table do not."""
+    """The remedies, the best first: words wrap, which cells of a table do not."""
     lines = [
         f"{number}. {remedy.words}{say_prediction(remedy)}"
         for number, remedy in enumerate(remedies, 1)
@@ -273,7 +276,7 @@ def _number(remedies: list[Remedy]) -> b.Text:
 
 
 def say_prediction(remedy: Remedy) -> str:
-    """What the remedy brings: measured, or predicted with its band; empty if neither."""
+    """The gain of a remedy: measured, or predicted with its band; empty if neither."""
     prediction = remedy.prediction
     now = f", now {figures.seconds(prediction.now_s)}" if prediction else ""
     if remedy.doubt:
@@ -285,7 +288,7 @@ def say_prediction(remedy: Remedy) -> str:
 
 
 def _list_tried(finding: Finding, pool: Pool | None, seen: Evidence) -> Iterator[b.Block]:
-    """What experiments on the call came to, in seconds of the whole call, the fastest first."""
+    """Lists experiments on the call, in seconds of the whole call, the fastest first."""
     site = site_in_question(finding, pool) if pool else None
     trial = find_trial(site, pool, seen) if site and pool else None
     if site is None or pool is None or trial is None or not trial.experiments:
@@ -333,7 +336,7 @@ def _list_others(findings: list[Finding]) -> b.Text:
 
 
 def _small_print(seen: Evidence, diagnosis: Diagnosis, began_s: float | None) -> Iterator[str]:
-    """What one screen says beside the verdict: notes, and what the doctor cost if it is much."""
+    """Lines of one screen beside the verdict: notes, and what the doctor cost if it is much."""
     cost = seen.observer.share_of_cpu
     cost_s = seen.observer.inside_s + seen.observer.start_s
     took_s = time.perf_counter() - began_s if began_s is not None else 0.0
@@ -348,7 +351,7 @@ def _small_print(seen: Evidence, diagnosis: Diagnosis, began_s: float | None) ->
 
 
 def _full_print(seen: Evidence, diagnosis: Diagnosis) -> Iterator[str]:
-    """How far to trust all this."""
+    """Lines on how far to trust all this."""
     pool = _pool_in_question(seen, diagnosis.findings[0] if diagnosis.findings else None)
     if diagnosis.findings:
         first = diagnosis.findings[0]

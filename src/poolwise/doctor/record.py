@@ -1,4 +1,4 @@
-"""What `poolwise doctor --json` writes, as docs/doctor-json.md describes it."""
+"""The content of `poolwise doctor --json`, as docs/doctor-json.md describes it."""
 
 from __future__ import annotations
 

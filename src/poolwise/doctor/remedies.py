@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from poolwise.doctor import edits, effects, kinds, measures, rewrites, words
+from poolwise.doctor import edits, effects, keepers, kinds, measures, rewrites, words
 from poolwise.doctor.features import Evidence, Leaf, Pool, Site
 from poolwise.doctor.findings import Change, Prediction, Remedy
 from poolwise.doctor.measures import Flow
@@ -151,7 +151,7 @@ def use_threads(pool: Pool, count: int, prediction: Prediction | None) -> Remedy
 
 
 def _can_go_to_threads(site: Site) -> bool:
-    """Whether a call needs no copy of its items: neither its function nor its input changes any."""
+    """True if a call needs no copy of its items: neither its function nor its input changes any."""
     if site.api.startswith("imap") and edits.may_reuse_items(site.place, site.api, site.input_type):
         return False
     return edits.leaves_arguments_alone(site.function_place)
@@ -273,16 +273,19 @@ def _known(change: Change | None) -> list[Change]:
     return [change] if change else []
 
 
-def initialise_once(leaf: Leaf) -> Remedy:
+def initialise_once(flow: Flow, pool: Pool, leaf: Leaf) -> Remedy:
     """The standard library's own way to hand over what does not change."""
+    changes: list[Change] = []
+    if isinstance(flow, Site) and leaf.parameter and pool.kind in _STANDARD:
+        changes = keepers.initialise(pool, _STANDARD[pool.kind][0], flow, leaf.parameter)
     title = leaf.parameter or leaf.name
     text = (
         f"initializer=keep, initargs=({title},): each worker gets it once and keeps it in a global"
     )
-    return Remedy("initializer", text)
+    return Remedy("initializer", text, changes=changes)
 
 
-def keep_as_state(pool: Pool, leaf: Leaf) -> list[Remedy]:
+def keep_as_state(flow: Flow, pool: Pool, leaf: Leaf) -> list[Remedy]:
     """Our pool's way: the object by name in every worker, whatever the start method."""
     if pool.kind not in _STANDARD:
         return []
@@ -291,7 +294,10 @@ def keep_as_state(pool: Pool, leaf: Leaf) -> list[Remedy]:
     text = (
         f'{_STANDARD[pool.kind][1]}(state={{"{name}": ...}}), poolwise.state["{name}"] in the task'
     )
-    return [Remedy("state", f"{text}: each worker gets it once")]
+    changes: list[Change] = []
+    if isinstance(flow, Site) and leaf.parameter:
+        changes = keepers.keep_as_state(pool, *_STANDARD[pool.kind], flow, leaf.parameter)
+    return [Remedy("state", f"{text}: each worker gets it once", changes=changes)]
 
 
 def better_chunk(flow: Flow, pool: Pool, cost_s: float) -> int:

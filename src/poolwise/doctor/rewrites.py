@@ -15,18 +15,19 @@ from poolwise.doctor.edits import Draft, makers_of
 from poolwise.doctor.effects import written_names
 from poolwise.doctor.source import (
     called_name,
-    find_call,
     imported_names,
     lines_inside_strings,
+    locate,
     names_bound_in,
+    names_declared_in,
     names_in,
     offset_of_line,
     parents_in,
-    parse,
     read_lines,
     scope_of,
     statement_of,
     text_of,
+    uses_of,
     way_up,
 )
 
@@ -44,21 +45,21 @@ _ENDS = {"close", "join", "terminate", "shutdown"}
 
 def use_loop(pool: Place | None, call: Place | None, api: str) -> Change | None:
     """The same work in a plain loop; the pool goes if nothing else needs it."""
-    node, tree = find_call(call, api), parse(call.file) if call else None
-    if call is None or node is None or tree is None or not isinstance(node.func, ast.Attribute):
+    found = locate(call, api)
+    if found is None or not isinstance(found.node.func, ast.Attribute):
         return None
-    draft = Draft(call.file)
-    plain = _plain_call(call.file, tree, node, api)
+    file, tree, node = found
+    draft = Draft(file)
+    plain = _plain_call(file, tree, node, api)
     if plain is None:
         return use_loop_for_futures(pool, call, api)
     text, replaced, imports = plain
     draft.replace(replaced, text)
-    if pool is not None and pool.file == call.file:
-        made = next((found for name in _POOLS if (found := find_call(pool, name))), None)
-        if made is not None and _has_initializer(made):
+    made = locate(pool, *_POOLS)
+    if made is not None and made.file == file:
+        if _has_initializer(made.node):
             return None  # the function may need what it does
-        if made is not None:
-            _remove_pool(draft, tree, made, node)
+        _remove_pool(draft, tree, made.node, node)
     return draft.finish(imports)
 
 
@@ -70,7 +71,7 @@ _AS_LISTS = {"map", "starmap"}
 def _plain_call(
     file: str, tree: ast.Module, call: ast.Call, api: str
 ) -> tuple[str, ast.AST, list[str]] | None:
-    """What to write, in place of which node, and what that has to import."""
+    """The text, the node that it replaces, and its imports."""
     arguments = [text_of(file, each) for each in call.args]
     if any(isinstance(each, ast.Starred) for each in call.args) or len(arguments) < 2:  # noqa: PLR2004 - function, input
         return None
@@ -88,7 +89,7 @@ def _plain_call(
 
 
 def _is_only_read_once(tree: ast.Module, call: ast.Call) -> bool:
-    """Whether a list that a call gives goes into a loop or into `sum()` and the like at once."""
+    """True if a list that a call gives goes into a loop or into `sum()` and the like at once."""
     parent = parents_in(tree).get(call)
     if isinstance(parent, ast.For | ast.comprehension):
         return parent.iter is call
@@ -131,11 +132,7 @@ def _remove_pool(draft: Draft, tree: ast.Module, made: ast.Call, call: ast.Call)
     owner = call.func.value if isinstance(call.func, ast.Attribute) else None
     if not isinstance(owner, ast.Name) or holder is None:
         return
-    uses = [
-        each
-        for each in ast.walk(scope_of(tree, made))
-        if isinstance(each, ast.Name) and each.id == owner.id and each is not owner
-    ]
+    uses = _other_uses(scope_of(tree, made), owner)
     if isinstance(holder, ast.With):
         is_alone = len(holder.items) == 1 and holder.items[0].context_expr is made
         if is_alone and uses == [holder.items[0].optional_vars] and _can_move(draft.file, holder):
@@ -161,7 +158,7 @@ def _end_of_pool(tree: ast.Module, name: ast.Name) -> ast.Expr | None:
 
 
 def _can_be_removed(tree: ast.Module, statement: ast.stmt) -> bool:
-    """Whether it has its lines for itself, and its block keeps another statement."""
+    """True if it has its lines for itself, and its block keeps another statement."""
     block = _block_of(tree, statement)
     own = range(statement.lineno, (statement.end_lineno or 0) + 1)
     return len(block) > 1 and not any(
@@ -180,39 +177,38 @@ def _block_of(tree: ast.Module, statement: ast.stmt) -> list[ast.stmt]:
 
 def use_loop_for_futures(pool: Place | None, call: Place | None, api: str) -> Change | None:
     """`tasks = [executor.submit(f, x) for x in xs]`, then results: in a plain loop."""
-    node, tree = find_call(call, api), parse(call.file) if call else None
-    listed = _find_futures(tree, node) if tree and node else None
-    if node is None or tree is None or call is None or listed is None:
+    found, made = locate(call, api), locate(pool, *_POOLS)
+    listed = _find_futures(found.tree, found.node) if found else None
+    if found is None or listed is None or made is None or made.file != found.file:
         return None
-    plain = _call_of_task(call.file, node, api)
+    file, tree, node = found
+    plain = _call_of_task(file, node, api)
     reads = _reads_of(tree, listed, "result" if api == "submit" else "get")
-    if plain is None or reads is None:
+    if plain is None or reads is None or _has_initializer(made.node):
         return None
-    draft = Draft(call.file)
+    draft = Draft(file)
     draft.replace(node, plain)
     for waited, name in reads:
         draft.replace(waited, name)
-    made = next((found for name in _POOLS if (found := find_call(pool, name))), None)
-    if made is None or _has_initializer(made) or pool is None or pool.file != call.file:
-        return None
-    _remove_pool(draft, tree, made, node)
+    _remove_pool(draft, tree, made.node, node)
     return draft.finish()
 
 
 def use_map_for_futures(call: Place | None, api: str, chunk: int) -> Change | None:
     """`tasks = [executor.submit(f, x) for x in xs]`, then results: with `map` in chunks."""
-    node, tree = find_call(call, api), parse(call.file) if call else None
-    listed = _find_futures(tree, node) if tree and node else None
-    if node is None or tree is None or call is None or listed is None:
+    found = locate(call, api)
+    listed = _find_futures(found.tree, found.node) if found else None
+    if found is None or listed is None:
         return None
+    file, tree, node = found
     reads = _reads_of(tree, listed, "result" if api == "submit" else "get")
     comprehension = parents_in(tree)[node]
     source = _only_source(comprehension, node, api)
     if reads is None or source is None or not isinstance(node.func, ast.Attribute):
         return None
-    draft = Draft(call.file)
-    owner, function = text_of(call.file, node.func.value), text_of(call.file, node.args[0])
-    inputs = text_of(call.file, source)
+    draft = Draft(file)
+    owner, function = text_of(file, node.func.value), text_of(file, node.args[0])
+    inputs = text_of(file, source)
     draft.replace(comprehension, f"list({owner}.map({function}, {inputs}, chunksize={chunk}))")
     for waited, name in reads:
         draft.replace(waited, name)
@@ -220,7 +216,7 @@ def use_map_for_futures(call: Place | None, api: str, chunk: int) -> Change | No
 
 
 def _only_source(listed: ast.AST, call: ast.Call, api: str) -> ast.expr | None:
-    """What a comprehension goes through, if each element of it is all that a task gets."""
+    """The input of a comprehension, if each element of it is all that a task gets."""
     if not isinstance(listed, ast.ListComp) or len(listed.generators) != 1 or call.keywords:
         return None
     generator, given = listed.generators[0], list(call.args[1:])
@@ -259,7 +255,7 @@ def _call_of_task(file: str, call: ast.Call, api: str) -> str | None:
 def _reads_of(tree: ast.Module, listed: ast.Name, method: str) -> list[tuple[ast.AST, str]] | None:
     """Where results are read, and as_completed() around the list; None if it is used otherwise."""
     found: list[tuple[ast.AST, str]] = []
-    for use in _uses(scope_of(tree, listed), listed):
+    for use in _other_uses(scope_of(tree, listed), listed):
         source: ast.AST = use
         outer = parents_in(tree)[use]
         if isinstance(outer, ast.Call) and called_name(outer) == "as_completed":
@@ -272,7 +268,7 @@ def _reads_of(tree: ast.Module, listed: ast.Name, method: str) -> list[tuple[ast
         if not is_loop or not isinstance(target, ast.Name):
             return None
         inside = outer if isinstance(outer, ast.For) else parents_in(tree)[outer]
-        for each in _uses(inside, target):
+        for each in _other_uses(inside, target):
             waited = _wait_on(tree, each, method)
             if waited is None:
                 return None
@@ -280,10 +276,8 @@ def _reads_of(tree: ast.Module, listed: ast.Name, method: str) -> list[tuple[ast
     return found
 
 
-def _uses(scope: ast.AST, name: ast.Name) -> list[ast.Name]:
-    """All other places where a name stands."""
-    names = (each for each in ast.walk(scope) if isinstance(each, ast.Name))
-    return [each for each in names if each.id == name.id and each is not name]
+def _other_uses(scope: ast.AST, name: ast.Name) -> list[ast.Name]:
+    return [each for each in uses_of(scope, name.id) if each is not name]
 
 
 def _wait_on(tree: ast.Module, name: ast.Name, method: str) -> ast.AST | None:
@@ -298,24 +292,24 @@ def _wait_on(tree: ast.Module, name: ast.Name, method: str) -> ast.AST | None:
 
 def keep_pool(pool: Place | None) -> Change | None:
     """Make a pool before the loop that made it in each round."""
-    made = next((found for name in _POOLS if (found := find_call(pool, name))), None)
-    tree = parse(pool.file) if pool else None
-    if made is None or tree is None or pool is None:
+    found = locate(pool, *_POOLS)
+    if found is None:
         return None
+    file, tree, made = found
     held = statement_of(tree, made)
     loop = parents_in(tree).get(held) if held else None
     if not isinstance(held, ast.With) or not isinstance(loop, ast.For | ast.While):
         return None
     step = held.body[0].col_offset - held.col_offset
-    if held not in loop.body or step <= 0 or not _can_move(pool.file, held):
+    if held not in loop.body or step <= 0 or not _can_move(file, held):
         return None
-    return _move_out(pool.file, loop, held, step) if _is_the_same(tree, held, made, loop) else None
+    return _move_out(file, loop, held, step) if _is_the_same(tree, held, made, loop) else None
 
 
 def _is_the_same(
     tree: ast.Module, held: ast.With, made: ast.Call, loop: ast.For | ast.While
 ) -> bool:
-    """Whether a pool could serve the next round as well as this one."""
+    """True if a pool could serve the next round as well as this one."""
     name = held.items[0].optional_vars
     is_alone = len(held.items) == 1 and held.items[0].context_expr is made
     if not is_alone or not isinstance(name, ast.Name) or loop.orelse:
@@ -328,17 +322,12 @@ def _is_the_same(
 
 
 def _changes_globals(tree: ast.Module, loop: ast.For | ast.While, but: str) -> bool:
-    """Whether a loop changes something that functions of the module could read."""
+    """True if a loop changes something that functions of the module could read."""
     scope, bound = scope_of(tree, loop), names_bound_in(loop) - {but}
     if isinstance(scope, ast.Module):
         functions = (each for each in tree.body if isinstance(each, _FUNCTIONS))
         return bool((bound | written_names(loop)) & names_in(*functions))
-    declared = {
-        name
-        for each in ast.walk(scope)
-        if isinstance(each, ast.Global | ast.Nonlocal)
-        for name in each.names
-    }
+    declared = names_declared_in(scope)
     own = names_bound_in(*(each for each in tree.body if not isinstance(each, _FUNCTIONS)))
     return bool(bound & declared or written_names(loop) & (own - names_bound_in(scope)))
 
@@ -370,7 +359,7 @@ def _ends_pool(node: ast.AST, name: str) -> bool:
 
 
 def _can_move(file: str, held: ast.With) -> bool:
-    """Whether the head of a `with` has its lines for itself, and the body is indented by blanks."""
+    """True if the head of a `with` has its lines for itself, and the body is indented by blanks."""
     lines, first = read_lines(file) or (), held.body[0]
     between = lines[held.lineno - 1 : first.lineno - 1]
     indent = lines[first.lineno - 1][: first.col_offset]
@@ -400,20 +389,21 @@ def _is_comment_in(line: str, indent: int) -> bool:
 
 def hand_out_first(call: Place | None, api: str) -> Change | None:
     """Hand all tasks of a loop out, then go through the loop with their results."""
-    node, tree = find_call(call, api), parse(call.file) if call else None
-    if node is None or tree is None or call is None:
+    found = locate(call, api)
+    if found is None:
         return None
-    wait = _find_wait(call.file, tree, node, api)
+    file, tree, node = found
+    wait = _find_wait(file, tree, node, api)
     loop = _what_repeats(tree, node)
     if wait is not None and isinstance(loop, ast.AsyncFunctionDef):
-        wait = _wait_of_caller(call.file, tree, loop)
+        wait = _wait_of_caller(file, tree, loop)
         loop = _what_repeats(tree, wait.node) if wait else None
     if wait is None or {_TASK, f"{_TASK}s"} & names_in(tree):
         return None
     if isinstance(loop, ast.For):
-        return _split_for(call.file, tree, loop, wait)
+        return _split_for(file, tree, loop, wait)
     if isinstance(loop, _COMPREHENSIONS) and len(loop.generators) == 1:
-        return _split_comprehension(call.file, loop, wait)
+        return _split_comprehension(file, loop, wait)
     return None
 
 
@@ -456,8 +446,7 @@ def _find_wait(file: str, tree: ast.Module, call: ast.Call, api: str) -> _Wait |
 
 def _wait_of_caller(file: str, tree: ast.Module, function: ast.AsyncFunctionDef) -> _Wait | None:
     """The only place that awaits a coroutine, whose loop is then the one to look at."""
-    names = (each for each in ast.walk(tree) if isinstance(each, ast.Name))
-    uses = [each for each in names if each.id == function.name]
+    uses = uses_of(tree, function.name)
     if len(uses) != 1 or "asyncio" not in imported_names(tree):
         return None
     call, awaited, *_ = way_up(tree, uses[0])
@@ -524,16 +513,16 @@ def _split_comprehension(
 
 def stream(call: Place | None, api: str, chunk: int) -> Change | None:
     """`map` of a pool as `imap`, which makes no list of its input first."""
-    node = find_call(call, api)
-    if node is None or call is None or api != "map" or not isinstance(node.func, ast.Attribute):
+    found = locate(call, api) if api == "map" else None
+    if found is None or not isinstance(found.node.func, ast.Attribute):
         return None
-    tree = parse(call.file)
-    if tree is None or len(node.args) != 2 or node.keywords:  # noqa: PLR2004 - function, input
+    file, tree, node = found
+    if len(node.args) != 2 or node.keywords:  # noqa: PLR2004 - function, input
         return None
-    if any(name.endswith("Executor") for name in makers_of(call.file, node)):
+    if any(name.endswith("Executor") for name in makers_of(file, node)):
         return None  # it has no imap, and does not wait for the results
-    arguments = ", ".join(text_of(call.file, each) for each in node.args)
-    text = f"{text_of(call.file, node.func.value)}.imap({arguments}, chunksize={chunk})"
-    draft = Draft(call.file)
+    arguments = ", ".join(text_of(file, each) for each in node.args)
+    text = f"{text_of(file, found.node.func.value)}.imap({arguments}, chunksize={chunk})"
+    draft = Draft(file)
     draft.replace(node, text if _is_only_read_once(tree, node) else f"list({text})")
     return draft.finish()

@@ -43,7 +43,7 @@ LIBRARIES = {
 
 @dataclass
 class Seen:
-    """What was seen of one process so far."""
+    """The facts of one process so far."""
 
     first_ns: int
     last_ns: int = 0
@@ -144,7 +144,7 @@ def read_state(folder: str) -> tuple[str, int]:
 
 
 def is_python(pid: int) -> bool:
-    """Whether a process runs a Python interpreter, by the name of its program."""
+    """True if a process runs a Python interpreter, by the name of its program."""
     try:
         return os.path.basename(os.readlink(f"/proc/{pid}/exe")).startswith("python")
     except OSError:

@@ -1,4 +1,4 @@
-"""How far a program is from what more workers could give it: by Amdahl, and by a simulated pool."""
+"""Measures a program against what more workers could give: by Amdahl, and a simulated pool."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def find_scaling(seen: Evidence, models: Mapping[int, Sequence[Model | None]]) -
 
 
 def _calm_wall_s(pools: Sequence[Pool], seen: Evidence) -> float:
-    """What the program took, without what its tasks waited for CPUs that other programs had.
+    """Seconds of the program, without what its tasks waited for CPUs that other programs had.
 
     Among themselves tasks wait for CPUs as well: no pool takes less than its work on all of them.
     """
@@ -95,14 +95,14 @@ def _calm_wall_s(pools: Sequence[Pool], seen: Evidence) -> float:
 
 
 def _useful_s(pool: Pool, seen: Evidence) -> float:
-    """What a plain loop would take: tasks that wait for pools of their own would do their work."""
+    """Seconds of a plain loop: tasks that wait for pools of their own would do their work."""
     if measures.inner_pools(pool, seen):
         return measures.spent_s(pool, "run_cpu")
     return measures.useful_s(pool)
 
 
 def _bound_s(pool: Pool) -> float:
-    """What no number of workers makes shorter: the parent's moving, or the longest task."""
+    """Seconds that no number of workers makes shorter: the parent's moving, or the longest task."""
     ceiling = pool.laws.ceiling if pool.laws else None
     return measures.useful_s(pool) / ceiling if ceiling else 0.0
 

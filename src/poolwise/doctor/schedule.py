@@ -1,4 +1,4 @@
-"""How long items take on some workers, handed out in chunks: a few lines of list scheduling."""
+"""List scheduling: the time of items on some workers, handed out in chunks."""
 
 from __future__ import annotations
 

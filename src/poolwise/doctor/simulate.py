@@ -50,7 +50,7 @@ Action = Callable[[], None]
 
 @dataclass(frozen=True)
 class Costs:
-    """What a message costs at each step: fixed seconds, seconds an item; and its weight.
+    """The cost of a message at each step: fixed seconds, seconds an item; and its weight.
 
     `meet_s` passes before the bytes of a message flow that does not fit the pipe: one worker after
     the other gives up the lock and wakes up. Of results there is one reader, which is awake.
@@ -106,7 +106,7 @@ class Load:
         return _Message(stop - start, max(0.0, cpu_s), max(0.0, blocked_s))
 
     def _until(self, sums: list[float], item: int) -> float:
-        """What the items before this one come to."""
+        """The sum of the items before this one."""
         at = item / self._step
         whole = min(int(at), len(sums) - 1)
         rest = at - whole
@@ -143,7 +143,7 @@ def simulate(  # noqa: PLR0913 - the parts of the machine
 
 
 class _Clock:
-    """What happens when."""
+    """A queue of actions by their time."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -320,7 +320,7 @@ class _Pool:
 
     @property
     def is_done(self) -> bool:
-        """Whether all results are there."""
+        """True if all results are there."""
         return self._left == 0
 
     def start(self) -> None:
@@ -391,7 +391,7 @@ class _Pool:
             compute()
 
     def _turns(self, message: _Message) -> list[tuple[float, float]]:
-        """What a worker does for a message: (blocked, CPU) seconds in turns."""
+        """The turns of a worker for a message: (blocked, CPU) seconds."""
         fetch_s = _cost_s(self._costs.fetch_s, message)
         reply_s = _cost_s(self._costs.reply_s, message)
         if message.blocked_s <= 0:

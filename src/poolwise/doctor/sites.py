@@ -160,7 +160,7 @@ def _end_of(pool: PoolRecords, messages: Messages) -> int:
 
 
 def _is_single(facts: dict[str, Any]) -> bool:
-    """Whether each call from this line gives one task."""
+    """True if each call from this line gives one task."""
     return str(facts.get("api", "")).startswith(("apply", "submit"))
 
 
@@ -175,7 +175,7 @@ def count_items(calls: list[Call], messages: Messages) -> int:
 
 
 def queue_waits(pool: PoolRecords, tasks: list[Task]) -> Distribution | None:
-    """How long messages lay ready before a worker took them."""
+    """Times that messages lay ready before a worker took them."""
     waits = []
     for task in tasks:
         send = pool.send_of.get((task.job, task.position))

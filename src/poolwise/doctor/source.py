@@ -11,7 +11,7 @@ import io
 import tokenize
 import warnings
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +68,23 @@ def find_call(place: Place | None, name: str) -> ast.Call | None:
     return found[0] if len(found) == 1 else None
 
 
+def locate(place: Place | None, *names: str) -> Located | None:
+    """The file, tree and node of the first of these calls that covers a line; None if none does."""
+    tree = parse(place.file) if place else None
+    node = next((found for name in names if (found := find_call(place, name))), None)
+    if place is None or tree is None or node is None:
+        return None
+    return Located(place.file, tree, node)
+
+
+class Located(NamedTuple):
+    """A call, and where it stands."""
+
+    file: str
+    tree: ast.Module
+    node: ast.Call
+
+
 def called_name(call: ast.Call) -> str:
     """`map` of `pool.map(...)`, `Pool` of `Pool(...)`; empty for anything else."""
     if isinstance(call.func, ast.Attribute):
@@ -76,7 +93,7 @@ def called_name(call: ast.Call) -> str:
 
 
 def imported_name(tree: ast.Module, call: ast.Call) -> str:
-    """What is called, under the name that it has where it comes from: `Pool` of `P(...)`."""
+    """The called object, under the name that it has where it comes from: `Pool` of `P(...)`."""
     return origin(tree, call.func).rpartition(".")[2] or called_name(call)
 
 
@@ -103,7 +120,7 @@ def imported_names(tree: ast.Module) -> dict[str, str]:
 
 
 def is_imported(tree: ast.Module, statement: str) -> bool:
-    """Whether the top of a module has all the names that an import statement gives."""
+    """True if the top of a module has all the names that an import statement gives."""
     wanted = _names_of(ast.parse(statement).body[0])
     known: dict[str, str] = {}
     for node in tree.body:
@@ -149,6 +166,28 @@ def statement_of(tree: ast.Module, node: ast.AST) -> ast.stmt | None:
 def names_in(*nodes: ast.AST) -> set[str]:
     """All names that stand in these nodes, whatever is done with them."""
     return {each.id for node in nodes for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+def uses_of(scope: ast.AST, name: str) -> list[ast.Name]:
+    """All places where a name stands, whatever is done with it."""
+    names = (each for each in ast.walk(scope) if isinstance(each, ast.Name))
+    return [each for each in names if each.id == name]
+
+
+def value_of(scope: ast.AST, name: str) -> ast.expr | None:
+    """The value that a name is given by `=`, if that happens once."""
+    found = [
+        each.value
+        for each in ast.walk(scope)
+        if isinstance(each, ast.Assign) and name in names_in(*each.targets)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def names_declared_in(scope: ast.AST) -> set[str]:
+    """Names that are `global` or `nonlocal` there."""
+    declared = (each for each in ast.walk(scope) if isinstance(each, ast.Global | ast.Nonlocal))
+    return {name for each in declared for name in each.names}
 
 
 def names_bound_in(*nodes: ast.AST) -> set[str]:
@@ -198,7 +237,7 @@ def lines_inside_strings(file: str) -> frozenset[int]:
 
 
 def _names_of(node: ast.AST) -> dict[str, str]:
-    """What an import statement binds; nothing for any other node, and for `*`."""
+    """The names that an import statement binds; nothing for any other node, and for `*`."""
     if isinstance(node, ast.Import):
         tops = [(each, each.name.partition(".")[0]) for each in node.names]
         return {each.asname or top: each.name if each.asname else top for each, top in tops}

@@ -55,7 +55,7 @@ SERVING = ("ep_poll", "epoll", "poll_schedule", "accept", "select")
 
 @dataclass(frozen=True)
 class _Scene:
-    """What is known at the end of a run, or in the middle of it."""
+    """The facts at the end of a run, or in the middle of it."""
 
     run: Run
     watch: dict[str, Any]
@@ -64,7 +64,7 @@ class _Scene:
 
     @property
     def limit_ns(self) -> int:
-        """What ends nearer to the signal that ended all was ended by it."""
+        """The time before the signal in which an end counts as caused by it."""
         return self.stop_ns - int(BEFORE_S * 1e9 if self.watch.get("stopped_ns") else 0)
 
     @property
@@ -128,7 +128,7 @@ def _open_call(pool: PoolRecords, scene: _Scene) -> Standstill | None:
 
 
 def _is_open(pool: PoolRecords, scene: _Scene) -> bool:
-    """Whether the pool owes answers: by what was counted, or by a stack that is inside a task."""
+    """True if the pool owes answers: by what was counted, or by a stack that is inside a task."""
     if any(stack.is_task for stack in _stacks_of(pool, scene)):
         return True
     is_counted = not pool.kind.startswith("Thread") and pool.kind != HAND_MADE
@@ -255,7 +255,7 @@ def _say_death(
 
 
 def _threads(pool: PoolRecords, scene: _Scene) -> tuple[str, list[str]] | None:
-    """What happened to the thread of the parent that collects results."""
+    """The fate of the parent's thread that collects results."""
     for kind, cause, event in _broken(pool, scene):
         where = f" at {Place(*event['place'])}" if event["place"] else ""
         error = f"{event['error']}{where}"
@@ -264,7 +264,7 @@ def _threads(pool: PoolRecords, scene: _Scene) -> tuple[str, list[str]] | None:
 
 
 def _broken(pool: PoolRecords, scene: _Scene) -> list[tuple[str, str, dict[str, Any]]]:
-    """What broke the collecting of results, in order of weight."""
+    """Reasons that broke the collecting of results, in order of weight."""
     return [
         (kind, cause, event)
         for kind, cause in _BROKEN
@@ -292,7 +292,7 @@ def _doings_by_stacks(pool: PoolRecords, scene: _Scene) -> list[tuple[str, str]]
 
 
 def _channel(pid: int, scene: _Scene) -> str:
-    """What the kernel told of a process's first thread when its stacks were taken."""
+    """The wait channel of a process's first thread when its stacks were taken."""
     samples = scene.run.samples.get(pid, {}).get(pid, [])
     before = [sample for sample in samples if sample.at <= scene.watch["dumped_ns"]]
     return classify(before[-1]) if before else ""
@@ -307,7 +307,7 @@ def _stacks_of(pool: PoolRecords, scene: _Scene) -> list[Stack]:
 
 
 def _doings(pool: PoolRecords, scene: _Scene) -> tuple[str, list[str]]:
-    """What the workers were doing: the main cause, and a sentence for each kind."""
+    """The doings of the workers: the main cause, and a sentence for each kind."""
     kind = "thread" if pool.kind.startswith("Thread") else "worker"
     seen = _doings_by_stacks(pool, scene)
     if not seen:
@@ -438,7 +438,7 @@ def _first_child(scene: _Scene) -> Place | None:
 
 
 def _serves(scene: _Scene) -> bool:
-    """Whether a first thread of the program's processes waited to be called."""
+    """True if a first thread of the program's processes waited to be called."""
     for pid in scene.stacks:
         samples = scene.run.samples.get(pid, {}).get(pid, [])
         before = [sample for sample in samples if sample.at < scene.stop_ns]

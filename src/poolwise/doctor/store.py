@@ -18,13 +18,12 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
-from poolwise.doctor.boot._poolwise_observer import recorder
+from poolwise.doctor.boot._poolwise_observer import gate, recorder
 from poolwise.doctor.pauses import cut_out
-
-_SLOT = Struct("24q")
 
 
 class UnreadableError(ValueError):
@@ -37,6 +36,7 @@ class Task(NamedTuple):
     `get`: the worker asked; `lock`: it may read; `header`: a message is there; `payload`: read;
     `loaded`: unpickled; `began` .. `ended`: the user's function; `pickling` (begins), `wanted` and
     `got` (the lock of the result pipe), `sent`: the result. Counters are -1 where not read.
+    `queued`: without a CPU in the function; `queued_before`: since the task before.
     """
 
     pid: int
@@ -61,7 +61,7 @@ class Task(NamedTuple):
     process_cpu: int
     queued: int
     switches: int
-    faults: int
+    queued_before: int
     process_cpu_at_end: int
 
 
@@ -139,14 +139,14 @@ class ThreadTask(NamedTuple):
     process_cpu: int
     queued: int
     switches: int
-    faults: int
+    queued_before: int
     thread: int
     site: int
     call: int
 
 
 class Beat(NamedTuple):
-    """How many messages a probe had seen at a time, those in the dark included.
+    """The number of messages a probe had seen at a time, those in the dark included.
 
     `pool` and `probe` (SEND, RESULT, THREAD) are 0 in a worker process; `thread` where it is one.
     `opened_index` and `opened_at`: the message that a worker process began last.
@@ -205,7 +205,7 @@ class ItemTimes(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What one thread did when the launcher looked."""
+    """The state of one thread when the launcher looked."""
 
     at: int
     state: str
@@ -259,9 +259,15 @@ def read(directory: str) -> Run:
 
 def _read(directory: str, names: list[str]) -> Run:
     run = Run(_read_launch(directory, names), _read_events(directory, names))
-    for name in names:
-        if name.endswith(".rec") and name.partition("-")[0].isdecimal():
-            _read_slots(run, os.path.join(directory, name), int(name.partition("-")[0]))
+    files = [
+        os.path.join(directory, name)
+        for name in names
+        if name.endswith(".rec") and name.partition("-")[0].isdecimal()
+    ]
+    written = (os.stat(path).st_blocks * 512 for path in files)  # their ends are empty
+    sieve = _Sieve(sum(written) // _SLOT.size)
+    for path in files:
+        _read_slots(run, path, int(os.path.basename(path).partition("-")[0]), sieve)
     run.samples = _read_samples(os.path.join(directory, "samples.txt"))
     run.stacks = _read_stacks(os.path.join(directory, STACKS))
     return cut_out(run)
@@ -303,15 +309,84 @@ def _parse(line: str) -> dict[str, Any] | None:
     return event if isinstance(event, dict) and "ev" in event and "t" in event else None
 
 
-def _read_slots(run: Run, path: str, pid: int) -> None:
+def list_slots(file: IO[bytes], offset: int = 0) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """The slots of a file from here on, each with its place; those that are empty too."""
+    file.seek(offset)
+    while whole := (content := file.read(_BLOCK_BYTES)) and len(content) // _SLOT.size:
+        for slot in _SLOT.iter_unpack(content[: whole * _SLOT.size]):
+            yield offset, slot
+            offset += _SLOT.size
+
+
+_SLOT = Struct("24q")
+_BLOCK_BYTES = 256 * _SLOT.size
+
+
+def _read_slots(run: Run, path: str, pid: int, sieve: _Sieve) -> None:
     with open(path, "rb") as file:
-        content = file.read()
-    whole = len(content) // recorder.SLOT_BYTES * recorder.SLOT_BYTES
-    for slot in _SLOT.iter_unpack(content[:whole]):
-        take = _TAKE.get(slot[0])
-        if take is not None:
-            take(run, pid, slot)
-            run.slots += 1
+        for _, slot in list_slots(file):
+            take = _TAKE.get(slot[0])
+            run.slots += take is not None
+            found = sieve.look(slot) if take is not None else None
+            if take is not None and found is not None:
+                take(run, pid, found)
+
+
+class _Sieve:
+    """Lets a sample of the messages through, where a report would take too long for all.
+
+    Those of one in n periods of the probes' clock, so that the same messages are seen at each step
+    of their way; the first of each probe; and tasks that took long. To the account, the others are
+    messages that were not recorded.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._every = -(-slots // MOST_SLOTS)
+        self._slow_ns, self._slow = gate.SLOW_NS, 0
+        self._is_in = True
+
+    def look(self, slot: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The slot; None if it is left out."""
+        if self._every <= 1 or slot[0] not in _SIFTED:
+            return slot
+        if slot[0] != recorder.ITEMS:  # which belong to the task before
+            kind, time = _SIFTED[slot[0]]
+            # Scattered: a program's own rhythm may be that of every n-th.
+            period = hash((slot[_at(kind, time)] // gate.PERIOD_NS,))
+            self._is_in = slot[_at(kind, "number")] <= gate.FULL or period % self._every == 0
+            if not self._is_in and "ended" in kind._fields:
+                return self._as_slow(kind, slot)
+        return slot if self._is_in else None
+
+    def _as_slow(self, kind: Any, slot: tuple[int, ...]) -> tuple[int, ...] | None:
+        """A task that took long, without its counters: it does not stand for others."""
+        if slot[_at(kind, "ended")] - slot[_at(kind, "began")] < self._slow_ns:
+            return None
+        self._slow += 1
+        if self._slow % gate.ENOUGH == 0:  # from now on, only those of twice that length
+            self._slow_ns *= 2
+        first, last = _at(kind, "cpu"), _at(kind, "queued_before") + 1
+        return (*slot[:first], *(-1,) * (last - first), *slot[last:])
+
+
+MOST_SLOTS = 20_000
+"""So many records are looked at, give or take: more take a report longer than a second
+(`benchmarks/report_time.py`)."""
+
+_SIFTED: dict[int, tuple[Any, str]] = {
+    recorder.TASK: (Task, "get"),
+    recorder.SEND: (Send, "taken"),
+    recorder.RESULT: (Result, "waiting"),
+    recorder.THREAD: (ThreadTask, "get"),
+    recorder.ITEMS: (ItemTimes, ""),
+}
+"""Records of messages, and which of their times counts."""
+
+
+@cache
+def _at(kind: Any, name: str) -> int:
+    """Where a slot has a field: the kind of a slot stands where a record has its process."""
+    return int(kind._fields.index(name))
 
 
 def _take_task(run: Run, pid: int, slot: tuple[int, ...]) -> None:

@@ -39,7 +39,7 @@ def unite(spans: Iterable[Span]) -> list[Span]:
 
 
 def length(spans: Iterable[Span]) -> int:
-    """How long intervals that do not overlap are together."""
+    """The total length of intervals that do not overlap."""
     return sum(end - begin for begin, end in spans)
 
 
@@ -56,7 +56,7 @@ def levels(spans: Iterable[Span]) -> Counter[int]:
 
 
 def mean_level(found: Counter[int]) -> float:
-    """How many were open on average, while any was."""
+    """The average number of open ones, while any was."""
     whole = sum(found.values())
     return sum(level * time for level, time in found.items()) / whole if whole else 0.0
 

@@ -1,4 +1,4 @@
-"""Who did what when: the records of a run as lanes and spans, for a page and for a trace.
+"""The records of a run as lanes and spans, for a page and for a trace.
 
 Only messages that were recorded in full stand here; between them, in the dark, a lane is empty.
 """

@@ -21,7 +21,7 @@ _MOST_PLACES = 3
 
 
 def gather_trial(event: dict[str, Any]) -> Trial:
-    """What the experiments on one call came to."""
+    """The results of the experiments on one call."""
     return Trial(
         place=sites.place(event["place"]),
         pool=event["pool"],
@@ -83,12 +83,12 @@ def find_trial(site: Site, pool: Pool, seen: Evidence) -> Trial | None:
 
 
 def lasted_s(site: Site, pool: Pool) -> float:
-    """How long a call took; where that is not known, how long its pool was at work."""
+    """Seconds of a call; where they are not known, those in which its pool was at work."""
     return site.last_s - site.first_s or pool.active_s
 
 
 def say_trials(seen: Evidence) -> Iterator[str]:
-    """What was tried, and on which calls nothing was and why."""
+    """Says what was tried, and on which calls nothing was and why."""
     yield from map(_say_trial, seen.trials)
     by_reason: dict[str, list[Untried]] = defaultdict(list)
     for each in seen.untried:
@@ -116,7 +116,7 @@ def _say_trial(trial: Trial) -> str:
 
 
 def say_sample(trial: Trial) -> str:
-    """How much of the call was run again."""
+    """The part of the call that was run again."""
     if trial.items >= trial.of_items:
         return f"all {figures.count(trial.items)} items"
     return f"{figures.count(trial.items)} of {figures.count(trial.of_items)} items"

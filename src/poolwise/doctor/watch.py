@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from struct import Struct
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from poolwise.doctor.boot._poolwise_observer import recorder, stacks
+from poolwise.doctor.store import list_slots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from poolwise.doctor.sampler import Sampler, Seen
 
@@ -43,13 +44,10 @@ ENDED = frozenset({recorder.TASK, recorder.SEND, recorder.RESULT, recorder.THREA
 PATCHED = frozenset({recorder.BEAT, recorder.METER})
 """Kinds that are rewritten in place, with how many there were so far."""
 
-_SLOT = Struct("24q")
-_BLOCK = 256 * _SLOT.size
-
 
 @dataclass
 class _File:
-    """How far one file of records is read, and the counters in it."""
+    """The position up to which a file of records is read, and the counters in it."""
 
     offset: int = 0
     counters: dict[int, int] = field(default_factory=dict)
@@ -72,9 +70,15 @@ class Progress:
     def _read(self, name: str) -> bool:
         known = self._files.setdefault(name, _File())
         with open(os.path.join(self._directory, name), "rb") as file:
-            moved = [self._count(known, at, _read_slot(file, at)) for at in list(known.counters)]
-            for at, slot in _read_new(file, known.offset):
-                known.offset = at + _SLOT.size
+            moved = [
+                self._count(known, at, slot)
+                for old in list(known.counters)
+                for at, slot in islice(list_slots(file, old), 1)
+            ]
+            for at, slot in list_slots(file, known.offset):
+                if not slot[0]:
+                    break
+                known.offset = at + recorder.SLOT_BYTES
                 moved.append(self._take(known, at, slot))
         return any(moved)
 
@@ -91,29 +95,8 @@ class Progress:
         return number > before
 
 
-def _read_slot(file: Any, at: int) -> tuple[int, ...]:
-    file.seek(at)
-    content = file.read(_SLOT.size)
-    return _SLOT.unpack(content) if len(content) == _SLOT.size else (0,) * 24
-
-
-def _read_new(file: Any, offset: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Slots from here to the first that is empty still, each with its place."""
-    while True:
-        file.seek(offset)
-        content = file.read(_BLOCK)
-        whole = len(content) // _SLOT.size * _SLOT.size
-        for slot in _SLOT.iter_unpack(content[:whole]):
-            if not slot[0]:
-                return
-            yield offset, slot
-            offset += _SLOT.size
-        if not whole:
-            return
-
-
 class Watch:
-    """What is known, while a program runs, of how long nothing has ended in it.
+    """Watches, while a program runs, for how long nothing has ended in it.
 
     :param say: called at most once for each standstill with what `record()` gives by then.
     """
@@ -175,7 +158,7 @@ class Watch:
                 self._dumped[pid] = ask(pid, path)
 
     def record(self) -> dict[str, Any]:
-        """What was seen, for `run.json`."""
+        """The facts for `run.json`."""
         return {
             "moved_ns": self._moved_ns,
             "busy_ns": self._busy_ns,
@@ -187,7 +170,7 @@ class Watch:
 
 
 def can_ask(pid: int, path: str) -> bool:
-    """Whether this process answers our signal, and into our file: else it would end of it."""
+    """True if this process answers our signal, and into our file: else it would end of it."""
     bit = 1 << (stacks.number() - 1)
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:

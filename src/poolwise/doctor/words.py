@@ -1,4 +1,4 @@
-"""How many of something, as people read it. Durations, sizes and shares: `report.figures`."""
+"""Counts, as people read them. Durations, sizes and shares: `report.figures`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def count(number: float, thing: str) -> str:
 
 
 def ending(code: int) -> str:
-    """How a process ended, from its exit code as `subprocess` gives it.
+    """The end of a process in words, from its exit code as `subprocess` gives it.
 
     >>> ending(3), ending(-11), ending(-99)
     ('exit code 3', 'SIGSEGV', 'signal 99')

@@ -60,6 +60,8 @@ def _remedies_of(site: Site, pool: Pool, seen: Evidence) -> Iterator[Remedy]:
     yield remedies.stream_input(site, "", 3, None)
     for leaf in site.leaves:
         yield remedies.share(site, leaf, None)
+        yield remedies.initialise_once(site, pool, leaf)
+        yield from remedies.keep_as_state(site, pool, leaf)
 
 
 @pytest.mark.slow

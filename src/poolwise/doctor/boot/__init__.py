@@ -1,4 +1,4 @@
-"""What runs inside the observed program.
+"""The part that runs inside the observed program.
 
 Nothing else in poolwise imports it; it imports only the standard library.
 

@@ -1,4 +1,4 @@
-"""What PW010 and PW011 share: whether the idle tail is one item's fault, or that of the chunks.
+"""Weighs for PW010 and PW011 whether the idle tail is one item's fault, or the chunks'.
 
 The measured item times, in input order, are handed out again on paper: in the chunks that were,
 one by one, and longest first. Whichever brings the ideal nearer names the cause.
@@ -41,14 +41,14 @@ class Balance:
 
     @property
     def is_one_item(self) -> bool:
-        """Whether even single items, in this order, would leave most of the tail."""
+        """True if even single items, in this order, would leave most of the tail."""
         gained_s = self.as_was_s - self.one_by_one_s
         is_long = self.longest_s > max(0.2 * self.ideal_s, OUTSTANDING * self.usual_s)
         return is_long and gained_s < 0.5 * self.at_best_s
 
     @property
     def at_best_s(self) -> float:
-        """What any remedy could gain on paper: splitting the longest item included."""
+        """Seconds that any remedy could gain on paper: splitting the longest item included."""
         return max(0.0, self.as_was_s - self.ideal_s)
 
 

@@ -119,20 +119,21 @@ class TasksTooSmall(SiteRule):
     ) -> list[Remedy]:
         messages = flow.items / chunk
         at_once = 1.0 if pool.is_threads else measures.cpus_for(pool, seen)  # one has the GIL
-        spread_s = flow.work_s / at_once
+        work_s = flow.work_s * measures.crowded(flow)
+        spread_s = work_s / at_once
         chunked_s = spread_s + cost_s * messages / pool.slots
         prediction = remedies.predict(flow, pool, seen, chunked_s, band=0.4)
         chunked = remedies.set_chunksize(flow, chunk, prediction)
         if pool.kind == "ThreadPoolExecutor":  # its map() takes a chunksize, and ignores it
             chunked = remedies.loop_inside(chunk, prediction)
-        loop = remedies.use_plain_loop(flow, pool, seen, flow.work_s)
+        loop = remedies.use_plain_loop(flow, pool, seen, work_s)
         ours = remedies.use_poolwise(pool, "which finds the chunk size by measuring")
-        is_loop_better = flow.work_s < chunked_s + measures.startup_wall_s(pool)
+        is_loop_better = work_s < chunked_s + measures.startup_wall_s(pool)
         return [loop, chunked, *ours] if is_loop_better else [chunked, *ours, loop]
 
 
 def is_small(flow: Flow) -> bool:
-    """Whether there are many messages, light ones, with little work in each."""
+    """True if there are many messages, light ones, with little work in each."""
     heaviest = max(flow.bytes_out, flow.bytes_in)
     return (
         flow.messages >= LEAST_MESSAGES
@@ -151,7 +152,7 @@ def handing_out_s(flow: Flow, pool: Pool) -> float:
 
 
 def is_about_something_else(flow: Flow, pool: Pool) -> bool:
-    """Whether the input iterator, or waiting for each result, is what sets the pace."""
+    """True if the input iterator, or waiting for each result, is what sets the pace."""
     slow_input = measures.share_s(flow, "generator") > 0.5
     one_by_one = pool.max_outstanding <= 1 and measures.per_message(flow, flow.work_s) > 2e-4
     return slow_input or one_by_one

@@ -89,7 +89,7 @@ class NotWorthAPool(PoolRule):
 
 
 def saved_at_best_s(pool: Pool, seen: Evidence) -> float:
-    """What workers can save: the work of all pools made at this place, which one could do."""
+    """Seconds that workers can save: the work of all pools made here, which one could do."""
     pools = [other for other in measures.process_pools(seen) if other.place == pool.place]
     beside = pools if pool.place else [pool]
     return sum(

@@ -122,7 +122,7 @@ def heaviest(flow: Flow) -> list[Fact]:
 
 
 def is_cheap_when_calm(flow: Flow, pool: Pool) -> bool:
-    """Whether bringing arguments over costs little in the calmest quarter of the messages."""
+    """True if bringing arguments over costs little in the calmest quarter of the messages."""
     if pool.costs is None:
         return False
     items = flow.items / max(1, flow.messages)

@@ -116,7 +116,7 @@ class PayloadResults(SiteRule):
 
 
 def is_cheap_when_calm(flow: Flow, pool: Pool) -> bool:
-    """Whether sending results costs little in the calmest quarter of the messages."""
+    """True if sending results costs little in the calmest quarter of the messages."""
     if pool.costs is None:
         return False
     fixed_s, slope_s = pool.costs.reply_s

@@ -99,13 +99,13 @@ class RepeatedPayload(SiteRule):
             [
                 *self._ours(pool, leaf),
                 remedies.share(flow, leaf, once),
-                remedies.initialise_once(leaf),
-                *remedies.keep_as_state(pool, leaf),
+                remedies.initialise_once(flow, pool, leaf),
+                *remedies.keep_as_state(flow, pool, leaf),
             ],
         )
 
     def _costs(self, flow: Flow, pool: Pool) -> bool:
-        """Whether sending takes a good part of the workers' or the parent's time."""
+        """True if sending takes a good part of the workers' or the parent's time."""
         pickle_s = pool.parent.pickle_s if pool.parent else 0.0
         return (
             measures.share_s(flow, *ARGUMENTS) > LEAST_SHARE

@@ -117,7 +117,7 @@ class IoBound(SiteRule):
 
 
 def queues_up(flow: Flow, pool: Pool) -> bool:
-    """Whether tasks wait far longer for a thread than in it, and threads do not compute."""
+    """True if tasks wait far longer for a thread than in it, and threads do not compute."""
     waits = getattr(flow, "queue_wait", None)
     if waits is None or pool.cores_used > MOST_CORES:
         return False
@@ -132,7 +132,7 @@ LONG_WAIT = 3
 
 
 def waits_for_the_world(flow: Flow, pool: Pool, seen: Evidence) -> bool:
-    """Whether blocked time fills the workers, and is neither ours to explain nor a lock's.
+    """True if blocked time fills the workers, and is neither ours to explain nor a lock's.
 
     Shared with PW008: a pool inside the task, child programs that use up the CPUs, and locks are
     waited for as well, and more tasks at once would not help.

@@ -53,7 +53,8 @@ class MixedCpuIo(SiteRule):
     ## What is measured
 
     Blocked share of the function's time between 20 and 70 % (over that: PW007), not behind a lock,
-    and at least 15 % of the CPUs that the pool could use idle while tasks run.
+    and at least 15 % of the CPUs that the pool could use idle while tasks run, if no other program
+    wanted them.
 
     ## What would prove it wrong
 
@@ -71,7 +72,9 @@ class MixedCpuIo(SiteRule):
             return None
         cpus = seen.program.cpus
         workers = max(pool.slots + 1, round(cpus / (1 - blocked)))
-        idle = 1 - min(1.0, pool.demand_cpus / max(1.0, cpus))
+        # Not what tasks got beside other programs: a busy machine's CPUs are never idle.
+        wanted = (1 - blocked) * pool.mean_running
+        idle = 1 - min(1.0, wanted / max(1.0, cpus))
         if idle < LEAST_IDLE:
             return None
         now_s = remedies.call_wall_s(flow, pool)
@@ -89,7 +92,7 @@ class MixedCpuIo(SiteRule):
             [
                 Fact("blocked_share", blocked, f"blocked {figures.share(blocked)} of its time"),
                 Fact("cause", cause, f"mostly waiting for: {cause}"),
-                Fact("demand_cpus", pool.demand_cpus, f"{pool.demand_cpus:.2f} CPUs wanted"),
+                Fact("demand_cpus", wanted, f"{wanted:.2f} CPUs wanted"),
                 Fact("cpus", cpus, f"{cpus:g} there"),
             ],
             [remedies.set_workers(pool, workers, prediction), Remedy("code", stage)],

@@ -116,7 +116,8 @@ class GilBoundThreads(PoolRule):
         return None
 
     def _found(self, pool: Pool, lock_s: float, gain_s: float, seen: Evidence) -> Answer:
-        spread_s = max(measures.parallel_work_s(pool, seen), pool.active_s - gain_s)
+        work_s = measures.parallel_work_s(pool, seen) * measures.crowded(pool)
+        spread_s = max(work_s, pool.active_s - gain_s)
         prediction = remedies.predict(pool, pool, seen, spread_s, band=0.4)
         ours = replace(remedies.use_processes(pool), prediction=prediction)
         return self.found(
@@ -139,13 +140,13 @@ class GilBoundThreads(PoolRule):
 
 
 def wants_cpus(pool: Pool) -> bool:
-    """Whether several threads have tasks at once, or tasks wait in the queue."""
+    """True if several threads have tasks at once, or tasks wait in the queue."""
     is_full = pool.work_s >= LEAST_RUNNING * measures.usable_s(pool)
     return is_backlogged(pool) or (is_full and pool.mean_running >= 1.5)
 
 
 def is_backlogged(pool: Pool) -> bool:
-    """Whether tasks wait in the queue for several times as long as one takes.
+    """True if tasks wait in the queue for several times as long as one takes.
 
     Or, which is the same by Little's law, whether several times as many wait as run: a library that
     hands out a few tasks ahead keeps the queue short, and the time of each with it.

@@ -78,7 +78,8 @@ class SlowProducer(SiteRule):
         if producing_s < LEAST_PRODUCING * pool.active_s:
             return None
         now_s = remedies.call_wall_s(flow, pool)
-        moved_s = (flow.work_s + producing_s) / measures.cpus_for(pool, seen)
+        working_s = flow.work_s * measures.crowded(flow)
+        moved_s = (working_s + producing_s) / measures.cpus_for(pool, seen)
         prediction = remedies.predict(flow, pool, seen, min(now_s, moved_s))
         text = "make the item in the task: send the line, path or key, and let the worker parse"
         return self.found(
@@ -101,7 +102,7 @@ class SlowProducer(SiteRule):
 
 
 def is_a_pipeline(pool: Pool, seen: Evidence) -> bool:
-    """Whether another pool of the same process ran beside: the input may come out of it."""
+    """True if another pool of the same process ran beside: the input may come out of it."""
     return any(
         other.id != pool.id and other.pid == pool.pid and measures.overlaps(pool, other)
         for other in seen.pools

@@ -111,7 +111,7 @@ class SerialSubmission(PoolRule):
 
     def _ours(self, pool: Pool, seen: Evidence) -> list[Remedy]:
         """Our pool brings a single answer sooner: that counts where tasks are tiny."""
-        then_s = pool.work_s + pool.messages * ONE_CALL_S
+        then_s = (pool.work_s + pool.messages * ONE_CALL_S) * measures.crowded(pool)
         prediction = remedies.predict(pool, pool, seen, then_s, band=0.4)
         ours = remedies.use_poolwise(pool, "which brings a single answer back sooner")
         return [replace(each, prediction=prediction) for each in ours]

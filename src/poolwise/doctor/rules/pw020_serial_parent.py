@@ -130,7 +130,7 @@ class SerialParent(Rule):
         return min(1.0, calm_s / active_s) if active_s else 1.0
 
     def _is_critical(self, seen: Evidence, pools: list[Pool], outside_s: float) -> bool:
-        """Whether the program's own thread is busy all the time, also while the pools work."""
+        """True if the program's own thread is busy all the time, also while the pools work."""
         known = [
             pool
             for pool in pools
@@ -175,7 +175,7 @@ def _say_line(line: HotLine) -> str:
 
 
 def fair_share(seen: Evidence) -> float:
-    """How much of a CPU one busy thread gets beside other programs: serial time is stretched by it.
+    """The share of a CPU that one busy thread gets beside other programs.
 
     Without this a program that waits in its pools looks serial on a busy machine, because only its
     serial part (imports, mostly) takes longer there.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import remedies, words
+from poolwise.doctor import measures, remedies, words
 from poolwise.doctor.features import Evidence, Place, Pool, Site
 from poolwise.doctor.findings import Answer, Fact
 from poolwise.doctor.measures import Flow
@@ -67,22 +67,21 @@ class EagerInput(SiteRule):
         listing_s = flow.listing_s
         if listing_s is None:
             return None
-        call_s = listing_s + remedies.call_wall_s(flow, pool)
-        share = listing_s / max(call_s, 1e-9)
+        now_s = remedies.call_wall_s(flow, pool)
+        share = listing_s / max(now_s, 1e-9)
         per_call = flow.items / max(1, flow.calls)
         if share < LEAST_SHARE and per_call < MANY_ITEMS:
             return None
         streamed = _STREAMED_BY.get(flow.api.removesuffix("_async"), "imap")
-        now_s = remedies.call_wall_s(flow, pool)
-        overlapped_s = max(listing_s, now_s - listing_s)
-        prediction = remedies.predict(flow, pool, seen, overlapped_s, band=0.4)
-        has_gain = overlapped_s < remedies.GAIN * now_s
+        then_s = overlapped_s(flow, pool, seen, listing_s)
+        prediction = remedies.predict(flow, pool, seen, then_s, band=0.4)
+        has_gain = then_s < remedies.GAIN * now_s
         chunk = max(1, min(1000, round(per_call / (16 * pool.slots))))
         text = f"{streamed}(..., chunksize={chunk}): reads the input as workers need it"
         return self.found(
             pool,
             where,
-            listing_s,
+            listing_s if per_call > MANY_ITEMS else now_s - then_s,
             f"{flow.api}() turned your {flow.input_type or 'iterator'} into a list of "
             f"{words.count(per_call, 'item')} before the first worker got one",
             [
@@ -94,3 +93,17 @@ class EagerInput(SiteRule):
                 remedies.stream_input(flow, text, chunk, prediction if has_gain else None)
             ],  # memory is gained anyway
         )
+
+
+def overlapped_s(site: Site, pool: Pool, seen: Evidence, listing_s: float) -> float:
+    """Wall seconds if the input is read while workers work, no faster than free CPUs allow.
+
+    The parent packs messages beside that, and unpacks results. Where other programs leave one CPU,
+    reading and working take as long at once as in turn.
+    """
+    now_s, parent = remedies.call_wall_s(site, pool), pool.parent
+    if parent is not None:
+        listing_s += parent.pickle_s + parent.unpickle_s + parent.handle_s
+    free_cpus = max(1.0, seen.program.cpus - (seen.program.other_cpus or 0.0))
+    computing_s = measures.spent_s(site, "run_cpu", "run_queued")
+    return min(now_s, max(listing_s, now_s - listing_s, (listing_s + computing_s) / free_cpus))

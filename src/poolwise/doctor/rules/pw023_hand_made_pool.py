@@ -55,7 +55,7 @@ class HandMadePool(PoolRule):
     explains = frozenset(
         {
             "imbalance-chunks", "imbalance-item", "serial-submission", "slower-than-serial",
-            "not-worth-a-pool", "slow-producer",
+            "not-worth-a-pool", "slow-producer", "tasks-too-small",
         }
     )  # fmt: skip
 
@@ -84,5 +84,5 @@ class HandMadePool(PoolRule):
 
 
 def is_of_a_library(pool: Pool) -> bool:
-    """Whether the workers run a library's code: then nobody made this pool by hand."""
+    """True if the workers run a library's code: then nobody made this pool by hand."""
     return any(library_of(site.function) for site in pool.sites)

@@ -112,7 +112,7 @@ def _before_the_end(pool: Pool, seen: Evidence) -> Iterator[Death]:
 
 
 def _standing(pool: Pool, seen: Evidence) -> Iterator[Fact]:
-    """What is known of the call that waits for the dead worker."""
+    """Facts of the call that waits for the dead worker."""
     still = seen.standstill
     if still is not None and still.pool == pool.id:
         call = f"{still.api} at {still.place}" if still.place else still.api

@@ -1,4 +1,4 @@
-"""What all rules share: a page that explains itself, and the making of an answer.
+"""The base of all rules: a page that explains itself, and the making of an answer.
 
 A rule's docstring is its page: `poolwise explain` prints it, docs/findings/ is generated from it.
 The first paragraph is the finding in a sentence; the sections are those of `SECTIONS`.
@@ -34,7 +34,7 @@ class Rule(ABC):
     explains: ClassVar[frozenset[str]] = frozenset()
     """Names of findings that are this one's consequences where both are true."""
     is_always_said: ClassVar[bool] = False
-    """Whether it is told even if only few seconds are at stake."""
+    """True if it is told even if only few seconds are at stake."""
 
     @abstractmethod
     def examine(self, seen: Evidence) -> Iterator[Answer]:
@@ -113,7 +113,7 @@ class SiteRule(Rule):
                     yield answer
 
     def concerns(self, pool: Pool) -> bool:
-        """Whether pools of this kind can have the disease."""
+        """True if pools of this kind can have the disease."""
         return not pool.is_threads
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """Sums of columns of one large array, which partial binds.
 
 :headline: PW006
-:first: poolwise, share, initializer
+:first: poolwise, share, initializer, serial
 :needs: numpy
 """
 

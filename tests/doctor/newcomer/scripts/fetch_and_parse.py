@@ -13,7 +13,7 @@ ITEMS = 160
 def handle(number):
     time.sleep(0.012)
     words = {}
-    for position in range(60_000):
+    for position in range(200_000):
         words[position % 97] = position * number
     return len(words)
 

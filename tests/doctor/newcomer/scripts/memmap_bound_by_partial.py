@@ -2,7 +2,7 @@
 
 :headline: PW006
 :also: PW004
-:first: poolwise, share, initializer
+:first: poolwise, share, initializer, serial
 :needs: numpy
 """
 

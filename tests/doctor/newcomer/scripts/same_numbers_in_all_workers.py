@@ -19,9 +19,10 @@ def walk(_):
 
 
 def main():
+    scale = np.random.uniform(1, 2)  # numpy seeds its generator when it is first used: here
     with Pool(2) as pool:
         longest = pool.map(walk, range(ITEMS))
-    print(len(longest), round(max(longest), 3))
+    print(len(longest), round(scale * max(longest), 3))
 
 
 if __name__ == "__main__":

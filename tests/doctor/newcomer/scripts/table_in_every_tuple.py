@@ -1,7 +1,7 @@
 """Distances in a table that each tuple of a starmap carries.
 
 :headline: PW006
-:first: share, poolwise, initializer
+:first: share, poolwise, initializer, serial
 :needs: numpy
 """
 

@@ -42,10 +42,10 @@ for name in [name for name in TARGETS if name.startswith("multiprocessing.")]:
 del name
 
 IS_PROFILING = "POOLWISE_DOCTOR_PROFILE" in os.environ
-"""Whether workers shall count where their tasks spend their time."""
+"""True if workers shall count where their tasks spend their time."""
 
 IS_VERIFYING = "POOLWISE_DOCTOR_VERIFY" in os.environ
-"""Whether experiments shall follow the program's calls."""
+"""True if experiments shall follow the program's calls."""
 
 
 ONLY_VERIFIED = {"joblib.parallel"}

@@ -41,7 +41,7 @@ def watch_calls(module: "Any", executor: "Any") -> None:
 
 
 def is_inside_map() -> bool:
-    """Whether this thread's submissions are those of an executor's `map`."""
+    """True if this thread's submissions are those of an executor's `map`."""
     return _here.call != 0
 
 

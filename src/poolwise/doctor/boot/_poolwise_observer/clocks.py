@@ -13,7 +13,7 @@ process_cpu = time.process_time_ns
 
 
 class RunQueue:
-    """How long the thread that made it has been runnable without a CPU, in all its life.
+    """Counts how long its thread has been runnable without a CPU.
 
     Second field of /proc/thread-self/schedstat, on a kept-open file: 1.2 us a reading. -1 where
     the system does not tell.
@@ -52,35 +52,39 @@ def _identify(file: int) -> "tuple[int, int]":
 
 
 class Counters:
-    """What a thread used from `start` to `stop`. Belongs to the thread that makes it."""
+    """Counts what a thread uses from `start` to `stop`. Belongs to the thread that makes it."""
 
-    __slots__ = ("_before", "_run_queue")
+    __slots__ = ("_before", "_between", "_run_queue", "_stopped")
 
     def __init__(self) -> None:
         self._run_queue = RunQueue()
         self._before: Any = None
+        self._between = self._stopped = -1
 
     def start(self) -> None:
         """Begin to count; CPU time is read last, so that reading the others is not counted."""
         usage = _getrusage(_THREAD) if _getrusage else None
-        self._before = usage, self._run_queue(), process_cpu(), thread_cpu()
+        queued = self._run_queue()
+        self._between = queued - self._stopped if queued >= 0 and self._stopped >= 0 else -1
+        self._before = usage, queued, process_cpu(), thread_cpu()
 
     def stop(self) -> "tuple[int, int, int, int, int, int]":
-        """What was used since: of each resource one number, -1 where the system does not tell.
+        """The use of resources since the start, -1 where the system does not tell.
 
         Nanoseconds of CPU of the thread, of its process, and without a CPU; switches (those it
-        wanted in the upper half); minor faults; and the CPU time of the process since it began.
+        wanted in the upper half); nanoseconds without a CPU between the stop before and this
+        start; and the CPU time of the process since it began.
         """
         cpu, all_cpu, queued = thread_cpu(), process_cpu(), self._run_queue()
         usage0, queued0, all_cpu0, cpu0 = self._before
         waited = queued - queued0 if queued >= 0 and queued0 >= 0 else -1
-        switches = faults = -1
+        self._stopped = queued
+        switches = -1
         if usage0 is not None:
             usage = _getrusage(_THREAD)
             forced = usage.ru_nivcsw - usage0.ru_nivcsw
             switches = (usage.ru_nvcsw - usage0.ru_nvcsw) << 32 | forced
-            faults = usage.ru_minflt - usage0.ru_minflt
-        return cpu - cpu0, all_cpu - all_cpu0, waited, switches, faults, all_cpu
+        return cpu - cpu0, all_cpu - all_cpu0, waited, switches, self._between, all_cpu
 
 
 def _find_getrusage() -> "tuple[Any, int]":

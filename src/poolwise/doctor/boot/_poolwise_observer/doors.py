@@ -1,4 +1,4 @@
-"""How calls of each kind of pool become a `verify.Call`, and when they are over.
+"""Makes a `verify.Call` of calls of each kind of pool, and finds out when they are over.
 
 Each door replaces methods by ones that tell of the call and do what the original does.
 """
@@ -277,5 +277,5 @@ def _number(pool: "Any") -> int:
 
 
 def _arguments(args: "Any" = (), kwds: "Any" = None, *_: "Any", **__: "Any") -> "tuple[Any, Any]":
-    """What `apply_async` was given for the function."""
+    """The arguments that `apply_async` was given for the function."""
     return tuple(args), kwds or {}

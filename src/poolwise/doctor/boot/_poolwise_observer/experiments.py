@@ -190,7 +190,7 @@ class Trial:
             return perf_counter() - began
 
     def shared(self, _: "Any") -> float:
-        """What all tasks have in common, put down once in each worker."""
+        """Puts down once in each worker what all tasks have in common."""
         tasks, begin = runners.put_down(self.tasks, self.runner.begin)
         return self.runner.time(tasks, self.errors, begin=begin)
 
@@ -231,7 +231,7 @@ class Trial:
     # -- how
 
     def _initialise(self) -> None:
-        """What workers do first, in this process, once."""
+        """Does in this process, once, what workers do first."""
         initializer, initargs = self.runner.begin
         if initializer is not None and not getattr(self, "is_initialised", False):
             initializer(*initargs)

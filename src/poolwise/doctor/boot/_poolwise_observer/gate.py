@@ -83,7 +83,7 @@ class Gate:
         self.skip = 0
 
     def opens(self, at: int) -> bool:
-        """Whether a message that comes at this time (not before `until`) is to be recorded."""
+        """True if a message that comes at this time (not before `until`) is to be recorded."""
         if self.until:
             self._interval = (at - self._dark_at) / max(1, self.seen - self._seen_then)
             self.until = 0
@@ -101,7 +101,7 @@ class Gate:
         return False
 
     def stays_dark(self, at: int) -> bool:
-        """Whether the dark lasts; if so, this message is counted, and the next `skip`."""
+        """True if the dark lasts; if so, this message is counted, and the next `skip`."""
         if at >= self.until:
             return False
         self.seen += 1 + self.skip

@@ -1,4 +1,4 @@
-"""What experiments could reach of the living program, to leave it as it is.
+"""Finds what experiments could reach of the living program, to leave it as it is.
 
 A socket, a queue or a file that the program has open is the same in its snapshot: what is sent
 there in an experiment arrives, in the middle of what the program says itself. A call that can reach
@@ -35,7 +35,7 @@ MOST_BYTES = 256 << 20
 
 
 class Reach:
-    """What a call's function can reach: `line`, a live line to somebody, and shared memory."""
+    """The reach of a call's function: `line`, a live line to somebody, and shared memory."""
 
     def __init__(self, call: "Call") -> None:
         self.line: str | None = None
@@ -55,7 +55,7 @@ class Reach:
         return None
 
     def keep(self) -> "list[bytes]":
-        """What the shared memory holds."""
+        """The contents of the shared memory."""
         return [memory[:] for memory in self._memory]
 
     def put_back(self, kept: "list[bytes]") -> None:
@@ -78,7 +78,7 @@ def _walk(todo: "list[Any]") -> "Iterator[Any]":
 
 
 def _look_into(value: "Any") -> "Iterator[Any]":
-    """What an object holds; of a function the globals that it names, of an array its memory."""
+    """The contents of an object; of a function its globals, of an array its memory."""
     if isinstance(value, type | type(sys)):
         return
     code = getattr(value, "__code__", None)
@@ -93,7 +93,7 @@ def _look_into(value: "Any") -> "Iterator[Any]":
 
 
 def _is_of(value: "Any", module: str) -> bool:
-    """Whether its class, or one that this is made from, is of that module."""
+    """True if its class, or one that this is made from, is of that module."""
     return any(kind.__module__ == module for kind in type(value).__mro__)
 
 
@@ -107,7 +107,7 @@ def _name_line(value: "Any") -> "str | None":
 
 
 def _is_harmless(value: "Any") -> bool:
-    """Whether it is closed, or a standard stream."""
+    """True if it is closed, or a standard stream."""
     if getattr(value, "closed", False) is True:
         return True
     try:

@@ -98,7 +98,7 @@ def _pool_of(process: "Any") -> int:
 
 
 def _target_of(process: "Any") -> str:
-    """What the process shall run; the class of one that has a `run` of its own."""
+    """The target of the process; the class of one that has a `run` of its own."""
     target = getattr(process, "_target", None) or type(process)
     return str(sites.describe_function(target)["function"])
 
@@ -123,7 +123,7 @@ def _make_poll(original: "Callable[..., Any]") -> "Callable[..., Any]":
 
 
 def _count_failure(code: int) -> bool:
-    """Whether the end of a child is still to be recorded."""
+    """True if the end of a child is still to be recorded."""
     global _failures  # noqa: PLW0603 - counted for this process
     _failures += code > 0
     return _failures <= MOST_FAILURES

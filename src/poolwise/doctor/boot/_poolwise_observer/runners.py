@@ -1,4 +1,4 @@
-"""How the tasks of a call were run, so that they can be run again: as they were, or a little other.
+"""Runners of a call's tasks, which run them again as they were, or a little differently.
 
 A runner is made from the user's pool and keeps what another such pool is made with, not the pool.
 The pools are made in a snapshot of the program (`experiments.py`), nowhere else.
@@ -53,7 +53,7 @@ class Runner:
         self._owner = ref(owner)
 
     def is_busy(self) -> bool:
-        """Whether the user's pool still has something to do."""
+        """True if the user's pool still has something to do."""
         owner = self._owner()
         queue: Any = getattr(owner, "_work_queue", None)  # threads
         has_queued = hasattr(queue, "qsize") and queue.qsize() > 0
@@ -88,7 +88,7 @@ class Runner:
             return perf_counter() - began
 
     def chunk_of(self, tasks: "Sequence[Task]") -> int:
-        """How many of these tasks travel together, as far as is known before."""
+        """The number of tasks that travel together, as far as is known before."""
         return self.chunk or -(-len(tasks) // (4 * self.workers))
 
 

@@ -1,4 +1,4 @@
-"""How probes get into other people's code: methods replaced in place, connections listened to."""
+"""Puts probes into other people's code: methods replaced in place, connections listened to."""
 
 from . import recorder
 from .clocks import now
@@ -92,7 +92,7 @@ class Probe:
             delattr(self._owner, self._name)
 
     def stand(self) -> "Any":
-        """What takes the attribute's place."""
+        """The object that takes the attribute's place."""
         raise NotImplementedError
 
 
@@ -180,7 +180,7 @@ class LockTimes(Probe):
 
 
 class Stand:
-    """What a worker's unmodified loop sees in place of its queue: our `get` and `put`."""
+    """Stands in place of the queue of a worker's unmodified loop: our `get` and `put`."""
 
     def __init__(self, queue: "Any", **methods: "Method") -> None:
         self._queue = queue

@@ -189,7 +189,7 @@ def unwrap(function: "Any") -> "Any":
 
 
 def _attributes(owner: "Any") -> "Iterator[tuple[str, Any]]":
-    """What an object holds, if that is not much: it can be heavy while the object changes."""
+    """The attributes of an object, if few: it can be heavy while the object changes."""
     held = getattr(owner, "__dict__", None)
     if type(held) is dict and len(held) <= PARAMETERS and not isinstance(owner, type):
         for name, value in held.items():

@@ -58,7 +58,7 @@ def _fork() -> int:
 
 
 def _listen(reader: int, seconds: float) -> "dict[str, Any]":
-    """What the snapshot writes until it closes its end; why there is nothing, if so."""
+    """Reads what the snapshot writes until it closes its end; why there is nothing, if so."""
     end, parts = now() + int(seconds * 1e9), []
     while True:
         left_s = (end - now()) / 1e9
@@ -178,7 +178,7 @@ _ENDINGS = (
 
 
 def _catch_endings() -> "list[Callable[[], object]]":
-    """What is registered from now on for the end of this process, which ends without it."""
+    """Takes what is registered from now on for the end of this process, which ends without it."""
     import atexit
 
     module: Any = atexit

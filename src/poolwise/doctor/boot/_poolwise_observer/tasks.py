@@ -1,4 +1,4 @@
-"""What is in a message: which job and position, how many items, and how long each item took."""
+"""The contents of a message: job and position, the number of items, the time of each item."""
 
 from itertools import islice
 
@@ -29,7 +29,7 @@ def describe(task: "Any") -> "tuple[int, int, Sequence[Any] | None]":
 
 
 def is_batch(task: "Any") -> bool:
-    """Whether joblib made the message: its batch does more around a call than the call may take."""
+    """True if joblib made the message: its batch does more around a call than the call may take."""
     return type(task) is not tuple and type(getattr(task.fn, "items", None)) is list
 
 

@@ -54,7 +54,7 @@ _one_at_a_time = allocate_lock()
 
 
 class Call:
-    """What one line of the program wanted done: tasks of one function, and how they were run."""
+    """The wish of one line of the program: tasks of one function, and the way to run them."""
 
     def __init__(self, key: "Key", api: str, pool: int, runner: "Runner") -> None:
         self.key = key
@@ -138,7 +138,7 @@ class Call:
 
     @property
     def is_one_by_one(self) -> bool:
-        """Whether the program waited for each task before it gave the next."""
+        """True if the program waited for each task before it gave the next."""
         many = self.count - 1
         return self.api == "apply" or (many > 0 and self._alone >= ONE_BY_ONE * many)
 
@@ -320,12 +320,12 @@ def _find_key(function: "Any") -> "tuple[Key | None, str]":
 
 
 def _is_the_program() -> bool:
-    """Whether this is the program's first process, not one that was forked from it."""
+    """True if this is the program's first process, not one that was forked from it."""
     return bool(options["pid"] == os.getpid())
 
 
 def _is_interrupted() -> bool:
-    """Whether the program is about to end by Ctrl-C."""
+    """True if the program is about to end by Ctrl-C."""
     last = getattr(sys, "last_type", None)
     return KeyboardInterrupt in (sys.exc_info()[0], last)
 

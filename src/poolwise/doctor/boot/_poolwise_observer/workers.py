@@ -39,7 +39,7 @@ def live() -> None:
 
 
 def is_child() -> bool:
-    """Whether this process runs the target of a `Process`."""
+    """True if this process runs the target of a `Process`."""
     return _life is not None
 
 
@@ -92,7 +92,7 @@ class MessageWorker:
 
     @property
     def is_inside(self) -> bool:
-        """Whether a message is being worked on."""
+        """True if a message is being worked on."""
         return self.opened is not None or self.dark is not None
 
     def begin(self, job: int, index: int, items: int, at: int, loaded: int) -> None:
@@ -188,7 +188,7 @@ class ProcessWorker:
             recorder.pack_1(_life[0], _life[1] + 8 * READY, now())
 
     def stands(self) -> "tuple[Stand, Stand]":
-        """What the loop gets in place of its queues."""
+        """The stands that the loop gets in place of its queues."""
         inqueue, outqueue = self._queues
         return Stand(inqueue, get=self.get), Stand(outqueue, put=self.put)
 
