@@ -18,7 +18,7 @@ def attach(module: "Any") -> None:
     """Probe `poolwise.core.engine`, `poolwise.pool` or `poolwise.executor`."""
     if hasattr(module, "Engine"):
         replace(module.Engine, "post", _make_post)
-        replace(module.Engine, "leave", _make_post)
+        replace(module.Engine, "enqueue", _make_post)
     if hasattr(module, "Pool"):
         _watch(module.Pool, "apply")
         _watch(module.Pool, "apply_async")
