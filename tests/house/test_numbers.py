@@ -9,10 +9,12 @@ import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.house.tree import ROOT, list_sources, parse
+from tests.house.test_journey_is_true import list_rows
+from tests.house.tree import PACKAGE, ROOT, list_sources, parse
 
 MOST = {"map": {"functions": 176, "files": 27}, "apply": {"functions": 136, "files": 21}}
 """Functions and files of the parent that one item passes (multiprocessing.Pool: 69 in 9)."""
@@ -31,20 +33,35 @@ RUNS = {
 }
 with journey.followed(peers.poolwise_pool) as pool:
     run = RUNS[sys.argv[1]](pool)
-    # The least of a few: on a busy machine another thread may come to drive in between.
+    # The least of a few: on a busy machine another thread may come to lead in between.
     least = lambda what: min(journey.count_what(run, what)[0] for _ in range(5))
-    print(json.dumps({what: least(what) for what in ("functions", "files")}))
+    counts = {what: least(what) for what in ("functions", "files")}
+    steps = journey.follow(run)
+    often = {code.co_filename for code, count in steps.items() if count >= journey.ITEMS / 2}
+    print(json.dumps({"counts": counts, "files": sorted(often)}))
 """
 
 
-@pytest.mark.parametrize("way", MOST)
-def test_the_way_of_one_item_grows_no_longer(way):
-    command = [sys.executable, "-c", COUNT, way]
+@pytest.fixture(scope="module", params=MOST)
+def traced(request):
+    command = [sys.executable, "-c", COUNT, request.param]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=ROOT, check=True, timeout=120
     )
-    found = json.loads(done.stdout)
-    assert {what: found[what] for what in found if found[what] > MOST[way][what]} == {}
+    return request.param, json.loads(done.stdout)
+
+
+def test_the_way_of_one_item_grows_no_longer(traced):
+    way, found = traced
+    counts = found["counts"]
+    assert {what: counts[what] for what in counts if counts[what] > MOST[way][what]} == {}
+
+
+def test_each_file_on_the_way_is_named_in_the_journey(traced):
+    _, found = traced
+    here = {Path(file) for file in found["files"] if Path(file).is_relative_to(PACKAGE)}
+    named = {file for files, _ in list_rows() for file in files}
+    assert {file.relative_to(PACKAGE).as_posix() for file in here} - named == set()
 
 
 def test_there_are_no_more_constants():
