@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from poolwise.dropin import install as install
     from poolwise.dropin import uninstall as uninstall
     from poolwise.errors import ArgumentNotLoadable as ArgumentNotLoadable
+    from poolwise.errors import EngineFailed as EngineFailed
     from poolwise.errors import ExtraMissing as ExtraMissing
     from poolwise.errors import InitializerFailed as InitializerFailed
     from poolwise.errors import NameNotFound as NameNotFound
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ArgumentNotLoadable": "poolwise.errors",
+    "EngineFailed": "poolwise.errors",
     "ExtraMissing": "poolwise.errors",
     "InitializerFailed": "poolwise.errors",
     "NameNotFound": "poolwise.errors",
@@ -74,6 +76,7 @@ _HOME = {
 
 __all__ = [
     "ArgumentNotLoadable",
+    "EngineFailed",
     "ExtraMissing",
     "InitializerFailed",
     "NameNotFound",

@@ -10,6 +10,8 @@
     |-- TaskCancelled                 the task was stopped by ``cancel(force=True)``
     |-- InitializerFailed             no worker came through the pool's initializer
     |   (also BrokenProcessPool)
+    |-- EngineFailed                  what the workers run on is not there, broke or was shut down
+    |   (also BrokenExecutor)
     |-- PoolTerminated                the pool was terminated before this task ended
     |-- PoolInterrupted               an exception struck the pool's own bookkeeping
     |-- UsedAfterFork                 a pool was used in a child that was forked from its owner
@@ -231,6 +233,18 @@ def _make_initializer_failed() -> type[PoolwiseError]:
     return InitializerFailed
 
 
+def _make_engine_failed() -> type[PoolwiseError]:
+    from concurrent.futures import BrokenExecutor
+
+    class EngineFailed(PoolwiseError, BrokenExecutor):
+        """The engine below the pool (an executor, a cluster) cannot run tasks, or not any more."""
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _rebuild, ("EngineFailed", self.args)
+
+    return EngineFailed
+
+
 class _Words:
     """Stands in an error for a value: its repr is the value's, or a string that was one."""
 
@@ -336,6 +350,7 @@ def again(error: PoolwiseError) -> PoolwiseError:
 
 _MAKERS = {
     "ArgumentNotLoadable": _make_argument_not_loadable,
+    "EngineFailed": _make_engine_failed,
     "InitializerFailed": _make_initializer_failed,
     "NameNotFound": _make_name_not_found,
     "ResultNotLoadable": _make_result_not_loadable,
