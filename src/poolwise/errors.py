@@ -156,7 +156,9 @@ class Death:
             return "the task closed, or wrote to, file descriptors that were not its own"
         if code is not None and code >= 0:
             return "the task called os._exit() or a library it uses ended the process"
-        return _LIKELY_CAUSE.get(-code if code else 0, "another process sent it that signal")
+        if code is None:
+            return "not known here: look at the logs of what it belonged to"
+        return _LIKELY_CAUSE.get(-code, "another process sent it that signal")
 
     @property
     def why_early(self) -> str:

@@ -73,8 +73,7 @@ if __name__ == "__main__":
 HIDDEN = ("fcntl", "resource", "termios", "grp", "pwd", "_posixshmem")
 
 
-def run(folder, program, hidden=HIDDEN):
-    """Run a script; what starts the standard executor's processes still needs what is hidden."""
+def run(folder, program):
     script = folder / "program.py"
     script.write_text(program)
     return subprocess.run(

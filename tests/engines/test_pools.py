@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -367,3 +369,34 @@ def test_its_workers_have_state_and_are_replaced():
     with poolwise.Pool(1, backend="executor", **options) as pool:
         assert pool.map(note_state, range(6), 1) == [5] * 6
         assert len(set(pool.map(pid_of, range(6), 1))) >= 3
+
+
+# -- the interpreter's end
+
+LEFT_OPEN = """
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+import poolwise
+
+def say(number):
+    time.sleep(0.01)
+    os.write(1, f"{number}\\n".encode())
+
+if __name__ == "__main__":
+    inner = ProcessPoolExecutor(2) if GIVEN else "executor"
+    executor = poolwise.ProcessPoolExecutor(2, backend=inner)
+    for number in range(30):
+        executor.submit(say, number)
+"""
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_what_was_submitted_is_done_before_the_interpreter_ends(tmp_path, given):
+    script = tmp_path / "left_open.py"
+    script.write_text(LEFT_OPEN.replace("GIVEN", str(given)))
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(map(int, done.stdout.split())) == list(range(30))

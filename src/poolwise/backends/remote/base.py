@@ -21,6 +21,7 @@ from poolwise.core import contract as c
 from poolwise.core.batching import ChunkLimits
 from poolwise.core.bell import Bell
 from poolwise.core.contract import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE
+from poolwise.core.ending import end_before_executors
 from poolwise.core.signals import interruptible
 from poolwise.wire import failures
 from poolwise.worker import remote
@@ -39,7 +40,7 @@ class Flight:
     :param chunk: that it carries (None: it is about the lane).
     """
 
-    __slots__ = ("act", "call", "chunk", "future", "is_alone", "lane", "needed", "number",
+    __slots__ = ("act", "call", "chunk", "future", "is_alone", "lane", "needed", "number", "said",
                  "sent_ns")  # fmt: skip
 
     def __init__(
@@ -53,6 +54,7 @@ class Flight:
         self.needed: dict[str, messages.Put] = {}
         self.future: Future | None = None
         self.is_alone = not lane.flights
+        self.said: Any = None
         self.sent_ns = 0
 
 
@@ -63,6 +65,7 @@ class Lane:
         self.id = lane_id
         self.seat = seat
         self.flights: dict[int, Flight] = {}
+        self.waiting: deque[Flight] = deque()
         self.known: set[str] = set()
         self.is_leaving = False
         self.pid: int | None = None
@@ -133,7 +136,7 @@ class Remote(c.Backend):
             try:
                 yield flight, flight.future.result()  # type: ignore[union-attr] # it is done
             except BaseException as error:
-                yield flight, _Failed(error)
+                yield flight, Failed(error)
 
     def _give_up_engine(self) -> None:
         """Give back what of the engine is this back end's own."""
@@ -153,6 +156,7 @@ class Remote(c.Backend):
 
     def open(self, phases: c.Phases) -> Remote:
         self._phases = phases
+        end_before_executors()
         return self
 
     def start_lane(self, lane: int) -> None:
@@ -189,7 +193,7 @@ class Remote(c.Backend):
         held.is_leaving = True
         if kill:
             self._end_lane(held, errors.Death(held.pid, None), kill=True)
-        elif not held.flights:
+        elif not (held.flights or held.waiting):
             self._end_lane(held, errors.Death(held.pid, 0))
 
     def close(self) -> None:
@@ -245,7 +249,19 @@ class Remote(c.Backend):
         most_ns = max(chunk.job.prompt_ns, self.slice_ns)
         head = self._pool, most_ns, None if function is None else function.digest
         flight.call = head, main, buffers
-        self._begin_flight(flight, flight.needed.keys() - lane.known)
+        lane.waiting.append(flight)
+        self._begin_waiting()
+
+    def _begin_waiting(self) -> None:
+        """Begin the chunks that may begin."""
+        for lane in list(self._lanes.values()):
+            while lane.waiting and self._has_room(lane):
+                flight = lane.waiting.popleft()
+                self._begin_flight(flight, flight.needed.keys() - lane.known)
+
+    def _has_room(self, lane: Lane) -> bool:
+        """Whether the lane's next chunk may be sent, though what it holds is not answered for."""
+        return True
 
     def _begin_flight(self, flight: Flight, digests: Iterable[str]) -> None:
         """Send a chunk, with those of the large things it needs that these digests name."""
@@ -296,11 +312,19 @@ class Remote(c.Backend):
 
     def _take_back(self, lane: Lane) -> None:
         """Give back chunks that the engine has not begun."""
+        back = [lane.waiting.pop() for _ in range(len(lane.waiting))]
         for flight in reversed(list(lane.flights.values())):
-            if flight.chunk is not None and flight.future is not None and flight.future.cancel():
-                lane.flights.pop(flight.number, None)
+            if flight.chunk is not None and self._cancel(flight):
+                del lane.flights[flight.number]
+                back.append(flight)
+        for flight in back:
+            if flight.chunk is not None:
                 outcome = c.Outcome(0, [], {}, returned=-1)
                 self._events.append(c.ChunkDone(lane.id, flight.chunk.id, outcome))
+
+    def _cancel(self, flight: Flight) -> bool:
+        """Take a call back; False when it has begun, or nobody knows."""
+        return flight.future is not None and bool(flight.future.cancel())
 
     # -- receiving
 
@@ -308,11 +332,13 @@ class Remote(c.Backend):
         lane = flight.lane
         if lane.flights.pop(flight.number, None) is None:
             return  # it was taken back, or its lane has been left
-        if isinstance(said, _Failed):
+        if isinstance(said, Failed):
             self._fail_flight(flight, said.error)
             return
         flight.act(flight, said)
-        if lane.is_leaving and not lane.flights and lane.id in self._lanes:
+        self._begin_waiting()
+        is_through = not (lane.flights or lane.waiting)
+        if lane.is_leaving and is_through and lane.id in self._lanes:
             self._end_lane(lane, errors.Death(lane.pid, 0))
 
     def _begun(self, flight: Flight, said: tuple[Any, ...]) -> None:
@@ -413,7 +439,7 @@ class Remote(c.Backend):
         """Nothing can run any more: what is under way goes back, and no lane will start."""
         self._failure = failure
         for lane in list(self._lanes.values()):
-            for flight in list(lane.flights.values()):
+            for flight in [*lane.flights.values(), *lane.waiting]:
                 if flight.chunk is not None:
                     self._events.append(c.ChunkLost(lane.id, flight.chunk.id, failure))
             self._end_lane(lane, errors.Death(None, None), is_lost=True)
@@ -423,20 +449,21 @@ class Remote(c.Backend):
     ) -> None:
         """The lane is no more. What it holds behind its first chunk was not begun."""
         held = [flight.chunk.id for flight in lane.flights.values() if flight.chunk is not None]
+        unread = frozenset(flight.chunk.id for flight in lane.waiting if flight.chunk is not None)
         self._leave(lane, kill=kill or is_lost)
         failure = self._failure if is_lost and not held else None
-        self._events.append(c.LaneDied(lane.id, death, failure, tuple(lane.reading)))
+        self._events.append(c.LaneDied(lane.id, death, failure, tuple(lane.reading), unread))
 
     def _leave(self, lane: Lane, *, kill: bool) -> None:
         self._lanes.pop(lane.id, None)
         flights, lane.flights = list(lane.flights.values()), {}
+        lane.waiting.clear()
         for flight in flights:
-            if flight.future is not None:
-                flight.future.cancel()
+            self._cancel(flight)
         lane.seat.leave(kill=kill)
 
 
-class _Failed:
+class Failed:
     """What a call raised, in the place of its result."""
 
     def __init__(self, error: BaseException) -> None:

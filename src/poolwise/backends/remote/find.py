@@ -22,12 +22,29 @@ def find(wanted: Any) -> Remote | None:
         return _by_name(wanted)
     if isinstance(wanted, Executor):
         return on_executor(wanted)
+    family = type(wanted).__module__.partition(".")[0]
+    if family == "distributed":
+        from poolwise.backends.remote.dask import on_client
+
+        return on_client(wanted)
+    if family == "ray" or getattr(wanted, "__name__", None) == "ray":
+        from poolwise.backends.remote.ray import on_session
+
+        return on_session()
     if callable(getattr(wanted, "submit", None)):  # as executors of some libraries, which are none
         return on_executor(wanted)
     return None
 
 
 def _by_name(name: str) -> Remote | None:
+    if name == "dask" or name.startswith("dask://"):
+        from poolwise.backends.remote.dask import by_address as dask_by_address
+
+        return dask_by_address(name.removeprefix("dask").removeprefix("://"))
+    if name == "ray" or name.startswith("ray://"):
+        from poolwise.backends.remote.ray import by_address
+
+        return by_address(name)
     if name == "loky":
         return on_executor(_reusable_loky())
     return None

@@ -34,10 +34,12 @@ class Put:
         self.is_small = self.nbytes <= self.small_bytes
         self.digest = _digest(blob)
         self._handle: Any = None
+        self._made_in = 0
 
     def handle_for(self, seat: Seat) -> Any:
         """What to hand over for it; made once, since all seats of a pool are on one engine."""
-        if self._handle is None:
+        if self._handle is None or self._made_in != seat.generation:
+            self._made_in = seat.generation
             self._handle = seat.put(self.blob)
         return self._handle
 

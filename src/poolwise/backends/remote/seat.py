@@ -28,6 +28,8 @@ class Seat(ABC):
     """
 
     is_own = True
+    generation = 0
+    """What was :meth:`put` is good for seats of the same one."""
 
     @abstractmethod
     def submit(self, function: Callable[..., Any], *args: Any) -> Future:
