@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from poolwise.ambient import current as current
+    from poolwise.ambient import using as using
     from poolwise.dropin import install as install
     from poolwise.dropin import uninstall as uninstall
     from poolwise.errors import ArgumentNotLoadable as ArgumentNotLoadable
@@ -66,11 +68,13 @@ _HOME = {
     "UsedAfterFork": "poolwise.errors",
     "WorkerDied": "poolwise.errors",
     "cpu_count": "poolwise.wire.cpus",
+    "current": "poolwise.ambient",
     "empty": "poolwise.shared.arrays",
     "install": "poolwise.dropin",
     "share": "poolwise.shared.objects",
     "state": "poolwise.shared.preload",
     "uninstall": "poolwise.dropin",
+    "using": "poolwise.ambient",
     "zeros": "poolwise.shared.arrays",
 }
 
@@ -98,11 +102,13 @@ __all__ = [
     "WorkerDied",
     "__version__",
     "cpu_count",
+    "current",
     "empty",
     "install",
     "share",
     "state",
     "uninstall",
+    "using",
     "zeros",
 ]
 

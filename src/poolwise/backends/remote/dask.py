@@ -147,9 +147,9 @@ class OnClient(Remote):
     def _is_gone(self, error: BaseException) -> errors.PoolwiseError:
         scheduler = getattr(self._client.scheduler, "address", "its address")
         return engine_failed(
-            f"the Dask cluster at {scheduler} cannot be reached any more ({error!r}): its "
-            "scheduler has ended or its client was closed. What it ran is lost; make a new client, and a new "
-            "pool",
+            f"the Dask cluster at {scheduler} cannot be reached any more: its scheduler has ended "
+            f"or its client was closed ({error!r}). What it ran is lost; make a new client, and a "
+            "new pool",
             error,
         )
 
