@@ -8,7 +8,7 @@ from multiprocessing import get_context
 import pytest
 
 from poolwise.backends.remote.executors import OwnExecutors, on_executor
-from poolwise.testing.exam import BackendExam
+from poolwise.testing.exam import BackendExam, double
 
 
 class ExecutorExam(BackendExam):
@@ -29,7 +29,7 @@ class ExecutorExam(BackendExam):
     def _shut_down(self):
         yield
         if self.executor is not None:
-            assert self.executor.submit(int, 3).result() == 3, "it was not ours to shut down"
+            assert self.executor.submit(double, 3).result() == 6, "it was not ours to shut down"
             self.executor.shutdown()
 
 
@@ -59,6 +59,14 @@ class TestLoky(ExecutorExam):
     def make_executor(self):
         loky = pytest.importorskip("loky")
         return loky.ProcessPoolExecutor(2)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # its sockets
+class TestExecutorlib(ExecutorExam):
+    def make_executor(self):
+        executorlib = pytest.importorskip("executorlib")
+        return executorlib.SingleNodeExecutor(max_workers=2, block_allocation=True)
 
 
 class TestOwnExecutors(BackendExam):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from poolwise import errors
 from poolwise.backends.remote.base import Flight, Lane, Remote
 from poolwise.backends.remote.messages import engine_failed
+from poolwise.backends.remote.polled import Poller
 from poolwise.backends.remote.seat import Future, Seat
 from poolwise.core.contract import Promises
 from poolwise.worker import remote
@@ -29,11 +30,15 @@ class _SharedSeat(Seat):
 
     is_own = False
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, poller: Poller) -> None:
         self._submit = executor.submit
+        self._poller = poller
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future:
-        return self._submit(function, *args)
+        future = self._submit(function, *args)
+        if hasattr(future, "add_done_callback"):
+            return future
+        return self._poller.follow(future)
 
 
 class OnExecutor(Remote):
@@ -55,10 +60,15 @@ class OnExecutor(Remote):
         super().__init__(imports_main=where.startswith(_WITH_MAIN))
         self.name = kind.__qualname__
         self._executor = executor
+        self._poller = Poller()
         self.most_lanes = self.usual_lanes = _count_workers(executor)
 
     def _make_seat(self, lane: int) -> Seat:
-        return _SharedSeat(self._executor)
+        return _SharedSeat(self._executor, self._poller)
+
+    def _cancel(self, flight: Flight) -> bool:
+        """Take a call back where that is safe: some executors lose a worker by it (executorlib)."""
+        return self._imports_main and super()._cancel(flight)
 
     def _find_failure(self, error: BaseException) -> errors.PoolwiseError | None:
         if isinstance(error, errors.EngineFailed):

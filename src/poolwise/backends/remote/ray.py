@@ -23,6 +23,15 @@ class _Server:
         return function(*args, *handles)
 
 
+class _Handle:
+    """What was put down; it travels as an argument of its own, which Ray resolves."""
+
+    __slots__ = ("reference",)
+
+    def __init__(self, reference: Any) -> None:
+        self.reference = reference
+
+
 class _Seat(Seat):
     """One actor.
 
@@ -34,15 +43,17 @@ class _Seat(Seat):
         self._actor = actor
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future:
-        given, handles = list(args), list[Any]()
-        while given and isinstance(given[-1], self._ray.ObjectRef):
-            handles.insert(0, given.pop())
-        reference = self._actor.call.remote(function, tuple(given), *handles)
+        if not self._ray.is_initialized():  # a call would begin a session of its own
+            message = "Ray has been shut down"
+            raise RuntimeError(message)
+        handles = [arg.reference for arg in args if type(arg) is _Handle]
+        given = args[: len(args) - len(handles)]
+        reference = self._actor.call.remote(function, given, *handles)
         future: Future = reference.future()
         return future
 
     def put(self, blob: Blob) -> Any:
-        return self._ray.put(blob)
+        return _Handle(self._ray.put(blob))
 
     def find_death(self, error: BaseException) -> errors.Death | None:
         kinds = self._ray.exceptions
@@ -51,7 +62,8 @@ class _Seat(Seat):
 
     def leave(self, *, kill: bool) -> None:
         try:
-            self._ray.kill(self._actor)
+            if self._ray.is_initialized():
+                self._ray.kill(self._actor)
         except Exception:  # noqa: S110 - the session has ended, and the actor with it
             pass
 
@@ -73,6 +85,9 @@ class OnSession(Remote):
         self.usual_lanes = self.most_lanes = int(ray.cluster_resources().get("CPU", 0)) or None
 
     def _make_seat(self, lane: int) -> Seat:
+        if not self._ray.is_initialized():
+            message = "Ray has been shut down"
+            raise RuntimeError(message)
         actor = self._ray.remote(_Server).options(num_cpus=1, max_restarts=0).remote()
         return _Seat(self._ray, actor)
 
@@ -120,9 +135,15 @@ def by_address(name: str) -> OnSession:
     :raises EngineFailed: nobody answers.
     """
     ray = _import()
-    if ray.is_initialized():
-        return OnSession(ray)
     address = None if name == "ray" else name
+    if ray.is_initialized():
+        if address is None:
+            return OnSession(ray)
+        message = (
+            f"this process has a Ray session, so it cannot connect to {address} as well: use "
+            "backend='ray' for the session that is there, or end it with ray.shutdown()"
+        )
+        raise engine_failed(message)
     if address is not None:
         _look(address)
     try:
