@@ -139,6 +139,16 @@ def test_a_function_of_a_program_that_nobody_can_import_travels_by_value(ppe):
         assert pool.map(closure, range(3)) == [10, 11, 12]
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of its own
+def test_an_engine_that_only_knows_whether_it_is_done_is_asked(tmp_path):
+    submitit = pytest.importorskip("submitit")
+    executor = submitit.AutoExecutor(tmp_path, cluster="local")
+    executor.update_parameters(timeout_min=5)
+    with poolwise.Pool(2, backend=executor) as pool:
+        assert pool.map(double, range(20)) == [2 * n for n in range(20)]
+
+
 # -- what is sent once
 
 
