@@ -16,6 +16,7 @@ import pytest
 
 import poolwise
 from poolwise.backends.remote.base import Remote
+from poolwise.backends.remote.executors import on_executor
 
 
 def double(number):
@@ -410,3 +411,38 @@ def test_what_was_submitted_is_done_before_the_interpreter_ends(tmp_path, given)
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(map(int, done.stdout.split())) == list(range(30))
+
+
+# -- shared memory, where workers may be on another machine
+
+
+def total(array):
+    return float(array.sum())
+
+
+def give_shared(size):
+    import numpy as np
+
+    return poolwise.share(np.ones(size))
+
+
+@pytest.mark.parametrize("is_near", [True, False])
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_what_is_shared_goes_by_value_to_who_cannot_open_it(ppe, is_near, is_listed):
+    numpy = pytest.importorskip("numpy")
+    shared = poolwise.share(numpy.ones(100_000))
+    counting = Counting(ppe)
+    backend = on_executor(counting if not is_near else ppe)
+    assert backend.is_near is is_near
+    with poolwise.Pool(2, backend=backend) as pool:
+        items = [shared] * 4
+        assert list(pool.imap(total, items if is_listed else iter(items))) == [1e5] * 4
+        assert pool.apply(total, (shared,)) == 1e5
+        assert pool.map(give_shared, [1000])[0].sum() == 1000
+        thing = poolwise.share({"a": 1})
+        assert pool.map(get_a, [thing] * 3) == [1] * 3
+    assert (counting.large > 0) is not is_near
+
+
+def get_a(shared):
+    return shared.get()["a"]

@@ -78,7 +78,10 @@ def open_intake(engine: Engine) -> SharedIntake:
     """Intake for the engine's back end: it fixes what calls are given."""
     from poolwise.backends.intake import CopyingIntake, SharedIntake  # workers load this module
 
-    return SharedIntake() if engine.backend.shares_memory else CopyingIntake(engine.signals)
+    backend = engine.backend
+    if backend.shares_memory:
+        return SharedIntake()
+    return CopyingIntake(engine.signals, is_near=backend.is_near)
 
 
 def _make_backend(options: PoolOptions, style: Style, log_levels: dict[str, int] | None) -> Backend:

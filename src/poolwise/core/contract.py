@@ -372,6 +372,8 @@ class Backend(ABC):
     """Tasks are given the objects themselves; else everything is pickled as it is handed in."""
     starts_at_once = False
     """Start all lanes as soon as one is needed: later would be unsafe."""
+    is_near = True
+    """Its lanes are on this machine, and can open shared memory that is here."""
     context: Any = None
     """The multiprocessing context that makes the lanes, where lanes are processes."""
     start_error: Exception | None = None

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from poolwise.wire import codec, failures, packing
@@ -124,7 +125,7 @@ def ping() -> bool:
 
 
 def run(
-    head: tuple[str, int, str | None],
+    head: tuple[str, int, str | None, bool],
     main: bytes,
     buffers: Sequence[bytes | str],
     digests: Sequence[str],
@@ -132,27 +133,33 @@ def run(
 ) -> Answer:
     """Run a chunk.
 
-    :param head: the pool, how long finished values may wait, the digest of the function.
+    :param head: the pool, how long it may take, the digest of the function, and whether the pool
+        can open shared memory of this machine.
     :param main: the pickled chunk.
     :param buffers: that it leaves out, or their digests.
     :param digests: of ``blobs``, which are to be kept.
     """
-    pool, most_ns, function_id = head
+    pool, most_ns, function_id, is_near = head
     for digest, blob in zip(digests, blobs, strict=True):
         _kept.add(digest, blob)
     needed = [one for one in (function_id, *buffers) if isinstance(one, str)]
     if missing := _kept.missing(needed):
         return LACKS, missing
-    if pool not in _states:
-        return _run(most_ns, function_id, main, buffers)
-    from poolwise.shared import preload
+    with ExitStack() as around:
+        if pool in _states:
+            from poolwise.shared import preload
 
-    with preload.used(_states[pool]):
-        return _run(most_ns, function_id, main, buffers)
+            around.enter_context(preload.used(_states[pool]))
+        return _run(most_ns, function_id, main, buffers, is_near=is_near)
 
 
 def _run(
-    most_ns: int, function_id: str | None, main: bytes, buffers: Sequence[bytes | str]
+    most_ns: int,
+    function_id: str | None,
+    main: bytes,
+    buffers: Sequence[bytes | str],
+    *,
+    is_near: bool,
 ) -> Answer:
     clock = _clock()
     before = clock.read()
@@ -166,7 +173,7 @@ def _run(
     except BaseException as error:
         return UNREAD, True, failures.encode(error)
     kept = run_items(clock, function, mode, items, most_ns)
-    packed, is_apart = _pack(kept)
+    packed, is_apart = _pack(kept) if is_near else _pack_by_value(kept)
     clock.to(PICKLE)
     after = clock.read()
     spent = tuple(b - a for a, b in zip(before, after, strict=True))
@@ -284,6 +291,14 @@ def _pack(kept: tuple[Any, ...]) -> tuple[Packed, bool]:
         except BaseException:  # noqa: S110 - said below, value by value
             pass
     return codec.pack_apart(packer, values, errors, times, failures.refused), True
+
+
+def _pack_by_value(kept: tuple[Any, ...]) -> tuple[Packed, bool]:
+    """The same for a pool on another machine: what is shared here goes there by its value."""
+    from poolwise.shared import packing as shared
+
+    with shared.by_value():
+        return _pack(kept)
 
 
 def _is_flat(value: Any) -> bool:

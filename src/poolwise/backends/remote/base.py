@@ -103,7 +103,7 @@ class Remote(c.Backend):
     """Calls that measure what a call costs, when the first lane has begun."""
 
     def __init__(self, *, imports_main: bool) -> None:
-        self._imports_main = imports_main
+        self._imports_main = self.is_near = imports_main
         self.limits = ChunkLimits()
         self.overhead_ns: int | None = None
         """The least that a call was seen to cost beside its work."""
@@ -150,7 +150,8 @@ class Remote(c.Backend):
         """
         if initializer is not None:
             call = partial(initializer, *initargs)
-            self._setup = messages.pack_callable(call, by_value=not self._imports_main)
+            with messages.sharing(is_near=self.is_near):
+                self._setup = messages.pack_callable(call, by_value=not self._imports_main)
 
     # -- the five verbs
 
@@ -234,7 +235,7 @@ class Remote(c.Backend):
         flight = Flight(lane, self._answered, chunk)
         try:
             is_function = True
-            with interruptible:
+            with interruptible, messages.sharing(is_near=self.is_near):
                 function = self._pack_function(lane, chunk)
                 is_function = False
                 main, buffers = self._pack_items(lane, chunk, flight)
@@ -247,7 +248,8 @@ class Remote(c.Backend):
         chunk.sent_bytes = len(main) + sum(len(one) for one in buffers if type(one) is bytes)
         chunk.pickle_ns = self._phases.to(SEND) - begun_ns
         most_ns = max(chunk.job.prompt_ns, self.slice_ns)
-        head = self._pool, most_ns, None if function is None else function.digest
+        digest = None if function is None else function.digest
+        head = self._pool, most_ns, digest, self.is_near
         flight.call = head, main, buffers
         lane.waiting.append(flight)
         self._begin_waiting()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
@@ -54,6 +55,16 @@ def _digest(blob: remote.Blob) -> str:
 
 
 # -- out
+
+
+def sharing(*, is_near: bool) -> AbstractContextManager[None]:
+    """Around pickling: what is in shared memory goes as a handle only to who can open it."""
+    if is_near:
+        return nullcontext()
+    from poolwise.shared import packing as shared
+
+    made: AbstractContextManager[None] = shared.by_value()
+    return made
 
 
 def put_function(function: Function, *, imports_main: bool) -> Put:
