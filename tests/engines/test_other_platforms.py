@@ -16,7 +16,7 @@ for name in ("fcntl", "resource", "termios", "grp", "pwd", "_posixshmem", "_posi
         sys.modules[name] = None
 for home, names in (
     (select, ("poll", "epoll")),
-    (os, ("memfd_create", "pidfd_open", "fork", "forkpty", "register_at_fork", "sched_getaffinity",
+    (os, ("memfd_create", "pidfd_open", "fork", "forkpty", "register_at_fork",
           "sched_yield", "sysconf", "getuid")),
 ):
     for name in names:
