@@ -12,9 +12,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from poolwise.ambient import current as current
+    from poolwise.ambient import using as using
     from poolwise.dropin import install as install
     from poolwise.dropin import uninstall as uninstall
     from poolwise.errors import ArgumentNotLoadable as ArgumentNotLoadable
+    from poolwise.errors import EngineFailed as EngineFailed
     from poolwise.errors import ExtraMissing as ExtraMissing
     from poolwise.errors import InitializerFailed as InitializerFailed
     from poolwise.errors import NameNotFound as NameNotFound
@@ -44,6 +47,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentNotLoadable",
+    "EngineFailed",
     "ExtraMissing",
     "InitializerFailed",
     "NameNotFound",
@@ -65,11 +69,13 @@ __all__ = [
     "WorkerDied",
     "__version__",
     "cpu_count",
+    "current",
     "empty",
     "install",
     "share",
     "state",
     "uninstall",
+    "using",
     "zeros",
 ]
 
@@ -80,11 +86,13 @@ _HOME = {
     "Shared": "poolwise.shared.objects",
     "SharedArray": "poolwise.shared.arrays",
     "cpu_count": "poolwise.system.cpus",
+    "current": "poolwise.ambient",
     "empty": "poolwise.shared.arrays",
     "install": "poolwise.dropin",
     "share": "poolwise.shared.objects",
     "state": "poolwise.shared.preload",
     "uninstall": "poolwise.dropin",
+    "using": "poolwise.ambient",
     "zeros": "poolwise.shared.arrays",
 }
 """Public name -> the module that has it."""

@@ -10,6 +10,8 @@
     |-- TaskCancelled                 the task was stopped by ``cancel(force=True)``
     |-- InitializerFailed             no worker came through the pool's initializer
     |   (also BrokenProcessPool)
+    |-- EngineFailed                  what the workers run on is not there, broke or was shut down
+    |   (also BrokenExecutor)
     |-- PoolTerminated                the pool was terminated before this task ended
     |-- PoolInterrupted               an exception struck the pool's own bookkeeping
     |-- UsedAfterFork                 a pool was used in a child that was forked from its owner
@@ -154,7 +156,9 @@ class Death:
             return "the task closed, or wrote to, file descriptors that were not its own"
         if code is not None and code >= 0:
             return "the task called os._exit() or a library it uses ended the process"
-        return _LIKELY_CAUSE.get(-code if code else 0, "another process sent it that signal")
+        if code is None:
+            return "not known here: look at the logs of what it belonged to"
+        return _LIKELY_CAUSE.get(-code, "another process sent it that signal")
 
     @property
     def why_early(self) -> str:
@@ -229,6 +233,18 @@ def _make_initializer_failed() -> type[PoolwiseError]:
             return _rebuild, ("InitializerFailed", self.args)
 
     return InitializerFailed
+
+
+def _make_engine_failed() -> type[PoolwiseError]:
+    from concurrent.futures import BrokenExecutor
+
+    class EngineFailed(PoolwiseError, BrokenExecutor):
+        """The engine below the pool (an executor, a cluster) cannot run tasks, or not any more."""
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _rebuild, ("EngineFailed", self.args)
+
+    return EngineFailed
 
 
 class _Words:
@@ -336,6 +352,7 @@ def again(error: PoolwiseError) -> PoolwiseError:
 
 _MAKERS = {
     "ArgumentNotLoadable": _make_argument_not_loadable,
+    "EngineFailed": _make_engine_failed,
     "InitializerFailed": _make_initializer_failed,
     "NameNotFound": _make_name_not_found,
     "ResultNotLoadable": _make_result_not_loadable,

@@ -12,7 +12,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from poolwise import errors
-from poolwise.backends.choose import Style
+from poolwise.backends.choose import Style, find_backend
 from poolwise.core.contract import InputEnded, JobDropped, JobPosted
 from poolwise.core.job import (
     MAP,
@@ -29,7 +29,6 @@ from poolwise.doors.future import FutureSink, TaskFuture
 from poolwise.doors.rows import as_sequence, is_held
 from poolwise.options import PoolOptions, checked_buffersize, checked_chunksize, progress_of
 from poolwise.standard import Forwarded, offers
-from poolwise.system.cpus import cpu_count
 from poolwise.system.limits import unread_limit_bytes
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ class ProcessPoolExecutor(Door, Executor):
         max_tasks_per_child: int | None = None,
         **options: Unpack[CommonOptions],
     ) -> None:
-        self._max_workers = _checked_workers(max_workers)
+        given, self._max_workers = find_backend(options, _checked_workers(max_workers))
         _check_max_tasks(max_tasks_per_child)
         self._max_tasks_per_child = max_tasks_per_child
         if mp_context is None and max_tasks_per_child is not None:
@@ -114,7 +113,7 @@ class ProcessPoolExecutor(Door, Executor):
                 initializer,
                 initargs,
                 max_tasks_per_child,
-                options,
+                given,
             ),
             self._sink,
         )
@@ -263,8 +262,8 @@ class ProcessPoolExecutor(Door, Executor):
         state = "shut down" if self._engine.is_closed else "running"
         return (
             f"<poolwise.ProcessPoolExecutor {state} max_workers={self._max_workers} "
-            f"waiting={len(self._submitted.items)} tasks={counts['tasks']} "
-            f"workers={counts['workers']}>"
+            f"backend={self._engine.backend.name} waiting={len(self._submitted.items)} "
+            f"tasks={counts['tasks']} workers={counts['workers']}>"
         )
 
     # -- inside
@@ -283,7 +282,7 @@ class ProcessPoolExecutor(Door, Executor):
     def _refuse(self) -> None:
         failure = self._engine.state.start_failure
         if failure is not None and not self._engine.is_closed:
-            raise errors.InitializerFailed(*failure.args) from failure.__cause__
+            raise errors.again(failure) from failure.__cause__
         raise RuntimeError(_SHUT_DOWN)
 
     def _source(self, iterables: tuple[Iterable[Any], ...]) -> tuple[Source, Iterator[Any] | None]:
@@ -558,9 +557,9 @@ def _is_interrupt(error: BaseException | None) -> bool:
     return is_interrupt(error)
 
 
-def _checked_workers(number: int | None) -> int:
+def _checked_workers(number: int | None) -> int | None:
     if number is None:
-        return cpu_count()
+        return None
     workers = index(number)
     if workers <= 0:
         message = "max_workers must be greater than 0"

@@ -11,7 +11,7 @@ from poolwise.record import record
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
-BackendName = Literal["processes", "threads", "serial"]
+BackendName = Literal["processes", "threads", "serial", "executor", "loky", "dask", "ray"]
 
 ProgressKind = Literal["best", "text"]
 """The best display for where we are, or plain lines wherever we are."""
@@ -37,8 +37,11 @@ class CallOptions(TypedDict, total=False):
 class CommonOptions(CallOptions, total=False):
     """Options of every pool, whatever its interface; those of its calls among them.
 
-    :param backend: ``"processes"``, ``"threads"`` or ``"serial"`` (in the calling thread), or a
-        back end of your own (:class:`poolwise.core.contract.Backend`).
+    :param backend: ``"processes"``, ``"threads"``, ``"serial"`` (in the calling thread) or
+        ``"executor"``; a ``concurrent.futures`` executor, a Dask client, a Ray session or the
+        address of one (``"dask://host:8786"``); or a back end of your own
+        (:class:`poolwise.core.contract.Backend`). ``POOLWISE_BACKEND`` names that of pools which
+        ask for none. ``docs/backends.md`` says what each can do.
     :param state: what tasks find in :data:`poolwise.state`, by name: put there once in each
         worker. Functions (classes, partials) are called in the worker and give the value.
     :param ledger: how much :meth:`report` shall know: ``"chunks"``, ``"items"`` (every item timed

@@ -14,7 +14,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from poolwise import errors
-from poolwise.backends.choose import Style
+from poolwise.backends.choose import Style, find_backend
 from poolwise.core.contract import InputEnded, JobPosted
 from poolwise.core.job import (
     MAP,
@@ -33,7 +33,6 @@ from poolwise.doors.rows import as_sequence, find_common, is_held
 from poolwise.options import PoolOptions, checked_buffersize, checked_chunksize, progress_of
 from poolwise.results import AsyncResult, CallSink, MapResult, ResultIterator
 from poolwise.standard import Forwarded, offers
-from poolwise.system.cpus import cpu_count
 from poolwise.system.limits import unread_limit_bytes
 
 if TYPE_CHECKING:
@@ -101,12 +100,12 @@ class Pool(Door):
         context: BaseContext | str | None = None,
         **options: Unpack[CommonOptions],
     ) -> None:
-        self._processes = _checked_processes(processes)
+        given, self._processes = find_backend(options, _checked_processes(processes))
         _check_max_tasks(maxtasksperchild)
         self._maxtasksperchild = maxtasksperchild
         self._open(
             PoolOptions.of(
-                self._processes, context, initializer, initargs, maxtasksperchild, options
+                self._processes, context, initializer, initargs, maxtasksperchild, given
             ),
             CallSink(),
         )
@@ -610,9 +609,9 @@ def _as_arguments(args: Any) -> Any:
         return args
 
 
-def _checked_processes(processes: int | None) -> int:
+def _checked_processes(processes: int | None) -> int | None:
     if processes is None:
-        return cpu_count()
+        return None
     number = index(processes)
     if number < 1:
         message = "Number of processes must be at least 1"

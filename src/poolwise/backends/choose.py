@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from poolwise.core.batching import ChunkLimits
 from poolwise.core.contract import Backend
 from poolwise.errors import RemoteTraceback
 from poolwise.record import record
+from poolwise.system.cpus import cpu_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +23,13 @@ if TYPE_CHECKING:
     from poolwise.core.contract import Observer
     from poolwise.core.engine import Engine
     from poolwise.core.state import State
-    from poolwise.options import Insight, OutputMode, PoolOptions
+    from poolwise.options import CommonOptions, Insight, OutputMode, PoolOptions
     from poolwise.telemetry.output import OutputForwarder
+
+VARIABLE = "POOLWISE_BACKEND"
+"""The environment variable that names the back end of pools which ask for none."""
+
+_OF_THIS_PROCESS = ("processes", "threads", "serial", "executor")
 
 
 @record
@@ -70,14 +78,17 @@ def open_intake(engine: Engine) -> SharedIntake:
     """Intake for the engine's back end: it fixes what calls are given."""
     from poolwise.backends.intake import CopyingIntake, SharedIntake  # workers load this module
 
-    return SharedIntake() if engine.backend.shares_memory else CopyingIntake(engine.signals)
+    backend = engine.backend
+    if backend.shares_memory:
+        return SharedIntake()
+    return CopyingIntake(engine.signals, is_near=backend.is_near)
 
 
 def _make_backend(options: PoolOptions, style: Style, log_levels: dict[str, int] | None) -> Backend:
     """The back end that was handed in, or the one of that name."""
     name: Any = options.backend
     if isinstance(name, Backend):
-        _refuse_beside(options)
+        _prepare(name, options)
         return name
     level = options.insight.ledger
     initializer, initargs = options.initializer, options.initargs
@@ -87,6 +98,10 @@ def _make_backend(options: PoolOptions, style: Style, log_levels: dict[str, int]
 
         is_process = name == "processes"
         initializer = preload = Preload(options.state, initializer, is_process=is_process)
+    if name == "executor":
+        from poolwise.backends.remote.prepare import make_executors
+
+        return make_executors(options, _context)
     if name == "serial":
         from poolwise.backends.threads import Serial
 
@@ -97,8 +112,9 @@ def _make_backend(options: PoolOptions, style: Style, log_levels: dict[str, int]
         return Threads(initializer, initargs, level=level)
     if name != "processes":
         message = (
-            f"unknown backend {name!r}: choose 'processes', 'threads' or 'serial', or hand in a "
-            "poolwise.core.contract.Backend"
+            f"unknown backend {name!r}: choose 'processes', 'threads', 'serial', 'executor', "
+            "'loky', 'dask' or 'ray'; an address such as 'dask://host:8786'; or hand in a "
+            "concurrent.futures executor, a dask Client, or a poolwise.core.contract.Backend"
         )
         raise ValueError(message)
     context = _context(options.context)
@@ -116,6 +132,60 @@ def _make_backend(options: PoolOptions, style: Style, log_levels: dict[str, int]
         log_levels=log_levels,
         as_cause=style.as_cause,
     )
+
+
+def find_backend(given: CommonOptions, workers: int | None) -> tuple[CommonOptions, int]:
+    """The options with the back end that is meant, and how many workers there are to be.
+
+    :param workers: as asked for (None: as many as the back end has, or CPUs).
+    :raises ExtraMissing: the library for it is not installed.
+    :raises EngineFailed: nobody answers at that address.
+    """
+    wanted: Any = given.get("backend") or os.environ.get(VARIABLE, "").strip() or _usual()
+    if not isinstance(wanted, Backend) and wanted not in _OF_THIS_PROCESS:
+        from poolwise.backends.remote.find import find
+
+        wanted = find(wanted) or wanted
+    usual = wanted.usual_lanes if isinstance(wanted, Backend) else None
+    if workers is None:
+        workers = usual or cpu_count()
+    return {**given, "backend": wanted}, workers
+
+
+@cache
+def _usual() -> str:
+    """The back end where none was asked for: our own processes, if they can be had here."""
+    from poolwise.backends.platform import lacks_for_processes
+
+    return "executor" if lacks_for_processes() else "processes"
+
+
+def _prepare(backend: Backend, options: PoolOptions) -> None:
+    """Tell a back end that was handed in what its workers shall begin with, if it can be told."""
+    if not hasattr(backend, "prepare"):
+        _refuse_beside(options)
+        return
+    from poolwise.backends.remote.prepare import prepare_engine
+
+    prepare_engine(backend, options)
+
+
+def limits_of_timed(backend: Backend) -> ChunkLimits:
+    """Bounds of the chunks of a job whose tasks have a time limit.
+
+    Where values are told only at a chunk's end, each task is a chunk: else the limit would be one
+    for all of them.
+
+    :raises ValueError: no task can be stopped there.
+    """
+    if not backend.promises.has_time_limits:
+        message = (
+            f"task_timeout cannot be had on the back end {backend.name!r}: its engine cannot stop "
+            "a task that runs, so the worker would stay busy with it. Leave it out, or choose a "
+            "back end that promises it (pool.backend.promises; docs/backends.md has the table)"
+        )
+        raise ValueError(message)
+    return backend.limits if backend.promises.answers_early else ChunkLimits(most_ns=0)
 
 
 def _refuse_beside(options: PoolOptions) -> None:
@@ -175,7 +245,6 @@ def _make_forwarder(mode: OutputMode) -> tuple[OutputForwarder | None, dict[str,
 def _read_limits() -> tuple[int, int | None]:
     """Number of CPUs granted, and for how long the control group was throttled (ns)."""
     from poolwise.system import cgroups
-    from poolwise.system.cpus import cpu_count
 
     throttling = cgroups.throttling()
     return cpu_count(), None if throttling is None else throttling.throttled_ns

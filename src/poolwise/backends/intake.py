@@ -8,6 +8,7 @@ of calls that do not wait, as far as the memory set aside for them goes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from poolwise.core.job import Fed
@@ -51,15 +52,17 @@ class CopyingIntake(SharedIntake):
     """Intake of lanes to which everything is pickled.
 
     :param signals: the engine's, which tells what a handler raises from what pickling does.
+    :param is_near: the lanes can open shared memory of this machine.
     """
 
-    def __init__(self, signals: DeferredSignals) -> None:
+    def __init__(self, signals: DeferredSignals, *, is_near: bool = True) -> None:
         self._signals = signals
+        self._is_near = is_near
         self._in_vain = 0
         self._left_out = 0
 
     def queue(self, unit: int = 1) -> Fed:
-        return Fed(unit, fix)
+        return Fed(unit, fix if self._is_near else _fix_by_value)
 
     def call(self, call: tuple[Any, ...], waiting: int) -> Snapshot | None:
         """A call as it is now; None where it cannot change, or where memory does not allow it.
@@ -107,6 +110,18 @@ class CopyingIntake(SharedIntake):
         with self._signals:
             try:
                 with interruptible:
-                    return act()
+                    return act() if self._is_near else _by_value(act)
             except BaseException as error:
                 return error
+
+
+def _by_value(act: Callable[[], T]) -> T:
+    """Pickle what is shared by its value, for lanes on other machines."""
+    from poolwise.shared import packing
+
+    with packing.by_value():
+        return act()
+
+
+def _fix_by_value(item: Any) -> tuple[Any, int]:
+    return _by_value(partial(fix, item))

@@ -20,6 +20,7 @@ _COMMANDS = {
     "checklist": ("poolwise.cli.checklist", "nine points about a program's pool, from one run"),
     "bench": ("poolwise.cli.bench", "measure from which size on shared memory pays here"),
     "explain": ("poolwise.cli.explain", "explain a finding of the doctor"),
+    "info": ("poolwise.cli.info", "say what pools run on here"),
 }
 
 _USAGE = """\

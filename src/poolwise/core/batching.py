@@ -66,7 +66,7 @@ class ChunkSizer:
     :param is_stream: the caller reads the values one by one, and does other things meanwhile.
     """
 
-    __slots__ = ("_ahead_ns", "_deals", "_even", "_floor_ns", "_items", "_limits", "_nbytes", "_ns",
+    __slots__ = ("_deals", "_even", "_is_stream", "_items", "_lanes", "_limits", "_nbytes", "_ns",
                  "_recent_items", "_recent_ns", "_remaining", "_unit", "item_bytes",
                  "item_ns")  # fmt: skip
 
@@ -79,9 +79,9 @@ class ChunkSizer:
         is_stream: bool = False,
     ) -> None:
         self._unit = unit
-        self._ahead_ns = limits.stream_ahead_ns if is_stream else limits.ahead_ns
-        self._limits = limits
-        self._floor_ns = max(limits.least_ns, lanes * limits.parent_ns / limits.parent_share)
+        self._is_stream = is_stream
+        self._lanes = lanes
+        self._limits = limits  # read anew each time: a back end may learn what its messages cost
         self._items = self._ns = self._nbytes = 0
         self._recent_items = self._recent_ns = 0.0
         self._even = 0.0
@@ -112,7 +112,8 @@ class ChunkSizer:
         else:
             even = self._even_share(remaining, lanes)
             trusted = limits.growth * self._items / lanes
-            size = max(even / limits.share, min(self._floor_ns / item_ns, even, trusted))
+            floor_ns = max(limits.least_ns, self._lanes * limits.parent_ns / limits.parent_share)
+            size = max(even / limits.share, min(floor_ns / item_ns, even, trusted))
         size = min(size, most)
         units = -(-size // self._unit)
         return max(1, int(units)) * self._unit
@@ -133,7 +134,9 @@ class ChunkSizer:
         """True if a lane that holds so many items, begun so long ago, may be given a chunk more."""
         if self.item_ns is None:
             return False
-        return queued_items * self.item_ns - elapsed_ns <= self._ahead_ns
+        limits = self._limits
+        ahead_ns = limits.stream_ahead_ns if self._is_stream else limits.ahead_ns
+        return queued_items * self.item_ns - elapsed_ns <= ahead_ns
 
 
 def should_give_back(running_ns: int, remaining_items: int, item_ns: float | None) -> bool:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from poolwise.core.batching import DEFAULT_LIMITS, ChunkLimits
 from poolwise.record import record
 
 if TYPE_CHECKING:
@@ -326,6 +327,28 @@ class Inbox(Protocol):
         """Make a :meth:`wait` in another thread return; may be called from any thread."""
 
 
+@record
+class Promises:
+    """Abilities of a back end's lanes: what users may ask of a pool on them.
+
+    :param has_initializers: an initializer, or ``state``, can prepare each worker.
+    :param has_time_limits: a task that runs too long is given up, and its worker with it.
+    :param replaces_workers: a worker can be replaced after a number of tasks.
+    :param answers_early: a finished value does not wait for a slow one of the same chunk.
+    :param outlives_workers: a worker that dies costs the one task it ran.
+    :param tells_exit_codes: the error of such a task says how its worker ended.
+    :param relays_output: what workers print and log can be brought to this process.
+    """
+
+    has_initializers: bool = True
+    has_time_limits: bool = True
+    replaces_workers: bool = True
+    answers_early: bool = True
+    outlives_workers: bool = True
+    tells_exit_codes: bool = True
+    relays_output: bool = True
+
+
 class Backend(ABC):
     """Base of what makes lanes. Five verbs; answers arrive as events in the inbox.
 
@@ -337,12 +360,20 @@ class Backend(ABC):
     """Name in reports."""
     most_lanes: int | None = None
     """No more lanes than these, whatever was asked for."""
+    usual_lanes: int | None = None
+    """So many where nobody asks for a number; None: one for each CPU of this process."""
+    promises = Promises()
+    """Abilities of its lanes."""
+    limits: ChunkLimits = DEFAULT_LIMITS
+    """Of the size of chunks. A back end that measures what its messages cost changes its own."""
     runs_here = False
     """Tasks run in the thread that drives: Ctrl-C must reach them."""
     shares_memory = False
     """Tasks are given the objects themselves; else everything is pickled as it is handed in."""
     starts_at_once = False
     """Start all lanes as soon as one is needed: later would be unsafe."""
+    is_near = True
+    """Its lanes are on this machine, and can open shared memory that is here."""
     context: Any = None
     """The multiprocessing context that makes the lanes, where lanes are processes."""
     start_error: Exception | None = None

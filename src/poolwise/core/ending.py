@@ -71,6 +71,21 @@ def _be_called_first() -> None:
         util.Finalize(None, _end_all, exitpriority=sys.maxsize)
 
 
+def end_before_executors() -> None:
+    """End all engines before the standard executors refuse calls, which is before ``atexit``.
+
+    Lanes on an executor could not be given what was submitted and waits. What is registered last
+    is called first there, too; it is once for each process, as imports are.
+    """
+    register = getattr(threading, "_register_atexit", None)
+    if register is not None and os.getpid() not in _called_before_executors:
+        _called_before_executors.add(os.getpid())
+        register(_end_all)
+
+
+_called_before_executors: set[int] = set()
+
+
 def _let_imports_end() -> None:
     """Before a fork: what another thread is importing stays locked in the child for ever."""
     until = time.monotonic() + 5.0  # the fork comes all the same, at the child's risk

@@ -13,7 +13,7 @@ from itertools import count, islice
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from poolwise.core.batching import ChunkSizer
+from poolwise.core.batching import DEFAULT_LIMITS, ChunkLimits, ChunkSizer
 from poolwise.core.bell import Bell
 
 if TYPE_CHECKING:
@@ -416,6 +416,7 @@ class Job:
     :param unit: the scheduling unit, an explicit chunksize (None: a chunk counts as one task).
     :param site: where the program made the call, for whoever observes.
     :param is_stream: the caller reads the values one by one, and does other things meanwhile.
+    :param limits: of its chunks.
 
     ``common`` are objects, by their ``id``, that many items hold and that nobody changes before
     the job is over; what became of them in ``deposits`` is the back end's to fill.
@@ -434,6 +435,7 @@ class Job:
         unit: int | None = None,
         site: str | None = None,
         is_stream: bool = False,
+        limits: ChunkLimits = DEFAULT_LIMITS,
     ) -> None:
         self.number = next(_job_numbers)
         self.function = function
@@ -447,7 +449,7 @@ class Job:
         self.prompt_ns = 0 if rules.task_timeout_s is not None else prompt_ns
         self.unit = unit
         self.lanes = lanes
-        self.sizer = ChunkSizer(lanes, unit=unit or 1, is_stream=is_stream)
+        self.sizer = ChunkSizer(lanes, unit=unit or 1, limits=limits, is_stream=is_stream)
         self.common: dict[int, Any] = {}
         self.deposits: dict[int, Any] = {}
         self.open_items = 0

@@ -692,6 +692,8 @@ def _why_not_started(failure: BaseException) -> str:
 
 
 def _initializer_failed(event: c.LaneDied) -> errors.PoolwiseError:
+    if isinstance(event.failure, errors.EngineFailed):
+        return errors.again(event.failure)
     if event.failure is not None and event.death.pid is None:
         message = f"no worker process could be started: {_why_not_started(event.failure)}"
     elif event.failure is not None:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from poolwise.backends.choose import Style, open_engine, open_intake
+from poolwise.backends.choose import (
+    Style,
+    limits_of_timed,
+    open_engine,
+    open_intake,
+)
 from poolwise.core.contract import JobPosted
 from poolwise.core.job import (
     CALL_PROMPT_NS,
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from poolwise.backends.intake import SharedIntake
+    from poolwise.core.contract import Backend
     from poolwise.core.engine import Engine
     from poolwise.core.job import Sink, Source
     from poolwise.options import PoolOptions, ProgressKind, TaskRules
@@ -45,6 +51,7 @@ class Door:
         self._submitted = Submitted()
         with DEFER_UNTIL_ASSIGNED:
             self._engine = open_engine(options, self._style)
+        self._limits = self._engine.backend.limits
         self._calls = self._make_job(Function(no_call), CALLS, self._submitted, sink, unit=1)
         self._are_calls_shown = options.progress is None
         self._engine.enqueue(JobPosted(self._calls))
@@ -63,17 +70,22 @@ class Door:
         prompt_ns: int = CALL_PROMPT_NS,
         is_stream: bool = False,
     ) -> Job:
+        rules = rules or self._options.rules
+        limits = self._limits
+        if rules.task_timeout_s is not None:
+            limits = limits_of_timed(self.backend)
         return Job(
             function,
             mode,
             source,
             sink,
-            rules or self._options.rules,
+            rules,
             lanes=self._options.workers,
             prompt_ns=STREAM_PROMPT_NS if is_stream else prompt_ns,
             unit=unit,
             site=None if mode == CALLS else find_site(),
             is_stream=is_stream,
+            limits=limits,
         )
 
     def _fixed(self, func: Callable[..., Any]) -> Function:
@@ -96,6 +108,11 @@ class Door:
         from poolwise.telemetry.tally import Tally
 
         return show(Tally(job, self._engine.state).look, kind)
+
+    @property
+    def backend(self) -> Backend:
+        """The back end that makes the workers; ``backend.promises`` says what they can do."""
+        return self._engine.backend
 
     def statistics(self) -> dict[str, int]:
         """Counts since it was made.

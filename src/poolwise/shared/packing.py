@@ -14,6 +14,8 @@ import io
 import pickle
 import struct
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from poolwise.shared.holding import Held
@@ -37,6 +39,17 @@ def is_active() -> bool:
     Else the new segment would hold handles that are good only for as long as the old ones live.
     """
     return getattr(_this_thread, "is_packing", False)
+
+
+@contextmanager
+def by_value() -> Iterator[None]:
+    """Pickle what is shared by its value in this thread: it goes where the memory is not."""
+    before = is_active()
+    _this_thread.is_packing = True
+    try:
+        yield
+    finally:
+        _this_thread.is_packing = before
 
 
 class HoldsDescriptor(TypeError):

@@ -1,0 +1,1 @@
+"""Lanes on engines of others: executors, clusters. One chunk is one call there."""

@@ -1,0 +1,125 @@
+"""Lanes on a Ray session: real worker processes on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import poolwise
+from poolwise.testing.exam import BackendExam
+from tests.engines.test_pools import add, double, end, fail_at_seven, length, nap, pid_of
+
+ray = pytest.importorskip("ray")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # of its own
+]
+
+
+@pytest.fixture(scope="module")
+def session():
+    folder = Path(__file__).resolve().parents[2]
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": f"{folder}:{folder}/src"}},
+    )
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture
+def pool(session):
+    with poolwise.Pool(backend=session) as pool:
+        yield pool
+
+
+@pytest.mark.usefixtures("session")
+class TestRay(BackendExam):
+    def make_backend(self, initializer=None, initargs=()):
+        from poolwise.backends.remote.ray import on_session
+
+        backend = on_session()
+        backend.prepare(initializer, initargs)
+        return backend
+
+
+def test_every_way_of_calling(pool):
+    assert (pool._processes, pool.backend.name) == (2, "ray")
+    assert pool.map(double, range(500)) == [2 * n for n in range(500)]
+    assert list(pool.imap(double, iter(range(100)))) == [2 * n for n in range(100)]
+    assert sorted(pool.imap_unordered(double, range(50))) == [2 * n for n in range(50)]
+    assert pool.starmap(add, [(1, 2), (3, 4)]) == [3, 7]
+    assert pool.apply_async(add, (1,), {"b": 5}).get() == 6
+    assert os.getpid() not in pool.map(pid_of, range(20))
+    assert pool.statistics()["chunks"] < 200
+    with pytest.raises(LookupError, match="seven"):
+        pool.map(fail_at_seven, range(20))
+
+
+def test_an_executor_on_the_session(session):
+    with poolwise.ProcessPoolExecutor(backend="ray") as executor:
+        assert list(executor.map(double, range(50))) == [2 * n for n in range(50)]
+    assert session.is_initialized(), "their session goes on"
+
+
+def test_functions_and_large_arrays_are_sent_once(pool):
+    numpy = pytest.importorskip("numpy")
+    array = numpy.zeros(3_000_000, "u1")
+    assert pool.map(partial(length, array), range(60)) == [3_000_000 + n for n in range(60)]
+    values = pool.starmap(length, [(array, n) for n in range(60)])
+    assert values == [3_000_000 + n for n in range(60)]
+
+
+def read_state(_):
+    return poolwise.state["a"]
+
+
+def test_workers_have_state(session):
+    with poolwise.Pool(backend=session, state={"a": 5}) as pool:
+        assert pool.map(read_state, range(10)) == [5] * 10
+
+
+def test_a_task_that_ends_its_worker_fails_alone(pool):
+    results = pool.imap(end, range(20))
+    assert [next(results) for _ in range(7)] == list(range(7))
+    with pytest.raises(poolwise.WorkerDied, match="while it ran item 7 of end"):
+        next(results)
+    assert list(results) == list(range(8, 20))
+
+
+def test_a_worker_that_is_killed_costs_no_task_that_may_go_again(pool):
+    results = pool.imap_unordered(nap, [0.02] * 100, retries=3)
+    got = [next(results) for _ in range(10)]
+    os.kill(pool.apply(pid_of, (0,)), signal.SIGKILL)
+    assert got + list(results) == [0.02] * 100
+
+
+def test_a_task_that_runs_too_long_is_stopped(pool):
+    with pytest.raises(poolwise.TaskTimeout):
+        pool.map(nap, [60.0], task_timeout=0.5)
+    assert pool.map(nap, [0.01] * 3, task_timeout=30.0) == [0.01] * 3
+
+
+def test_a_session_that_ends_is_one_clear_error_and_so_is_none(session):
+    with poolwise.Pool(backend=session) as pool:
+        assert pool.map(double, range(3)) == [0, 2, 4]
+        session.shutdown()
+        with pytest.raises(poolwise.EngineFailed, match="was shut down"):
+            pool.map(double, range(3))
+    with pytest.raises(poolwise.EngineFailed, match=r"call ray\.init\(\) first"):
+        poolwise.Pool(backend=ray)
+
+
+def test_an_address_where_nobody_listens_is_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"ray://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(poolwise.EngineFailed, match=f"no Ray cluster answers at {address}"):
+        poolwise.Pool(backend=address)
