@@ -23,7 +23,20 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def session():
+def _sessions():
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def session(_sessions):
+    """The one of the tests before, if it is still there: to begin one takes seconds."""
+    if not ray.is_initialized():
+        begin()
+    return ray
+
+
+def begin():
     folder = Path(__file__).resolve().parents[2]
     ray.init(
         num_cpus=2,
@@ -31,8 +44,6 @@ def session():
         log_to_driver=False,
         runtime_env={"env_vars": {"PYTHONPATH": f"{folder}:{folder}/src"}},
     )
-    yield ray
-    ray.shutdown()
 
 
 @pytest.fixture
@@ -118,7 +129,14 @@ def test_a_session_that_ends_is_one_clear_error_and_so_is_none(session):
         poolwise.Pool(backend=ray)
 
 
+@pytest.mark.usefixtures("session")
+def test_an_address_beside_a_session_is_refused():
+    with pytest.raises(poolwise.EngineFailed, match="use backend='ray' for the session"):
+        poolwise.Pool(backend="ray://127.0.0.1:1")
+
+
 def test_an_address_where_nobody_listens_is_one_sentence():
+    ray.shutdown()
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"ray://127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(poolwise.EngineFailed, match=f"no Ray cluster answers at {address}"):
