@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 import poolwise
-from poolwise.memory import arena
 
 np = pytest.importorskip("numpy")
 
@@ -32,13 +31,10 @@ def take(array, _=None, other=None):
 
 @pytest.fixture(scope="module", autouse=True)
 def pool():
-    """Short arrays are compared as well."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arena, "LEAST_RECALLED_BYTES", arena.LEAST_BLOCK_BYTES)
-        with poolwise.Pool(2) as pool:
-            Calls.pool = pool
-            yield pool
-            Calls.pool = None
+    with poolwise.Pool(2) as pool:
+        Calls.pool = pool
+        yield pool
+        Calls.pool = None
 
 
 class Calls(RuleBasedStateMachine):
@@ -91,7 +87,7 @@ def memory_of(pool):
     return pool._engine._backend._memory._arena
 
 
-def test_what_is_bound_again_is_not_put_down_again():
+def test_what_is_bound_again_does_not_pile_up():
     array = np.arange(float(LENGTH))
     with poolwise.Pool(2) as pool:
         for _ in range(6):
