@@ -12,6 +12,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from poolwise.choose.door import imap as imap
+    from poolwise.choose.door import map as map  # noqa: A004 - as users call it
+    from poolwise.choose.door import plan as plan
+    from poolwise.choose.door import starmap as starmap
+    from poolwise.choose.pools import workers as workers
+    from poolwise.choose.seeds import rng as rng
     from poolwise.dropin import install as install
     from poolwise.dropin import uninstall as uninstall
     from poolwise.errors import ArgumentNotLoadable as ArgumentNotLoadable
@@ -65,10 +71,16 @@ _HOME = {
     "WorkerDied": "poolwise.errors",
     "cpu_count": "poolwise.wire.cpus",
     "empty": "poolwise.shared.arrays",
+    "imap": "poolwise.choose.door",
     "install": "poolwise.dropin",
+    "map": "poolwise.choose.door",
+    "plan": "poolwise.choose.door",
+    "rng": "poolwise.choose.seeds",
     "share": "poolwise.shared.objects",
+    "starmap": "poolwise.choose.door",
     "state": "poolwise.shared.preload",
     "uninstall": "poolwise.dropin",
+    "workers": "poolwise.choose.pools",
     "zeros": "poolwise.shared.arrays",
 }
 
@@ -96,10 +108,16 @@ __all__ = [
     "__version__",
     "cpu_count",
     "empty",
+    "imap",
     "install",
+    "map",
+    "plan",
+    "rng",
     "share",
+    "starmap",
     "state",
     "uninstall",
+    "workers",
     "zeros",
 ]
 

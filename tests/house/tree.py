@@ -16,7 +16,7 @@ ROWS = {
     "account": 2, "shared": 2, "telemetry": 2, "worker": 2,
     "backends": 3, "report": 3,
     "doors": 4, "dropin": 4, "executor": 4, "pool": 4, "results": 4, "standard": 4,
-    "aio": 5, "auto": 5, "doctor": 5, "integrations": 5, "pipeline": 5, "tune": 5,
+    "aio": 5, "choose": 5, "doctor": 5, "integrations": 5, "pipeline": 5, "tune": 5,
     "cli": 7,
     "__main__": 8,
 }  # fmt: skip

@@ -1,0 +1,84 @@
+"""A thread beside the caller's: it looks on while an item runs, and can act before that ends.
+
+Long items would otherwise keep the caller from deciding anything until the first of them is done.
+The threads are kept for later calls: to start one costs more than many a call.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from poolwise.choose import gil
+
+if TYPE_CHECKING:
+    from poolwise.choose.run import Run
+
+_GRACE_S = 0.01
+"""Calls that are over by then are not looked at."""
+
+_LOOK_S = 0.01
+"""Between two looks at an item that takes long."""
+
+_free: list[Onlooker] = []
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free.clear)  # the child has none of these threads
+
+
+def arm(run: Run) -> None:
+    """Have somebody look on while this call is run in its caller's thread."""
+    try:
+        onlooker = _free.pop()
+    except IndexError:
+        onlooker = Onlooker()
+    onlooker.look_at(run)
+
+
+class Onlooker:
+    """One thread, and the call it looks at."""
+
+    def __init__(self) -> None:
+        self._bell = _thread.allocate_lock()
+        self._bell.acquire()
+        self._run: Run | None = None
+        # Named as the engine's helper is, which nobody need be warned of when a worker is forked.
+        threading.Thread(target=self._serve, name="poolwise-helper", daemon=True).start()
+
+    def look_at(self, run: Run) -> None:
+        """Begin with this call."""
+        self._run = run
+        self._bell.release()
+
+    def _serve(self) -> None:
+        while True:
+            self._bell.acquire()
+            run = self._run
+            if run is not None:
+                self._look(run)
+            self._run = run = None
+            _free.append(self)
+
+    def _look(self, run: Run) -> None:
+        time.sleep(_GRACE_S)
+        if run.is_serial and run.meter.gil is None:
+            self._knock(run)
+        run.is_gil_known = True
+        while run.is_in_first_item:
+            if run.act_beside():
+                return
+            time.sleep(_LOOK_S)
+
+    def _knock(self, run: Run) -> None:
+        run.is_disturbed = True
+        try:
+            run.meter.gil = gil.look(
+                lambda: run.is_in_caller, lambda: not run.is_serial, run.cpu_ns
+            )
+        except OSError:
+            pass  # the thread that ran items has ended: a lazy call is read in another one now
+        finally:
+            run.is_disturbed = False

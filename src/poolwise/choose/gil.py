@@ -1,0 +1,65 @@
+"""How much of its time a running function holds the interpreter's lock, seen from another thread.
+
+A thread that sleeps for a moment and wants to go on has to wait for the lock as long as somebody
+holds it: the switch interval (5 ms) beside Python code, not at all beside C code that let it go.
+What the kernel says it waited for a CPU is taken off, so other programs do not disturb this. The
+function need not run in a second thread, or twice, to find out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from poolwise.wire.kernel import RunQueue
+
+_SLEEP_S = 0.001
+_KNOCKS = 5
+"""Each makes the working thread hand over the lock once: five are seen in no total."""
+
+_TRIES = 50
+"""Knocks in all: between the items of a lazy call the caller does other things."""
+
+_PROGRESS_NS = 300_000
+"""CPU time of a thread that went on working between two knocks."""
+
+_HELD_S = 0.0003
+"""A wait longer than this is not the kernel's slowness (0.1 ms at most): somebody held the lock."""
+
+
+def look(
+    is_running: Callable[[], bool],
+    is_over: Callable[[], bool],
+    cpu_ns: Callable[[], int],
+    sleep: Callable[[float], object] = time.sleep,
+) -> float | None:
+    """The part of the knocks at which the lock was held; None if there was no time to find out.
+
+    :param is_running: whether the function runs in the other thread at the moment.
+    :param is_over: whether it is worth no more knocks.
+    :param cpu_ns: CPU time of that thread. If it got no CPU since the last knock, as happens on a
+        busy machine, it has not yet taken the lock back, and this knock says nothing.
+    """
+    queue = RunQueue()
+    waits: list[float] = []
+    try:
+        for _ in range(_TRIES):
+            was_running, before_ns = is_running(), cpu_ns()
+            wait = _knock(queue, sleep)
+            if is_over():
+                return None
+            if (was_running or is_running()) and cpu_ns() - before_ns > _PROGRESS_NS:
+                waits.append(wait)
+            if len(waits) == _KNOCKS:
+                return sum(wait > _HELD_S for wait in waits) / _KNOCKS
+    finally:
+        queue.close()
+    return None
+
+
+def _knock(queue: RunQueue, sleep: Callable[[float], object]) -> float:
+    """Seconds that this thread waited for the lock, after a sleep."""
+    queued_ns, begun_ns = queue.read_ns(), time.perf_counter_ns()
+    sleep(_SLEEP_S)
+    late_ns = time.perf_counter_ns() - begun_ns - round(_SLEEP_S * 1e9)
+    return (late_ns - (queue.read_ns() - queued_ns)) / 1e9

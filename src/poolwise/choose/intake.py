@@ -1,0 +1,112 @@
+"""The items of one call: read once, in order, by whoever runs them at the moment."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import count, cycle, islice, repeat
+from operator import length_hint
+from typing import Any
+
+_EXACT = frozenset({list, tuple, range, str, bytes, set, frozenset, dict, deque})
+"""Built-in containers whose length is what they yield."""
+
+_NO_LENGTH = -1
+
+
+class Intake:
+    """Reads the caller's items, and knows which of them are on their way.
+
+    ``taken`` counts what was read, ``is_ended`` says that there are no more.
+
+    :param is_numbered: each item comes with its position before it.
+    :raises TypeError: it cannot be iterated over.
+    """
+
+    def __init__(self, items: Iterable[Any], *, is_numbered: bool = False) -> None:
+        self._items = enumerate(items) if is_numbered else iter(items)
+        self._length = _expected_length(items)
+        self.is_exact = type(items) in _EXACT
+        self.is_listed = type(items) in {list, tuple, range}
+        self.taken = 0
+        self.is_ended = self.is_exact and not self._length
+        self.is_stopped = False
+        self.under_way: deque[Any] = deque()
+
+    @property
+    def remaining(self) -> int | None:
+        """How many are left, by the length that the caller's object claims; None: nobody knows.
+
+        What has yielded more than it claimed is of unknown length from then on.
+        """
+        if self.is_ended:
+            return 0
+        if self._length is None or self.taken > self._length:
+            return None
+        left = self._length - self.taken
+        return left if left or self.is_exact else None
+
+    def block(self, size: int) -> Iterator[Any]:
+        """The next items, read as they are run. Say :meth:`took` when they are."""
+        return islice(self._items, size)
+
+    def took(self, size: int, wanted: int) -> None:
+        """So many of a block that was to have ``wanted``."""
+        self.taken += size
+        if size < wanted or (self.is_exact and self.taken == self._length):
+            self.is_ended = True
+
+    def next(self) -> Any:
+        """The next item.
+
+        :raises StopIteration: there is none.
+        """
+        try:
+            item = next(self._items)
+        except StopIteration:
+            self.is_ended = True
+            raise
+        self.taken += 1
+        return item
+
+    def hand_out(self) -> Iterator[Any]:
+        """The items from here on, until they end or :meth:`stop` is called.
+
+        ``under_way`` holds those whose results were not read.
+        """
+        self.is_stopped = False
+        while not self.is_stopped:
+            try:
+                item = self.next()
+            except StopIteration:
+                return
+            self.under_way.append(item)
+            yield item
+
+    def stop(self) -> None:
+        """Hand out no more; what is left can be read another way."""
+        self.is_stopped = True
+
+
+def _expected_length(items: Iterable[Any]) -> int | None:
+    try:
+        length = length_hint(items, _NO_LENGTH)
+    except Exception:  # a length that lies may also raise; the items tell in the end
+        return None
+    return None if length < 0 else length
+
+
+def refuse_endless(items: Iterable[Any]) -> None:
+    """Say at once that a list of these would never be complete.
+
+    :raises ValueError: they never end.
+    """
+    is_endless = type(items) in {count, cycle} or (
+        type(items) is repeat and _expected_length(items) is None
+    )
+    if is_endless:
+        message = (
+            f"these items never end ({type(items).__name__}), so there would never be a list of "
+            "results: use poolwise.imap, or itertools.islice"
+        )
+        raise ValueError(message)
