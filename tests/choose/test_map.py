@@ -84,7 +84,7 @@ def test_small_items_stay_and_are_said_why():
     values = poolwise.map(work.double, range(10_000))
     assert values.plan.choice == "serial"
     assert not values.plan.changes
-    assert "not worth" in str(values.plan)
+    assert "work an item" in str(values.plan) or "not worth" in str(values.plan)
 
 
 @pytest.mark.parametrize("kind", [None, *KINDS])
@@ -223,7 +223,7 @@ def test_a_method_of_what_cannot_be_pickled_stays_and_says_so():
 def test_a_function_that_assigns_to_a_global_is_serial():
     work.TOTAL = 0
     values = poolwise.map(work.count_up, range(150))
-    assert work.TOTAL == sum(range(150))
+    assert sum(range(150)) == work.TOTAL
     assert values.plan.choice == "serial"
     assert "assigns to TOTAL" in str(values.plan)
 

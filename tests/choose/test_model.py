@@ -87,11 +87,10 @@ def test_unknown_length_is_reckoned_as_what_was_paid_so_far():
 
 def grow(rate_of_size, most=64):
     """Simulated: items come at the rate that so many threads have."""
-    growth, now_s, done = Growth(8, most), 0.0, 0
+    growth, now_s = Growth(8, most), 0.0
     growth.begin(0, 0.0)
-    for _ in range(10_000):
+    for done in range(1, 10_000):
         now_s += 1 / rate_of_size(growth.size)
-        done += 1
         growth.observe(done, now_s)
     return growth
 
@@ -99,8 +98,8 @@ def grow(rate_of_size, most=64):
 def test_threads_grow_while_throughput_does():
     assert grow(lambda size: 100.0 * size).size == 64
     assert grow(lambda size: 100.0 * min(size, 16)).size == 32  # one step too many, then held
-    assert grow(lambda size: 100.0).size == 16
-    assert grow(lambda size: 100.0).is_settled
+    assert grow(lambda _: 100.0).size == 16
+    assert grow(lambda _: 100.0).is_settled
 
 
 def test_growth_needs_a_window_that_says_something():

@@ -8,6 +8,7 @@ import os
 import random
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +17,7 @@ import poolwise
 TOTAL = 0
 SETTING = "as imported"
 SEEN: list[int] = []
-BLOCK = b"x" * 400_000
+BLOCK = b"x" * 4_000_000
 
 
 def double(x):
@@ -47,7 +48,7 @@ def wait(x):
 
 def digest(x):
     """Computes without the lock."""
-    return hashlib.sha256(BLOCK * 10 + bytes([x % 256])).hexdigest()
+    return x, hashlib.sha256(BLOCK).hexdigest()
 
 
 async def fetch(x):
@@ -95,7 +96,7 @@ def end_at_three(x):
     return x
 
 
-def where(x):
+def where(_):
     return os.getpid(), threading.get_ident()
 
 
@@ -104,20 +105,20 @@ def where_computing(x):
     return os.getpid()
 
 
-def draw(x):
+def draw(_):
     return random.random(), float(np.random.random()), float(poolwise.rng().random())  # noqa: NPY002
 
 
-def draw_own(x):
+def draw_own(_):
     return float(poolwise.rng().random())
 
 
-async def draw_awaited(x):
+async def draw_awaited(_):
     await asyncio.sleep(0)
     return float(poolwise.rng().random())
 
 
-def map_inside(x):
+def map_inside(_):
     inner = poolwise.map(compute, range(30))
     return inner.plan.choice, list(inner) == [compute(y) for y in range(30)]
 
@@ -159,8 +160,7 @@ class Written:
         return self.function(x)
 
     def read(self):
-        with open(self.path) as file:
-            return [int(line) for line in file]
+        return [int(line) for line in Path(self.path).read_text().split()]
 
 
 def where_or_value(x):

@@ -14,6 +14,9 @@ from collections.abc import Callable
 from poolwise.wire.kernel import RunQueue
 
 _SLEEP_S = 0.001
+_LONGEST_SLEEP_S = 0.016
+"""Where the other thread gets little CPU, it takes longer until it has gone on."""
+
 _KNOCKS = 5
 """Each makes the working thread hand over the lock once: five are seen in no total."""
 
@@ -42,14 +45,17 @@ def look(
     """
     queue = RunQueue()
     waits: list[float] = []
+    sleep_s = _SLEEP_S
     try:
         for _ in range(_TRIES):
             was_running, before_ns = is_running(), cpu_ns()
-            wait = _knock(queue, sleep)
+            wait = _knock(queue, sleep, sleep_s)
             if is_over():
                 return None
             if (was_running or is_running()) and cpu_ns() - before_ns > _PROGRESS_NS:
                 waits.append(wait)
+            else:
+                sleep_s = min(2 * sleep_s, _LONGEST_SLEEP_S)
             if len(waits) == _KNOCKS:
                 return sum(wait > _HELD_S for wait in waits) / _KNOCKS
     finally:
@@ -57,9 +63,9 @@ def look(
     return None
 
 
-def _knock(queue: RunQueue, sleep: Callable[[float], object]) -> float:
+def _knock(queue: RunQueue, sleep: Callable[[float], object], sleep_s: float) -> float:
     """Seconds that this thread waited for the lock, after a sleep."""
     queued_ns, begun_ns = queue.read_ns(), time.perf_counter_ns()
-    sleep(_SLEEP_S)
-    late_ns = time.perf_counter_ns() - begun_ns - round(_SLEEP_S * 1e9)
+    sleep(sleep_s)
+    late_ns = time.perf_counter_ns() - begun_ns - round(sleep_s * 1e9)
     return (late_ns - (queue.read_ns() - queued_ns)) / 1e9

@@ -43,6 +43,10 @@ WAITING_SHARE = 0.5
 THREADED_FACTOR = 1.3
 """A process that uses so many times the CPU of the thread that runs an item has more at work."""
 
+MOST_GIL = 0.5
+"""Who holds the lock for more than this part gains nothing from threads that a look of 30 ms, with
+errors of a fifth, could promise."""
+
 GAIN = 0.9
 """A change must promise at least a tenth: measurements and costs drift by that much."""
 
@@ -132,7 +136,7 @@ def _serial(measured: Measured, left: int, _: Machine) -> Prediction:
 
 def _threads(measured: Measured, left: int, machine: Machine) -> Prediction:
     workers = count_threads(measured, left, machine)
-    gil = 1.0 if measured.gil is None else measured.gil
+    gil = 1.0 if measured.gil is None or measured.gil > MOST_GIL else measured.gil
     item_s = max(gil * measured.cpu_s, measured.process_cpu_s / machine.cpus, THREAD_ITEM_S)
     start_s = min(workers, FIRST_THREADS) * THREAD_START_S
     return Prediction("threads", workers, start_s + _spread(measured.wall_s, item_s, left, workers))

@@ -85,7 +85,7 @@ class Plan:
 def _plain(value: Any) -> dict[str, Any] | None:
     if value is None:
         return None
-    names = getattr(type(value), "__annotations__", {})
+    names = type(value).__slots__
     return {name: getattr(value, name) for name in names}
 
 

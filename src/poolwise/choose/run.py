@@ -458,9 +458,10 @@ class Run:
     ) -> None:
         from poolwise.choose.stretch import Stretch
 
-        self.stretch = Stretch(self, chosen, measured, machine)
         reason = explain(chosen, others, measured, left, machine)
-        self._note_change(chosen.kind, self.stretch.workers, reason)
+        self._note_change(chosen.kind, chosen.workers, reason)
+        self.stretch = Stretch(self, chosen, measured, machine)
+        self.plan.workers = self.stretch.workers
         self.plan.measured = measured
         self.plan.predicted_s, self.plan.runner_up = chosen.seconds, next(iter(others), None)
 

@@ -168,10 +168,8 @@ def run_grows(measured: Measured, workers: int | None) -> bool:
 def never_ran(error: BaseException) -> bool:
     """An item whose argument could not be sent: its function was not called.
 
-    What a function raises in a worker comes with its traceback there; what the parent raised when
-    it pickled the argument does not.
+    What the parent raised when it pickled the argument is marked as such.
     """
     if isinstance(error, errors.ArgumentNotLoadable):
         return True
-    is_ours = isinstance(error, errors.PoolwiseError)
-    return not is_ours and type(error.__cause__).__name__ != "RemoteTraceback"
+    return bool(getattr(error, "is_unsent", False))
