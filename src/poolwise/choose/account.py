@@ -5,14 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from poolwise.choose.model import MIXED_SHARE, Kind, Measured
-
-_LEAST_S = 0.1
-"""Seconds of work that say something; where a busy machine grants little CPU, they take longer."""
-
-_CERTAIN = 0.8
-"""On a busy machine a worker's function also waits for the thread that looks out for messages; less
-than this is no sign of items that wait."""
+from poolwise.choose.limits import LIMITS
+from poolwise.choose.model import Kind, Measured
 
 Totals = tuple[float, float, float, float]
 """Items; their seconds on a CPU and off it while they wait; CPU seconds of this process."""
@@ -43,13 +37,15 @@ class Account:
         """Costs of one of the items since the last reading; None of less than ``least``."""
         now = self._read()
         count, computed_s, waited_s, own_s = (b - a for a, b in zip(self._before, now, strict=True))
-        if count < least or computed_s + waited_s < _LEAST_S:
+        if count < least or (
+            computed_s + waited_s < LIMITS.least_work_s and count < LIMITS.many_items
+        ):
             return None
         self._before = now
         cpu_s, wait_s = computed_s / count, waited_s / count
         if self._kind == "threads":
             return of_threads(int(count), cpu_s, wait_s, gil)
-        if wait_s < _CERTAIN * (cpu_s + wait_s):
+        if wait_s < LIMITS.certain_waiting * (cpu_s + wait_s):
             wait_s = 0.0
         return Measured(int(count), cpu_s + wait_s, cpu_s, cpu_s, own_s / count, gil)
 
@@ -59,7 +55,7 @@ def of_threads(count: int, cpu_s: float, wait_s: float, gil: float | None) -> Me
 
     If they did not wait when they ran alone, that is what they wait for now.
     """
-    is_lock = gil is not None and wait_s > MIXED_SHARE * (cpu_s + wait_s)
+    is_lock = gil is not None and wait_s > LIMITS.mixed_share * (cpu_s + wait_s)
     if is_lock:
         return Measured(count, cpu_s, cpu_s, cpu_s, None, 1.0)
     return Measured(count, cpu_s + wait_s, cpu_s, cpu_s, None, gil)

@@ -13,15 +13,10 @@ import time
 from typing import TYPE_CHECKING
 
 from poolwise.choose import gil
+from poolwise.choose.limits import LIMITS
 
 if TYPE_CHECKING:
     from poolwise.choose.run import Run
-
-_GRACE_S = 0.01
-"""Calls that are over by then are not looked at."""
-
-_LOOK_S = 0.01
-"""Between two looks at an item that takes long."""
 
 _free: list[Onlooker] = []
 
@@ -63,17 +58,17 @@ class Onlooker:
             _free.append(self)
 
     def _look(self, run: Run) -> None:
-        time.sleep(_GRACE_S)
+        time.sleep(LIMITS.grace_s)
         if run.is_serial and run.meter.gil is None:
             self._knock(run)
         run.is_gil_known = True
         while run.is_in_first_item:
             if run.act_beside():
                 return
-            time.sleep(_LOOK_S)
+            time.sleep(LIMITS.look_beside_s)
 
     def _knock(self, run: Run) -> None:
-        run.is_disturbed = True
+        run.disturbances += 1
         try:
             run.meter.gil = gil.look(
                 lambda: run.is_in_caller, lambda: not run.is_serial, run.cpu_ns
@@ -81,4 +76,4 @@ class Onlooker:
         except OSError:
             pass  # the thread that ran items has ended: a lazy call is read in another one now
         finally:
-            run.is_disturbed = False
+            run.disturbances += 1

@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from poolwise.choose.seeds import Seeded
     from poolwise.options import TaskRules
 
-_IS_COROUTINE = 0x80
-"""Flag of the code of an ``async def``: ``inspect.CO_COROUTINE``, without the import."""
-
 
 class Call:
     """A function, whether it takes an item apart, and what belongs to its items.
@@ -45,7 +42,7 @@ class Call:
     def is_coroutine(self) -> bool:
         """Calling it gives a coroutine, to be awaited."""
         code = getattr(outside.plain_function(self.function), "__code__", None)
-        return bool(code is not None and code.co_flags & _IS_COROUTINE)
+        return bool(code is not None and code.co_flags & 0x80)  # inspect.CO_COROUTINE
 
     def run(self, items: Iterable[Any]) -> list[Any]:
         """Run some items in this thread, as the caller's own loop would."""

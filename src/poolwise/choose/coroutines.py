@@ -10,18 +10,12 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from poolwise.choose.ended import Ended
+from poolwise.choose.limits import LIMITS
 from poolwise.choose.model import Growth, Kind
 from poolwise.errors import TaskTimeout
 
 if TYPE_CHECKING:
     from poolwise.choose.run import Run
-
-FIRST_COROUTINES = 16
-MOST_COROUTINES = 1024
-"""Each may hold a connection: this is the usual limit of open files."""
-
-_AHEAD = 4
-"""A lazy call works ahead by so many values for each coroutine."""
 
 Said = tuple[int, Any, BaseException | None]
 """Position, value and error of an item; a position of -1 says that there are no more."""
@@ -37,7 +31,11 @@ class Coroutines:
     kind: Kind = "asyncio"
 
     def __init__(self, run: Run, workers: int | None) -> None:
-        first, most = (FIRST_COROUTINES, MOST_COROUTINES) if workers is None else (workers, workers)
+        first, most = (
+            (LIMITS.first_coroutines, LIMITS.most_coroutines)
+            if workers is None
+            else (workers, workers)
+        )
         self.workers = first
         self._run = run
         self._growth = Growth(first, most)
@@ -139,7 +137,9 @@ class Coroutines:
             task.cancel()
 
     def _is_full(self) -> bool:
-        return self._run.is_lazy and self._begun - self._read >= _AHEAD * self.workers
+        return (
+            self._run.is_lazy and self._begun - self._read >= LIMITS.coroutines_ahead * self.workers
+        )
 
     async def _work(self) -> None:
         """Take an item, wait for its value, and so on, until there are no more."""

@@ -11,23 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from poolwise.choose.limits import LIMITS
 from poolwise.wire.kernel import RunQueue
-
-_SLEEP_S = 0.001
-_LONGEST_SLEEP_S = 0.016
-"""Where the other thread gets little CPU, it takes longer until it has gone on."""
-
-_KNOCKS = 5
-"""Each makes the working thread hand over the lock once: five are seen in no total."""
-
-_TRIES = 50
-"""Knocks in all: between the items of a lazy call the caller does other things."""
-
-_PROGRESS_NS = 300_000
-"""CPU time of a thread that went on working between two knocks."""
-
-_HELD_S = 0.0003
-"""A wait longer than this is not the kernel's slowness (0.1 ms at most): somebody held the lock."""
 
 
 def look(
@@ -45,19 +30,19 @@ def look(
     """
     queue = RunQueue()
     waits: list[float] = []
-    sleep_s = _SLEEP_S
+    sleep_s = LIMITS.knock_sleep_s
     try:
-        for _ in range(_TRIES):
+        for _ in range(LIMITS.knock_tries):
             was_running, before_ns = is_running(), cpu_ns()
             wait = _knock(queue, sleep, sleep_s)
             if is_over():
                 return None
-            if (was_running or is_running()) and cpu_ns() - before_ns > _PROGRESS_NS:
+            if (was_running or is_running()) and cpu_ns() - before_ns > LIMITS.progress_ns:
                 waits.append(wait)
             else:
-                sleep_s = min(2 * sleep_s, _LONGEST_SLEEP_S)
-            if len(waits) == _KNOCKS:
-                return sum(wait > _HELD_S for wait in waits) / _KNOCKS
+                sleep_s = min(2 * sleep_s, LIMITS.knock_longest_s)
+            if len(waits) == LIMITS.knocks:
+                return sum(wait > LIMITS.knock_held_s for wait in waits) / LIMITS.knocks
     finally:
         queue.close()
     return None

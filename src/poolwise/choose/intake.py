@@ -11,8 +11,6 @@ from typing import Any
 _EXACT = frozenset({list, tuple, range, str, bytes, set, frozenset, dict, deque})
 """Built-in containers whose length is what they yield."""
 
-_NO_LENGTH = -1
-
 
 class Intake:
     """Reads the caller's items, and knows which of them are on their way.
@@ -90,7 +88,7 @@ class Intake:
 
 def _expected_length(items: Iterable[Any]) -> int | None:
     try:
-        length = length_hint(items, _NO_LENGTH)
+        length = length_hint(items, -1)
     except Exception:  # a length that lies may also raise; the items tell in the end
         return None
     return None if length < 0 else length

@@ -7,23 +7,12 @@ import sys
 from time import perf_counter_ns, process_time_ns, thread_time_ns
 from typing import Any
 
+from poolwise.choose.limits import LIMITS
 from poolwise.choose.model import Measured
 from poolwise.wire.kernel import RunQueue
 
 Reading = tuple[int, int, int, int]
 """Wall, CPU of the thread, CPU of the process, waiting for a CPU; cumulative, in ns."""
-
-_RECENT = 0.7
-"""Weight that earlier blocks keep at the next one, so that drift is seen; found by no benchmark."""
-
-_SLOW_FIRST = 3
-"""A first item that took so many times as long as the next ones paid for imports and caches."""
-
-_HELD = 0.5
-"""Who holds the GIL more often than this was seen to compute, and does not wait in that time."""
-
-_COPY_S_PER_BYTE = 4e-10
-"""Buffers are not pickled: they are copied into shared memory and read there (2.5 GB/s)."""
 
 
 class Meter:
@@ -75,14 +64,14 @@ class Meter:
         if self._first is None:
             self._first = spent
             return
-        kept = (_RECENT * total for total in self._sums) if items else self._sums
+        kept = (LIMITS.recent_weight * total for total in self._sums) if items else self._sums
         self._sums = tuple(old + new for old, new in zip(kept, spent, strict=True))
 
     def measured(self) -> Measured:
         """Costs of one item by all that was seen."""
         first = self._first or (0.0,) * 5
         items, wall, *_ = self._sums
-        is_slow = items and first[1] > _SLOW_FIRST * wall / items * first[0]
+        is_slow = items and first[1] > LIMITS.slow_first * wall / items * first[0]
         is_spent = items and self.items > 2 * first[0]
         sums = self._sums if is_slow or is_spent else self._with_first(first)
         return measured_of(sums, self.items, self.sending.send_s, self.gil)
@@ -108,7 +97,7 @@ def measured_of(
     """Costs of one item of sums over some."""
     items, wall, cpu, process, _ = sums
     each = max(1.0, items)
-    if gil is not None and gil > _HELD:
+    if gil is not None and gil > LIMITS.gil_is_held:
         wall = min(wall, max(cpu, process) / gil)
     return Measured(count, wall / each, cpu / each, process / each, send_s, gil)
 
@@ -142,13 +131,21 @@ class Sending:
 
 
 def _cost_of_pickling(value: Any, *, is_loaded: bool = False) -> float:
+    """Seconds, the best of some tries if it is short: the first meets cold caches."""
+    costs = [_try_pickling(value, is_loaded=is_loaded)]
+    if costs[0] < LIMITS.short_pickle_s:
+        costs += [_try_pickling(value, is_loaded=is_loaded) for _ in range(2)]
+    return min(costs)
+
+
+def _try_pickling(value: Any, *, is_loaded: bool) -> float:
     buffers: list[pickle.PickleBuffer] = []
-    begun_ns = perf_counter_ns()
+    begun_ns = thread_time_ns()
     pickled = pickle.dumps(value, 5, buffer_callback=buffers.append)
     if is_loaded:
         pickle.loads(pickled, buffers=buffers)
-    spent_s = (perf_counter_ns() - begun_ns) / 1e9
-    return spent_s + sum(buffer.raw().nbytes for buffer in buffers) * _COPY_S_PER_BYTE
+    spent_s = (thread_time_ns() - begun_ns) / 1e9
+    return spent_s + sum(buffer.raw().nbytes for buffer in buffers) * LIMITS.copy_s_per_byte
 
 
 def is_free_threaded() -> bool:

@@ -9,49 +9,11 @@ import math
 from collections.abc import Collection
 from typing import Literal
 
+from poolwise.choose.limits import LIMITS
 from poolwise.record import record
 
 Kind = Literal["serial", "threads", "processes", "asyncio"]
 KINDS: tuple[Kind, ...] = ("serial", "threads", "processes", "asyncio")
-
-THREAD_ITEM_S = 5e-6
-"""What an item costs beside its function in a thread: its share of a chunk, waits for the GIL."""
-
-PROCESS_ITEM_S = 1e-6
-"""What an item costs the parent beside pickling (`imap` of a generator: 0.5 us of CPU, and as much
-to hand its value on)."""
-
-THREAD_START_S = 1e-4
-"""A thread and its lane."""
-
-MOST_THREADS = 64
-"""More connections at once than this are a burden for whoever answers them."""
-
-FIRST_THREADS = 8
-"""Threads of a call whose items wait, before their number grows."""
-
-MOST_PROCESSES_PER_CPU = 4
-"""Workers for items that compute and wait in turn; each costs memory."""
-
-MIXED_SHARE = 0.4
-"""Items that wait for less than this part of their time need no more workers than CPUs. A busy
-machine makes items that compute look as if they waited for up to a third."""
-
-WAITING_SHARE = 0.5
-"""Items that wait for at least this part of their time can be said to wait."""
-
-THREADED_FACTOR = 1.3
-"""A process that uses so many times the CPU of the thread that runs an item has more at work."""
-
-MOST_GIL = 0.5
-"""Who holds the lock for more than this part gains nothing from threads that a look of 30 ms, with
-errors of a fifth, could promise."""
-
-GAIN = 0.9
-"""A change must promise at least a tenth: measurements and costs drift by that much."""
-
-CHANGE_GAIN = 0.75
-"""And one of what runs already must promise a quarter: what is under way has to be waited for."""
 
 
 @record
@@ -82,7 +44,7 @@ class Measured:
     @property
     def is_mixed(self) -> bool:
         """It waits for so long that a CPU can do something else meanwhile."""
-        return self.waiting >= MIXED_SHARE
+        return self.waiting >= LIMITS.mixed_share and self.wall_s > LIMITS.least_wait_s
 
     @property
     def cpus(self) -> float:
@@ -92,7 +54,7 @@ class Measured:
     @property
     def is_threaded(self) -> bool:
         """Its function uses threads of its own."""
-        return self.waiting < WAITING_SHARE and self.cpus > THREADED_FACTOR
+        return self.waiting < LIMITS.waiting_share and self.cpus > LIMITS.threaded_factor
 
 
 @record
@@ -136,15 +98,15 @@ def _serial(measured: Measured, left: int, _: Machine) -> Prediction:
 
 def _threads(measured: Measured, left: int, machine: Machine) -> Prediction:
     workers = count_threads(measured, left, machine)
-    gil = 1.0 if measured.gil is None or measured.gil > MOST_GIL else measured.gil
-    item_s = max(gil * measured.cpu_s, measured.process_cpu_s / machine.cpus, THREAD_ITEM_S)
-    start_s = min(workers, FIRST_THREADS) * THREAD_START_S
+    gil = 1.0 if measured.gil is None or measured.gil > LIMITS.most_gil else measured.gil
+    item_s = max(gil * measured.cpu_s, measured.process_cpu_s / machine.cpus, LIMITS.thread_item_s)
+    start_s = min(workers, LIMITS.first_threads) * LIMITS.thread_start_s
     return Prediction("threads", workers, start_s + _spread(measured.wall_s, item_s, left, workers))
 
 
 def _processes(measured: Measured, left: int, machine: Machine) -> Prediction:
     workers = count_processes(measured, left, machine)
-    send_s = (measured.send_s or 0.0) + PROCESS_ITEM_S
+    send_s = (measured.send_s or 0.0) + LIMITS.process_item_s
     item_s = max((measured.process_cpu_s + 2 * send_s) / machine.cpus, send_s)
     spread_s = _spread(measured.wall_s + send_s, item_s, left, workers)
     return Prediction("processes", workers, machine.start_s + spread_s)
@@ -158,7 +120,7 @@ def _spread(wall_s: float, item_s: float, left: int, workers: int) -> float:
 
 def count_threads(measured: Measured, left: int, machine: Machine) -> int:
     """Threads for such items, when their number has grown as far as it may."""
-    fitting = MOST_THREADS if measured.is_mixed else machine.cpus
+    fitting = LIMITS.most_threads if measured.is_mixed else machine.cpus
     return max(1, min(left, machine.most_workers or fitting))
 
 
@@ -166,12 +128,12 @@ def count_processes(measured: Measured, left: int, machine: Machine) -> int:
     """Worker processes for such items: one for each CPU, more if they wait in between."""
     fitting = machine.cpus
     if measured.is_mixed:
-        per_cpu = min(MOST_PROCESSES_PER_CPU, 1 / max(0.01, 1 - measured.waiting))
+        per_cpu = min(LIMITS.most_processes_per_cpu, 1 / max(0.01, 1 - measured.waiting))
         fitting = math.ceil(machine.cpus * per_cpu)
     return max(1, min(left, machine.most_workers or fitting))
 
 
-def choose(predictions: list[Prediction], current: Kind, gain: float = GAIN) -> Prediction:
+def choose(predictions: list[Prediction], current: Kind, gain: float = LIMITS.gain) -> Prediction:
     """The best, or what is in use if the best is hardly better."""
     best = predictions[0]
     in_use = next((way for way in predictions if way.kind == current), None)
@@ -213,21 +175,14 @@ class Growth:
     def observe(self, done: int, now_s: float) -> int | None:
         """So many items are through in all; the new size if it is time for one."""
         count, spent_s = done - self._done, now_s - self._since_s
-        if self.is_settled or count < self.size or spent_s < LEAST_WINDOW_S:
+        if self.is_settled or count < self.size or spent_s < LIMITS.least_window_s:
             return None
         rate, before = count / spent_s, self.rate
         self.rate = rate
-        if before is not None and rate < before * GROWTH:
+        if before is not None and rate < before * LIMITS.growth:
             self.is_settled = True
             return None
         self.size = min(self._most, 2 * self.size)
         self.is_settled = self.size >= self._most
         self.begin(done, now_s)
         return self.size
-
-
-GROWTH = 1.05
-"""A doubling that brings less throughput than this was one too many."""
-
-LEAST_WINDOW_S = 0.01
-"""Rates over a shorter time are chance."""

@@ -14,13 +14,9 @@ from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from poolwise.choose.limits import LIMITS
+
 _WRITES = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF", "DELETE_DEREF"})
-
-_MOST_BYTES = 1 << 20
-"""More than this is not sent with each call: workers have it from their start, or do not."""
-
-_MOST_FUNCTIONS = 100
-"""Functions that are looked into, from the first one on."""
 
 Outside = dict[tuple[str, str], Any]
 """Values by module and name."""
@@ -66,7 +62,7 @@ def read_outside(function: Callable[..., Any]) -> Outside:
     """
     found: Outside = {}
     todo, seen = [plain_function(function)], set[int]()
-    while todo and len(seen) < _MOST_FUNCTIONS:
+    while todo and len(seen) < LIMITS.most_functions:
         current = todo.pop()
         if id(current) in seen or not isinstance(current, FunctionType):
             continue
@@ -128,7 +124,7 @@ def part(outside: Outside) -> tuple[dict[tuple[str, str], bytes], dict[tuple[str
 
 def _is_small(value: Any) -> bool:
     """Found without pickling it, by looking at some thousand parts at most."""
-    room, todo = _MOST_BYTES, [value]
+    room, todo = LIMITS.most_outside_bytes, [value]
     while todo and room > 0:
         current = todo.pop()
         room -= sys.getsizeof(current, 64) + getattr(current, "nbytes", 0)
@@ -146,7 +142,7 @@ def _pickled(value: Any) -> bytes | None:
         pickled = pickle.dumps(value, 5)
     except Exception:  # a lock, a socket, a logger: nothing that travels
         return None
-    return pickled if len(pickled) <= _MOST_BYTES else None
+    return pickled if len(pickled) <= LIMITS.most_outside_bytes else None
 
 
 def digest(function: Callable[..., Any]) -> dict[Any, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from poolwise.choose.model import WAITING_SHARE
+from poolwise.choose.limits import LIMITS
 from poolwise.quantities import say_seconds, say_share
 from poolwise.record import record
 
@@ -127,11 +127,13 @@ def _explain_serial(
     others: Sequence[Prediction], measured: Measured, left: int, machine: Machine
 ) -> str:
     work = say_seconds(measured.wall_s)
-    if machine.cpus < 2 and measured.waiting < WAITING_SHARE:  # noqa: PLR2004 - one and no other
+    if machine.cpus < 2 and measured.waiting < LIMITS.waiting_share:  # noqa: PLR2004 - one and no other
         return f"there is one CPU for it, and an item computes {work}"
     if measured.is_threaded:
         return f"its function keeps {measured.cpus:.1f} CPUs busy by itself, {work} an item"
     is_short = left * measured.wall_s <= 2 * machine.start_s
-    if is_short or measured.send_s is None or not others:
+    if is_short:
         return f"{left:,} items of {work} are not worth {say_seconds(machine.start_s)} to start"
+    if measured.send_s is None or not others:
+        return f"{left:,} items of {work} gain nothing from workers"
     return f"{work} of work an item, {_say_sending(measured)}"

@@ -13,15 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from poolwise.choose import budget
+from poolwise.choose.limits import LIMITS
 
 if TYPE_CHECKING:
     from poolwise.pool import Pool
 
 _START_S = {"fork": 0.02}
 """A guess for two workers, until the first start of this process was timed; no benchmark."""
-_OTHER_START_S = 0.15
-"""The same where a worker is a fresh interpreter."""
-
 Known = dict[tuple[str, str], int]
 """Large globals that workers were forked with: the identity of each."""
 
@@ -125,7 +123,7 @@ def start_s(count: int, known: Mapping[tuple[str, str], int], *, caps_native: bo
 def _guess_s() -> float:
     import multiprocessing
 
-    guess = _START_S.get(multiprocessing.get_start_method(), _OTHER_START_S)
+    guess = _START_S.get(multiprocessing.get_start_method(), LIMITS.fresh_start_s)
     return guess if "poolwise.pool" in sys.modules else guess + _START_S["fork"]
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from poolwise.choose import beside, budget, outside, pools
 from poolwise.choose.ended import Ended
 from poolwise.choose.intake import Intake
+from poolwise.choose.limits import LIMITS
 from poolwise.choose.measure import Meter, is_free_threaded, measured_of, spent_between
 from poolwise.choose.model import (
-    CHANGE_GAIN,
     Kind,
     Machine,
     Measured,
@@ -24,43 +24,13 @@ from poolwise.choose.model import (
     predict,
 )
 from poolwise.choose.plan import Change, Plan, explain
+from poolwise.quantities import say_seconds
 
 if TYPE_CHECKING:
     from poolwise.choose.call import Call
     from poolwise.choose.coroutines import Coroutines
     from poolwise.choose.options import Options
     from poolwise.choose.stretch import Stretch
-
-_FIRST_LOOK_S = 0.002
-"""Nothing can be worth a decision before."""
-
-_LOOK_FACTOR = 1.3
-"""And later decisions come when the call has lasted so much longer: they cost 50 us each."""
-
-_BLOCK_S = 0.001
-_BLOCK_SHARE = 1 / 32
-"""A block of items is timed as one: of this length, or this part of the call if it is more."""
-
-_LONGEST_BLOCK_S = 0.05
-
-_SPARE = 0.01
-"""Part of the time that may be spent on trying what it costs to send items."""
-
-_DOUBTS = 2
-"""A review that speaks against what runs may be chance; two in a row are not."""
-
-_DWELL_S = 0.1
-"""Serial for so long after a stretch, before anything else is begun: each change costs a drain."""
-
-_REVIEW_MASK = 7
-"""Of values that a pool gives, one in eight is looked after: the look costs as much as the value."""
-
-_THREADS = 32
-"""Threads where they were asked for and nothing is known of what they do."""
-
-_LONG_ITEM_S = 0.02
-"""An item that takes longer is worth looking at before it ends."""
-
 
 Pending = tuple[Prediction, Measured, int, Machine, list[Prediction]]
 """What was chosen, what it was chosen by, and the other ways."""
@@ -96,7 +66,9 @@ class Run:
         self._wants_sample = False
         self._starting: pools.Workers | None = None
         self._before: dict[Any, bytes] | None = None
-        self.is_over = self.is_disturbed = False
+        self.is_over = False
+        self.disturbances = 0
+        """Odd while a thread of ours gets in the way of the caller's."""
         self._is_only_plan = False
         self._context = copy_context()
         self._beside = _Beside()
@@ -151,7 +123,7 @@ class Run:
         self.meter.start()
         self._beside = _Beside()
         self._began_s = time.perf_counter()
-        self._look_at_s = self._began_s + _FIRST_LOOK_S
+        self._look_at_s = self._began_s + LIMITS.first_look_s
 
     def fill(self, out: list[Any]) -> None:
         """Put all values into a list."""
@@ -170,7 +142,7 @@ class Run:
             while True:
                 out.append(stretch.next())
                 count += 1
-                if not count & _REVIEW_MASK:
+                if not count & LIMITS.review_mask:
                     self._review(stretch)
         except Ended:
             return self._end_stretch(stretch)
@@ -260,8 +232,13 @@ class Run:
             logging.getLogger("poolwise").info("map of %s: %s", self.call.name, plan)
 
     def _explain_serial(self, measured: Measured) -> None:
-        """Why it stayed so: by the last look that knew all, or by the whole of it."""
-        measured, left = self._considered or (measured, self.intake.taken)
+        """Why it stayed so: by the last decision, if there was time for one."""
+        if self._considered is None:
+            spent = say_seconds(self.meter.items * measured.wall_s)
+            each = say_seconds(measured.wall_s)
+            self.plan.reasons = [f"{self.meter.items:,} items of {each} were done in {spent}"]
+            return
+        measured, left = self._considered
         machine = self._machine(left)
         ways = self._predict(measured, left, machine)
         own = next(way for way in ways if way.kind == "serial")
@@ -275,7 +252,7 @@ class Run:
         """Run some items here, and time them as one."""
         size = 1 if self.is_lazy else self._size
         intake, meter = self.intake, self.meter
-        before, was_disturbed = meter.read(), self.is_disturbed
+        before, disturbances = meter.read(), self.disturbances
         if self._wants_sample:
             values, size = self._run_sample(), 1
         else:
@@ -289,7 +266,7 @@ class Run:
             intake.took(len(values), size)
         self.plan.runs += len(values)
         if values:
-            is_disturbed = was_disturbed or self.is_disturbed
+            is_disturbed = disturbances != self.disturbances or bool(disturbances & 1)
             meter.add(len(values), before, after, is_disturbed=is_disturbed)
             self._resize((after[0] - before[0]) / 1e9, after[0] / 1e9)
         return values
@@ -328,13 +305,13 @@ class Run:
 
     def _resize(self, spent_s: float, now_s: float) -> None:
         elapsed_s = now_s - self._began_s
-        target_s = min(_LONGEST_BLOCK_S, max(_BLOCK_S, elapsed_s * _BLOCK_SHARE))
+        target_s = min(LIMITS.longest_block_s, max(LIMITS.block_s, elapsed_s * LIMITS.block_share))
         if spent_s < target_s / 2:
             self._size *= 2
         elif spent_s > 2 * target_s:
             self._size = max(1, self._size // 2)
         if now_s >= self._look_at_s and not self.intake.is_ended and self.stretch is None:
-            self._look_at_s = self._began_s + elapsed_s * _LOOK_FACTOR
+            self._look_at_s = self._began_s + elapsed_s * LIMITS.look_factor
             self._consider()
 
     # -- deciding
@@ -371,11 +348,14 @@ class Run:
             self._before = outside.digest(self.call.function)
         hopeful = _hopeful(measured)
         if choose(self._predict(hopeful, left, machine), "serial").kind == "serial":
+            self._considered = measured, left
             return
         if self._lacks_knowledge(measured):
             return
         chosen = choose(self._predict(measured, left, machine), "serial")
         self._considered = measured, left
+        elapsed_s = time.perf_counter() - self._began_s
+        self._wants_sample = self.meter.sending.spent_s < LIMITS.spare_share * elapsed_s
         if chosen.kind != "serial" and not self._is_ruled_out(chosen.kind):
             self._begin(chosen, measured, left, machine)
 
@@ -395,7 +375,7 @@ class Run:
             return True
         is_waiting = measured.is_mixed
         if not is_waiting and not self.is_gil_known and "threads" in self._kinds():
-            self._look_at_s = min(self._look_at_s, time.perf_counter() + _FIRST_LOOK_S)
+            self._look_at_s = min(self._look_at_s, time.perf_counter() + LIMITS.first_look_s)
             return True
         return False
 
@@ -476,7 +456,9 @@ class Run:
             message = f"kind='asyncio' needs a coroutine function, and {self.call.name} is none"
             raise TypeError(message)
         cpus = budget.share()
-        most = self.options.workers or (max(_THREADS, cpus) if kind == "threads" else cpus)
+        most = self.options.workers or (
+            max(LIMITS.asked_threads, cpus) if kind == "threads" else cpus
+        )
         if kind in self.barred and self.options.kind is None:
             most = 1  # in turn, as in the caller's thread
         left = self.intake.remaining
@@ -516,7 +498,7 @@ class Run:
             self._doubts = 0
             return
         self._doubts += 1
-        if self._doubts >= _DOUBTS:
+        if self._doubts >= LIMITS.doubts:
             self._doubts = 0
             self._leave(better)
 
@@ -527,7 +509,7 @@ class Run:
         if now.send_s is None:
             now.send_s = self.meter.sending.send_s
         ways = self._predict(now, left, machine)
-        best = choose(ways, kind, CHANGE_GAIN)
+        best = choose(ways, kind, LIMITS.change_gain)
         if best.kind == kind:
             return None
         return best, now, left, machine, [way for way in ways if way.kind != best.kind]
@@ -564,7 +546,7 @@ class Run:
             self._begin_pending(pending)
             return True
         self._note_change("serial", 1, self._leave_reason)
-        self._look_at_s = time.perf_counter() + _DWELL_S
+        self._look_at_s = time.perf_counter() + LIMITS.dwell_s
         return True
 
     # -- from beside, while a long item runs in the caller's thread
@@ -596,7 +578,7 @@ class Run:
                 return True
             before, after = place.before, self.meter.read_beside(place.clock)
             spent = spent_between(1, before, after)
-            if spent[1] < _LONG_ITEM_S:
+            if spent[1] < LIMITS.long_item_s:
                 return False
             measured = measured_of(spent, 1, None, self.meter.gil)
             left = max(0, (self.intake.remaining or 1) - 1)

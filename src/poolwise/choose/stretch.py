@@ -9,20 +9,12 @@ from poolwise import errors
 from poolwise.choose import budget, pools
 from poolwise.choose.account import Account
 from poolwise.choose.ended import Ended
-from poolwise.choose.model import FIRST_THREADS, Growth
+from poolwise.choose.limits import LIMITS
+from poolwise.choose.model import Growth
 
 if TYPE_CHECKING:
     from poolwise.choose.model import Kind, Machine, Measured, Prediction
     from poolwise.choose.run import Run
-
-_REVIEW_S = 0.005
-"""Between two looks at how it goes."""
-
-_WINDOW_S = 0.2
-"""Throughput over a shorter time says little of a pool that hands out chunks of 40 ms."""
-
-_FEW_REFUSED = 3
-"""So many items that cannot be pickled may be run in between; more say that they are the rule."""
 
 
 class Stretch:
@@ -65,7 +57,7 @@ class Stretch:
     def _open_threads(self, measured: Measured, machine: Machine) -> None:
         size = self.workers
         if run_grows(measured, self._run.options.workers):
-            size = min(self.workers, max(FIRST_THREADS, machine.cpus))
+            size = min(self.workers, max(LIMITS.first_threads, machine.cpus))
             self._growth = Growth(size, self.workers)
             self._growth.begin(0, self._began_s)
             self.workers = size
@@ -133,7 +125,7 @@ class Stretch:
             raise error
         if self.kind == "processes" and self._run.is_ordered and never_ran(error):
             self._refused += 1
-            self._run.note_refused(error, is_rule=self._refused > _FEW_REFUSED)
+            self._run.note_refused(error, is_rule=self._refused > LIMITS.few_refused)
             return self._run.run_here(item)
         return self._run.failed(error)
 
@@ -142,11 +134,11 @@ class Stretch:
     def review(self) -> Measured | None:
         """Look how it goes; what items cost now, each time that enough of them are through."""
         now_s = time.perf_counter()
-        if now_s - self._reviewed_s < _REVIEW_S:
+        if now_s - self._reviewed_s < LIMITS.review_s:
             return None
         self._reviewed_s = now_s
         self._grow(now_s)
-        if self._account is None or now_s - self._window_s < _WINDOW_S:
+        if self._account is None or now_s - self._window_s < LIMITS.window_s:
             return None
         self._window_s = now_s
         return self._account.items(2 * self.workers, self._run.meter.gil)
