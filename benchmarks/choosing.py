@@ -3,9 +3,10 @@
     python -m benchmarks.choosing [--quick] [--busy] [NAME...]
 
 Fixed choices: a loop, 8 and 32 threads, asyncio, and processes with the best of some chunk sizes;
-each in turn with ours, in one process, so that all meet the same machine. ``--busy`` measures beside
-two programs that compute. A ratio below 1 says that ours took longer than the best; `kind` says
-what it chose, and whether that was one of those within a tenth of the best.
+Fixed choices: a loop, 8 and 32 threads, asyncio, and processes with the best of some chunk sizes;
+each in turn with ours, in one process, so that all meet the same machine. `--busy` measures
+beside two programs that compute. A ratio below 1 says that ours took longer than the best; last
+comes what ours chose, with a note if no way of that kind was within a tenth of the best.
 """
 
 from __future__ import annotations
@@ -45,69 +46,69 @@ CHUNKS = [1, 20, 500]
 THREADS = [8, 32]
 
 
-def tiny(x):
+def tiny(x: int) -> int:
     return x + 1
 
 
-def medium(x):
+def medium(x: int) -> int:
     total = 0
     for at in range(2_000):
         total += at ^ x
     return total
 
 
-def heavy(x):
+def heavy(x: int) -> int:
     return sum(medium(x + at) for at in range(250))
 
 
-def very_long(x):
+def very_long(x: int) -> int:
     return sum(heavy(x + at) for at in range(10))
 
 
-def released(x):
+def released(x: Any) -> Any:
     return float(np.sqrt(ARRAYS[x % 2]).sum())
 
 
-def blas(x):
+def blas(x: Any) -> Any:
     return float((SQUARE @ SQUARE)[0, 0]) + x
 
 
-def nap(x):
+def nap(x: Any) -> Any:
     time.sleep(0.01)
     return x
 
 
-def fetch(url):
+def fetch(url: Any) -> Any:
     with urllib.request.urlopen(url) as answer:
         return len(answer.read())
 
 
-def read(path):
+def read(path: Any) -> Any:
     return len(Path(path).read_bytes())
 
 
-def squeeze(x):
+def squeeze(x: Any) -> Any:
     return len(zlib.compress(BLOCK[: 200_000 + x]))
 
 
-def hashed(x):
+def hashed(x: Any) -> Any:
     return hashlib.sha256(BLOCK).hexdigest(), x
 
 
-def parse(line):
+def parse(line: Any) -> Any:
     return len(json.loads(line)["values"])
 
 
-def mixed(x):
+def mixed(x: int) -> int:
     time.sleep(0.003)
     return sum(medium(x) for _ in range(25))
 
 
-def summed(array):
+def summed(array: Any) -> Any:
     return float(array.sum())
 
 
-async def awaited(x):
+async def awaited(x: Any) -> Any:
     await asyncio.sleep(0.01)
     return x
 
@@ -256,7 +257,7 @@ def busy_neighbours(count: int) -> Iterator[None]:
 class Slow(http.server.BaseHTTPRequestHandler):
     """Answers after 5 ms."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         time.sleep(0.005)
         self.send_response(200)
         self.send_header("Content-Length", "5")

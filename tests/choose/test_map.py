@@ -67,7 +67,6 @@ def test_items_that_wait_go_to_threads(tmp_path):
 def test_items_that_release_the_lock_go_to_threads():
     values = poolwise.map(work.digest, range(150))
     assert values.plan.choice == "threads"
-    assert "GIL is free" in str(values.plan)
 
 
 def test_long_items_are_shared_before_the_first_is_done(tmp_path):

@@ -114,7 +114,7 @@ def start_s(count: int, known: Mapping[tuple[str, str], int], *, caps_native: bo
     """What it costs to have worker processes: nothing where they are, else what it cost before."""
     if _controlled.get() is not None:
         return 0.0
-    held = _ours().held.get((_share_of(count), caps_native))
+    held = _find(count, caps_native=caps_native)
     if held is not None and held.count >= count and _has(held, known):
         return 0.0
     return _seen_start_s[0] if _seen_start_s else _guess_s()
@@ -143,25 +143,39 @@ def get(count: int, known: Known, *, caps_native: bool = True) -> Workers:
         return controlled
     ours = _ours()
     with ours.lock:
-        key = _share_of(count), caps_native
-        held = ours.held.get(key)
+        held = _find(count, caps_native=caps_native)
         if held is not None and not _has(held, known):
+            _forget(held)
             held.end_when_unused()
             held = None
         if held is None:
+            key = _share_of(count), caps_native
             held = ours.held[key] = Workers(count, key[0], known, caps_native=caps_native)
         held.grow(count)
         held.use()
         return held
 
 
+def _find(count: int, *, caps_native: bool) -> Workers | None:
+    """Workers that are there, and leave no more CPUs to their items than such a call may."""
+    fitting = [
+        (share, held)
+        for (share, is_capped), held in _ours().held.items()
+        if is_capped == caps_native and share <= _share_of(count)
+    ]
+    return max(fitting, key=lambda found: found[0], default=(0, None))[1]
+
+
+def _forget(workers: Workers) -> None:
+    held = _ours().held
+    for key in [key for key, other in held.items() if other is workers]:
+        del held[key]
+
+
 def discard(workers: Workers) -> None:
     """These are broken, or hold what nobody can stop: the next call has new ones."""
-    ours = _ours()
-    with ours.lock:
-        for key, held in list(ours.held.items()):
-            if held is workers:
-                del ours.held[key]
+    with _ours().lock:
+        _forget(workers)
     workers.end()
 
 

@@ -337,27 +337,34 @@ class Run:
 
     def _consider(self) -> None:
         """Stay serial, find out what is missing for a decision, or begin something else."""
-        if self._begin_if_started() or self._starting is not None or len(self._kinds()) == 1:
-            return
-        if self._is_only_plan:
-            return
         measured = self.meter.measured()
+        if not self._can_decide(measured):
+            return
         left = left_to_expect(self.intake.taken, self.intake.remaining)
         machine = self._machine(left)
         if self._before is None:
             self._before = outside.digest(self.call.function)
         hopeful = _hopeful(measured)
         if choose(self._predict(hopeful, left, machine), "serial").kind == "serial":
-            self._considered = measured, left
+            self._considered = self._considered or (measured, left)
             return
         if self._lacks_knowledge(measured):
             return
         chosen = choose(self._predict(measured, left, machine), "serial")
-        self._considered = measured, left
+        if self._considered is None or self._considered[0].send_s is None:
+            self._considered = measured, left
         elapsed_s = time.perf_counter() - self._began_s
         self._wants_sample = self.meter.sending.spent_s < LIMITS.spare_share * elapsed_s
         if chosen.kind != "serial" and not self._is_ruled_out(chosen.kind):
             self._begin(chosen, measured, left, machine)
+
+    def _can_decide(self, measured: Measured) -> bool:
+        """There is something to choose, and nothing has been chosen yet."""
+        if self._begin_if_started() or self._starting is not None or self._is_only_plan:
+            return False
+        # The first item may be slow for reasons of its own.
+        is_first = measured.items == 1 and measured.wall_s < LIMITS.long_item_s
+        return not is_first and len(self._kinds()) > 1
 
     _considered: tuple[Measured, int] | None = None
 
