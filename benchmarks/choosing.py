@@ -3,7 +3,6 @@
     python -m benchmarks.choosing [--quick] [--busy] [NAME...]
 
 Fixed choices: a loop, 8 and 32 threads, asyncio, and processes with the best of some chunk sizes;
-Fixed choices: a loop, 8 and 32 threads, asyncio, and processes with the best of some chunk sizes;
 each in turn with ours, in one process, so that all meet the same machine. `--busy` measures
 beside two programs that compute. A ratio below 1 says that ours took longer than the best; last
 comes what ours chose, with a note if no way of that kind was within a tenth of the best.

@@ -58,7 +58,14 @@ class Onlooker:
             _free.append(self)
 
     def _look(self, run: Run) -> None:
+        before = time.perf_counter_ns(), run.cpu_ns()
         time.sleep(LIMITS.grace_s)
+        if run.is_serial and _is_waiting(before, (time.perf_counter_ns(), run.cpu_ns())):
+            run.disturbances += 1
+            import poolwise.choose.stretch
+            import poolwise.pool  # noqa: F401 - the caller waits, and will need it
+
+            run.disturbances += 1
         if run.is_serial and run.meter.gil is None:
             self._knock(run)
         run.is_gil_known = True
@@ -70,10 +77,17 @@ class Onlooker:
     def _knock(self, run: Run) -> None:
         run.disturbances += 1
         try:
+            run.meter.is_quiet = True
             run.meter.gil = gil.look(
-                lambda: run.is_in_caller, lambda: not run.is_serial, run.cpu_ns
+                lambda: run.is_in_caller or not run.is_lazy, lambda: not run.is_serial, run.cpu_ns
             )
         except OSError:
             pass  # the thread that ran items has ended: a lazy call is read in another one now
         finally:
+            run.meter.is_quiet = False
             run.disturbances += 1
+
+
+def _is_waiting(before: tuple[int, int], now: tuple[int, int]) -> bool:
+    """A thread that used little CPU between two readings of wall and CPU time."""
+    return now[1] - before[1] < (1 - LIMITS.waiting_share) * (now[0] - before[0])

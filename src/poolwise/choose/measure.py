@@ -23,6 +23,9 @@ class Meter:
 
     def __init__(self) -> None:
         self._queue: RunQueue | None = None
+        self._last_queued_ns = 0
+        self.is_quiet = False
+        """Call nothing that lets the GIL go (reading a file does): somebody looks who holds it."""
         self._first: tuple[float, ...] | None = None
         self._sums: tuple[float, ...] = (0.0,) * 5
         self.items = 0
@@ -38,7 +41,9 @@ class Meter:
         return perf_counter_ns(), thread_time_ns(), process_time_ns(), self._queued_ns()
 
     def _queued_ns(self) -> int:
-        return 0 if self._queue is None else self._queue.read_ns()
+        if self._queue is not None and not self.is_quiet:
+            self._last_queued_ns = self._queue.read_ns()
+        return self._last_queued_ns
 
     def read_beside(self, clock: int) -> Reading:
         """The clocks of the thread that made this, from another one.
@@ -66,6 +71,11 @@ class Meter:
             return
         kept = (LIMITS.recent_weight * total for total in self._sums) if items else self._sums
         self._sums = tuple(old + new for old, new in zip(kept, spent, strict=True))
+
+    @property
+    def is_first(self) -> bool:
+        """Nothing is known but what the first item cost."""
+        return not self._sums[0]
 
     def measured(self) -> Measured:
         """Costs of one item by all that was seen."""

@@ -63,6 +63,7 @@ class Run:
         self.barred: dict[Kind, str] = {}
         self.is_lazy = is_lazy
         self._size = 1
+        self._unmeasured = 0
         self._wants_sample = False
         self._starting: pools.Workers | None = None
         self._before: dict[Any, bytes] | None = None
@@ -163,10 +164,26 @@ class Run:
                 else:
                     self._review(stretch)
                     return value
-            elif self.intake.is_ended:
-                raise Ended
-            elif values := self._run_block():
+            elif values := self._run_next():
                 return values[0]
+
+    def _run_next(self) -> list[Any]:
+        """Run the next item here; most of them without a look at the clock, which costs 20 us."""
+        if self.intake.is_ended:
+            raise Ended
+        if not self._unmeasured:
+            return self._run_block()
+        self._unmeasured -= 1
+        try:
+            item = self.intake.next()
+        except StopIteration:
+            raise Ended from None
+        self.plan.runs += 1
+        self._beside.is_inside = True
+        try:
+            return [self.run_here(item) if self.options.is_careful else self.call.run_one(item)]
+        finally:
+            self._beside.is_inside = False
 
     def only_plan(self, length: int | None) -> Plan:
         """Run the items here, and say what would be chosen for ``length`` of them."""
@@ -305,6 +322,8 @@ class Run:
 
     def _resize(self, spent_s: float, now_s: float) -> None:
         elapsed_s = now_s - self._began_s
+        if self.is_lazy:
+            self._unmeasured = int(LIMITS.block_s / max(spent_s, LIMITS.thread_item_s))
         target_s = min(LIMITS.longest_block_s, max(LIMITS.block_s, elapsed_s * LIMITS.block_share))
         if spent_s < target_s / 2:
             self._size *= 2
@@ -363,7 +382,7 @@ class Run:
         if self._begin_if_started() or self._starting is not None or self._is_only_plan:
             return False
         # The first item may be slow for reasons of its own.
-        is_first = measured.items == 1 and measured.wall_s < LIMITS.long_item_s
+        is_first = self.meter.is_first and measured.wall_s < LIMITS.long_item_s
         return not is_first and len(self._kinds()) > 1
 
     _considered: tuple[Measured, int] | None = None
@@ -575,7 +594,7 @@ class Run:
 
     def cpu_ns(self) -> int:
         """CPU time of the caller's thread, for other threads."""
-        return self.meter.read_beside(self._beside.clock)[1]
+        return time.clock_gettime_ns(self._beside.clock)
 
     def act_beside(self) -> bool:
         """In another thread: begin with the other items if this one takes long; True: no more."""
