@@ -55,7 +55,7 @@ def of_threads(count: int, cpu_s: float, wait_s: float, gil: float | None) -> Me
 
     If they did not wait when they ran alone, that is what they wait for now.
     """
-    is_lock = gil is not None and wait_s > LIMITS.mixed_share * (cpu_s + wait_s)
+    is_lock = gil is not None and wait_s > LIMITS.lock_share * (cpu_s + wait_s)
     if is_lock:
         return Measured(count, cpu_s, cpu_s, cpu_s, None, 1.0)
     return Measured(count, cpu_s + wait_s, cpu_s, cpu_s, None, gil)

@@ -75,6 +75,10 @@ class Limits:
     """Items that wait for less than this part of their time need no more workers than CPUs. A busy
     machine makes items that compute look as if they waited for up to a third."""
 
+    lock_share: float = 0.6
+    """Threads that wait for more of their time, though items alone did not, wait for the GIL. On a
+    busy machine one that has it may be off its CPU, and the others wait for up to half."""
+
     least_wait_s: float = 5e-5
     """No device and no other machine answers sooner; what is shorter waited for the GIL, or a
     page."""
