@@ -66,13 +66,16 @@ class Onlooker:
             import poolwise.pool  # noqa: F401 - the caller waits, and will need it
 
             run.disturbances += 1
-        if run.is_serial and run.meter.gil is None:
-            self._knock(run)
-        run.is_gil_known = True
-        while run.is_in_first_item:
-            if run.act_beside():
-                return
-            time.sleep(LIMITS.look_beside_s)
+        is_asked = True
+        while run.is_serial:
+            if not run.is_gil_known and (run.is_hopeful or run.is_in_first_item):
+                self._knock(run)
+                run.is_gil_known = True
+            elif run.is_in_first_item and is_asked:
+                is_asked = not run.act_beside()
+            else:
+                run.cut_long_block()
+            time.sleep(LIMITS.look_beside_s if is_asked else LIMITS.longest_block_s)
 
     def _knock(self, run: Run) -> None:
         run.disturbances += 1

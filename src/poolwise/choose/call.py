@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from poolwise.choose import outside
@@ -52,6 +53,14 @@ class Call:
         if self.has_many:
             return [function(*item) for item in items]
         return [function(item) for item in items]
+
+    def run_into(self, out: list[Any], items: Iterable[Any]) -> None:
+        """The same in one loop of C, for items that are known to be so many.
+
+        ``map`` takes a ``StopIteration`` of the function for the end of its input: count them.
+        """
+        apply = starmap if self.has_many else map
+        out.extend(apply(self.function, items))
 
     def run_one(self, item: Any) -> Any:
         """Run one."""

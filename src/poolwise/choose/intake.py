@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, cycle, islice, repeat
 from operator import length_hint
 from typing import Any
@@ -25,7 +25,6 @@ class Intake:
         self._items = enumerate(items) if is_numbered else iter(items)
         self._length = _expected_length(items)
         self.is_exact = type(items) in _EXACT
-        self.is_listed = type(items) in {list, tuple, range}
         self.taken = 0
         self.is_ended = self.is_exact and not self._length
         self.is_stopped = False
@@ -44,9 +43,19 @@ class Intake:
         left = self._length - self.taken
         return left if left or self.is_exact else None
 
+    is_listed = False
+    """Items are taken by their position: reading them is no work, and changes nothing."""
+
     def block(self, size: int) -> Iterator[Any]:
         """The next items, read as they are run. Say :meth:`took` when they are."""
         return islice(self._items, size)
+
+    def due(self) -> int:
+        """How many of the block that has run are certain to have done so."""
+        return 0
+
+    def cut(self) -> None:
+        """In another thread: have the block that runs end with the item that runs, if possible."""
 
     def took(self, size: int, wanted: int) -> None:
         """So many of a block that was to have ``wanted``."""
@@ -84,6 +93,67 @@ class Intake:
     def stop(self) -> None:
         """Hand out no more; what is left can be read another way."""
         self.is_stopped = True
+
+
+class Listed(Intake):
+    """The items of a list, a tuple or a range: blocks of them are slices.
+
+    A list may change while it is read, as under the loop that this stands for.
+    """
+
+    is_listed = True
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        super().__init__(items)
+        self._listed = items
+        self._block: Any = iter(())
+        self._block_size = 0
+        self._is_cut = False
+
+    @property
+    def remaining(self) -> int:
+        """How many are left, now."""
+        return max(0, len(self._listed) - self.taken)
+
+    def block(self, size: int) -> Iterator[Any]:
+        """The next items, as they are now."""
+        part = self._listed[self.taken : self.taken + size]
+        self._block, self._block_size, self._is_cut = iter(part), len(part), False
+        return self._block  # type: ignore[no-any-return]
+
+    def cut(self) -> None:
+        """The iterator of the block is set to its end, while the function runs."""
+        self._is_cut = True
+        self._block.__setstate__(self._block_size)
+
+    def due(self) -> int:
+        """How many of the block are to have run by now: all, or any number if it was cut."""
+        return 0 if self._is_cut else self._block_size
+
+    def took(self, size: int, wanted: int) -> None:
+        """So many of a block; what it was cut short by is still to come."""
+        self.taken += size
+        self.is_ended = self.taken >= len(self._listed)
+
+    def next(self) -> Any:
+        """The next item.
+
+        :raises StopIteration: there is none.
+        """
+        try:
+            item = self._listed[self.taken]
+        except IndexError:
+            self.is_ended = True
+            raise StopIteration from None
+        self.taken += 1
+        return item
+
+
+def intake_of(items: Iterable[Any], *, is_numbered: bool) -> Intake:
+    """Reads these, by position where it can."""
+    if type(items) in {list, tuple, range} and not is_numbered:
+        return Listed(items)  # type: ignore[arg-type]
+    return Intake(items, is_numbered=is_numbered)
 
 
 def _expected_length(items: Iterable[Any]) -> int | None:

@@ -114,11 +114,14 @@ class Limits:
     """And later decisions come when the call has lasted so much longer: they cost 50 us each."""
 
     block_s: float = 0.001
-    block_share: float = 1 / 32
+    block_share: float = 1 / 16
     """A block of items is timed as one: of this length, or this part of the call if it is more."""
 
     longest_block_s: float = 0.05
     """And no longer than this, so that decisions are not put off."""
+
+    most_in_block: int = 1000
+    """Items of a block that cannot be ended before its time: they may become slow all at once."""
 
     spare_share: float = 0.01
     """Part of the time that may be spent on trying what it costs to send items."""

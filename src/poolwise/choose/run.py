@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise.choose import beside, budget, outside, pools
 from poolwise.choose.ended import Ended
-from poolwise.choose.intake import Intake
+from poolwise.choose.intake import intake_of
 from poolwise.choose.limits import LIMITS
 from poolwise.choose.measure import Meter, is_free_threaded, measured_of, spent_between
 from poolwise.choose.model import (
@@ -54,7 +54,7 @@ class Run:
         self.call = call
         self.options = options
         self.is_ordered = is_ordered
-        self.intake = Intake(items, is_numbered=call.seeded is not None)
+        self.intake = intake_of(items, is_numbered=call.seeded is not None)
         self.meter = Meter()
         self.plan = Plan()
         self.stretch: Stretch | Coroutines | None = None
@@ -71,6 +71,8 @@ class Run:
         self.disturbances = 0
         """Odd while a thread of ours gets in the way of the caller's."""
         self._is_only_plan = False
+        self.is_hopeful = False
+        """The last look has left something to gain, if what is not known turns out well."""
         self._context = copy_context()
         self._beside = _Beside()
         self._began_s = self._look_at_s = 0.0
@@ -132,7 +134,7 @@ class Run:
             if self.stretch is None:
                 if self.intake.is_ended:
                     return
-                out += self._run_block()
+                self._run_block(out)
             elif not self._read_stretch(self.stretch, out):
                 return
 
@@ -172,7 +174,9 @@ class Run:
         if self.intake.is_ended:
             raise Ended
         if not self._unmeasured:
-            return self._run_block()
+            values: list[Any] = []
+            self._run_block(values)
+            return values
         self._unmeasured -= 1
         try:
             item = self.intake.next()
@@ -191,13 +195,13 @@ class Run:
             self.begin()
             self.fill([])
             return self.plan
-        self._is_only_plan = True
+        self._is_only_plan = self.is_hopeful = True
         self._start_clocks()
         if len(self._kinds()) > 1:
             beside.arm(self)
         while not self.intake.is_ended:
             self._wants_sample = self.meter.sending.send_s is None and self.meter.items > 0
-            self._run_block()
+            self._run_block([])
         if self.meter.items:
             self._conclude(length or self.intake.taken)
         return self.plan
@@ -265,34 +269,44 @@ class Run:
 
     # -- serial
 
-    def _run_block(self) -> list[Any]:
+    def _run_block(self, out: list[Any]) -> None:
         """Run some items here, and time them as one."""
-        size = 1 if self.is_lazy else self._size
-        intake, meter = self.intake, self.meter
+        size = 1 if self.is_lazy or self._wants_sample else self._size
+        if not self.intake.is_listed:
+            size = min(size, LIMITS.most_in_block)
+        meter, first = self.meter, len(out)
         before, disturbances = meter.read(), self.disturbances
-        if self._wants_sample:
-            values, size = self._run_sample(), 1
-        else:
-            self._beside.enter(size, before)
-            try:
-                values = self._run_items(size)
-            finally:
-                self._beside.leave()
-        after = meter.read()
+        sample = None
+        self._beside.enter(size, before)
+        try:
+            if self._wants_sample:
+                sample = self._run_sample(out)
+            else:
+                self._run_items(size, out)
+        finally:
+            self._beside.leave()
+        after, count = meter.read(), len(out) - first
         if not self._beside.has_acted:
-            intake.took(len(values), size)
-        self.plan.runs += len(values)
-        if values:
+            self.intake.took(count, size)
+        self.plan.runs += count
+        if sample is not None:
+            meter.sending.sample(*sample)
+        if count:
             is_disturbed = disturbances != self.disturbances or bool(disturbances & 1)
-            meter.add(len(values), before, after, is_disturbed=is_disturbed)
-            self._resize((after[0] - before[0]) / 1e9, after[0] / 1e9)
-        return values
+            meter.add(count, before, after, is_disturbed=is_disturbed)
+            self._resize(count, (after[0] - before[0]) / 1e9, after[0] / 1e9)
 
-    def _run_items(self, size: int) -> list[Any]:
+    def _run_items(self, size: int, out: list[Any]) -> None:
         items = self.intake.block(size)
-        if not self.options.is_careful:
-            return self.call.run(items)
-        return [self.run_here(item) for item in items]
+        if self.options.is_careful:
+            out += [self.run_here(item) for item in items]
+        elif self.intake.is_listed:
+            first = len(out)
+            self.call.run_into(out, items)
+            if len(out) - first < self.intake.due():
+                raise StopIteration  # which a function raised, and map() took for the end
+        else:
+            out += self.call.run(items)
 
     def run_here(self, item: Any) -> Any:
         """Run one item in the calling thread, by the rules of the call."""
@@ -310,17 +324,17 @@ class Run:
             raise error
         return error
 
-    def _run_sample(self) -> list[Any]:
-        """Run one item, and try what it costs to send it and its value."""
+    def _run_sample(self, out: list[Any]) -> tuple[Any, Any] | None:
+        """Run one item, of which it is to be tried what it costs to send it and its value."""
         self._wants_sample = False
         item = next(self.intake.block(1), self)
         if item is self:
-            return []
+            return None
         value = self.run_here(item) if self.options.is_careful else self.call.run_one(item)
-        self.meter.sending.sample(item, value)
-        return [value]
+        out.append(value)
+        return item, value
 
-    def _resize(self, spent_s: float, now_s: float) -> None:
+    def _resize(self, count: int, spent_s: float, now_s: float) -> None:
         elapsed_s = now_s - self._began_s
         if self.is_lazy:
             self._unmeasured = int(LIMITS.block_s / max(spent_s, LIMITS.thread_item_s))
@@ -328,7 +342,7 @@ class Run:
         if spent_s < target_s / 2:
             self._size *= 2
         elif spent_s > 2 * target_s:
-            self._size = max(1, self._size // 2)
+            self._size = max(1, int(count * target_s / spent_s))
         if now_s >= self._look_at_s and not self.intake.is_ended and self.stretch is None:
             self._look_at_s = self._began_s + elapsed_s * LIMITS.look_factor
             self._consider()
@@ -364,7 +378,8 @@ class Run:
         if self._before is None:
             self._before = outside.digest(self.call.function)
         hopeful = _hopeful(measured)
-        if choose(self._predict(hopeful, left, machine), "serial").kind == "serial":
+        self.is_hopeful = choose(self._predict(hopeful, left, machine), "serial").kind != "serial"
+        if not self.is_hopeful:
             self._considered = self._considered or (measured, left)
             return
         if self._lacks_knowledge(measured):
@@ -591,6 +606,16 @@ class Run:
     def is_in_first_item(self) -> bool:
         """That is one item, by itself, and nothing has been decided."""
         return self.is_in_caller and self._beside.is_single and not self.plan.changes
+
+    def cut_long_block(self) -> None:
+        """In another thread: end a block whose items take longer than those before did."""
+        place = self._beside
+        with place.lock:
+            before = place.before
+            if self.is_in_caller and not place.is_single and before is not None:
+                spent_s = (time.perf_counter_ns() - before[0]) / 1e9
+                if spent_s > 2 * LIMITS.longest_block_s:
+                    self.intake.cut()
 
     def cpu_ns(self) -> int:
         """CPU time of the caller's thread, for other threads."""
