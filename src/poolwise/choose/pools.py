@@ -31,7 +31,7 @@ class Workers:
     """
 
     def __init__(self, count: int, share: int, known: Known, *, caps_native: bool = True) -> None:
-        from poolwise.pool import Pool
+        from poolwise.choose.workers import MapPool
 
         self._began_s = time.perf_counter()
         self.known = known
@@ -39,9 +39,9 @@ class Workers:
         self._users = 0
         self._is_unwanted = False
         begin = partial(budget.enter_process, share, caps_native=caps_native)
-        self.pool = Pool(count, begin)
+        self.pool = MapPool(count, begin)
         self.pool._engine.unclosed = None  # noqa: SLF001 - it ends with the program, and may
-        self._answer = self.pool.apply_async(os.getpid)
+        self._answer: Any = self.pool.apply_async(os.getpid)
 
     @property
     def is_ready(self) -> bool:
@@ -49,9 +49,23 @@ class Workers:
         if self._answer is not None:
             if not self._answer.ready():
                 return False
+            if not self._answer.successful():
+                return True
             _note_start(time.perf_counter() - self._began_s)
-            self._answer = None  # type: ignore[assignment] # asked no more
+            self._answer = None  # asked no more
         return True
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why there are none, once that is known."""
+        answer = self._answer
+        if answer is None or not answer.ready() or answer.successful():
+            return None
+        try:
+            answer.get()
+        except BaseException as error:  # an initializer of ours failed, or the main module did
+            return error
+        return None
 
     def grow(self, count: int) -> None:
         """See that there are so many."""
@@ -79,6 +93,22 @@ class Workers:
         """End them at once."""
         self.pool.terminate()
         self.pool.join()
+
+
+def end_if_repeated() -> None:
+    """End this process if it is a worker of ours that imports the main module, and that calls us.
+
+    Its items would be run once more in each worker. The parent goes on without.
+    """
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None and WORKER_NAME in processes.current_process().name:
+        from poolwise.backends.unguarded import end_if_importing_main
+
+        end_if_importing_main()
+
+
+WORKER_NAME = "MapPoolWorker"
+"""Part of the names of worker processes of these calls."""
 
 
 class _Shared:

@@ -111,6 +111,7 @@ class Run:
     def begin(self) -> None:
         """Begin: at once in a pool if that was asked for, else here."""
         options = self.options
+        pools.end_if_repeated()
         self._start_clocks()
         if self.call.is_coroutine:
             self._begin_coroutines()
@@ -464,6 +465,11 @@ class Run:
         if pending is None or (starting is not None and not starting.is_ready):
             return False
         self._pending = self._starting = None
+        if starting is not None and starting.failure is not None:
+            self._bar(f"no worker could be started ({starting.failure})", "processes")
+            starting.release()
+            pools.discard(starting)
+            return False
         self._hand_over(*pending)
         if starting is not None:
             starting.release()
