@@ -236,9 +236,10 @@ class Run:
         self.is_over = True
         if self.stretch is not None:
             self.stretch.close(kill=kill)
-        if self._starting is not None:
-            self._starting.release()
-            self._starting = None
+        for workers in (self._starting, self._workers_beside):
+            if workers is not None:
+                workers.release()
+        self._starting = self._workers_beside = None
         self.meter.close()
         self._finish_plan()
 
@@ -465,10 +466,7 @@ class Run:
         if pending is None or (starting is not None and not starting.is_ready):
             return False
         self._pending = self._starting = None
-        if starting is not None and starting.failure is not None:
-            self._bar(f"no worker could be started ({starting.failure})", "processes")
-            starting.release()
-            pools.discard(starting)
+        if starting is not None and self._has_failed(starting):
             return False
         self._hand_over(*pending)
         if starting is not None:
@@ -659,10 +657,30 @@ class Run:
             return False
         if self._is_ruled_out(chosen.kind):
             return True
+        needs_workers = chosen.kind == "processes" and self.options.pool is None
+        if needs_workers and not self._has_workers_beside(chosen.workers):
+            return "processes" in self.barred
         self.intake.took(1, 1)
         self._beside.has_acted = True
         others = [way for way in ways if way.kind != chosen.kind]
         self._hand_over(chosen, measured, left, machine, others)
+        return True
+
+    _workers_beside: pools.Workers | None = None
+
+    def _has_workers_beside(self, count: int) -> bool:
+        """Start workers if there are none; True once one of them is there."""
+        if self._workers_beside is None:
+            known, capped = self.large_outside(), self.options.native_threads
+            self._workers_beside = pools.get(count, known, caps_native=capped)
+        return self._workers_beside.is_ready and not self._has_failed(self._workers_beside)
+
+    def _has_failed(self, workers: pools.Workers) -> bool:
+        """No worker could be started: do without."""
+        if workers.failure is None:
+            return False
+        self._bar(f"no worker could be started ({workers.failure})", "processes")
+        pools.discard(workers)
         return True
 
 
