@@ -41,9 +41,10 @@ class Limits:
     progress_ns: int = 300_000
     """CPU time of a thread that went on working between two knocks."""
 
-    knock_held_s: float = 0.0003
-    """A wait longer than this is not the kernel's slowness (0.1 ms at most): somebody held the
-    lock."""
+    knock_held_s: float = 0.00015
+    """A wait longer than this is not the kernel's slowness (0.1 ms at most): somebody held it.
+    Items that let it go for a moment, to write to a file, seem to hold it less the larger this
+    is."""
 
     grace_s: float = 0.01
     """Calls that are over by then are not looked at."""
