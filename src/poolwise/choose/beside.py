@@ -82,7 +82,10 @@ class Onlooker:
         try:
             run.meter.is_quiet = True
             run.meter.gil = gil.look(
-                lambda: run.is_in_caller or not run.is_lazy, lambda: not run.is_serial, run.cpu_ns
+                lambda: run.is_in_caller or not run.is_lazy,
+                lambda: not run.is_serial,
+                run.cpu_ns,
+                run.wanted_ns,
             )
         except OSError:
             pass  # the thread that ran items has ended: a lazy call is read in another one now

@@ -19,6 +19,7 @@ def look(
     is_running: Callable[[], bool],
     is_over: Callable[[], bool],
     cpu_ns: Callable[[], int],
+    wanted_ns: Callable[[], int],
     sleep: Callable[[float], object] = time.sleep,
 ) -> float | None:
     """The part of the knocks at which the lock was held; None if there was no time to find out.
@@ -27,18 +28,24 @@ def look(
     :param is_over: whether it is worth no more knocks.
     :param cpu_ns: CPU time of that thread. If it got no CPU since the last knock, as happens on a
         busy machine, it has not yet taken the lock back, and this knock says nothing.
+    :param wanted_ns: that, and its waiting for a CPU. If it wanted none, it waits for something.
     """
     queue = RunQueue()
     waits: list[float] = []
+    idle = 0
     sleep_s = LIMITS.knock_sleep_s
     try:
         for _ in range(LIMITS.knock_tries):
-            was_running, before_ns = is_running(), cpu_ns()
+            if idle == LIMITS.idle_knocks:
+                return None
+            was_running, before_ns, wanted_before_ns = is_running(), cpu_ns(), wanted_ns()
             wait = _knock(queue, sleep, sleep_s)
             if is_over():
                 return None
             if (was_running or is_running()) and cpu_ns() - before_ns > LIMITS.progress_ns:
                 waits.append(wait)
+            elif wanted_ns() - wanted_before_ns < LIMITS.progress_ns:
+                idle += 1
             else:
                 sleep_s = min(2 * sleep_s, LIMITS.knock_longest_s)
             if len(waits) == LIMITS.knocks:

@@ -38,6 +38,9 @@ class Limits:
     knock_tries: int = 50
     """Knocks in all: between the items of a lazy call the caller does other things."""
 
+    idle_knocks: int = 5
+    """A thread that wanted no CPU in so many of them waits, and holds no lock meanwhile."""
+
     progress_ns: int = 300_000
     """CPU time of a thread that went on working between two knocks."""
 

@@ -45,14 +45,16 @@ class Meter:
             self._last_queued_ns = self._queue.read_ns()
         return self._last_queued_ns
 
-    def read_beside(self, clock: int) -> Reading:
+    def read_beside(self, clock: int, *, is_fresh: bool = False) -> Reading:
         """The clocks of the thread that made this, from another one.
 
         :param clock: of that thread's CPU time (``time.pthread_getcpuclockid``).
         """
         from time import clock_gettime_ns
 
-        return perf_counter_ns(), clock_gettime_ns(clock), process_time_ns(), self._queued_ns()
+        queue = self._queue
+        queued_ns = queue.read_ns() if is_fresh and queue is not None else self._queued_ns()
+        return perf_counter_ns(), clock_gettime_ns(clock), process_time_ns(), queued_ns
 
     def add(
         self, items: int, before: Reading, after: Reading, *, is_disturbed: bool = False

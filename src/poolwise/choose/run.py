@@ -621,6 +621,11 @@ class Run:
                 if spent_s > 2 * LIMITS.longest_block_s:
                     self.intake.cut()
 
+    def wanted_ns(self) -> int:
+        """The same and its waiting for a CPU."""
+        reading = self.meter.read_beside(self._beside.clock, is_fresh=True)
+        return reading[1] + reading[3]
+
     def cpu_ns(self) -> int:
         """CPU time of the caller's thread, for other threads."""
         return time.clock_gettime_ns(self._beside.clock)
