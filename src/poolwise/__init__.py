@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
     from poolwise.ambient import current as current
     from poolwise.ambient import using as using
+    from poolwise.choose.door import imap as imap
+    from poolwise.choose.door import map as map  # noqa: A004 - as users call it
+    from poolwise.choose.door import plan as plan
+    from poolwise.choose.door import starmap as starmap
+    from poolwise.choose.pools import workers as workers
+    from poolwise.choose.seeds import rng as rng
     from poolwise.dropin import install as install
     from poolwise.dropin import uninstall as uninstall
     from poolwise.errors import ArgumentNotLoadable as ArgumentNotLoadable
@@ -71,11 +77,17 @@ __all__ = [
     "cpu_count",
     "current",
     "empty",
+    "imap",
     "install",
+    "map",
+    "plan",
+    "rng",
     "share",
+    "starmap",
     "state",
     "uninstall",
     "using",
+    "workers",
     "zeros",
 ]
 
@@ -88,11 +100,17 @@ _HOME = {
     "cpu_count": "poolwise.system.cpus",
     "current": "poolwise.ambient",
     "empty": "poolwise.shared.arrays",
+    "imap": "poolwise.choose.door",
     "install": "poolwise.dropin",
+    "map": "poolwise.choose.door",
+    "plan": "poolwise.choose.door",
+    "rng": "poolwise.choose.seeds",
     "share": "poolwise.shared.objects",
+    "starmap": "poolwise.choose.door",
     "state": "poolwise.shared.preload",
     "uninstall": "poolwise.dropin",
     "using": "poolwise.ambient",
+    "workers": "poolwise.choose.pools",
     "zeros": "poolwise.shared.arrays",
 }
 """Public name -> the module that has it."""

@@ -292,6 +292,19 @@ class Pool(Door):
         """:meth:`istarmap` with the values as they come."""
         return self._stream(func, iterable, STARMAP, chunksize, buffersize, rules, is_ordered=False)
 
+    # -- more workers
+
+    def grow(self, processes: int) -> None:
+        """Start workers until there are so many; calls that run make use of them at once.
+
+        How many threads pay for items that wait is only known by trying. Fewer there never are.
+
+        :raises ValueError: the pool is closed, or the number is less than 1.
+        """
+        self._check_running()
+        self._processes = max(self._processes, _checked_processes(processes) or 1)
+        self._engine.grow(self._processes)
+
     # -- the end
 
     def close(self) -> None:

@@ -376,7 +376,8 @@ class Processes(c.Backend):
             with interruptible:
                 packed = self._pack(lane, chunk)
         except BaseException as error:
-            self._events.append(c.ChunkRefused(lane.id, chunk.id, _detached(error, self._as_cause)))
+            refusal = failures.mark_unsent(_detached(error, self._as_cause))
+            self._events.append(c.ChunkRefused(lane.id, chunk.id, refusal))
             return False
         finally:
             offered = offers.take()

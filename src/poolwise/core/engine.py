@@ -476,6 +476,15 @@ class Engine:
         finally:
             del error  # this frame is part of the traceback
 
+    def grow(self, lanes: int) -> None:
+        """Have so many lanes from now on, if there are fewer.
+
+        :raises OSError: a process could not be started; then none is left.
+        """
+        with self._leader.exclusive():
+            self.state.grow(min(lanes, self._backend.most_lanes or lanes))
+        self.start_all()
+
     def look(self, question: Callable[[], T]) -> T:
         """The answer to a question about the state, after a step, while nobody changes it."""
         if self._stepping == get_ident() or os.getpid() != self.pid:

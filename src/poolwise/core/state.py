@@ -533,6 +533,12 @@ class State:
             self._start_lane()
         return self._take_commands()
 
+    def grow(self, most_lanes: int) -> None:
+        """Allow more lanes from now on; jobs that run make use of them."""
+        self.most_lanes = max(self.most_lanes, most_lanes)
+        for job in self.jobs:
+            job.lanes = self.most_lanes
+
     def _start_lane(self) -> None:
         self._lane_ids += 1
         self.lanes[self._lane_ids] = Lane(self._lane_ids, self._tasks_per_lane)

@@ -80,7 +80,7 @@ class Door:
             source,
             sink,
             rules,
-            lanes=self._options.workers,
+            lanes=self._engine.state.most_lanes,
             prompt_ns=STREAM_PROMPT_NS if is_stream else prompt_ns,
             unit=unit,
             site=None if mode == CALLS else find_site(),

@@ -66,6 +66,12 @@ def detach(
     return error
 
 
+def mark_unsent(error: BaseException) -> BaseException:
+    """Note on an error that what it is about never left this process: no function has seen it."""
+    error.__dict__["is_unsent"] = True
+    return error
+
+
 def _traceback_of(error: BaseException) -> str:
     """Its traceback as text; a process without descriptors cannot import what writes it."""
     try:

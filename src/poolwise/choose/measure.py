@@ -1,0 +1,166 @@
+"""Measuring of items while they are run as real work, in the thread that runs them."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from time import perf_counter_ns, process_time_ns, thread_time_ns
+from typing import Any
+
+from poolwise.choose.limits import LIMITS
+from poolwise.choose.model import Measured
+from poolwise.system.run_queue import RunQueue
+
+Reading = tuple[int, int, int, int]
+"""Wall, CPU of the thread, CPU of the process, waiting for a CPU; cumulative, in ns."""
+
+
+class Meter:
+    """What items cost, added up over blocks of them; recent blocks weigh more.
+
+    The first item is left out as soon as it turns out to have been the slow one.
+    """
+
+    def __init__(self) -> None:
+        self._queue: RunQueue | None = None
+        self._last_queued_ns = 0
+        self.is_quiet = False
+        """Call nothing that lets the GIL go (reading a file does): somebody looks who holds it."""
+        self._first: tuple[float, ...] | None = None
+        self._sums: tuple[float, ...] = (0.0,) * 5
+        self.items = 0
+        self.sending = Sending()
+        self.gil: float | None = None
+
+    def start(self) -> None:
+        """From now on items are run in the thread that calls this."""
+        self._queue = RunQueue()
+
+    def read(self) -> Reading:
+        """The clocks of this thread, now."""
+        return perf_counter_ns(), thread_time_ns(), process_time_ns(), self._queued_ns()
+
+    def _queued_ns(self) -> int:
+        if self._queue is not None and not self.is_quiet:
+            self._last_queued_ns = self._queue.read_ns()
+        return self._last_queued_ns
+
+    def read_beside(self, clock: int, *, is_fresh: bool = False) -> Reading:
+        """The clocks of the thread that made this, from another one.
+
+        :param clock: of that thread's CPU time (``time.pthread_getcpuclockid``).
+        """
+        from time import clock_gettime_ns
+
+        queue = self._queue
+        queued_ns = queue.read_ns() if is_fresh and queue is not None else self._queued_ns()
+        return perf_counter_ns(), clock_gettime_ns(clock), process_time_ns(), queued_ns
+
+    def add(
+        self, items: int, before: Reading, after: Reading, *, is_disturbed: bool = False
+    ) -> None:
+        """A block of items has been run between two readings.
+
+        :param is_disturbed: a thread of ours was at work beside it; what it waited for the GIL
+            would look as if the items waited.
+        """
+        spent = spent_between(items, before, after)
+        self.items += items
+        if is_disturbed and self._first is not None:
+            return
+        if self._first is None:
+            self._first = spent
+            return
+        kept = (LIMITS.recent_weight * total for total in self._sums) if items else self._sums
+        self._sums = tuple(old + new for old, new in zip(kept, spent, strict=True))
+
+    @property
+    def is_first(self) -> bool:
+        """Nothing is known but what the first item cost."""
+        return not self._sums[0]
+
+    def measured(self) -> Measured:
+        """Costs of one item by all that was seen."""
+        first = self._first or (0.0,) * 5
+        items, wall, *_ = self._sums
+        is_slow = items and first[1] > LIMITS.slow_first * wall / items * first[0]
+        is_spent = items and self.items > 2 * first[0]
+        sums = self._sums if is_slow or is_spent else self._with_first(first)
+        return measured_of(sums, self.items, self.sending.send_s, self.gil)
+
+    def _with_first(self, first: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(a + b for a, b in zip(self._sums, first, strict=True))
+
+    def close(self) -> None:
+        """Ask the kernel no more."""
+        if self._queue is not None:
+            self._queue.close()
+
+
+def spent_between(items: int, before: Reading, after: Reading) -> tuple[float, ...]:
+    """Items, wall without waiting for a CPU, CPU of thread and process; waiting. Seconds."""
+    wall, cpu, process, queued = ((b - a) / 1e9 for a, b in zip(before, after, strict=True))
+    return float(items), max(wall - queued, cpu, 1e-9), cpu, max(process, cpu), queued
+
+
+def measured_of(
+    sums: tuple[float, ...], count: int, send_s: float | None, gil: float | None
+) -> Measured:
+    """Costs of one item of sums over some."""
+    items, wall, cpu, process, _ = sums
+    each = max(1.0, items)
+    if gil is not None and gil > LIMITS.gil_is_held:
+        wall = min(wall, max(cpu, process) / gil)
+    return Measured(count, wall / each, cpu / each, process / each, send_s, gil)
+
+
+class Sending:
+    """What it costs the parent to send an argument and to get a result back, by samples."""
+
+    def __init__(self) -> None:
+        self.spent_s = 0.0
+        self.refused: str | None = None
+        """Why an argument or a result could not be pickled."""
+        self._total_s = 0.0
+        self._samples = 0
+
+    @property
+    def send_s(self) -> float | None:
+        """Per item; None without a sample."""
+        return self._total_s / self._samples if self._samples else None
+
+    def sample(self, argument: Any, result: Any) -> None:
+        """Pickle both and rebuild the result, as a pool would do."""
+        begun_ns = perf_counter_ns()
+        try:
+            cost_s = _cost_of_pickling(argument) + _cost_of_pickling(result, is_loaded=True)
+        except Exception as error:  # whatever a class may raise when it is pickled
+            self.refused = f"{type(error).__name__}: {error}"
+        else:
+            self._total_s += cost_s
+            self._samples += 1
+        self.spent_s += (perf_counter_ns() - begun_ns) / 1e9
+
+
+def _cost_of_pickling(value: Any, *, is_loaded: bool = False) -> float:
+    """Seconds, the best of some tries if it is short: the first meets cold caches."""
+    costs = [_try_pickling(value, is_loaded=is_loaded)]
+    if costs[0] < LIMITS.short_pickle_s:
+        costs += [_try_pickling(value, is_loaded=is_loaded) for _ in range(2)]
+    return min(costs)
+
+
+def _try_pickling(value: Any, *, is_loaded: bool) -> float:
+    buffers: list[pickle.PickleBuffer] = []
+    begun_ns = thread_time_ns()
+    pickled = pickle.dumps(value, 5, buffer_callback=buffers.append)
+    if is_loaded:
+        pickle.loads(pickled, buffers=buffers)
+    spent_s = (thread_time_ns() - begun_ns) / 1e9
+    return spent_s + sum(buffer.raw().nbytes for buffer in buffers) * LIMITS.copy_s_per_byte
+
+
+def is_free_threaded() -> bool:
+    """This interpreter has no lock that threads would wait for."""
+    is_enabled = getattr(sys, "_is_gil_enabled", None)
+    return is_enabled is not None and not is_enabled()
