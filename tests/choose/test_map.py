@@ -16,6 +16,9 @@ from tests.choose import work
 
 KINDS = ["serial", "threads", "processes"]
 
+measured = pytest.mark.exhaustive
+"""The kind that is chosen for real: beside other load it may be another one, and rightly so."""
+
 with_two_cpus = pytest.mark.skipif(poolwise.cpu_count() < 2, reason="one CPU: nothing to share")
 
 
@@ -48,6 +51,7 @@ def test_each_item_runs_once(kind, tmp_path):
     assert values.plan.runs == 150
 
 
+@measured
 @with_two_cpus
 def test_items_that_compute_go_to_processes(tmp_path):
     function = work.Written(tmp_path / "calls", work.compute)
@@ -57,6 +61,7 @@ def test_items_that_compute_go_to_processes(tmp_path):
     assert "of work an item" in str(values.plan)
 
 
+@measured
 def test_items_that_wait_go_to_threads(tmp_path):
     function = work.Written(tmp_path / "calls", work.wait)
     values = poolwise.map(function, range(100))
@@ -66,12 +71,14 @@ def test_items_that_wait_go_to_threads(tmp_path):
     assert "waits for" in str(values.plan)
 
 
+@measured
 @with_two_cpus
 def test_items_that_release_the_lock_go_to_threads():
     values = poolwise.map(work.digest, range(150))
     assert values.plan.choice == "threads"
 
 
+@measured
 @with_two_cpus
 def test_long_items_are_shared_before_the_first_is_done(tmp_path):
     function = work.Written(tmp_path / "calls", work.compute_long)
@@ -210,6 +217,7 @@ def test_unknown_options_are_named():
             poolwise.map(work.double, [1], **wrong)
 
 
+@measured
 @with_two_cpus
 def test_a_lambda_goes_to_processes():
     values = poolwise.map(lambda x: work.compute(x) + 1, range(300))
@@ -217,6 +225,7 @@ def test_a_lambda_goes_to_processes():
     assert values.plan.choice == "processes"
 
 
+@measured
 def test_a_method_of_what_cannot_be_pickled_stays_and_says_so():
     values = poolwise.map(work.Locked().compute, range(150))
     assert values == [work.compute(x) for x in range(150)]
@@ -289,6 +298,7 @@ def test_workers_of_a_block_end_with_it():
         pool.map(work.double, [1])
 
 
+@measured
 @with_two_cpus
 def test_a_pool_of_yours_does_the_work():
     with poolwise.Pool(1) as pool:
@@ -319,6 +329,7 @@ def test_lazy_items_run_when_they_are_asked_for():
     assert seen == [0]
 
 
+@measured
 @with_two_cpus
 def test_lazy_items_go_to_processes_and_back(tmp_path):
     function = work.Written(tmp_path / "calls", work.compute)
@@ -406,6 +417,7 @@ def test_the_programs_own_random_numbers_go_on_as_without():
 # -- the plan
 
 
+@measured
 @with_two_cpus
 def test_a_plan_alone_runs_the_sample_once(tmp_path):
     function = work.Written(tmp_path / "calls", work.compute)

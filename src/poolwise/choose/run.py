@@ -468,12 +468,12 @@ class Run:
         self._pending = self._starting = None
         if starting is not None and self._has_failed(starting):
             return False
-        self._hand_over(*pending)
+        self._hand_to_pool(*pending)
         if starting is not None:
             starting.release()
         return True
 
-    def _hand_over(
+    def _hand_to_pool(
         self,
         chosen: Prediction,
         measured: Measured,
@@ -510,7 +510,9 @@ class Run:
         workers = max(1, most if left is None else min(most, left))
         way = Prediction(kind or "processes", workers, 0.0)
         # Nothing is measured, so nothing is reckoned with: it computes, and nobody knows how long.
-        self._hand_over(way, Measured(0, 1e9, 1e9, 1e9), workers, Machine(cpus, 0.0, workers), [])
+        self._hand_to_pool(
+            way, Measured(0, 1e9, 1e9, 1e9), workers, Machine(cpus, 0.0, workers), []
+        )
         self.plan.reasons = [reason]
         self.plan.measured = self.plan.predicted_s = None
 
@@ -668,7 +670,7 @@ class Run:
         self.intake.took(1, 1)
         self._beside.has_acted = True
         others = [way for way in ways if way.kind != chosen.kind]
-        self._hand_over(chosen, measured, left, machine, others)
+        self._hand_to_pool(chosen, measured, left, machine, others)
         return True
 
     _workers_beside: pools.Workers | None = None
