@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from poolwise.errors import UsedAfterFork as UsedAfterFork
     from poolwise.errors import WorkerDied as WorkerDied
     from poolwise.executor import ProcessPoolExecutor as ProcessPoolExecutor
+    from poolwise.pipeline.pipe import pipe as pipe
     from poolwise.pool import Pool as Pool
     from poolwise.shared.arrays import SharedArray as SharedArray
     from poolwise.shared.arrays import empty as empty
@@ -66,6 +67,7 @@ _HOME = {
     "cpu_count": "poolwise.wire.cpus",
     "empty": "poolwise.shared.arrays",
     "install": "poolwise.dropin",
+    "pipe": "poolwise.pipeline.pipe",
     "share": "poolwise.shared.objects",
     "state": "poolwise.shared.preload",
     "uninstall": "poolwise.dropin",
@@ -97,6 +99,7 @@ __all__ = [
     "cpu_count",
     "empty",
     "install",
+    "pipe",
     "share",
     "state",
     "uninstall",

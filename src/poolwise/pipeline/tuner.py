@@ -1,0 +1,404 @@
+"""Kinds and widths of stages, chosen by measurement and by operational laws.
+
+Kinds: a stage that nobody gave a kind runs its first items in one thread, as real work. Mostly
+blocked: threads. Too small to be handed over: in the worker of the stage before. CPU that costs
+more than sending the item: processes.
+
+Widths: the rate X that the whole pipe can have is bound by the CPUs over the CPU time of an item in
+all stages; a stage with service time s then needs X * s workers (Little's law), and a tenth more.
+Latency may rise with load, so a stage that waits is widened in steps and checked: as long as its
+rate grows by a twentieth.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from poolwise.pipeline.flow import LEAST_WINDOW, MOST_WINDOW, BatchStage, SourceStage, Stage
+from poolwise.pipeline.measure import Gauge, find_outside_write, has_gil
+from poolwise.pipeline.spec import MOST_WORKERS
+from poolwise.pipeline.steps import FLAT_MAP
+from poolwise.record import record
+
+if TYPE_CHECKING:
+    from poolwise.pipeline.run import Run
+
+_WINDOW_NS = 20_000_000
+"""A stage may be ahead of the next one by what it does in this time: more hides no hand-over."""
+
+_TRIVIAL_NS = 30_000
+"""An item that takes less is not worth handing over (10 to 40 us, ``benchmarks/pipelines``)."""
+
+_MOSTLY = 0.5
+_FEW_ITEMS, _ENOUGH_ITEMS = 2, 8
+_ENOUGH_NS, _LONG_NS = 20_000_000, 100_000_000
+"""A kind is chosen when so many items were measured, or so much time."""
+
+_GIL_FREE = 0.3
+"""Less than this share of beats late: the function releases the GIL (held: nearly all are)."""
+
+_FIRST_STEP = 16
+"""Workers that a stage which waits begins with, at most: latency may rise with load."""
+
+_HEADROOM, _GROWTH, _DRIFT = 1.1, 1.05, 1.3
+_FIRST_PERIOD_NS, _LAST_PERIOD_NS = 10_000_000, 5_000_000_000
+
+_MOST_CHOICES = 1000
+
+
+@record
+class Choice:
+    """One decision, for the report.
+
+    :param at_s: seconds since the run began.
+    """
+
+    at_s: float
+    stage: str
+    what: str
+    why: str
+
+
+class Tuner:
+    """Chooses the kind and the width of each stage of a run, and says why."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.choices: list[Choice] = []
+        self.gauges: dict[int, Gauge] = {}
+        self._widths: dict[int, Width] = {}
+        self._period_ns = _FIRST_PERIOD_NS
+        self.next_ns: int | None = None
+
+    # -- the beginning
+
+    def begin(self) -> None:
+        """Give every stage an executor; neighbours that can share a visit do."""
+        run = self._run
+        stages = [each for each in run.flow.stages[1:-1] if not isinstance(each, BatchStage)]
+        kinds = {stage.index: self._first_kind(stage) for stage in stages}
+        for stage in stages:
+            self._host(stage, kinds)
+        for stage in stages:
+            if stage.host is None:
+                self._set_out(stage, kinds[stage.index])
+        if self._widths or self.gauges:
+            self.next_ns = time.perf_counter_ns() + self._period_ns
+
+    def _first_kind(self, stage: Stage) -> str:
+        spec: Any = stage.spec
+        if spec.kind == "auto" and spec.is_async:
+            return "async"
+        if spec.kind == "process" and self._run.is_in_worker:
+            self._note(stage, "thread", "this process is a worker of another pipe")
+            return "thread"
+        if spec.kind == "auto" and spec.call is None:
+            return "inline"
+        return str(spec.kind)
+
+    def _host(self, stage: Stage, kinds: dict[int, str]) -> None:
+        """Let the stage before run this one's function, where that is possible."""
+        before: Any = stage.previous
+        kind = kinds[stage.index]
+        root = before.host or before
+        other = "source" if isinstance(root, SourceStage) else kinds.get(root.index, "")
+        if (kind == "process" == other and _have_same_limits(root, before, stage)) or (
+            kind == "inline" and can_ride(stage, before, other)
+        ):
+            self._join(root, stage)
+        if kind == "inline" and stage.host is None:
+            kinds[stage.index] = "thread"
+            stage.width = 1
+
+    def _join(self, root: Stage, stage: Stage) -> None:
+        stage.host = root
+        root.hosts_to = stage.hosts_to
+
+    def _set_out(self, stage: Stage, kind: str) -> None:
+        run, spec = self._run, stage.spec
+        if spec is None:
+            return
+        if kind == "process":
+            stage.width = min(run.cpus, spec.most or run.cpus)
+        elif kind == "auto":
+            self.gauges[stage.index] = Gauge()
+            stage.width = 1
+        elif spec.kind == "inline" or spec.call is None:
+            stage.width = 1
+        else:
+            self._set_width(stage, kind)
+        self._set_window(stage)
+        run.execute(stage, "thread" if kind == "auto" else kind)
+
+    def _set_width(self, stage: Stage, kind: str) -> None:
+        """Of a stage that waits: what was asked for, or a first guess that grows."""
+        spec: Any = stage.spec
+        if spec.most is not None and spec.least == spec.most:
+            stage.width = spec.most
+            return
+        most = spec.most or MOST_WORKERS[kind]
+        length = self._run.source.length
+        if length is not None and stage.index == 1:
+            most = max(spec.least, min(most, length))
+        stage.width = max(spec.least, min(most, _FIRST_STEP))
+        self._widths[stage.index] = Width(spec.least, most)
+        self.wake()
+
+    # -- measuring
+
+    def measured(self, stage: Stage) -> None:
+        """Items of a stage were measured, in a thread of this process."""
+        gauge = self.gauges.get(stage.index)
+        if gauge is not None:
+            self._decide(stage, gauge)
+        self.adapt_window(stage)
+
+    def adapt_window(self, stage: Stage) -> None:
+        """Let a stage of short items run ahead by more of them."""
+        mean_ns = stage.counts.mean_ns
+        if self._run.flow.window is None and mean_ns:
+            self._set_window(stage, int(min(MOST_WINDOW, _WINDOW_NS / mean_ns)))
+
+    def _set_window(self, stage: Stage, wanted: int = 0) -> None:
+        if self._run.flow.window is None:
+            stage.window = max(LEAST_WINDOW, 2 * stage.width, wanted)
+
+    def _decide(self, stage: Stage, gauge: Gauge) -> None:
+        if gauge.blocked_share >= _MOSTLY and gauge.item_ns > _TRIVIAL_NS:
+            self._choose_threads(stage, gauge)
+        elif gauge.items >= _ENOUGH_ITEMS and gauge.item_ns < _TRIVIAL_NS:
+            self._choose_inline(stage, gauge)
+        elif self._is_enough(gauge):
+            self._choose_by_cpu(stage, gauge)
+
+    def _is_enough(self, gauge: Gauge) -> bool:
+        if gauge.item_ns < _TRIVIAL_NS:
+            return False
+        if gauge.beat is not None and gauge.beat.late_share is None:
+            return False
+        is_seen = gauge.items > _FEW_ITEMS and gauge.wall_ns >= _ENOUGH_NS
+        return is_seen or gauge.items > _ENOUGH_ITEMS or gauge.wall_ns >= _LONG_NS
+
+    def _choose_threads(self, stage: Stage, gauge: Gauge) -> None:
+        self._end_gauge(stage)
+        with self._run:
+            self._set_width(stage, "thread")
+            self._set_window(stage)
+        self._note(
+            stage, f"thread, {stage.width} workers",
+            f"{gauge.blocked_share:.0%} of {_ms(gauge.item_ns)} an item was waiting",
+        )  # fmt: skip
+
+    def _choose_inline(self, stage: Stage, gauge: Gauge) -> None:
+        self._end_gauge(stage)
+        before: Any = stage.previous
+        root = before.host or before
+        kind = getattr(root.executor, "kind", "")
+        why = f"{gauge.item_ns / 1e3:.0f} us an item is less than handing it over costs"
+        if root.index in self.gauges or not can_ride(stage, before, kind):
+            self._note(stage, "thread, 1 worker", why)
+            return
+        with self._run:
+            stage.host = root
+            root.hosts_to = stage.hosts_to
+        self._note(stage, f"inline, with {_name(root)}", why)
+
+    def _choose_by_cpu(self, stage: Stage, gauge: Gauge) -> None:
+        self._end_gauge(stage)
+        run, spec = self._run, stage.spec
+        late = None if gauge.beat is None else gauge.beat.late_share
+        cost = f"{_ms(gauge.item_cpu_ns)} of CPU an item"
+        width = min(run.cpus, (spec.most if spec is not None else None) or run.cpus)
+        if not has_gil() or (late is not None and late < _GIL_FREE):
+            with run:
+                stage.width = width
+            self._note(stage, f"thread, {width} workers", f"{cost}, and it releases the GIL")
+            return
+        reason = self._why_not_processes(stage, gauge)
+        if reason is not None:
+            self._note(stage, "thread, 1 worker", f"{cost}, but {reason}")
+            return
+        with run:
+            stage.width = width
+        self._note(
+            stage, f"process, {width} workers",
+            f"{cost} holds the GIL, and sending it costs {_ms(gauge.send_ns)}",
+        )  # fmt: skip
+        self._move_to_processes(stage)
+
+    def _why_not_processes(self, stage: Stage, gauge: Gauge) -> str | None:
+        from poolwise.pipeline.lanes import find_unpicklable
+
+        if self._run.cpus == 1 or self._run.is_in_worker:
+            return "there is one CPU to use"
+        if gauge.send_ns >= 1 << 62:
+            return "its items cannot be pickled"
+        if gauge.send_ns >= gauge.item_cpu_ns:
+            return f"sending it costs {_ms(gauge.send_ns)}"
+        spec: Any = stage.spec
+        if (name := find_outside_write(spec.call)) is not None:
+            return f"it assigns {name!r}, which the program would not see"
+        if find_unpicklable(self._run.make_visit(stage)) is not None:
+            return "its function cannot be pickled"
+        return None
+
+    def _move_to_processes(self, stage: Stage) -> None:
+        """Give the stage to worker processes, together with a neighbour that they have."""
+        before: Any = stage.previous
+        root = before.host or before
+        is_joined = getattr(root.executor, "kind", "") == "process" and _have_same_limits(
+            root, before, stage
+        )
+        if is_joined:
+            with self._run:
+                self._join(root, stage)
+            self._note(stage, f"process, with {_name(root)}", "neighbours share a visit")
+        else:
+            root = stage
+        after = self._run.flow.stages[root.hosts_to]
+        if getattr(after.executor, "kind", "") == "process" and _have_same_limits(
+            root, self._run.flow.stages[root.hosts_to - 1], after
+        ):
+            with self._run:
+                self._join(root, after)
+            self._note(after, f"process, with {_name(root)}", "neighbours share a visit")
+        self._run.execute(root, "process")
+
+    def _end_gauge(self, stage: Stage) -> None:
+        gauge = self.gauges.pop(stage.index, None)
+        if gauge is not None:
+            gauge.close()
+
+    def _note(self, stage: Stage, what: str, why: str) -> None:
+        if len(self.choices) < _MOST_CHOICES:
+            at_s = (time.perf_counter_ns() - self._run.begun_ns) / 1e9
+            self.choices.append(Choice(at_s, _name(stage), what, why))
+
+    # -- widths
+
+    def wake(self) -> None:
+        """Something has changed: look again soon."""
+        self._period_ns = _FIRST_PERIOD_NS
+        self.next_ns = time.perf_counter_ns() + self._period_ns
+        self._run.wants_tick()
+
+    def tick(self, now_ns: int) -> None:
+        """Look at rates, and set widths anew."""
+        if self.next_ns is None or now_ns < self.next_ns:
+            return
+        has_changed = False
+        for index, width in list(self._widths.items()):
+            stage = self._run.flow.stages[index]
+            with self._run:
+                change = width.look(stage, now_ns, self._bound_width(stage))
+                if change is not None:
+                    stage.width = change[0]
+                    self._set_window(stage)
+                    self.adapt_window(stage)
+                    if stage.executor is not None:
+                        stage.executor.notice()
+            if change is not None:
+                has_changed = True
+                self._note(stage, f"{change[0]} workers", change[1])
+        self._period_ns = (
+            _FIRST_PERIOD_NS if has_changed else min(2 * self._period_ns, _LAST_PERIOD_NS)
+        )
+        self.next_ns = now_ns + self._period_ns if self._widths else None
+
+    def _bound_width(self, stage: Stage) -> int | None:
+        """Workers by Little's law at the rate that the CPUs allow (None: not known yet)."""
+        run, counts = self._run, stage.counts
+        count = run.flow.source.counts.done
+        cpu_ns = sum(each.counts.cpu_ns for each in run.flow.stages)
+        if not counts.done or not count or self.gauges or not cpu_ns:
+            return None
+        rate = run.cpus * count / cpu_ns
+        visits = counts.taken / count
+        return max(1, math.ceil(_HEADROOM * rate * visits * counts.busy_ns / counts.done))
+
+    def end(self) -> None:
+        """The run is over."""
+        for index in list(self.gauges):
+            gauge = self.gauges.pop(index)
+            gauge.close()
+            if gauge.beat is not None:
+                gauge.beat.join()
+
+
+class Width:
+    """Width of one stage that waits: widened while its rate grows, held where it does not."""
+
+    def __init__(self, least: int, most: int) -> None:
+        self._least = least
+        self._most = most
+        self._at_ns = self._done = 0
+        self._before: tuple[int, float] | None = None
+        self._held: float | None = None
+        self.rates: dict[int, float] = {}
+
+    def look(self, stage: Stage, now_ns: int, bound: int | None) -> tuple[int, str] | None:
+        """A new width and the reason for it, if there shall be one."""
+        if not self._at_ns:
+            self._at_ns, self._done = now_ns, stage.counts.done
+            return None
+        done, passed_ns = stage.counts.done - self._done, now_ns - self._at_ns
+        mean_ns = stage.counts.mean_ns
+        if mean_ns is None or done < stage.width or passed_ns < 2 * mean_ns:
+            return None
+        rate = done * 1e9 / passed_ns
+        self._at_ns, self._done = now_ns, stage.counts.done
+        self.rates[stage.width] = rate
+        is_short = bool(stage.waiting) and stage.has_window() and stage.running >= stage.width
+        if not is_short:
+            return None
+        return self._adjust(stage.width, rate, bound)
+
+    def _adjust(self, width: int, rate: float, bound: int | None) -> tuple[int, str] | None:
+        if self._before is not None and rate < self._before[1] * _GROWTH:
+            width, self._held = self._before[0], rate
+            self._before = None
+            return width, f"more brought less than 5 % ({rate:.0f} a second)"
+        if self._held is not None and 1 / _DRIFT < rate / self._held < _DRIFT:
+            return None
+        self._held = None
+        most = self._most if bound is None else max(self._least, min(self._most, bound))
+        wider = min(most, 2 * width)
+        if wider <= width:
+            self._before = None
+            return None
+        self._before = width, rate
+        return wider, f"items wait, and {width} do {rate:.0f} a second"
+
+
+def can_ride(stage: Stage, before: Stage, kind: str) -> bool:
+    """Whether the worker of the stage before can run this stage's function too."""
+    spec, other = stage.spec, before.spec
+    if spec is None or kind not in {"source", "thread", "inline", "async"} or spec.has_own_limits():
+        return False
+    if isinstance(before, BatchStage) or (other is not None and callable(other.on_error)):
+        return False
+    if kind in {"source", "async"}:
+        return spec.mode != FLAT_MAP and spec.setup is None and not spec.retry.backoff_s
+    return True
+
+
+def _have_same_limits(root: Stage, before: Stage, stage: Stage) -> bool:
+    """Whether neighbouring process stages can be one visit."""
+    first, last, spec = root.spec, before.spec, stage.spec
+    if first is None or last is None or spec is None or isinstance(before, BatchStage):
+        return False
+    if first.has_own_limits() or last.has_own_limits() or spec.has_own_limits():
+        return False
+    return (first.least, first.most) == (spec.least, spec.most)
+
+
+def _name(stage: Stage) -> str:
+    return "source" if stage.spec is None else stage.spec.name
+
+
+def _ms(ns: float) -> str:
+    from poolwise.quantities import say_seconds
+
+    return say_seconds(ns / 1e9)
