@@ -134,7 +134,7 @@ class Stage:
         self.flight: deque[Token] = deque()
         self.running = 0
         self.buffered = 0
-        self.width = 1
+        self.width = self.least = 1
         self.window = flow.window or LEAST_WINDOW
         self.host: Stage | None = None
         self.hosts_to = index + 1
@@ -268,6 +268,16 @@ class Stage:
             self._weigh(token)
             token.state = DONE
         self._leave(token)
+
+    def finish_all(self, done: Sequence[tuple[Token, Any]]) -> None:
+        """Items have been worked on: what :meth:`finish` says of one."""
+        is_ordered = self.flow.is_ordered
+        self._is_settling = is_ordered  # once, for all of them
+        for token, value in done:
+            self.finish(token, value)
+        self._is_settling = False
+        if is_ordered:
+            self.settle()
 
     def finish_many(self, token: Token, values: Sequence[Any]) -> None:
         """All that an item has become."""

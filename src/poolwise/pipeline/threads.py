@@ -20,6 +20,13 @@ _MOST_GRABBED = 64
 over one costs about 10 us. No benchmark found them."""
 
 
+TRIVIAL_NS = 30_000
+"""An item that takes less is not worth handing over (10 to 40 us, ``benchmarks/pipelines``)."""
+
+_FEW = 8
+"""Items by which it is known that a stage's are tiny."""
+
+
 class Threads:
     """Executor of a stage: worker threads that take items and give results under the run's lock."""
 
@@ -42,7 +49,7 @@ class Threads:
         elif stage.waiting and not (self.is_stopped or self.is_retired):
             if self.idle:
                 self.news.notify()
-            elif len(self.workers) < stage.width:
+            elif len(self.workers) < self._useful_width():
                 self._start()
 
     def end(self) -> None:
@@ -80,8 +87,15 @@ class Threads:
             or self.is_retired
             or self._stage.is_over
             or worker.is_abandoned
-            or len(self.workers) > self._stage.width
+            or len(self.workers) > self._useful_width()
         )
+
+    def _useful_width(self) -> int:
+        """Workers that have something from each other: tiny items are handed over to one."""
+        stage = self._stage
+        mean_ns = stage.counts.mean_ns
+        is_tiny = mean_ns is not None and mean_ns < TRIVIAL_NS and stage.counts.done > _FEW
+        return min(stage.width, stage.least) if is_tiny else stage.width
 
     def next_deadline_ns(self) -> int | None:
         """When the first item under way runs out of time."""
@@ -191,9 +205,9 @@ class _Worker:
         stage, threads = self._stage, self._threads
         while True:
             with self._run as run:
-                for token, value in done:
-                    stage.finish(token, value)
-                done = []
+                if done:
+                    stage.finish_all(done)
+                    done = []
                 now_ns = time.perf_counter_ns()
                 if threads.wants_to_leave(self):
                     return None

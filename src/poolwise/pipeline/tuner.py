@@ -20,6 +20,7 @@ from poolwise.pipeline.flow import LEAST_WINDOW, MOST_WINDOW, BatchStage, Source
 from poolwise.pipeline.measure import Gauge, find_outside_write, has_gil
 from poolwise.pipeline.spec import MOST_WORKERS
 from poolwise.pipeline.steps import FLAT_MAP
+from poolwise.pipeline.threads import TRIVIAL_NS
 from poolwise.record import record
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 _WINDOW_NS = 20_000_000
 """A stage may be ahead of the next one by what it does in this time: more hides no hand-over."""
 
-_TRIVIAL_NS = 30_000
-"""An item that takes less is not worth handing over (10 to 40 us, ``benchmarks/pipelines``)."""
+_WINDOW_BYTES = 4 << 20
+"""And by no more than this, unless its workers need it."""
 
 _MOSTLY = 0.5
 _FEW_ITEMS, _ENOUGH_ITEMS = 2, 8
@@ -136,7 +137,7 @@ class Tuner:
         """Of a stage that waits: what was asked for, or a first guess that grows."""
         spec: Any = stage.spec
         if spec.most is not None and spec.least == spec.most:
-            stage.width = spec.most
+            stage.width = stage.least = spec.most
             return
         most = spec.most or MOST_WORKERS[kind]
         length = self._run.source.length
@@ -163,18 +164,22 @@ class Tuner:
 
     def _set_window(self, stage: Stage, wanted: int = 0) -> None:
         if self._run.flow.window is None:
-            stage.window = max(LEAST_WINDOW, 2 * stage.width, wanted)
+            light = _WINDOW_BYTES // max(1, stage.largest or 1)
+            stage.window = max(LEAST_WINDOW, 2 * stage.width, min(wanted, light))
+            source = self._run.flow.source
+            if source.target is stage:  # what this one does in a moment is read ahead for it
+                source.window = stage.window
 
     def _decide(self, stage: Stage, gauge: Gauge) -> None:
-        if gauge.blocked_share >= _MOSTLY and gauge.item_ns > _TRIVIAL_NS:
+        if gauge.blocked_share >= _MOSTLY and gauge.item_ns > TRIVIAL_NS:
             self._choose_threads(stage, gauge)
-        elif gauge.items >= _ENOUGH_ITEMS and gauge.item_ns < _TRIVIAL_NS:
+        elif gauge.items >= _ENOUGH_ITEMS and gauge.item_ns < TRIVIAL_NS:
             self._choose_inline(stage, gauge)
         elif self._is_enough(gauge):
             self._choose_by_cpu(stage, gauge)
 
     def _is_enough(self, gauge: Gauge) -> bool:
-        if gauge.item_ns < _TRIVIAL_NS:
+        if gauge.item_ns < TRIVIAL_NS:
             return False
         if gauge.beat is not None and gauge.beat.late_share is None:
             return False
