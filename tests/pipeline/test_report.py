@@ -76,6 +76,18 @@ def test_it_counts_what_passed_and_prints_and_is_plain_data():
     assert json.loads(json.dumps(made.to_plain()))["stages"][4]["name"] == "last"
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_has_a_row_a_stage(is_terminal, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal, raising=False)
+    poolwise.pipe(range(30), progress=True).map(tasks.double, kind="thread").run()
+    said = capsys.readouterr().err
+    assert "source 30 of 30" in " ".join(said.split())
+    assert "double 30" in " ".join(said.split())
+    assert ("\x1b[2K" in said) == is_terminal
+    poolwise.pipe(range(30)).map(tasks.double).run()
+    assert capsys.readouterr().err == ""
+
+
 def test_it_can_be_asked_while_it_runs():
     pipe = poolwise.pipe(range(10**9)).map(tasks.double, kind="thread")
     results = iter(pipe)

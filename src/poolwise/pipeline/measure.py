@@ -25,6 +25,10 @@ _NS_A_BYTE = 1.0
 _TRIED_BYTES = 1 << 20
 """Larger values are not pickled to find what that costs."""
 
+_FIRST_LOOK_NS = 8_000_000
+_CLEARLY = 0.75
+"""After so long it is asked whether the first item only waits: for this share of the time."""
+
 _BEAT_S = 0.001
 
 
@@ -58,14 +62,36 @@ class Gauge:
     def __init__(self) -> None:
         self.items = 0
         self.first_ns = 0
+        self.first_blocked_share = 0.0
         self.wall_ns = self.cpu_ns = self.blocked_ns = 0
         self.send_ns = 0
         self.beat: Beat | None = None
         self._at = Reading(0, 0, 0)
+        self._thread_id: int | None = None
 
     def begin(self) -> None:
         """An item is about to run."""
         self._at = read_clocks()
+        self._thread_id = threading.get_native_id()
+
+    def has_blocked(self) -> bool:
+        """The very first item runs for a while now, and has used next to no CPU; in any thread.
+
+        Who waits for a server need not be waited for.
+        """
+        thread_id, at = self._thread_id, self._at
+        passed = time.perf_counter_ns() - at.wall
+        if self.items or thread_id is None or passed < _FIRST_LOOK_NS:
+            return False
+        try:
+            with open(f"/proc/self/task/{thread_id}/schedstat", "rb") as file:
+                cpu, queued = map(int, file.read().split()[:2])
+        except (OSError, ValueError):
+            return False
+        used = cpu - at.cpu + queued - at.queued
+        self.first_blocked_share = 1 - used / passed
+        self.first_ns = passed
+        return self.first_blocked_share >= _CLEARLY
 
     def end(self, given: Any, value: Any) -> None:
         """It has run."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise.pipeline.failures import Failure, Failures, add_note, put_note
 from poolwise.pipeline.flow import BatchStage, Budget, Executor, Flow, Stage, Token
+from poolwise.pipeline.progress import Rows
 from poolwise.pipeline.source import LoopReader, ThreadReader
 from poolwise.pipeline.steps import DROPPED, Visit, in_worker, unmark
 from poolwise.pipeline.threads import Threads
@@ -103,6 +104,7 @@ class Run:
         self.source = source
         self.flow.build(specs, self._notice)
         self.tuner = Tuner(self)
+        self._rows = None if options.progress is None else Rows(self, options.progress)
         self._ticker = self.make_thread(self._tick_on, "poolwise-ticker")
 
     def _count_cpus(self, options: RunOptions) -> int:
@@ -354,7 +356,7 @@ class Run:
 
     def _next_tick_s(self) -> float | None:
         now_ns = time.perf_counter_ns()
-        due = [self.tuner.next_ns]
+        due = [self.tuner.next_ns, None if self._rows is None else self._rows.next_ns]
         with self:
             for stage in self.flow.stages:
                 if stage.waiting and stage.allowed_ns > now_ns:
@@ -380,6 +382,8 @@ class Run:
                     expired += [(stage, *each) for each in stage.executor.expire(now_ns)]
         for each in expired:
             self._give_up(*each)
+        if self._rows is not None:
+            self._rows.tick(now_ns)
         if is_due:
             self.tuner.tick(now_ns)
 
@@ -430,6 +434,8 @@ class Run:
             self._end_all()
         finally:
             self.tuner.end()
+            if self._rows is not None:
+                self._rows.end()
             with self:
                 self.flow.let_go()
             self.closed.set()

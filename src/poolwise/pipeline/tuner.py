@@ -40,7 +40,10 @@ _ENOUGH_NS, _LONG_NS = 20_000_000, 100_000_000
 _GIL_FREE = 0.3
 """Less than this share of beats late: the function releases the GIL (held: nearly all are)."""
 
-_FIRST_STEP = 16
+_DECISIVE = 5
+"""So many times more CPU than sending costs needs no more evidence."""
+
+_FIRST_STEP = 32
 """Workers that a stage which waits begins with, at most: latency may rise with load."""
 
 _HEADROOM, _GROWTH, _DRIFT = 1.1, 1.05, 1.3
@@ -172,7 +175,7 @@ class Tuner:
 
     def _decide(self, stage: Stage, gauge: Gauge) -> None:
         if gauge.blocked_share >= _MOSTLY and gauge.item_ns > TRIVIAL_NS:
-            self._choose_threads(stage, gauge)
+            self._choose_threads(stage, gauge, gauge.blocked_share, gauge.item_ns)
         elif gauge.items >= _ENOUGH_ITEMS and gauge.item_ns < TRIVIAL_NS:
             self._choose_inline(stage, gauge)
         elif self._is_enough(gauge):
@@ -183,17 +186,21 @@ class Tuner:
             return False
         if gauge.beat is not None and gauge.beat.late_share is None:
             return False
-        is_seen = gauge.items > _FEW_ITEMS and gauge.wall_ns >= _ENOUGH_NS
+        is_clear = gauge.item_cpu_ns > _DECISIVE * max(1, gauge.send_ns)
+        is_seen = gauge.items > _FEW_ITEMS and (is_clear or gauge.wall_ns >= _ENOUGH_NS)
         return is_seen or gauge.items > _ENOUGH_ITEMS or gauge.wall_ns >= _LONG_NS
 
-    def _choose_threads(self, stage: Stage, gauge: Gauge) -> None:
-        self._end_gauge(stage)
+    def _choose_threads(self, stage: Stage, gauge: Gauge, share: float, item_ns: float) -> None:
+        if not self._end_gauge(stage):
+            return
         with self._run:
             self._set_width(stage, "thread")
             self._set_window(stage)
+            if stage.executor is not None:
+                stage.executor.notice()
         self._note(
             stage, f"thread, {stage.width} workers",
-            f"{gauge.blocked_share:.0%} of {_ms(gauge.item_ns)} an item was waiting",
+            f"{share:.0%} of {_ms(item_ns)} an item was waiting",
         )  # fmt: skip
 
     def _choose_inline(self, stage: Stage, gauge: Gauge) -> None:
@@ -271,10 +278,12 @@ class Tuner:
             self._note(after, f"process, with {_name(root)}", "neighbours share a visit")
         self._run.execute(root, "process")
 
-    def _end_gauge(self, stage: Stage) -> None:
+    def _end_gauge(self, stage: Stage) -> bool:
+        """True for the one thread that ends it."""
         gauge = self.gauges.pop(stage.index, None)
         if gauge is not None:
             gauge.close()
+        return gauge is not None
 
     def _note(self, stage: Stage, what: str, why: str) -> None:
         if len(self.choices) < _MOST_CHOICES:
@@ -293,7 +302,7 @@ class Tuner:
         """Look at rates, and set widths anew."""
         if self.next_ns is None or now_ns < self.next_ns:
             return
-        has_changed = False
+        has_changed = self._look_at_first()
         for index, width in list(self._widths.items()):
             stage = self._run.flow.stages[index]
             with self._run:
@@ -310,7 +319,19 @@ class Tuner:
         self._period_ns = (
             _FIRST_PERIOD_NS if has_changed else min(2 * self._period_ns, _LAST_PERIOD_NS)
         )
-        self.next_ns = now_ns + self._period_ns if self._widths else None
+        self.next_ns = now_ns + self._period_ns if self._widths or self.gauges else None
+
+    def _look_at_first(self) -> bool:
+        """Whether a stage only waits, before its first item is through: then widen it now."""
+        for index, gauge in list(self.gauges.items()):
+            stage = self._run.flow.stages[index]
+            others = [each for each in self._run.flow.stages if each is not stage and each.running]
+            if not others and gauge.has_blocked():  # else it may be the GIL that it waits for
+                self._choose_threads(stage, gauge, gauge.first_blocked_share, gauge.first_ns)
+                if self.gauges and self._run.cpus > 1 and not self._run.is_in_worker:
+                    self._run.lanes()  # loads what a pool needs, while there is nothing to do
+                return True
+        return False
 
     def _bound_width(self, stage: Stage) -> int | None:
         """Workers by Little's law at the rate that the CPUs allow (None: not known yet)."""
