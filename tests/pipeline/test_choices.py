@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from types import SimpleNamespace
 
 import pytest
 
 import poolwise
-from poolwise.pipeline import measure, tuner
+from poolwise.pipeline import measure, threads, tuner
 from poolwise.pipeline.measure import Gauge, Reading, find_outside_write
 from poolwise.pipeline.tuner import Width
+from tests.conftest import wait_until
 from tests.pipeline import tasks
 
 MS = 1_000_000
@@ -23,7 +25,7 @@ class Made(Gauge):
     wall = cpu = queued = 0
     sent = 60_000
 
-    def end(self, given, value):
+    def end(self, given, value, held_ns=0):
         self.items += 1
         self.wall_ns += self.wall
         self.cpu_ns += self.cpu
@@ -122,8 +124,6 @@ def test_a_function_that_writes_elsewhere_stays(monkeypatch):
 
 
 def test_a_function_with_a_lock_stays(monkeypatch):
-    import threading
-
     gauged(monkeypatch, wall=50 * MS, cpu=50 * MS)
     lock = threading.Lock()
 
@@ -147,6 +147,22 @@ def test_each_item_is_worked_on_once_while_kinds_change(monkeypatch):
 # -- the gauge itself
 
 
+def test_waiting_for_the_reader_is_no_part_of_an_item(monkeypatch):
+    now = [1]
+    clock = SimpleNamespace(
+        perf_counter_ns=lambda: now[0], thread_time_ns=lambda: 0, monotonic=time.monotonic
+    )
+    monkeypatch.setattr(threads, "time", clock)
+    pipe = poolwise.pipe([0], window=1).flat_map(lambda _: range(3), kind="thread")
+    results = iter(pipe)
+    next(results)
+    wait_until(lambda: results._run.flow.stages[1].executor.emitting)
+    now[0] += 1000 * MS
+    assert list(results) == [1, 2]
+    assert results._run is None
+    assert pipe._latest().flow.stages[1].counts.busy_ns == 0
+
+
 def test_the_first_item_is_left_out(monkeypatch):
     clocks = iter(
         [
@@ -161,7 +177,7 @@ def test_the_first_item_is_left_out(monkeypatch):
         gauge.begin()
         gauge.end(1, 1)
     assert (gauge.items, gauge.item_ns, gauge.item_cpu_ns) == (2, 10 * MS, 1 * MS)
-    assert gauge.blocked_share == pytest.approx(0.7)
+    assert gauge.blocked_share == pytest.approx(7 / 8)
 
 
 def test_sleep_is_waiting_and_a_loop_is_not():

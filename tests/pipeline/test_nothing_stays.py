@@ -15,6 +15,7 @@ import time
 import pytest
 
 import poolwise
+from poolwise.pipeline.run import close_all
 from tests.conftest import children, wait_until
 from tests.house.tree import ROOT
 from tests.pipeline import tasks
@@ -240,6 +241,21 @@ if __name__ == "__main__":
         check=False,
     )  # fmt: skip
     assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 0)
+
+
+def test_a_forked_child_leaves_the_run_to_its_parent():
+    results = iter(poolwise.pipe(range(1000)).map(tasks.double, kind="thread"))
+    assert next(results) == 0
+    if (child := os.fork()) == 0:
+        try:
+            at = time.monotonic()
+            del results
+            close_all()
+            os._exit(0 if time.monotonic() - at < 60 else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert list(results) == [2 * x for x in range(1, 1000)]
 
 
 def test_waiting_between_tries_ends_with_the_run():

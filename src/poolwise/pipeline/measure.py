@@ -88,15 +88,19 @@ class Gauge:
                 cpu, queued = map(int, file.read().split()[:2])
         except (OSError, ValueError):
             return False
-        used = cpu - at.cpu + queued - at.queued
-        self.first_blocked_share = 1 - used / passed
+        cpu, queued = cpu - at.cpu, queued - at.queued
+        blocked = passed - cpu - queued
+        self.first_blocked_share = _share(blocked, cpu)
         self.first_ns = passed
-        return self.first_blocked_share >= _CLEARLY
+        return self.first_blocked_share >= _CLEARLY and blocked >= _FIRST_LOOK_NS / 2
 
-    def end(self, given: Any, value: Any) -> None:
-        """It has run."""
+    def end(self, given: Any, value: Any, held_ns: int = 0) -> None:
+        """It has run.
+
+        :param held_ns: for so long of it there was no room for its results.
+        """
         now = read_clocks()
-        wall = now.wall - self._at.wall
+        wall = now.wall - self._at.wall - held_ns
         cpu = now.cpu - self._at.cpu
         blocked = max(0, wall - cpu - (now.queued - self._at.queued))
         if self.items == 0:
@@ -129,13 +133,20 @@ class Gauge:
 
     @property
     def blocked_share(self) -> float:
-        """Share of the wall time that was neither CPU nor waiting for one."""
-        return self.blocked_ns / self.wall_ns if self.wall_ns else 0.0
+        """Share of the time in which it was blocked; standing in a queue for a CPU does not count.
+
+        So a busy machine does not make what waits look like work.
+        """
+        return _share(self.blocked_ns, self.cpu_ns)
 
     def close(self) -> None:
         """End what was begun for measuring."""
         if self.beat is not None:
             self.beat.stop()
+
+
+def _share(blocked: int, cpu: int) -> float:
+    return blocked / (blocked + cpu) if blocked > 0 else 0.0
 
 
 class Beat:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextvars
+import os
 import queue
 import sys
 import threading
@@ -77,6 +78,7 @@ class Run:
         self.failed = Failures()
         self.error: BaseException | None = None
         self.is_stopped = False
+        self.pid = os.getpid()
         self.begun_ns = time.perf_counter_ns()
         self.ended_ns = 0
         self.closed = threading.Event()
@@ -225,12 +227,17 @@ class Run:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        while self._dirty:
-            self._dirty.pop().feed()
-        kicks, self._kicks = self._kicks, []
+        kicks = self._do_chores()
         self.lock.release()
         for kick in kicks:
             kick()
+
+    def _do_chores(self) -> list[Callable[[], object]]:
+        """What is left when the lock is released; returns what must be called after that."""
+        while self._dirty:
+            self._dirty.pop().feed()
+        kicks, self._kicks = self._kicks, []
+        return kicks
 
     @property
     def has_chores(self) -> bool:
@@ -329,16 +336,19 @@ class Run:
         """
         outlet = self.flow.outlet
         while True:
-            with self:
+            # The lock by itself: a signal's handler may raise here, and then it must be released.
+            with self.lock:
                 tokens = outlet.read(min(_READ_AT_ONCE, (len(outlet.waiting) + 1) // 2))
-                if tokens:
-                    return tokens
-                if self.error is not None:
+                is_over = outlet.is_over or self.is_stopped or not may_wait
+                if not tokens and self.error is not None:
                     raise self.error
-                if outlet.is_over or self.is_stopped or not may_wait:
-                    return []
-                if not self.has_chores:
+                kicks = self._do_chores()
+                if not (tokens or is_over or kicks):
                     self.news.wait()
+            for kick in kicks:
+                kick()
+            if tokens or is_over:
+                return tokens
 
     # -- the ticker
 
@@ -402,6 +412,8 @@ class Run:
 
     def close_soon(self) -> None:
         """The results were dropped: end the run in its own thread. Safe in a finalizer."""
+        if os.getpid() != self.pid:
+            return  # a forked child: nothing here is its own
         self.bell.put("close")
         names = threading.current_thread().name
         if not names.startswith("poolwise-") and not sys.is_finalizing():
@@ -475,7 +487,8 @@ def _advice_on(error: BaseException, stage: Stage) -> str:
 def close_all() -> None:
     """The interpreter ends: end runs that nobody has closed."""
     for run in list(_live):
-        run.close()
+        if run.pid == os.getpid():
+            run.close()
 
 
 atexit.register(close_all)

@@ -148,6 +148,7 @@ class _Worker:
         self.deadline_ns = 0
         self.is_abandoned = False
         self.tried = tried
+        self._held_ns = 0
         self._again = again
         name = stage.spec.name if stage.spec is not None else ""
         self.thread = run.make_thread(self._work, f"poolwise-{name}")
@@ -256,7 +257,7 @@ class _Worker:
         for token in tokens:
             begun_ns = time.perf_counter_ns()
             self._run_into(done, visit, token)
-            times.append(time.perf_counter_ns() - begun_ns)
+            times.append(time.perf_counter_ns() - begun_ns - self._take_held())
             busy_ns += times[-1]
         cpu_ns = time.thread_time_ns() - cpu_ns
         self._run.measured(self._stage, times, busy_ns, cpu_ns)
@@ -269,11 +270,17 @@ class _Worker:
         gauge.begin()
         begun_ns = time.perf_counter_ns()
         self._run_into(done, visit, token)
-        passed_ns = time.perf_counter_ns() - begun_ns
-        gauge.end(given, done[0][1] if done else None)
+        held_ns = self._take_held()
+        passed_ns = time.perf_counter_ns() - begun_ns - held_ns
+        gauge.end(given, done[0][1] if done else None, held_ns)
         cpu_ns = time.thread_time_ns() - cpu_ns
         self._run.measured(self._stage, [passed_ns], passed_ns, cpu_ns)
         return done
+
+    def _take_held(self) -> int:
+        """How long the latest item had to wait for room for its results: that is not its own."""
+        held_ns, self._held_ns = self._held_ns, 0
+        return held_ns
 
     def _run_into(self, done: list[tuple[Token, Any]], visit: Visit, token: Token) -> None:
         if not visit.is_single:
@@ -335,6 +342,8 @@ class _Worker:
                 if self._stage.emit(token, value):
                     return True
                 if not run.has_chores:
+                    begun_ns = time.perf_counter_ns()
                     threads.emitting += 1
                     threads.news.wait()
                     threads.emitting -= 1
+                    self._held_ns += time.perf_counter_ns() - begun_ns
