@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import asyncio
 
 _TURN_S = 0.001
-"""Results are handed out so long before the loop has its turn again."""
+"""Results are handed out, and calls submitted, so long before the loop has its turn again."""
+
+_PAUSE_S = 1e-4
 
 
 class Helper:
@@ -94,9 +96,13 @@ class Helper:
         self._todo.put(None)
 
     def _run(self) -> None:
+        begun_s = time.monotonic()
         while (act := self._todo.get()) is not None:
             act()
             del act
+            if time.monotonic() - begun_s > _TURN_S:
+                time.sleep(_PAUSE_S)  # the GIL goes to the loop, which else waits 5 ms for it
+                begun_s = time.monotonic()
 
 
 def set_value(future: asyncio.Future[Any], value: Any) -> None:
