@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 import time
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 import poolwise
 from poolwise.pipeline import measure, threads, tuner
 from poolwise.pipeline.measure import Gauge, Reading, find_outside_write
+from poolwise.pipeline.steps import in_worker
 from poolwise.pipeline.tuner import Width
 from tests.conftest import wait_until
 from tests.pipeline import tasks
@@ -22,7 +24,7 @@ MS = 1_000_000
 class Made(Gauge):
     """A gauge that reads what a test has made up: wall, CPU and waiting for a CPU, of each item."""
 
-    wall = cpu = queued = 0
+    wall = cpu = queued = others = 0
     sent = 60_000
 
     def end(self, given, value, held_ns=0):
@@ -30,6 +32,7 @@ class Made(Gauge):
         self.wall_ns += self.wall
         self.cpu_ns += self.cpu
         self.blocked_ns += self.wall - self.cpu - self.queued
+        self.idle_ns += max(0, self.wall - self.cpu - self.queued - self.others)
         self.send_ns = self.sent
 
     @property
@@ -66,6 +69,40 @@ def test_waiting_for_a_cpu_is_not_waiting(monkeypatch):
     gauged(monkeypatch, wall=50 * MS, cpu=10 * MS, queued=40 * MS)
     pipe, _ = run(tasks.double)
     assert chosen(pipe)["double"][0] == "process, 2 workers"
+
+
+def test_waiting_for_the_gil_is_not_waiting_either(monkeypatch):
+    gauged(monkeypatch, wall=50 * MS, cpu=15 * MS, others=34 * MS)
+    pipe, _ = run(tasks.double)
+    assert chosen(pipe)["double"][0] == "process, 2 workers"
+
+
+def test_what_hardly_works_waits_whoever_works_beside_it(monkeypatch):
+    gauged(monkeypatch, wall=50 * MS, cpu=1 * MS, others=49 * MS)
+    pipe, _ = run(tasks.double)
+    assert chosen(pipe)["double"][0].startswith("thread")
+
+
+def test_a_stage_of_threads_that_turns_out_to_work_is_moved(monkeypatch):
+    """Its first items wait, the others work: the GIL is full, and most of that is this stage's."""
+    gauged(monkeypatch, wall=50 * MS, cpu=1 * MS)
+    moved = threading.Event()
+
+    def work(x):
+        if x > 5 and in_worker.is_true:
+            return x
+        until = time.thread_time() + 0.002
+        while time.thread_time() < until:
+            pass
+        return x
+
+    pipe = poolwise.pipe(itertools.count(), cpus=2, ordered=False).map(work, name="work")
+    with iter(pipe) as results:
+        for _ in results:
+            if any("process" in each.what for each in pipe.report().choices):
+                moved.set()
+                break
+    assert moved.is_set()
 
 
 def test_work_gets_processes_and_neighbours_share_a_visit(monkeypatch):

@@ -7,6 +7,7 @@ per thread how long it ran and how long it stood in the run queue; what is left 
 from __future__ import annotations
 
 import dis
+import os
 import pickle
 import sys
 import threading
@@ -16,7 +17,7 @@ from typing import Any
 from poolwise.pipeline.steps import size_of
 from poolwise.record import record
 
-_SEND_NS = 60_000
+SEND_NS = 60_000
 """What an item costs a pool beside its bytes, there and back; ``benchmarks/pipelines``."""
 
 _NS_A_BYTE = 1.0
@@ -34,11 +35,12 @@ _BEAT_S = 0.001
 
 @record
 class Reading:
-    """Clocks of the calling thread, in ns."""
+    """Clocks of the calling thread, in ns; ``process`` is the CPU time of all threads."""
 
     wall: int
     cpu: int
     queued: int
+    process: int = 0
 
 
 def read_clocks() -> Reading:
@@ -49,7 +51,23 @@ def read_clocks() -> Reading:
             queued = int(file.read().split()[1])
     except (OSError, IndexError, ValueError):
         pass
-    return Reading(time.perf_counter_ns(), time.thread_time_ns(), queued)
+    return Reading(time.perf_counter_ns(), time.thread_time_ns(), queued, time.process_time_ns())
+
+
+def read_demand() -> int:
+    """CPU time of this process's living threads and what they stood in the run queue for, in ns.
+
+    On a busy machine a process whose threads take turns for the GIL gets less than one CPU; it
+    wants one all the same.
+    """
+    total = 0
+    try:
+        for thread_id in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{thread_id}/schedstat", "rb") as file:
+                total += sum(map(int, file.read().split()[:2]))
+    except (OSError, ValueError):
+        return time.process_time_ns()  # a thread has just ended, or it is another system
+    return total
 
 
 class Gauge:
@@ -63,7 +81,7 @@ class Gauge:
         self.items = 0
         self.first_ns = 0
         self.first_blocked_share = 0.0
-        self.wall_ns = self.cpu_ns = self.blocked_ns = 0
+        self.wall_ns = self.cpu_ns = self.blocked_ns = self.idle_ns = 0
         self.send_ns = 0
         self.beat: Beat | None = None
         self._at = Reading(0, 0, 0)
@@ -71,6 +89,8 @@ class Gauge:
 
     def begin(self) -> None:
         """An item is about to run."""
+        if self.beat is not None:
+            self.beat.runs += 1
         self._at = read_clocks()
         self._thread_id = threading.get_native_id()
 
@@ -100,19 +120,22 @@ class Gauge:
         :param held_ns: for so long of it there was no room for its results.
         """
         now = read_clocks()
+        if self.beat is not None:
+            self.beat.runs += 1
         wall = now.wall - self._at.wall - held_ns
         cpu = now.cpu - self._at.cpu
         blocked = max(0, wall - cpu - (now.queued - self._at.queued))
         if self.items == 0:
             self.first_ns = wall
         elif self.items == 1:
-            self.wall_ns = self.cpu_ns = self.blocked_ns = 0
+            self.wall_ns = self.cpu_ns = self.blocked_ns = self.idle_ns = 0
         self.items += 1
         self.wall_ns += wall
         self.cpu_ns += cpu
         self.blocked_ns += blocked
-        if cpu > _SEND_NS:
-            self.send_ns = _SEND_NS + _cost_of(given) + _cost_of(value)
+        self.idle_ns += max(0, blocked - (now.process - self._at.process - cpu))
+        if cpu > SEND_NS:
+            self.send_ns = SEND_NS + _cost_of(given) + _cost_of(value)
             if self.beat is None and cpu > 5 * _BEAT_S * 1e9:
                 self.beat = Beat()
 
@@ -139,6 +162,14 @@ class Gauge:
         """
         return _share(self.blocked_ns, self.cpu_ns)
 
+    @property
+    def idle_share(self) -> float:
+        """Share of the time in which it was blocked and no other thread of this process ran.
+
+        The rest of what it was blocked it may have waited for the GIL.
+        """
+        return _share(self.idle_ns, self.cpu_ns)
+
     def close(self) -> None:
         """End what was begun for measuring."""
         if self.beat is not None:
@@ -159,16 +190,19 @@ class Beat:
     def __init__(self) -> None:
         self._late = self._beats = 0
         self._is_over = False
+        self.runs = 0
+        """Counts the beginnings and the ends of items: odd while one runs."""
         self._thread = threading.Thread(target=self._run, name="poolwise-beat", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         limit_s = _BEAT_S + sys.getswitchinterval() / 2
         while not self._is_over:
-            at = time.perf_counter()
+            at, runs = time.perf_counter(), self.runs
             time.sleep(_BEAT_S)
-            self._beats += 1
-            self._late += time.perf_counter() - at > limit_s
+            if runs % 2 and runs == self.runs:  # one item, all the time
+                self._beats += 1
+                self._late += time.perf_counter() - at > limit_s
 
     def stop(self) -> None:
         """End the thread; it takes a millisecond or two."""

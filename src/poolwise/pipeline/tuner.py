@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from poolwise.pipeline.flow import LEAST_WINDOW, MOST_WINDOW, BatchStage, SourceStage, Stage
-from poolwise.pipeline.measure import Gauge, find_outside_write, has_gil
+from poolwise.pipeline.measure import SEND_NS, Gauge, find_outside_write, has_gil, read_demand
 from poolwise.pipeline.spec import MOST_WORKERS
 from poolwise.pipeline.steps import FLAT_MAP
 from poolwise.pipeline.threads import TRIVIAL_NS
@@ -32,10 +32,13 @@ _WINDOW_NS = 20_000_000
 _WINDOW_BYTES = 4 << 20
 """And by no more than this, unless its workers need it."""
 
-_MOSTLY = 0.5
+_MOSTLY, _NEARLY_ALL = 0.5, 0.8
 _FEW_ITEMS, _ENOUGH_ITEMS = 2, 8
 _ENOUGH_NS, _LONG_NS = 20_000_000, 100_000_000
 """A kind is chosen when so many items were measured, or so much time."""
+
+_CPU_FULL = 0.8
+"""A process that wants so much of one CPU has threads that wait for the GIL."""
 
 _GIL_FREE = 0.3
 """Less than this share of beats late: the function releases the GIL (held: nearly all are)."""
@@ -73,6 +76,9 @@ class Tuner:
         self.choices: list[Choice] = []
         self.gauges: dict[int, Gauge] = {}
         self._widths: dict[int, Width] = {}
+        self._sampled: dict[int, Gauge] = {}
+        self._counted: dict[int, tuple[int, int]] = {}
+        self._looked = 0, 0, 0
         self._period_ns = _FIRST_PERIOD_NS
         self.next_ns: int | None = None
 
@@ -174,25 +180,31 @@ class Tuner:
                 source.window = stage.window
 
     def _decide(self, stage: Stage, gauge: Gauge) -> None:
-        if gauge.blocked_share >= _MOSTLY and gauge.item_ns > TRIVIAL_NS:
-            self._choose_threads(stage, gauge, gauge.blocked_share, gauge.item_ns)
+        if gauge.idle_share >= _MOSTLY and gauge.item_ns > TRIVIAL_NS:
+            self._choose_threads(stage, gauge.idle_share, gauge.item_ns)
         elif gauge.items >= _ENOUGH_ITEMS and gauge.item_ns < TRIVIAL_NS:
             self._choose_inline(stage, gauge)
         elif self._is_enough(gauge):
-            self._choose_by_cpu(stage, gauge)
+            if gauge.blocked_share >= _NEARLY_ALL:  # more than waiting for the GIL explains
+                self._choose_threads(stage, gauge.blocked_share, gauge.item_ns)
+            else:
+                self._choose_by_cpu(stage, gauge)
 
     def _is_enough(self, gauge: Gauge) -> bool:
         if gauge.item_ns < TRIVIAL_NS:
             return False
-        if gauge.beat is not None and gauge.beat.late_share is None:
+        is_unheard = gauge.beat is not None and gauge.beat.late_share is None
+        if is_unheard and gauge.items <= _ENOUGH_ITEMS and gauge.wall_ns < _LONG_NS:
             return False
         is_clear = gauge.item_cpu_ns > _DECISIVE * max(1, gauge.send_ns)
         is_seen = gauge.items > _FEW_ITEMS and (is_clear or gauge.wall_ns >= _ENOUGH_NS)
         return is_seen or gauge.items > _ENOUGH_ITEMS or gauge.wall_ns >= _LONG_NS
 
-    def _choose_threads(self, stage: Stage, gauge: Gauge, share: float, item_ns: float) -> None:
-        if not self._end_gauge(stage):
+    def _choose_threads(self, stage: Stage, share: float, item_ns: float) -> None:
+        gauge = self.gauges.get(stage.index)
+        if gauge is None or not self._end_gauge(stage):
             return
+        self._sampled[stage.index] = gauge
         with self._run:
             self._set_width(stage, "thread")
             self._set_window(stage)
@@ -226,6 +238,7 @@ class Tuner:
         if not has_gil() or (late is not None and late < _GIL_FREE):
             with run:
                 stage.width = width
+            self._sampled[stage.index] = gauge
             self._note(stage, f"thread, {width} workers", f"{cost}, and it releases the GIL")
             return
         reason = self._why_not_processes(stage, gauge)
@@ -302,7 +315,7 @@ class Tuner:
         """Look at rates, and set widths anew."""
         if self.next_ns is None or now_ns < self.next_ns:
             return
-        has_changed = self._look_at_first()
+        has_changed = self._look_at_first() or self._look_at_gil(now_ns)
         for index, width in list(self._widths.items()):
             stage = self._run.flow.stages[index]
             with self._run:
@@ -319,7 +332,12 @@ class Tuner:
         self._period_ns = (
             _FIRST_PERIOD_NS if has_changed else min(2 * self._period_ns, _LAST_PERIOD_NS)
         )
-        self.next_ns = now_ns + self._period_ns if self._widths or self.gauges else None
+        self.next_ns = now_ns + self._period_ns if self._is_watching else None
+
+    @property
+    def _is_watching(self) -> bool:
+        """There is a stage whose kind or width may change."""
+        return bool(self._widths or self.gauges or self._sampled)
 
     def _look_at_first(self) -> bool:
         """Whether a stage only waits, before its first item is through: then widen it now."""
@@ -327,11 +345,47 @@ class Tuner:
             stage = self._run.flow.stages[index]
             others = [each for each in self._run.flow.stages if each is not stage and each.running]
             if not others and gauge.has_blocked():  # else it may be the GIL that it waits for
-                self._choose_threads(stage, gauge, gauge.first_blocked_share, gauge.first_ns)
+                self._choose_threads(stage, gauge.first_blocked_share, gauge.first_ns)
                 if self.gauges and self._run.cpus > 1 and not self._run.is_in_worker:
                     self._run.lanes()  # loads what a pool needs, while there is nothing to do
                 return True
         return False
+
+    def _look_at_gil(self, now_ns: int) -> bool:
+        """Whether a stage that was given threads works more than it waits, and holds all up.
+
+        Costs drift, and the first items may have been others than the rest.
+        """
+        if not self._sampled or now_ns - self._looked[0] < _ENOUGH_NS:
+            return False
+        demand_ns, used_ns = read_demand(), time.process_time_ns()
+        at_ns, demanded_ns, before_ns = self._looked
+        self._looked = now_ns, demand_ns, used_ns
+        is_full = demand_ns - demanded_ns >= _CPU_FULL * (now_ns - at_ns)
+        if not (at_ns and is_full and has_gil()):
+            return False
+        for index, gauge in list(self._sampled.items()):
+            stage = self._run.flow.stages[index]
+            done, cpu_ns = stage.counts.done, stage.counts.cpu_ns
+            was_done, was_cpu_ns = self._counted.get(index, (0, 0))
+            self._counted[index] = done, cpu_ns
+            if done - was_done < _ENOUGH_ITEMS or stage.host is not None:
+                continue
+            gauge.items, gauge.cpu_ns = done - was_done + 1, cpu_ns - was_cpu_ns
+            is_most = gauge.cpu_ns > _MOSTLY * (used_ns - before_ns)
+            if is_most and gauge.item_cpu_ns > _DECISIVE * max(gauge.send_ns, SEND_NS):
+                return self._reconsider(stage, gauge)
+        return False
+
+    def _reconsider(self, stage: Stage, gauge: Gauge) -> bool:
+        """Give a stage of threads to processes, if they can take it."""
+        del self._sampled[stage.index]
+        gauge.beat = None  # what it said is refuted
+        if self._why_not_processes(stage, gauge) is not None:
+            return False
+        self._widths.pop(stage.index, None)
+        self._choose_by_cpu(stage, gauge)
+        return True
 
     def _bound_width(self, stage: Stage) -> int | None:
         """Workers by Little's law at the rate that the CPUs allow (None: not known yet)."""
