@@ -132,6 +132,7 @@ def test_tiny_work_rides_with_the_stage_before(monkeypatch):
     ("function", "numbers", "cpus", "reason"),
     [
         (tasks.double, {"sent": 90 * MS}, 2, "sending it costs"),
+        (tasks.double, {"wall": 50_000, "cpu": 50_000, "sent": 0}, 2, "sending it costs"),
         (tasks.double, {"sent": 1 << 62}, 2, "cannot be pickled"),
         (tasks.double, {}, 1, "one CPU"),
     ],
@@ -139,7 +140,7 @@ def test_tiny_work_rides_with_the_stage_before(monkeypatch):
 def test_work_that_processes_cannot_help_stays_and_says_why(
     monkeypatch, function, numbers, cpus, reason
 ):
-    gauged(monkeypatch, wall=50 * MS, cpu=50 * MS, **numbers)
+    gauged(monkeypatch, **{"wall": 50 * MS, "cpu": 50 * MS, **numbers})
     pipe, _ = run(function, cpus=cpus)
     what, why = chosen(pipe)["double"]
     assert what == "thread, 1 worker"

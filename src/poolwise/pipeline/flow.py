@@ -143,6 +143,7 @@ class Stage:
         self.counts = Counts()
         self.allowed_ns = 0
         self._noted_ns = 0
+        self._had_items = False
         self._is_settling = False
 
     # -- in
@@ -220,6 +221,7 @@ class Stage:
             self.free_room()
         elif not self.waiting:
             self.counts.was_empty = True
+        self._had_items = bool(self.waiting)
         return taken
 
     def _begin(self, now_ns: int) -> Token:
@@ -314,6 +316,7 @@ class Stage:
         self._leave(token)
 
     def _end_running(self, token: Token) -> None:
+        self.note_idle(self.flow.clock())
         self.running -= 1
         self.counts.done += 1
         self.flow.budget.reserved_bytes -= token.reserved
@@ -405,7 +408,7 @@ class Stage:
         passed, self._noted_ns = now_ns - (self._noted_ns or now_ns), now_ns
         idle = self.width - self.running
         if idle > 0 and not self.is_over:
-            if self.waiting:
+            if self._had_items:
                 self.counts.blocked_ns += idle * passed
             else:
                 self.counts.starved_ns += idle * passed

@@ -28,6 +28,9 @@ _CPU_BUSY = 0.85
 _GAIN = 1.05
 """Less than this is not worth a sentence."""
 
+_MOST_GAIN = 16.0
+"""Nothing near bounds the rate where the law promises more: something unknown will."""
+
 _WAITED = 0.5
 
 
@@ -259,8 +262,7 @@ def _judge_stage(stage: StageReport, bounds: Bounds) -> str:
         return f"{stage.name}: all of its {stage.workers} processes are busy, others wait for it."
     if gain < _GAIN:
         return f"{stage.name}: its workers are busy, and so is what would be busy next."
-    if not math.isfinite(gain):
-        return f"{stage.name}: its {stage.workers} workers are busy; twice as many give 2x."
+    gain = min(gain, _MOST_GAIN)
     wanted = math.ceil(stage.workers * gain)
     return f"{stage.name}: {stage.workers} to {wanted} workers gives {gain:.1f}x."
 

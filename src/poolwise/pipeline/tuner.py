@@ -260,8 +260,8 @@ class Tuner:
             return "there is one CPU to use"
         if gauge.send_ns >= 1 << 62:
             return "its items cannot be pickled"
-        if gauge.send_ns >= gauge.item_cpu_ns:
-            return f"sending it costs {_ms(gauge.send_ns)}"
+        if (send_ns := max(gauge.send_ns, SEND_NS)) >= gauge.item_cpu_ns:
+            return f"sending it costs {_ms(send_ns)}"
         spec: Any = stage.spec
         if (name := find_outside_write(spec.call)) is not None:
             return f"it assigns {name!r}, which the program would not see"
