@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import subprocess
+import sys
 import threading
 
 import pytest
 
 import poolwise
+from tests.house.tree import ROOT
 from tests.pipeline import tasks
 
 KINDS = ["auto", "thread", "process", "inline"]
@@ -122,6 +125,12 @@ def test_lines_of_a_file(tmp_path):
 def test_a_pipe_is_a_source():
     first = poolwise.pipe(range(4)).map(tasks.add_one)
     assert poolwise.pipe(first).map(tasks.double).run() == [2, 4, 6, 8]
+
+
+def test_the_example_gives_the_same_both_ways():
+    command = [sys.executable, str(ROOT / "examples" / "fetch_parse_store.py"), "20"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "The tables are equal: 20 rows." in done.stdout
 
 
 def test_each_stage_makes_a_longer_pipe_and_leaves_the_shorter_one():
