@@ -87,6 +87,8 @@ class Budget:
         self.is_strict = is_strict
         self.waiting_bytes = 0
         self.reserved_bytes = 0
+        self.is_awaited = False
+        """A stage could not go on for want of room in it."""
         self.peak_bytes = 0
 
     def add(self, nbytes: int) -> None:
@@ -96,7 +98,9 @@ class Budget:
 
     def has_room(self, nbytes: int) -> bool:
         """Whether a result of this size may be made beside those that are under way."""
-        return self.waiting_bytes + self.reserved_bytes + nbytes <= self.most_bytes
+        has_room = self.waiting_bytes + self.reserved_bytes + nbytes <= self.most_bytes
+        self.is_awaited = self.is_awaited or not has_room
+        return has_room
 
 
 class Counts:
@@ -194,7 +198,9 @@ class Stage:
         if not (self.running or self.target.waiting or self.flight):
             return True
         if largest is None:
-            return not (budget.is_strict and self.running)
+            is_free = not (budget.is_strict and self.running)
+            budget.is_awaited = budget.is_awaited or not is_free
+            return is_free
         return budget.has_room(largest - freed)
 
     def can_begin(self, now_ns: int) -> bool:
@@ -249,6 +255,7 @@ class Stage:
             if at.host is None:
                 break
             at = at.previous
+        self.flow.tell_of_bytes()
 
     def room_freed(self) -> None:
         """The next stage has taken something."""
@@ -325,10 +332,11 @@ class Stage:
     def _leave(self, token: Token) -> None:
         if self.flow.is_ordered:
             self.settle()
-            return
-        if token.state == DONE:
-            self.next.push(token)
-        self.check_end()
+        else:
+            if token.state == DONE:
+                self.next.push(token)
+            self.check_end()
+        self.flow.tell_of_bytes()
 
     def _child(self, token: Token, value: Any) -> Token:
         child = Token(value, token.origin, token.number, 0)
@@ -600,6 +608,16 @@ class Flow:
     def outlet(self) -> Outlet:
         """The last one."""
         return self.stages[-1]  # type: ignore[return-value] # build() put it there
+
+    def tell_of_bytes(self) -> None:
+        """Bytes were freed, which may lie far from the stage that waits for them."""
+        if not self.budget.is_awaited:
+            return
+        self.budget.is_awaited = False
+        for stage in self.stages:
+            if stage.executor is not None:
+                stage.settle()
+                stage.executor.notice()
 
     def let_go(self) -> None:
         """Forget all items: the run is over."""

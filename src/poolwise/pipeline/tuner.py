@@ -25,6 +25,7 @@ from poolwise.record import record
 
 if TYPE_CHECKING:
     from poolwise.pipeline.run import Run
+    from poolwise.pipeline.spec import Spec
 
 _WINDOW_NS = 20_000_000
 """A stage may be ahead of the next one by what it does in this time: more hides no hand-over."""
@@ -459,6 +460,8 @@ def can_ride(stage: Stage, before: Stage, kind: str) -> bool:
         return False
     if isinstance(before, BatchStage) or (other is not None and callable(other.on_error)):
         return False
+    if _would_cost_siblings(before.host or before, before, spec):
+        return False
     if kind in {"source", "async"}:
         return spec.mode != FLAT_MAP and spec.setup is None and not spec.retry.backoff_s
     return True
@@ -471,7 +474,19 @@ def _have_same_limits(root: Stage, before: Stage, stage: Stage) -> bool:
         return False
     if first.has_own_limits() or last.has_own_limits() or spec.has_own_limits():
         return False
+    if _would_cost_siblings(root, before, spec):
+        return False
     return (first.least, first.most) == (spec.least, spec.most)
+
+
+def _would_cost_siblings(root: Stage, before: Stage, spec: Spec) -> bool:
+    """A failed item that is skipped would take with it what was made of the same item.
+
+    A visit makes those one by one, and ends with the first error.
+    """
+    stages = root.flow.stages[root.index : before.index + 1]
+    makes_many = any(each.spec is not None and each.spec.mode == FLAT_MAP for each in stages)
+    return makes_many and spec.on_error != "raise"
 
 
 def _name(stage: Stage) -> str:
