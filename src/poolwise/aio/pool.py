@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from poolwise.aio.coroutines import is_coroutine_function, run_group
-from poolwise.aio.helper import Helper, set_error, set_value
+from poolwise.aio.helper import Helper, Pacer, set_error, set_value
 from poolwise.executor import ProcessPoolExecutor
 from poolwise.options import checked_buffersize
 
@@ -82,6 +82,8 @@ class Pool:
         self._helper: Helper | None = None
         self._is_over = False
         self._open: set[asyncio.Future[Any]] = set()
+        self._pacer = Pacer()
+        self._tasks: dict[asyncio.Future[Any], TaskFuture[Any]] = {}
         self._group: list[tuple[asyncio.Future[Any], Any]] = []
 
     # -- the block
@@ -153,7 +155,7 @@ class Pool:
         helper = self._check_open()
         future: asyncio.Future[Any] = helper.loop.create_future()
         self._open.add(future)
-        future.add_done_callback(self._open.discard)
+        future.add_done_callback(self._finish)
         if not self._has_threads and is_coroutine_function(function):
             self._gather(future, (function, args, kwargs))
             return future
@@ -264,7 +266,10 @@ class Pool:
         except BaseException as error:
             helper.tell(set_error, future, error)
             return
-        helper.tell(self._follow, future, task)
+        self._tasks[future] = task
+        if future.cancelled():  # meanwhile: then nobody else does this
+            self._tasks.pop(future, None)
+            task.cancel(force=self._kill)
         task.add_done_callback(lambda task: self._done(helper, future, task))
 
     def _done(self, helper: Helper, future: asyncio.Future[Any], task: Any) -> None:
@@ -274,16 +279,15 @@ class Pool:
             helper.tell(set_error, future, error)
         else:
             helper.tell(set_value, future, task.result())
+        self._pacer.breathe()
 
     # The loop
 
-    def _follow(self, future: asyncio.Future[Any], task: TaskFuture[Any]) -> None:
-        """When the one is cancelled, cancel the other."""
-        future.add_done_callback(partial(self._cancel, task))
-
-    def _cancel(self, task: TaskFuture[Any], future: asyncio.Future[Any]) -> None:
-        helper = self._helper
-        if helper is not None and future.cancelled() and not task.done():
+    def _finish(self, future: asyncio.Future[Any]) -> None:
+        """A call is over for whoever waits; if it was cancelled, cancel it where it runs."""
+        self._open.discard(future)
+        task, helper = self._tasks.pop(future, None), self._helper
+        if task is not None and helper is not None and future.cancelled() and not task.done():
             helper.do(partial(task.cancel, force=self._kill))
 
     def _gather(self, future: asyncio.Future[Any], call: Any) -> None:
@@ -302,6 +306,7 @@ class Pool:
         for first in range(0, len(group), size):
             part = group[first : first + size]
             whole = helper.loop.create_future()
+            whole.add_done_callback(self._finish)
             whole.add_done_callback(partial(_settle_group, [future for future, _ in part]))
             calls = [call for _, call in part]
             helper.do(partial(self._start, whole, run_group, (calls, self._at_once), {}))
