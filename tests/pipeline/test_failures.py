@@ -75,6 +75,15 @@ def test_a_handler_gives_what_takes_the_items_place(kind):
         assert pipe.run() == found
 
 
+@pytest.mark.parametrize("kind", ["thread", "process"])
+def test_a_skipped_item_leaves_its_room_to_the_next(kind):
+    """With a window of one the next item can only begin when the failed one has left."""
+    pipe = poolwise.pipe([7] * 20, cpus=2, window=1, ordered=False)
+    pipe = pipe.map(tasks.fail_on_seven, kind=kind, on_error="skip")
+    assert pipe.run() == []
+    assert pipe.failed.count == 20
+
+
 def test_a_handler_may_raise():
     def refuse(failure):
         raise KeyError(failure.item)

@@ -233,6 +233,7 @@ class Coroutines:
             if raised is not None:
                 with self._run:
                     stage.fail(token, raised)
+                    self.notice()
                 return
         passed_ns = time.perf_counter_ns() - begun_ns
         self._run.measured(stage, [passed_ns], passed_ns, 0)

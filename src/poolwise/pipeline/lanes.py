@@ -224,6 +224,7 @@ class Processes:
                 stage.finish(token, value)
             else:
                 stage.finish_many(token, [] if value is DROPPED else [value])
+            run.has_dirty(self)  # there is room for another one
 
     def end_of_job(self, error: BaseException | None) -> None:
         """The pool could not go on."""
