@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from poolwise.errors import UsedAfterFork as UsedAfterFork
     from poolwise.errors import WorkerDied as WorkerDied
     from poolwise.executor import ProcessPoolExecutor as ProcessPoolExecutor
+    from poolwise.pipeline.pipe import pipe as pipe
     from poolwise.pool import Pool as Pool
     from poolwise.shared.arrays import SharedArray as SharedArray
     from poolwise.shared.arrays import empty as empty
@@ -80,6 +81,7 @@ __all__ = [
     "imap",
     "install",
     "map",
+    "pipe",
     "plan",
     "rng",
     "share",
@@ -103,6 +105,7 @@ _HOME = {
     "imap": "poolwise.choose.door",
     "install": "poolwise.dropin",
     "map": "poolwise.choose.door",
+    "pipe": "poolwise.pipeline.pipe",
     "plan": "poolwise.choose.door",
     "rng": "poolwise.choose.seeds",
     "share": "poolwise.shared.objects",
@@ -117,12 +120,14 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "aio":
+        return import_module("poolwise.aio")
     home = _HOME.get(name)
     if home is None:
         message = f"module 'poolwise' has no attribute {name!r}"
         raise AttributeError(message)
-    from importlib import import_module
-
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

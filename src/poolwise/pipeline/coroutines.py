@@ -1,0 +1,335 @@
+"""Coroutine stages: tasks on one event loop, the run's own in a thread or the consumer's."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from poolwise.errors import TaskTimeout
+from poolwise.pipeline.steps import DROPPED, FLAT_MAP, MAP, TAP, Visit, mark
+
+if TYPE_CHECKING:
+    from poolwise.pipeline.flow import Stage, Token
+    from poolwise.pipeline.run import Run
+    from poolwise.pipeline.spec import Spec
+
+
+class Loop:
+    """An event loop that other threads hand work to.
+
+    :param loop: the consumer's own; None makes one that runs in a thread.
+    """
+
+    def __init__(self, run: Run, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._own = loop is None
+        self._loop = loop or asyncio.new_event_loop()
+        self._thread: threading.Thread | None = None
+        self.ident = threading.get_ident()
+        if self._own:
+            self._thread = run.make_thread(self._serve, "poolwise-loop")
+            self._thread.start()
+            self.ident = self._thread.ident or 0
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            try:
+                self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            finally:
+                asyncio.set_event_loop(None)
+                self._loop.close()
+
+    def call(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function on the loop, soon; nothing where the loop has ended."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, *args)
+
+    def event(self) -> asyncio.Event:
+        """An event of this loop."""
+        return asyncio.Event()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> Spawned:
+        """Run a coroutine as a task."""
+        spawned = Spawned()
+        self.call(spawned.start, self._loop, work)
+        return spawned
+
+    def wait_for(self, spawned: Spawned, patience_s: float | None) -> None:
+        """Wait for a task's end, from a thread that is not the loop's."""
+        if threading.get_ident() != self.ident:
+            spawned.is_over.wait(patience_s)
+
+    def close(self, patience_s: float | None) -> None:
+        """End the loop, if it is the run's own."""
+        if self._own and not self._loop.is_closed():
+            self.call(self._loop.stop)
+            if self._thread is not None and self._thread is not threading.current_thread():
+                self._thread.join(patience_s)
+
+
+class Spawned:
+    """A task that was started from another thread."""
+
+    def __init__(self) -> None:
+        self.is_over = threading.Event()
+        self.task: asyncio.Task[None] | None = None
+        self._is_cancelled = False
+
+    def start(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
+        """Begin; on the loop."""
+        if self._is_cancelled:
+            work.close()
+            self.is_over.set()
+            return
+        self.task = loop.create_task(work)
+        self.task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()
+        self.is_over.set()
+
+    def cancel(self) -> None:
+        """Cancel it; on the loop."""
+        self._is_cancelled = True
+        if self.task is not None:
+            self.task.cancel()
+
+
+class Coroutines:
+    """Executor of a stage: one task an item, as many as its width allows."""
+
+    kind = "async"
+
+    def __init__(self, run: Run, stage: Stage) -> None:
+        self._run = run
+        self._stage = stage
+        self._loop = run.loop
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopped = self._is_called = False
+        self._is_opening = self._is_open = False
+        self._state: Any = None
+        self._room = self._loop.event()
+        self._closed = threading.Event()
+        self._closing: asyncio.Task[None] | None = None
+        spec = stage.spec
+        if spec is None:
+            raise AssertionError
+        self._spec: Spec = spec
+        steps = run.make_visit(stage).steps
+        self._rests: dict[int, Visit] = {}
+        self._mode = steps[0].mode
+        self._keeps_input = steps[0].keeps_input
+
+    # -- under the run's lock, in any thread
+
+    def notice(self) -> None:
+        if not self._is_called and not self._is_stopped:
+            self._is_called = True
+            self._loop.call(self._feed)
+
+    def end(self) -> None:
+        self._loop.call(self._close_soon)
+
+    def retire(self) -> None:
+        """Nothing takes over from coroutines."""
+
+    def stop(self) -> None:
+        self._is_stopped = True
+        self._loop.call(self._cancel_all)
+
+    def join(self, patience_s: float | None) -> None:
+        if threading.get_ident() != self._loop.ident:
+            self._closed.wait(patience_s)
+
+    async def wait_closed(self) -> None:
+        """Wait for the end of all tasks, on their loop."""
+        self._cancel_all()
+        if self._closing is not None:
+            await self._closing
+
+    # -- on the loop
+
+    def _feed(self) -> None:
+        self._is_called = False
+        self._room.set()
+        if not self._is_open:
+            self._open()
+            return
+        stage, now_ns = self._stage, time.perf_counter_ns()
+        tokens: list[Token] = []
+        with self._run as run:
+            free = stage.width - stage.running
+            if not self._is_stopped and free > 0:
+                tokens = stage.take(1 if self._spec.rate else free, now_ns)
+            if stage.waiting and stage.allowed_ns > now_ns:
+                self._is_called = True
+                run.loop_later(self._feed, (stage.allowed_ns - now_ns) / 1e9)
+        for token in tokens:
+            self._keep(asyncio.ensure_future(self._work(token)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _open(self) -> None:
+        if not self._is_opening:
+            self._is_opening = True
+            self._keep(asyncio.ensure_future(self._set_up()))
+
+    async def _set_up(self) -> None:
+        try:
+            if self._spec.setup is not None:
+                self._state = await _awaited(self._spec.setup())
+            self._is_open = True
+            self._feed()
+        except asyncio.CancelledError:
+            pass
+        except BaseException as error:
+            self._run.abort(error, self._stage)
+
+    def _cancel_all(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        self._close_soon()
+
+    def _close_soon(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+
+    async def _close(self) -> None:
+        try:
+            while self._tasks:
+                await asyncio.wait(list(self._tasks))
+            if self._is_open and self._spec.teardown is not None:
+                arguments = (self._state,) if self._state is not None else ()
+                await _awaited(self._spec.teardown(*arguments))
+        except BaseException as error:
+            self._run.abort(error, self._stage)
+        finally:
+            self._closed.set()
+
+    async def _work(self, token: Token) -> None:
+        begun_ns = time.perf_counter_ns()
+        stage = self._stage
+        try:
+            if self._mode == FLAT_MAP:
+                await self._emit_all(token)
+                value = DROPPED
+            else:
+                value = await self._try(token)
+                value = self._follow(token, value)
+        except asyncio.CancelledError:
+            return  # the run is over
+        except BaseException as error:
+            at, item = self._run.place_of(error, stage, token)
+            value, raised = self._run.judge(at, token, error, item)
+            if raised is not None:
+                with self._run:
+                    stage.fail(token, raised)
+                    self.notice()
+                return
+        passed_ns = time.perf_counter_ns() - begun_ns
+        self._run.measured(stage, [passed_ns], passed_ns, 0)
+        with self._run:
+            if self._mode == FLAT_MAP:
+                stage.finish_many(token, [] if value is DROPPED else [value])
+            else:
+                stage.finish(token, value)
+        if stage.waiting:
+            self._feed()
+
+    def _follow(self, token: Token, result: Any) -> Any:
+        """What goes on: the result or the item, and what the stages that run here make of it."""
+        if self._mode == MAP:
+            value = (token.value, result) if self._keeps_input else result
+        else:
+            value = token.value if self._mode == TAP or result else DROPPED
+        return value if value is DROPPED else self._ride(token, value)
+
+    def _ride(self, token: Token, value: Any) -> Any:
+        """What the stages that this one hosts make of a value."""
+        count = token.through - self._stage.index - 1
+        if not count:
+            return value
+        rest = self._rests.get(count)
+        if rest is None:
+            steps = self._run.make_visit(self._stage).steps[1 : count + 1]
+            rest = self._rests[count] = Visit(steps, self._run.seed)
+        return rest.run(value, token.number)
+
+    def _call(self, value: Any) -> Any:
+        call: Any = self._spec.call
+        return call(value, self._state) if self._spec.gets_state else call(value)
+
+    async def _try(self, token: Token) -> Any:
+        retry, tried = self._spec.retry, 0
+        while True:
+            try:
+                return await self._in_time(self._call(token.value))
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                tried += 1
+                if not retry.wants(error, tried):
+                    mark(error, self._stage.index, token.value)
+                    raise
+            await asyncio.sleep(retry.pause_s(tried))
+
+    async def _in_time(self, work: Any) -> Any:
+        limit_s = self._spec.timeout_s
+        if limit_s is None:
+            return await work
+        task = asyncio.ensure_future(work)
+        done, _ = await _waited(task, limit_s)
+        if done:
+            return task.result()
+        task.cancel()
+        await asyncio.wait([task])
+        message = f"the item took longer than timeout={limit_s:g} s; its coroutine was cancelled"
+        raise TaskTimeout(message)
+
+    async def _emit_all(self, token: Token) -> None:
+        values = self._call(token.value)
+        if not hasattr(values, "__aiter__"):
+            for value in await self._in_time(values):
+                await self._emit(token, value)
+            return
+        try:
+            async for value in values:
+                await self._emit(token, value)
+        finally:
+            if hasattr(values, "aclose"):
+                await values.aclose()
+
+    async def _emit(self, token: Token, value: Any) -> None:
+        if self._keeps_input:
+            value = (token.value, value)
+        value = self._ride(token, value)
+        if value is DROPPED:
+            return
+        while True:
+            self._room.clear()
+            with self._run:
+                if self._stage.emit(token, value):
+                    return
+            await self._room.wait()
+
+
+async def _awaited(value: Any) -> Any:
+    return await value if hasattr(value, "__await__") else value
+
+
+async def _waited(task: asyncio.Future[Any], limit_s: float) -> Any:
+    """As ``asyncio.wait``; whoever is cancelled here cancels the task."""
+    try:
+        return await asyncio.wait([task], timeout=limit_s)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
