@@ -128,7 +128,7 @@ def test_a_pipe_is_a_source():
 
 
 def test_the_example_gives_the_same_both_ways():
-    command = [sys.executable, str(ROOT / "examples" / "fetch_parse_store.py"), "20"]
+    command = [sys.executable, str(ROOT / "examples" / "pipelines" / "fetch_parse_store.py"), "20"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "The tables are equal: 20 rows." in done.stdout
 

@@ -1,6 +1,6 @@
 """Pages of a local web server, fetched, parsed and stored in SQLite: by hand, and as a pipe.
 
-    python examples/fetch_parse_store.py [PAGES]
+    python examples/pipelines/fetch_parse_store.py [PAGES]
 
 The server answers after 50 ms with a page of some 60 kB. Both ways do the same: fetch each page,
 count the words of its text and their pairs (CPU), write the most frequent ones into a table. By
