@@ -161,6 +161,7 @@ class Run:
         before, stage.executor = stage.executor, executor
         if before is not None:
             before.retire()
+            stage.retired.append(before)
         if self.is_stopped:
             executor.stop()
         elif stage.is_over:
