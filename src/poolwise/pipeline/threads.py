@@ -79,6 +79,7 @@ class Threads:
             self.workers.remove(worker)
             self._left = [one for one in self._left if one.thread.is_alive()]
             self._left.append(worker)
+            self.notice()  # it may have been woken for an item that it leaves to the others
 
     def wants_to_leave(self, worker: _Worker) -> bool:
         """This worker is one too many, or nothing more will come."""
