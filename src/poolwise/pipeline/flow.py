@@ -148,6 +148,7 @@ class Stage:
         self.allowed_ns = 0
         self._noted_ns = 0
         self._had_items = False
+        self.retired: list[Executor] = []
         self._is_settling = False
 
     # -- in
@@ -260,8 +261,14 @@ class Stage:
     def room_freed(self) -> None:
         """The next stage has taken something."""
         self.settle()
+        self.notice()
+
+    def notice(self) -> None:
+        """Tell the executor, and those before it, which may still have results to pass on."""
         if self.executor is not None:
             self.executor.notice()
+        for executor in self.retired:
+            executor.notice()
 
     # -- out
 
@@ -378,8 +385,8 @@ class Stage:
             has_moved = self._pass_on()
         finally:
             self._is_settling = False
-        if has_moved and self.executor is not None and (self.waiting or self.flight):
-            self.executor.notice()
+        if has_moved and (self.waiting or self.flight):
+            self.notice()
         self.check_end()
 
     def _pass_on(self) -> bool:
@@ -617,7 +624,7 @@ class Flow:
         for stage in self.stages:
             if stage.executor is not None:
                 stage.settle()
-                stage.executor.notice()
+                stage.notice()
 
     def let_go(self) -> None:
         """Forget all items: the run is over."""

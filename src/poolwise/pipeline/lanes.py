@@ -102,6 +102,7 @@ class Processes:
         self._count = 0
         self._is_limited = stage.width < lanes.workers
         self._visit = visit = run.make_visit(stage)
+        self._through = stage.index + len(visit.steps)
         self._is_single = visit.is_single
         spec = stage.spec
         rules = TaskRules() if spec is None else TaskRules(spec.timeout_s, spec.retry.times)
@@ -141,6 +142,7 @@ class Processes:
             return
         tokens = self._stage.take(self._free(), self._run.flow.clock())
         for token in tokens:
+            token.through = self._through  # the stage may host more by now than this job does
             self.pending[self._count] = token
             self._count += 1
             source.items.append((token.number, token.value))

@@ -161,6 +161,7 @@ class Run:
         before, stage.executor = stage.executor, executor
         if before is not None:
             before.retire()
+            stage.retired.append(before)
         if self.is_stopped:
             executor.stop()
         elif stage.is_over:
@@ -197,11 +198,14 @@ class Run:
         context = self._context.copy()
         return threading.Thread(target=context.run, args=(target,), name=name, daemon=True)
 
-    def make_visit(self, stage: Stage) -> Visit:
-        """The functions that run in a stage's workers, one after the other."""
+    def make_visit(self, stage: Stage, through: int | None = None) -> Visit:
+        """The functions that run in a stage's workers, one after the other.
+
+        :param through: up to this stage (None: as far as it hosts others now).
+        """
         steps = [
             spec.step(at)
-            for at in range(stage.index, stage.hosts_to)
+            for at in range(stage.index, through or stage.hosts_to)
             if (spec := self.flow.stages[at].spec) is not None
         ]
         return Visit(steps, self.seed)

@@ -79,6 +79,7 @@ class Threads:
             self.workers.remove(worker)
             self._left = [one for one in self._left if one.thread.is_alive()]
             self._left.append(worker)
+            self.notice()  # it may have been woken for an item that it leaves to the others
 
     def wants_to_leave(self, worker: _Worker) -> bool:
         """This worker is one too many, or nothing more will come."""
@@ -165,7 +166,7 @@ class _Worker:
             done = self._run_again(visit)
             while (tokens := self._next(done)) is not None:
                 if len(visit.steps) != tokens[0].through - self._stage.index:
-                    visit = self._renew(visit)
+                    visit = self._renew(visit, tokens[0].through)
                 done = self._run_all(visit, tokens)
         except BaseException as error:  # of setup, or our own
             self._run.abort(error, self._stage)
@@ -178,10 +179,10 @@ class _Worker:
         visit.pause = self._run.pause
         visit.open()
 
-    def _renew(self, visit: Visit) -> Visit:
+    def _renew(self, visit: Visit, through: int) -> Visit:
         """The stage hosts another one from now on."""
         visit.close()
-        renewed = self._run.make_visit(self._stage)
+        renewed = self._run.make_visit(self._stage, through)
         self._open(renewed)
         return renewed
 

@@ -183,6 +183,7 @@ class Tuner:
     def _decide(self, stage: Stage, gauge: Gauge) -> None:
         if gauge.idle_share >= _MOSTLY and gauge.item_ns > TRIVIAL_NS:
             self._choose_threads(stage, gauge.idle_share, gauge.item_ns)
+            self._sampled.pop(stage.index, None)  # that is certain
         elif gauge.items >= _ENOUGH_ITEMS and gauge.item_ns < TRIVIAL_NS:
             self._choose_inline(stage, gauge)
         elif self._is_enough(gauge):
@@ -347,6 +348,7 @@ class Tuner:
             others = [each for each in self._run.flow.stages if each is not stage and each.running]
             if not others and gauge.has_blocked():  # else it may be the GIL that it waits for
                 self._choose_threads(stage, gauge.first_blocked_share, gauge.first_ns)
+                self._sampled.pop(stage.index, None)
                 if self.gauges and self._run.cpus > 1 and not self._run.is_in_worker:
                     self._run.lanes()  # loads what a pool needs, while there is nothing to do
                 return True
