@@ -1,7 +1,7 @@
 """A thread beside the caller's: it looks on while an item runs, and can act before that ends.
 
 Long items would otherwise keep the caller from deciding anything until the first of them is done.
-The threads are kept for later calls: to start one costs more than many a call.
+The threads are kept for calls that follow soon: to start one costs more than many a call.
 """
 
 from __future__ import annotations
@@ -49,13 +49,21 @@ class Onlooker:
         self._bell.release()
 
     def _serve(self) -> None:
-        while True:
-            self._bell.acquire()
+        while self._bell.acquire(timeout=1.0) or not self._has_left():
             run = self._run
             if run is not None:
                 self._look(run)
             self._run = run = None
             _free.append(self)
+
+    def _has_left(self) -> bool:
+        """No call has come for a while, and none will: it is not among the free ones any more."""
+        try:
+            _free.remove(self)
+        except ValueError:  # a race: a call has just taken it, and is about to ring
+            self._bell.acquire()
+            return False
+        return True
 
     def _look(self, run: Run) -> None:
         before = time.perf_counter_ns(), run.cpu_ns()
