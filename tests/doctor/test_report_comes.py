@@ -116,6 +116,7 @@ def test_who_waits_no_longer_gets_the_report_without_predictions(monkeypatch, tm
     assert "of worker time" in capsys.readouterr().out
 
 
+@pytest.mark.exhaustive  # a hundred messages, repeated: their gaps are those of a loaded machine
 def test_of_very_many_records_a_sample_is_read(tmp_path):
     """The same run a thousand times over: all is counted, and adds up."""
     program = _POOL.format(**PROCESSES, call="imap(work, range(100))")
