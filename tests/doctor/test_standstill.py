@@ -162,7 +162,6 @@ def end(process: subprocess.Popen[bytes], number: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.parametrize("cause", HANGING)
 def test_a_call_that_hangs_is_named(cause, tmp_path, monkeypatch):
     monkeypatch.setattr("poolwise.doctor.standstill.LONG_S", 1.0)
