@@ -24,7 +24,9 @@ with_two_cpus = pytest.mark.skipif(poolwise.cpu_count() < 2, reason="one CPU: no
 
 @pytest.fixture(autouse=True, scope="module")
 def _end_workers():
+    work.let_go.clear()
     yield
+    work.let_go.set()
     pools.end_all()
 
 
