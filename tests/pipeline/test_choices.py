@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 
 import poolwise
+from poolwise.doors.functions import name_of_written
 from poolwise.pipeline import measure, threads, tuner
-from poolwise.pipeline.measure import Gauge, Reading, find_outside_write
+from poolwise.pipeline.measure import Gauge, Reading
 from poolwise.pipeline.steps import in_worker
 from poolwise.pipeline.tuner import Width
 from tests.conftest import wait_until
@@ -208,7 +209,7 @@ def test_the_first_item_is_left_out(monkeypatch):
             Reading(900 * MS, 800 * MS, 0), Reading(910 * MS, 801 * MS, 2 * MS),
         ]
     )  # fmt: skip
-    monkeypatch.setattr(measure, "read_clocks", lambda: next(clocks))
+    monkeypatch.setattr(measure, "read_clocks", lambda _: next(clocks))
     monkeypatch.setattr(measure, "Beat", lambda: None)
     gauge = Gauge()
     for _ in range(2):
@@ -244,10 +245,10 @@ def test_a_beat_ends():
 def test_writes_are_found():
     names = {"x": 1}
     exec("def write(_):\n    global found\n    found = 1", names)
-    assert find_outside_write(names["write"]) == "found"
-    assert find_outside_write(functools.partial(names["write"])) == "found"
-    assert find_outside_write(tasks.double) is None
-    assert find_outside_write(len) is None
+    assert name_of_written(names["write"]) == "found"
+    assert name_of_written(functools.partial(names["write"])) == "found"
+    assert name_of_written(tasks.double) is None
+    assert name_of_written(len) is None
 
 
 # -- widths

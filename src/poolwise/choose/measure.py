@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from time import perf_counter_ns, process_time_ns, thread_time_ns
 from typing import Any
 
@@ -158,9 +157,3 @@ def _try_pickling(value: Any, *, is_loaded: bool) -> float:
         pickle.loads(pickled, buffers=buffers)
     spent_s = (thread_time_ns() - begun_ns) / 1e9
     return spent_s + sum(buffer.raw().nbytes for buffer in buffers) * LIMITS.copy_s_per_byte
-
-
-def is_free_threaded() -> bool:
-    """This interpreter has no lock that threads would wait for."""
-    is_enabled = getattr(sys, "_is_gil_enabled", None)
-    return is_enabled is not None and not is_enabled()

@@ -1,4 +1,4 @@
-"""What a function reads and writes beside its arguments.
+"""Data that a function reads beside its arguments, and changes to it.
 
 A worker process has the globals of the moment in which it was started, and what it writes to them
 nobody sees. So what a function reads there travels with it, and a function that changes something
@@ -10,49 +10,14 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from poolwise.choose.limits import LIMITS
-
-_WRITES = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF", "DELETE_DEREF"})
+from poolwise.doors.functions import plain_function
 
 Outside = dict[tuple[str, str], Any]
 """Values by module and name."""
-
-
-def name_of_written(function: Callable[..., Any]) -> str | None:
-    """A global or an enclosing function's variable that this function certainly assigns to.
-
-    Read from its bytecode, and that of functions inside it; no guesses from names.
-    """
-    code = getattr(plain_function(function), "__code__", None)
-    if not isinstance(code, CodeType):
-        return None
-    return next(_written(code, frozenset(code.co_freevars)), None)
-
-
-def _written(code: CodeType, outer: frozenset[str]) -> Iterator[str]:
-    import dis
-
-    for step in dis.get_instructions(code):
-        if step.opname in _WRITES and ("GLOBAL" in step.opname or step.argval in outer):
-            yield str(step.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _written(constant, outer & frozenset(constant.co_freevars))
-
-
-def plain_function(function: Any) -> Any:
-    """The Python function behind partials, methods and callable objects."""
-    while isinstance(function, partial):
-        function = function.func
-    if isinstance(function, MethodType):
-        return function.__func__
-    if isinstance(function, (FunctionType, type)) or not callable(function):
-        return function
-    return getattr(type(function), "__call__", function)  # noqa: B004 - its code is wanted
 
 
 def read_outside(function: Callable[..., Any]) -> Outside:

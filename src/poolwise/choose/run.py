@@ -13,7 +13,7 @@ from poolwise.choose import beside, budget, outside, pools
 from poolwise.choose.ended import Ended
 from poolwise.choose.intake import intake_of
 from poolwise.choose.limits import LIMITS
-from poolwise.choose.measure import Meter, is_free_threaded, measured_of, spent_between
+from poolwise.choose.measure import Meter, measured_of, spent_between
 from poolwise.choose.model import (
     Kind,
     Machine,
@@ -24,7 +24,9 @@ from poolwise.choose.model import (
     predict,
 )
 from poolwise.choose.plan import Change, Plan, explain
+from poolwise.doors.functions import name_of_written
 from poolwise.quantities import say_seconds
+from poolwise.system.cpus import is_free_threaded
 
 if TYPE_CHECKING:
     from poolwise.choose.call import Call
@@ -93,7 +95,7 @@ class Run:
             return
         if budget.is_nested() and budget.share() == 1:
             self._bar("it runs inside a worker of another call, which has one CPU")
-        elif (name := outside.name_of_written(call.function)) is not None:
+        elif (name := name_of_written(call.function)) is not None:
             self._bar(f"{call.name} assigns to {name}, which is outside of it")
 
     def _bar(self, reason: str, *kinds: Kind) -> None:

@@ -6,7 +6,6 @@ per thread how long it ran and how long it stood in the run queue; what is left 
 
 from __future__ import annotations
 
-import dis
 import os
 import pickle
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 from poolwise.pipeline.steps import size_of
 from poolwise.record import record
+from poolwise.system.run_queue import RunQueue
 
 SEND_NS = 60_000
 """What an item costs a pool beside its bytes, there and back; ``benchmarks/pipelines``."""
@@ -43,14 +43,12 @@ class Reading:
     process: int = 0
 
 
-def read_clocks() -> Reading:
-    """Wall time, CPU time and time in the run queue (0 where the system does not say)."""
-    queued = 0
-    try:
-        with open("/proc/thread-self/schedstat", "rb") as file:
-            queued = int(file.read().split()[1])
-    except (OSError, IndexError, ValueError):
-        pass
+def read_clocks(queue: RunQueue) -> Reading:
+    """Wall time, CPU time and time in the run queue (0 where the system does not say).
+
+    :param queue: made by the calling thread.
+    """
+    queued = queue.read_ns()
     return Reading(time.perf_counter_ns(), time.thread_time_ns(), queued, time.process_time_ns())
 
 
@@ -85,13 +83,15 @@ class Gauge:
         self.send_ns = 0
         self.beat: Beat | None = None
         self._at = Reading(0, 0, 0)
+        self._queue: RunQueue | None = None  # anew for each item: it is of one thread
         self._thread_id: int | None = None
 
     def begin(self) -> None:
         """An item is about to run."""
         if self.beat is not None:
             self.beat.runs += 1
-        self._at = read_clocks()
+        self._queue = RunQueue()
+        self._at = read_clocks(self._queue)
         self._thread_id = threading.get_native_id()
 
     def has_blocked(self) -> bool:
@@ -119,7 +119,9 @@ class Gauge:
 
         :param held_ns: for so long of it there was no room for its results.
         """
-        now = read_clocks()
+        assert self._queue is not None  # noqa: S101 - begin() came before
+        now = read_clocks(self._queue)
+        self._queue.close()
         if self.beat is not None:
             self.beat.runs += 1
         wall = now.wall - self._at.wall - held_ns
@@ -218,11 +220,6 @@ class Beat:
         return self._late / self._beats if self._beats >= 8 else None  # noqa: PLR2004 - a few
 
 
-def has_gil() -> bool:
-    """Threads take turns in this interpreter."""
-    return getattr(sys, "_is_gil_enabled", bool)() or not hasattr(sys, "_is_gil_enabled")
-
-
 def _cost_of(value: Any) -> int:
     """Nanoseconds to send a value to another process, or back."""
     nbytes = size_of(value)
@@ -234,21 +231,3 @@ def _cost_of(value: Any) -> int:
     except Exception:
         return 1 << 62  # it cannot be sent at all
     return 2 * (time.perf_counter_ns() - begun_ns)  # and it is unpickled
-
-
-def find_outside_write(call: Any) -> str | None:
-    """Name of a global or enclosing variable that the function assigns, if there is one.
-
-    In another process the program would not see it. Definite writes only: no guessing.
-    """
-    while hasattr(call, "func") and type(call).__name__ == "partial":
-        call = call.func
-    code = getattr(getattr(call, "__func__", call), "__code__", None)
-    if code is None:
-        return None
-    for step in dis.get_instructions(code):
-        is_global = step.opname in {"STORE_GLOBAL", "DELETE_GLOBAL"}
-        is_free = step.opname in {"STORE_DEREF", "DELETE_DEREF"}
-        if is_global or (is_free and step.argval in code.co_freevars):
-            return str(step.argval)
-    return None

@@ -11,9 +11,9 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from poolwise.pipeline.measure import has_gil
 from poolwise.quantities import say_bytes, say_seconds, say_share
 from poolwise.record import record
+from poolwise.system.cpus import is_free_threaded
 
 if TYPE_CHECKING:
     from poolwise.pipeline.flow import Stage
@@ -157,7 +157,7 @@ class Bounds:
         if (total := sum(each.cpu_s for each in stages)) > 0:
             bound = self._cpus / total
         here = sum(each.cpu_s for each in stages if each.kind != "process")
-        return min(bound, 1 / here) if here and has_gil() else bound
+        return min(bound, 1 / here) if here and not is_free_threaded() else bound
 
     def of_others(self, stage: StageReport) -> float:
         """Source items a second that all other stages can do."""

@@ -16,12 +16,14 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
+from poolwise.doors.functions import name_of_written
 from poolwise.pipeline.flow import LEAST_WINDOW, MOST_WINDOW, BatchStage, SourceStage, Stage
-from poolwise.pipeline.measure import SEND_NS, Gauge, find_outside_write, has_gil, read_demand
+from poolwise.pipeline.measure import SEND_NS, Gauge, read_demand
 from poolwise.pipeline.spec import MOST_WORKERS
 from poolwise.pipeline.steps import FLAT_MAP
 from poolwise.pipeline.threads import TRIVIAL_NS
 from poolwise.record import record
+from poolwise.system.cpus import is_free_threaded
 
 if TYPE_CHECKING:
     from poolwise.pipeline.run import Run
@@ -237,7 +239,7 @@ class Tuner:
         late = None if gauge.beat is None else gauge.beat.late_share
         cost = f"{_ms(gauge.item_cpu_ns)} of CPU an item"
         width = min(run.cpus, (spec.most if spec is not None else None) or run.cpus)
-        if not has_gil() or (late is not None and late < _GIL_FREE):
+        if is_free_threaded() or (late is not None and late < _GIL_FREE):
             with run:
                 stage.width = width
             self._sampled[stage.index] = gauge
@@ -265,7 +267,7 @@ class Tuner:
         if (send_ns := max(gauge.send_ns, SEND_NS)) >= gauge.item_cpu_ns:
             return f"sending it costs {_ms(send_ns)}"
         spec: Any = stage.spec
-        if (name := find_outside_write(spec.call)) is not None:
+        if (name := name_of_written(spec.call)) is not None:
             return f"it assigns {name!r}, which the program would not see"
         if find_unpicklable(self._run.make_visit(stage)) is not None:
             return "its function cannot be pickled"
@@ -365,7 +367,7 @@ class Tuner:
         at_ns, demanded_ns, before_ns = self._looked
         self._looked = now_ns, demand_ns, used_ns
         is_full = demand_ns - demanded_ns >= _CPU_FULL * (now_ns - at_ns)
-        if not (at_ns and is_full and has_gil()):
+        if not (at_ns and is_full and not is_free_threaded()):
             return False
         for index, gauge in list(self._sampled.items()):
             stage = self._run.flow.stages[index]

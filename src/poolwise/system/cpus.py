@@ -1,9 +1,10 @@
-"""Count of the CPUs that this process may use: what the machine has is the upper bound."""
+"""Count of the CPUs that this process may use, and whether its threads can use them at once."""
 
 from __future__ import annotations
 
 import math
 import os
+import sys
 
 from poolwise.system import cgroups
 
@@ -49,3 +50,9 @@ def _usable_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0)) or 1
     return os.cpu_count() or 1
+
+
+def is_free_threaded() -> bool:
+    """This interpreter has no lock that threads would wait for."""
+    is_enabled = getattr(sys, "_is_gil_enabled", None)
+    return is_enabled is not None and not is_enabled()
