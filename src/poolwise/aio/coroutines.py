@@ -29,7 +29,7 @@ class _Loop:
 
 
 def run_group(calls: Sequence[Call], at_once: int) -> list[tuple[bool, Any]]:
-    """What calls give or raise (False, and the error), so many of them running at a time."""
+    """Outcomes of calls (True and the value, False and the error), so many running at a time."""
     if _Loop.at is None:
         from multiprocessing.util import Finalize
 

@@ -66,7 +66,7 @@ class Helper:
         self._todo.put(act)
 
     async def result_of(self, act: Callable[[], Any]) -> Any:
-        """What a function returns or raises, called in the thread."""
+        """Call a function in the thread; its value or its exception."""
         future = self.loop.create_future()
 
         def call() -> None:
@@ -134,7 +134,7 @@ def set_value(future: asyncio.Future[Any], value: Any) -> None:
 
 
 def set_error(future: asyncio.Future[Any], error: BaseException) -> None:
-    """The same with an error."""
+    """Settle it with an error."""
     if future.done():
         return
     if isinstance(error, StopIteration):  # which a future does not take

@@ -1,4 +1,4 @@
-"""What items cost while a pool runs them, from the pool's own account."""
+"""Costs of items while a pool runs them, from the pool's own account."""
 
 from __future__ import annotations
 

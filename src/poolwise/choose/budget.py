@@ -16,7 +16,7 @@ _NATIVE = (
 
 
 _of_thread: ContextVar[int | None] = ContextVar("poolwise_cpus", default=None)
-"""What the items of an outer call leave to calls inside of them, in a thread that runs items."""
+"""CPUs that an outer call leaves to calls inside its items, in a thread that runs items."""
 
 _of_process: int | None = None
 

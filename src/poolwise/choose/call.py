@@ -56,7 +56,7 @@ class Call:
         return [function(item) for item in items]
 
     def run_into(self, out: list[Any], items: Iterable[Any]) -> None:
-        """The same in one loop of C, for items that are known to be so many.
+        """Run items in one loop of C, where it is known how many there are.
 
         ``map`` takes a ``StopIteration`` of the function for the end of its input: count them.
         """
@@ -85,7 +85,7 @@ class Call:
         return self.run_one(item)
 
     def for_pool(self, *, in_processes: bool) -> tuple[Callable[..., Any], bool]:
-        """What a pool is to call, and whether it takes items apart."""
+        """Function for a pool to call, and whether it takes items apart."""
         if self.seeded is None:
             return self._with_outside(self.function, in_processes=in_processes), self.has_many
         seeded = self.seeded if in_processes else self.seeded.beside_others()

@@ -90,7 +90,7 @@ class Coroutines:
         """The loop looks after itself."""
 
     def close(self, *, kill: bool = False) -> None:
-        """Nobody reads on: what runs is cancelled."""
+        """Cancel what runs: values are read no further."""
         self._run.plan.runs += self._begun
         self._run.plan.workers = self.workers
         self._is_stopped = True

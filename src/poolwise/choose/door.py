@@ -108,7 +108,7 @@ class Values(Iterator[T], Generic[T]):
 
     @property
     def plan(self) -> Plan:
-        """What was chosen so far, and why."""
+        """Choice so far, and its reasons."""
         return self._run.plan
 
     def __iter__(self) -> Self:
@@ -188,7 +188,7 @@ def plan(
     length: int | None = None,
     **options: Unpack[MapOptions],
 ) -> Plan:
-    """What :func:`map` would choose for such items, found by running each of the sample once, here.
+    """Plan of :func:`map` for such items, found by running each of the sample once, here.
 
     :param sample: items to run. ``plan.runs`` says how often the function was called.
     :param length: how many items the plan is for; None: as many as the sample has.

@@ -1,4 +1,4 @@
-"""How much of its time a running function holds the interpreter's lock, seen from another thread.
+"""Share of its time for which a running function holds the GIL, seen from another thread.
 
 A thread that sleeps for a moment and wants to go on has to wait for the lock as long as somebody
 holds it: the switch interval (5 ms) beside Python code, not at all beside C code that let it go.

@@ -32,7 +32,7 @@ class Intake:
 
     @property
     def remaining(self) -> int | None:
-        """How many are left, by the length that the caller's object claims; None: nobody knows.
+        """Number of items left, by the length that the caller's object claims; None: not known.
 
         What has yielded more than it claimed is of unknown length from then on.
         """
@@ -51,7 +51,7 @@ class Intake:
         return islice(self._items, size)
 
     def due(self) -> int:
-        """How many of the block that has run are certain to have done so."""
+        """Number of items of the block that have run for certain."""
         return 0
 
     def cut(self) -> None:
@@ -112,7 +112,7 @@ class Listed(Intake):
 
     @property
     def remaining(self) -> int:
-        """How many are left, now."""
+        """Number of items left, now."""
         return max(0, len(self._listed) - self.taken)
 
     def block(self, size: int) -> Iterator[Any]:
@@ -127,7 +127,7 @@ class Listed(Intake):
         self._block.__setstate__(self._block_size)
 
     def due(self) -> int:
-        """How many of the block are to have run by now: all, or any number if it was cut."""
+        """Number of items of the block to have run by now: all, or any number if it was cut."""
         return 0 if self._is_cut else self._block_size
 
     def took(self, size: int, wanted: int) -> None:

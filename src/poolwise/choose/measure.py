@@ -15,7 +15,7 @@ Reading = tuple[int, int, int, int]
 
 
 class Meter:
-    """What items cost, added up over blocks of them; recent blocks weigh more.
+    """Costs of items, added up over blocks of them; recent blocks weigh more.
 
     The first item is left out as soon as it turns out to have been the slow one.
     """
@@ -114,7 +114,7 @@ def measured_of(
 
 
 class Sending:
-    """What it costs the parent to send an argument and to get a result back, by samples."""
+    """Cost to the parent of sending an argument and getting a result back, by samples."""
 
     def __init__(self) -> None:
         self.spent_s = 0.0

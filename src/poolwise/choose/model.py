@@ -18,7 +18,7 @@ KINDS: tuple[Kind, ...] = ("serial", "threads", "processes", "asyncio")
 
 @record
 class Measured:
-    """What the items of one call have cost so far, each figure of one item.
+    """Costs of the items of one call so far, each figure of one item.
 
     :param items: how many were looked at.
     :param wall_s: time that passed, without what was spent waiting for a CPU.
@@ -48,7 +48,7 @@ class Measured:
 
     @property
     def cpus(self) -> float:
-        """How many CPUs one item keeps busy while it computes."""
+        """Number of CPUs that one item keeps busy while it computes."""
         return max(1.0, self.process_cpu_s / self.cpu_s) if self.cpu_s else 1.0
 
     @property
@@ -59,7 +59,7 @@ class Measured:
 
 @record
 class Machine:
-    """What a call may use, and what it costs to begin.
+    """Means that a call may use, and what it costs to begin.
 
     :param cpus: that this call may keep busy.
     :param start_s: to start worker processes; 0 where they are there.
@@ -73,7 +73,7 @@ class Machine:
 
 @record
 class Prediction:
-    """How long what is left would take, one way."""
+    """Predicted time of what is left, one way."""
 
     kind: Kind
     workers: int
@@ -86,7 +86,7 @@ def predict(
     machine: Machine,
     kinds: Collection[Kind],
 ) -> list[Prediction]:
-    """What each of the kinds would take for the items that are left, best first."""
+    """Predicted times of the kinds for the items that are left, best first."""
     ways = {"serial": _serial, "threads": _threads, "processes": _processes}
     found = [ways[kind](measured, left, machine) for kind in kinds if kind in ways]
     return sorted(found, key=lambda way: way.seconds)

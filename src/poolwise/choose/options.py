@@ -71,7 +71,7 @@ class Options:
 
     @classmethod
     def of(cls, given: MapOptions) -> Options:
-        """What a caller has written, with the defaults.
+        """Options as a caller has given them, with the defaults.
 
         :raises TypeError: there is no option of a name, or a value is of the wrong kind.
         :raises ValueError: a value is out of range.

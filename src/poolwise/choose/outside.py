@@ -73,7 +73,7 @@ def _is_data(value: Any, name: str) -> bool:
 
 
 def part(outside: Outside) -> tuple[dict[tuple[str, str], bytes], dict[tuple[str, str], int]]:
-    """What is small enough to travel, pickled; and of the rest which object it is.
+    """Split into what is small enough to travel, pickled, and the identity of the rest.
 
     What cannot be pickled is of neither: a worker has its own, from its start.
     """
@@ -165,7 +165,7 @@ def _unpack(
 
 
 def _differs(space: dict[str, Any], name: str, pickled: bytes) -> bool:
-    """What is equal stays: it may be compared by identity, as a sentinel is."""
+    """True unless it is equal: what is compared by identity, as a sentinel is, must stay."""
     try:
         return name not in space or pickle.dumps(space[name], 5) != pickled
     except Exception:

@@ -1,4 +1,4 @@
-"""What was chosen for a call and why: data, and one sentence of it."""
+"""Choice for a call and its reasons: data, and one sentence of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Change:
 
 
 class Plan:
-    """How a call was run, and why; its text is one sentence.
+    """Record of how a call was run, and why; its text is one sentence.
 
     ``choice`` is the kind that ran most recently: ``"serial"``, ``"threads"``, ``"processes"`` or
     ``"asyncio"``, with ``workers``. ``reasons`` say why, the decisive one first. ``runner_up`` is

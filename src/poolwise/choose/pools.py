@@ -141,7 +141,7 @@ def _note_start(seconds: float) -> None:
 
 
 def start_s(count: int, known: Mapping[tuple[str, str], int], *, caps_native: bool = True) -> float:
-    """What it costs to have worker processes: nothing where they are, else what it cost before."""
+    """Cost of having worker processes: nothing where they are, else what it was before."""
     if _controlled.get() is not None:
         return 0.0
     held = _find(count, caps_native=caps_native)

@@ -1,4 +1,4 @@
-"""How far a call is, for the displays that pools use."""
+"""Progress of a call, for the displays that pools use."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from poolwise.choose.stretch import Stretch
 
 Pending = tuple[Prediction, Measured, int, Machine, list[Prediction]]
-"""What was chosen, what it was chosen by, and the other ways."""
+"""Choice, the figures behind it, and the other ways."""
 
 
 class Run:
@@ -104,7 +104,7 @@ class Run:
         self.plan.reasons = [reason]
 
     def _kinds(self) -> set[Kind]:
-        """What may be chosen now."""
+        """Kinds that may be chosen now."""
         kinds: set[Kind] = {"serial", *self.options.kinds}
         return kinds - self.barred.keys() - {"asyncio"}
 
@@ -320,7 +320,7 @@ class Run:
             return self.failed(error)
 
     def failed(self, error: BaseException) -> Any:
-        """What stands for an item that failed.
+        """Stand-in for an item that failed.
 
         :raises BaseException: errors are to be raised.
         """
@@ -425,7 +425,7 @@ class Run:
         return False
 
     def _is_ruled_out(self, kind: Kind) -> bool:
-        """What is only looked at when it comes to it; then it is barred, and the call goes on."""
+        """Bar the kind where a check that is only made now refuses it; the call goes on."""
         seeded = self.call.seeded
         if kind == "threads":
             if seeded is not None and seeded.uses_global:
@@ -552,7 +552,7 @@ class Run:
             self._leave(better)
 
     def _better_than(self, kind: Kind, now: Measured) -> Pending | None:
-        """What else to do with the rest, by what items cost now."""
+        """Better way for the rest, by what items cost now, if there is one."""
         left = left_to_expect(self.intake.taken, self.intake.remaining)
         machine = self._machine(left)
         if now.send_s is None:
@@ -626,7 +626,7 @@ class Run:
                     self.intake.cut()
 
     def wanted_ns(self) -> int:
-        """The same and its waiting for a CPU."""
+        """CPU time of the thread and its waiting for a CPU."""
         reading = self.meter.read_beside(self._beside.clock, is_fresh=True)
         return reading[1] + reading[3]
 
@@ -694,7 +694,7 @@ class Run:
 
 
 class _Beside:
-    """What another thread may know of the block that runs in the caller's."""
+    """State of the block that runs in the caller's thread, for another thread."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

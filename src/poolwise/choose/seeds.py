@@ -71,7 +71,7 @@ class Seeded:
         """An item has drawn from a global generator."""
 
     def beside_others(self) -> Seeded:
-        """The same for items that share a process."""
+        """Seeding for items that share a process."""
         return Seeded(self.function, self.seed, has_many=self.has_many, is_alone=False)
 
     def __call__(self, numbered: tuple[int, Any]) -> Any:
@@ -90,7 +90,7 @@ class Seeded:
         return self.function(*item) if self.has_many else self.function(item)
 
     async def awaited(self, numbered: tuple[int, Any]) -> Any:
-        """The same of a coroutine function; each task has a context of its own."""
+        """Seeding of a coroutine function; each task has a context of its own."""
         _item.set((self.seed, numbered[0]))
         _made.set(None)
         return await self._call(numbered[1])

@@ -77,7 +77,7 @@ class Stretch:
         return start(call, run.intake.hand_out(), options.chunksize, **options.call_rules)
 
     def close(self, *, kill: bool = False) -> None:
-        """Nobody reads on: nothing more is begun.
+        """Begin nothing more: values are read no further.
 
         :param kill: what runs is ended as well, where it can be.
         """
@@ -117,7 +117,7 @@ class Stretch:
         return value
 
     def _settle(self, item: Any, error: BaseException) -> Any:
-        """What stands for an item that gave no value."""
+        """Stand-in for an item that gave no value."""
         self._values_at += 1
         if isinstance(
             error, (errors.PoolTerminated, errors.PoolInterrupted, errors.InitializerFailed)

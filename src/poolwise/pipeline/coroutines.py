@@ -254,7 +254,7 @@ class Coroutines:
         return value if value is DROPPED else self._ride(token, value)
 
     def _ride(self, token: Token, value: Any) -> Any:
-        """What the stages that this one hosts make of a value."""
+        """Apply the stages that this one hosts to a value."""
         count = token.through - self._stage.index - 1
         if not count:
             return value

@@ -56,7 +56,7 @@ class Token:
 
 
 class Executor(Protocol):
-    """What runs a stage's items."""
+    """Runner of a stage's items."""
 
     kind: str
 
@@ -97,7 +97,7 @@ class Budget:
         self.peak_bytes = max(self.peak_bytes, self.waiting_bytes)
 
     def has_room(self, nbytes: int) -> bool:
-        """Whether a result of this size may be made beside those that are under way."""
+        """True if a result of this size may be made beside those that are under way."""
         has_room = self.waiting_bytes + self.reserved_bytes + nbytes <= self.most_bytes
         self.is_awaited = self.is_awaited or not has_room
         return has_room
@@ -548,7 +548,7 @@ class SourceStage(Stage):
     """The beginning: its executor reads the source."""
 
     def room(self) -> int:
-        """How many items may be read now."""
+        """Number of items that may be read now."""
         if self.input_ended or not self.has_budget():
             return 0
         return max(0, self.window - len(self.target.waiting))
@@ -559,7 +559,7 @@ class SourceStage(Stage):
         self.next.push(token)
 
     def settle(self) -> None:
-        """What is read goes on at once."""
+        """Do nothing: what is read goes on at once."""
 
     def close_input(self) -> None:
         """The source has ended."""

@@ -175,7 +175,7 @@ class Processes:
             self._source.stop()
 
     def join(self, patience_s: float | None) -> None:
-        """What was handed out is waited for when the pool ends, if at all."""
+        """Drop the job; what was handed out is waited for at the end of the pool, if at all."""
         if self._job is not None:
             self._lanes.drop_job(self._job)
 

@@ -18,7 +18,7 @@ from poolwise.record import record
 from poolwise.system.run_queue import RunQueue
 
 SEND_NS = 60_000
-"""What an item costs a pool beside its bytes, there and back; ``benchmarks/pipelines``."""
+"""Cost of an item to a pool beside its bytes, there and back; ``benchmarks/pipelines``."""
 
 _NS_A_BYTE = 1.0
 """Copying and pickling large data, both ways; no benchmark found more than its order."""

@@ -52,7 +52,7 @@ class RunOptions:
 
     @classmethod
     def of(cls, settings: RunSettings) -> RunOptions:
-        """What a caller has written.
+        """Settings as a caller has given them.
 
         :raises TypeError: there is no option of that name.
         """

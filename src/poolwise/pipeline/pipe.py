@@ -94,7 +94,7 @@ class Pipe:
         return Pipe(self._source, (*self._specs[:-1], with_input(self._specs[-1])), self._settings)
 
     def with_settings(self, **settings: Unpack[RunSettings]) -> Pipe:
-        """The same pipe with other options of its runs."""
+        """Copy of the pipe with other options of its runs."""
         return Pipe(self._source, self._specs, {**self._settings, **settings})
 
     def _with(self, spec: Spec) -> Pipe:
@@ -140,7 +140,7 @@ class Pipe:
         return self._latest().failed
 
     def report(self) -> PipeReport:
-        """What the latest run did, stage by stage, until now or until its end."""
+        """Report of the latest run, stage by stage, until now or until its end."""
         from poolwise.pipeline.report import PipeReport
 
         return PipeReport.of(self._latest())

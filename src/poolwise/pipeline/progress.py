@@ -1,4 +1,4 @@
-"""How far a run is, a row a stage, on standard error."""
+"""Progress of a run, a row a stage, on standard error."""
 
 from __future__ import annotations
 

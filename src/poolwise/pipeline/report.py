@@ -1,4 +1,4 @@
-"""What a run did, stage by stage, which stage bounds it, and what widening that would bring.
+"""Report of a run, stage by stage: which one bounds it, and what widening it would bring.
 
 The prediction is the bottleneck law: a pipe is as fast as its slowest part. A stage can do
 ``width / service time``, all of them together what the CPUs can (and, of what holds the GIL in this
@@ -144,7 +144,7 @@ class PipeReport:
 
 
 class Bounds:
-    """What bounds the rate of a run: each stage, the CPUs, the GIL."""
+    """Bounds on the rate of a run: each stage, the CPUs, the GIL."""
 
     def __init__(self, stages: list[StageReport], cpus: int) -> None:
         self._stages = [each for each in stages if each.capacity is not None]
@@ -170,11 +170,11 @@ class Bounds:
         return min(self.of_cpus(), min((c for c in capacities if c is not None), default=math.inf))
 
     def gain_without(self, stage: StageReport) -> float:
-        """How many times faster all would be if the stage cost nothing."""
+        """Headspace: how many times faster all would be if the stage cost nothing."""
         return _ratio(min(self.of_others(stage), self.of_cpus(stage)), self.rate())
 
     def gain_of_widening(self, stage: StageReport) -> float:
-        """How many times faster all would be if only the stage were wide enough."""
+        """Gain: how many times faster all would be if only the stage were wide enough."""
         return _ratio(min(self.of_others(stage), self.of_cpus()), stage.capacity or math.inf)
 
 

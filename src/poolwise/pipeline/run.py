@@ -211,7 +211,7 @@ class Run:
         return Visit(steps, self.seed)
 
     def visit_of_source(self) -> Visit | None:
-        """What the reader of the source runs on each item, if anything."""
+        """Steps that the reader of the source runs on each item, if any."""
         end = self.flow.source.hosts_to
         if end == 1:
             return None
@@ -284,7 +284,7 @@ class Run:
     def judge(
         self, stage: Stage, token: Token, error: BaseException, item: Any
     ) -> tuple[Any, BaseException | None]:
-        """What takes the place of an item that failed: a value, or an error that ends the run."""
+        """Stand-in for an item that failed: a value, or an error that ends the run."""
         spec = stage.spec
         name = "source" if spec is None else spec.name
         failure = Failure(name, error, item, token.origin, token.number)
@@ -312,7 +312,7 @@ class Run:
             self._notice()
 
     def measured(self, stage: Stage, times: list[int], busy_ns: int, cpu_ns: int) -> None:
-        """What items have cost in a worker of this process."""
+        """Note the cost of items in a worker of this process."""
         counts = stage.counts
         counts.times.extend(times)
         counts.busy_ns += busy_ns
@@ -320,7 +320,7 @@ class Run:
         self.tuner.measured(stage)
 
     def measured_elsewhere(self, stage: Stage, count: int, item_ns: float) -> None:
-        """What items have cost in a worker process: its CPU, since it does nothing else."""
+        """Note the cost of items in a worker process: its CPU, since it does nothing else."""
         counts = stage.counts
         counts.times.append(int(item_ns))
         counts.busy_ns += int(item_ns * count)
@@ -474,7 +474,7 @@ class Run:
 
 
 def _advice_on(error: BaseException, stage: Stage) -> str:
-    """What to do about an item that could not travel to a worker process or back."""
+    """Remedy for an item that could not travel to a worker process or back, in words."""
     from poolwise import errors
 
     if getattr(stage.executor, "kind", "") != "process" and stage.host is None:

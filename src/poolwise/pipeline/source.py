@@ -140,7 +140,7 @@ class _PolledQueue:
 
 
 class Reading:
-    """What both kinds of readers do with an item.
+    """Common part of both kinds of readers.
 
     :param run: the run that it is for.
     """

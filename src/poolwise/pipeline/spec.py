@@ -93,7 +93,7 @@ class Spec:
         return _is_kind(self.call, inspect.isasyncgenfunction)
 
     def step(self, stage: int) -> Step:
-        """What runs in a worker."""
+        """Function that runs in a worker."""
         return Step(
             stage, self.mode, self.call, self.retry, self.setup, self.teardown,
             self.gets_state, self.keeps_input,
@@ -182,7 +182,7 @@ def _is_kind(call: Any, question: Callable[[Any], bool]) -> bool:
 
 
 def _takes(call: Any, count: int) -> bool:
-    """Whether it can be called with so many arguments; what has no signature is believed."""
+    """True if it can be called with so many arguments, or has no signature."""
     try:
         signature = inspect.signature(call)
     except (TypeError, ValueError):

@@ -34,7 +34,7 @@ DROPPED: Any = Dropped()
 
 @record
 class Retry:
-    """How often a failing item is tried again.
+    """Retry policy of a failing item.
 
     :param times: further tries.
     :param on: exceptions that are worth one.
@@ -46,7 +46,7 @@ class Retry:
     backoff_s: float = 0.0
 
     def wants(self, error: BaseException, tried: int) -> bool:
-        """Whether to try again after ``tried`` failures."""
+        """True if it is to be tried again after ``tried`` failures."""
         return tried <= self.times and isinstance(error, self.on)
 
     def pause_s(self, tried: int) -> float:

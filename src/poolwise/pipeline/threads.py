@@ -279,7 +279,7 @@ class _Worker:
         return done
 
     def _take_held(self) -> int:
-        """How long the latest item had to wait for room for its results: that is not its own."""
+        """Time for which the latest item waited for room for its results: that is not its own."""
         held_ns, self._held_ns = self._held_ns, 0
         return held_ns
 

@@ -344,7 +344,7 @@ class Tuner:
         return bool(self._widths or self.gauges or self._sampled)
 
     def _look_at_first(self) -> bool:
-        """Whether a stage only waits, before its first item is through: then widen it now."""
+        """True if a stage only waits, before its first item is through: then widen it now."""
         for index, gauge in list(self.gauges.items()):
             stage = self._run.flow.stages[index]
             others = [each for each in self._run.flow.stages if each is not stage and each.running]
@@ -357,7 +357,7 @@ class Tuner:
         return False
 
     def _look_at_gil(self, now_ns: int) -> bool:
-        """Whether a stage that was given threads works more than it waits, and holds all up.
+        """True if a stage that was given threads works more than it waits, and holds all up.
 
         Costs drift, and the first items may have been others than the rest.
         """
@@ -458,7 +458,7 @@ class Width:
 
 
 def can_ride(stage: Stage, before: Stage, kind: str) -> bool:
-    """Whether the worker of the stage before can run this stage's function too."""
+    """True if the worker of the stage before can run this stage's function too."""
     spec, other = stage.spec, before.spec
     if spec is None or kind not in {"source", "thread", "inline", "async"} or spec.has_own_limits():
         return False
@@ -472,7 +472,7 @@ def can_ride(stage: Stage, before: Stage, kind: str) -> bool:
 
 
 def _have_same_limits(root: Stage, before: Stage, stage: Stage) -> bool:
-    """Whether neighbouring process stages can be one visit."""
+    """True if neighbouring process stages can be one visit."""
     first, last, spec = root.spec, before.spec, stage.spec
     if first is None or last is None or spec is None or isinstance(before, BatchStage):
         return False
