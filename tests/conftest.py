@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -85,16 +87,23 @@ def catches(pid: int, number: signal.Signals) -> bool:
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail if a module leaves a process or something in /dev/shm, and say which test began it."""
+    """Fail if a module leaves a process, a thread or something in /dev/shm.
+
+    Says which test began the process. Threads matter to the modules that follow: a pool that lives
+    on in a reference cycle keeps its thread until the collector comes by.
+    """
     started_in = request.node.stash.setdefault(_started_in, {})
-    processes, segments = children(), list_segments()
+    processes, segments, threads = children(), list_segments(), threads_of_ours()
     yield
+    gc.collect()
+    wait_until(lambda: threads_of_ours() <= threads)
     wait_until(lambda: not (children() - processes))
     processes = children() - processes
     wait_until(lambda: not find_leaked(segments))
     leaked = find_leaked(segments)
     left = [f"{describe(child)}, begun in {started_in.get(child.pid)}" for child in processes]
     left += [str(SHARED_MEMORY / name) for name in sorted(leaked)]
+    left += [repr(thread) for thread in threads_of_ours() - threads]
     for child in processes:
         child.kill()
     assert not left, "left behind:\n" + "\n".join(left)
@@ -109,6 +118,11 @@ def remember_who_started_what(request: pytest.FixtureRequest) -> Iterator[None]:
         started_in = module.stash.setdefault(_started_in, {})
         for child in children():
             started_in.setdefault(child.pid, request.node.name)
+
+
+def threads_of_ours() -> set[threading.Thread]:
+    """The threads of this process that poolwise has started."""
+    return {thread for thread in threading.enumerate() if thread.name.startswith("poolwise")}
 
 
 def children() -> set[psutil.Process]:

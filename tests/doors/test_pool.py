@@ -81,6 +81,7 @@ def test_callback_may_wait_for_a_result_that_has_a_callback(pool):
         told.append(inner.get(20))
 
     pool.apply_async(abs, (-1,), callback=call_back).wait(100)
+    wait_until(lambda: len(told) > 1)  # the inner callback waits for the outer one to return
     assert told == [4, 4]
 
 

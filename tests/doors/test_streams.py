@@ -13,7 +13,7 @@ import pytest
 
 import poolwise
 from poolwise import errors
-from tests.conftest import wait_until
+from tests.conftest import threads_of_ours, wait_until
 
 BACKENDS = ["processes", "threads"]
 STREAMS = ["imap", "imap_unordered"]
@@ -49,10 +49,6 @@ def sleep_at_first(item):
 
 def heavy(_):
     return b"x" * 10_000
-
-
-def threads_of_ours():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("poolwise")]
 
 
 # --- order --------------------------------------------------------------------------------------
@@ -349,8 +345,8 @@ def test_threads_and_generators_end_with_the_pool(end, options, backend):
         pool.terminate()
     assert generator.gi_frame is None  # closed, whether it was begun or not
     if backend == "threads":
-        wait_until(lambda: threads_of_ours() == [])  # those that run a task cannot be ended
-    assert threads_of_ours() == []
+        wait_until(lambda: not threads_of_ours())  # those that run a task cannot be ended
+    assert not threads_of_ours()
     del results
 
 
@@ -359,8 +355,8 @@ def test_an_endless_input_that_nobody_reads_ends_with_its_pool():
     numbers = Numbers()
     poolwise.Pool(2).imap_unordered(double, numbers(), chunksize=2)
     gc.collect()
-    wait_until(lambda: threads_of_ours() == [])
-    assert threads_of_ours() == []
+    wait_until(lambda: not threads_of_ours())
+    assert not threads_of_ours()
     assert numbers.is_closed
 
 
@@ -368,8 +364,8 @@ def test_an_endless_input_that_nobody_reads_ends_with_its_executor():
     numbers = Numbers()
     poolwise.ProcessPoolExecutor(2).map(double, numbers())
     gc.collect()
-    wait_until(lambda: threads_of_ours() == [])
-    assert threads_of_ours() == []
+    wait_until(lambda: not threads_of_ours())
+    assert not threads_of_ours()
     assert numbers.is_closed
 
 
@@ -385,7 +381,7 @@ def test_a_thread_ends_after_the_task_at_which_its_pool_was_terminated():
     wait_until(lambda: begun == [0])
     pool.terminate()
     gate.set()
-    wait_until(lambda: threads_of_ours() == [])
+    wait_until(lambda: not threads_of_ours())
     assert begun == [0]
 
 
@@ -415,7 +411,7 @@ def test_an_input_that_waits_for_something_does_not_hold_up_the_end():
     with poolwise.Pool(2) as pool:
         assert next(pool.imap(double, items())) == 2
     forever.set()
-    wait_until(lambda: threads_of_ours() == [])
+    wait_until(lambda: not threads_of_ours())
 
 
 def test_an_input_may_end_its_own_pool():
@@ -429,7 +425,7 @@ def test_an_input_may_end_its_own_pool():
     results = pool.imap(double, items())
     with pytest.raises(errors.PoolTerminated):
         list(results)
-    wait_until(lambda: threads_of_ours() == [])
+    wait_until(lambda: not threads_of_ours())
 
 
 def test_an_input_that_joins_its_own_pool_hears_that_it_would_wait_for_itself():
@@ -446,7 +442,7 @@ def test_an_input_that_joins_its_own_pool_hears_that_it_would_wait_for_itself():
     with pytest.raises(RuntimeError, match="wait for itself"):
         next(results)
     pool.join()
-    wait_until(lambda: threads_of_ours() == [])
+    wait_until(lambda: not threads_of_ours())
 
 
 def test_a_pool_is_let_go_with_its_stream():

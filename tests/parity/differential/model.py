@@ -117,8 +117,9 @@ def expect(program: Program, call: Call) -> Expected:
     return Expected(tuple(rights))
 
 
-LARGE = ("large array",)
-"""A list's items are taken as they are at the call only as far as a pipe of the system would."""
+LARGE = ("large array", "bytes")
+"""A list's items are taken as they are at the call only as far as a pipe of the system would: not
+one of these, and none behind it."""
 
 
 def _is_open(program: Program, call: Call) -> bool:
@@ -128,8 +129,14 @@ def _is_open(program: Program, call: Call) -> bool:
         return call.function == "lambda"  # a call whose function plain pickle refuses is not kept
     changes = any(source.kind == "generator" and source.mutates for source in call.sources)
     is_waiting = call.way in SYNCHRONOUS and not is_iterator(program, call)
-    is_large = any(source.mutates in LARGE and source.kind == "list" for source in call.sources)
+    is_held = any(source.mutates and source.kind == "list" for source in call.sources)
+    is_large = is_held and any(map(_has_large_items, call.sources))
     return (changes and is_together) or (is_large and not is_waiting)
+
+
+def _has_large_items(source: Source) -> bool:
+    given = {item.arg for item in source.items if isinstance(item, Do) and item.what == "given"}
+    return source.mutates in LARGE or not given.isdisjoint(LARGE)
 
 
 def _inherits_initialized(program: Program) -> bool:
