@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolwise.account import derive
+from poolwise.account.states import merge
 from poolwise.worker.stopwatch import edge_ns, step_of
 
 seconds = st.floats(0, 1e4)
@@ -65,7 +66,7 @@ def test_the_factors_multiply_to_what_the_losses_leave(account, idle):
     # "wait" and "tail" are what the causes add up to
     account = {**account, "wait": sum(idle.values()) - idle.get("tail", 0.0)}
     account["tail"] = idle.get("tail", 0.0)
-    factors = derive.split_efficiency(account, idle, 0.0)
+    factors = derive.split_efficiency(merge(account, idle))
     product = math.prod(factor.value for factor in factors)
     left = 1 - sum(factor.lost_share for factor in factors)
     assert product == pytest.approx(left if sum(account.values()) else 1.0, abs=1e-6)

@@ -34,7 +34,7 @@ PARENT_STATES = (
     "produce", "pickle", "send", "decide", "receive", "unpickle", "user_code", "wait", "no_job",
     "user_code", "produce",
 )  # fmt: skip
-"""What the states are called in a report (``ledger.PARENT_ENTRIES``)."""
+"""What the states are called in a report (``states.PARENT_ENTRIES``)."""
 
 _USER_CODE_BESIDE, _PRODUCE_BESIDE = 9, 10
 """The same as seen by a helper thread that waits for workers meanwhile: it keeps nobody waiting."""
@@ -44,7 +44,7 @@ CAUSES = (
     "parent_unpickle", "parent_user_code", "hand_over", "no_job", "consumer_slow", "tail",
     "cpu_not_granted", "unknown",
 )  # fmt: skip
-"""Causes of idleness by number (``ledger.IDLE_CAUSES``). The first nine are the parent's states."""
+"""Causes of idleness by number (``states.IDLE_CAUSES``). The first nine are the parent's states."""
 
 INPUT_SLOW, HAND_OVER, CONSUMER_SLOW, TAIL = 0, 7, 9, 10
 _CPU_NOT_GRANTED, _UNKNOWN = 11, 12

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from poolwise.account.ledger import Distribution, Factor, Laws
+from poolwise.account.states import FACTORS, STATES
 from poolwise.worker.stopwatch import edge_ns
-
-_LOSSES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("start-up", ("not_started", "start", "import", "init", "exit")),
-    ("supply", ("input_slow", "consumer_slow", "parent_user_code")),
-    ("load balance", ("tail",)),
-    (
-        "transfer",
-        ("hand_over", "parent_send", "parent_receive", "parent_decide", "receive", "send"),
-    ),
-    ("serialisation", ("parent_pickle", "parent_unpickle", "unpickle", "pickle")),
-    ("CPU availability", ("run_queued", "cpu_not_granted")),
-    ("unexplained", ("unexplained", "unknown", "in_flight")),
-)  # fmt: skip
-"""Factors in the order in which their losses are taken off, and the entries and causes of each."""
 
 
 def make_distribution(
@@ -84,23 +71,21 @@ def fit_line(n: float, x: float, y: float, xx: float, xy: float) -> tuple[float,
 
 
 def split_efficiency(
-    account: Mapping[str, float], idle: Mapping[str, float], not_started_s: float
+    states: Mapping[str, float], names: Iterable[str] = FACTORS
 ) -> tuple[Factor, ...]:
     """The efficiency chain: losses are taken off one after the other.
 
-    With a0 all worker-seconds while a call was open and a(i+1) what is left after loss i, factor i
-    is a(i+1)/a(i). So efficiency = product of the factors = 1 - sum of the lost shares, without
-    residual. The names follow the POP centre of excellence (co-design.pop-coe.eu/metrics): load
-    balance x transfer x serialisation is its "parallel efficiency", except that serialisation
-    there means waiting for dependencies, and here pickling.
+    With a0 all worker-seconds and a(i+1) what is left after loss i, factor i is a(i+1)/a(i). So
+    efficiency = product of the factors = 1 - sum of the lost shares, without residual.
 
-    :param account: worker-seconds by entry; :param idle: by cause, both over all workers.
+    :param states: worker-seconds by state, over all workers.
+    :param names: the factors wanted, in order.
     """
-    spent = {**account, **idle, "not_started": not_started_s}
-    total_s = sum(account.values()) - account.get("no_job", 0.0) + not_started_s
+    total_s = sum(states.values())
     factors, left_s = [], total_s
-    for name, parts in _LOSSES:
-        lost_s = max(0.0, sum(spent.get(part, 0.0) for part in parts))
+    for name in names:
+        lost_s = sum(value for state, value in states.items() if STATES[state].factor == name)
+        lost_s = max(0.0, lost_s)
         rest_s = max(0.0, left_s - lost_s)
         value = rest_s / left_s if left_s > 0 else 1.0
         factors.append(Factor(name, value, lost_s, lost_s / total_s if total_s > 0 else 0.0))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from poolwise.account.states import Meaning
 from poolwise.doctor.features import Pool, Site
 from poolwise.doctor.states import in_full
 from poolwise.report import blocks as b
-from poolwise.report.palette import Meaning
 
 _CHAIN: dict[str, Meaning] = {
     "start-up": "start",

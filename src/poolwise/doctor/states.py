@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from poolwise.account.states import Meaning
 from poolwise.report import blocks as b
-from poolwise.report.palette import Meaning
 
 SHOWN: dict[str, tuple[str, Meaning]] = {
     "run_cpu": ("your function, on a CPU", "work"),

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from poolwise.account.states import Meaning
 from poolwise.doctor.pools import PoolRecords, assemble
 from poolwise.doctor.store import Result, Run, Send, Task
 from poolwise.report import blocks as b
 from poolwise.report import trace
-from poolwise.report.palette import Meaning
 
 MOST_MESSAGES = 3000
 """On a page, of one pool: what a browser draws at once, and more than pixels. A trace has all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolwise.account.ledger import IDLE_CAUSES, WORKER_ENTRIES
+from poolwise.account.states import FACTORS, STATES, merge
 from poolwise.report import blocks as b
 from poolwise.report import figures
 
@@ -12,37 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from poolwise.account.ledger import LaneAccount, Laws, Report
-    from poolwise.report.palette import Meaning
-
-STATES: dict[str, tuple[str, Meaning]] = {
-    "run": ("running", "work"),
-    "run_cpu": ("computing", "work"),
-    "run_blocked": ("blocked inside the function", "blocked"),
-    "run_queued": ("in the function, no CPU", "cpu_wait"),
-    "cpu_not_granted": ("message there, no CPU", "cpu_wait"),
-    "receive": ("receiving", "move_out"),
-    "unpickle": ("unpickling", "unpickle"),
-    "pickle": ("pickling", "pickle"),
-    "send": ("sending", "move_in"),
-    "parent": ("waiting for the parent", "starved"),
-    "hand_over": ("hand-over", "hand_over"),
-    "input_slow": ("waiting for the input", "input"),
-    "consumer_slow": ("waiting for the reader", "consumer"),
-    "tail": ("nothing left to do", "tail"),
-    "no_job": ("no call open", "absent"),
-    "start": ("starting", "start"),
-    "import": ("importing", "load"),
-    "init": ("initializer", "init"),
-    "exit": ("ending", "absent"),
-    "in_flight": ("with a worker that has not answered", "other"),
-    "produce": ("reading the input", "input"),
-    "decide": ("bookkeeping", "starved"),
-    "user_code": ("the program's own code", "consumer"),
-    "wait": ("waiting", "tail"),
-    "unknown": ("idle, cause unknown", "other"),
-    "unexplained": ("unexplained", "other"),
-}
-"""State -> its name and its colour, in the order of the bars; worker, idle causes and parent."""
+    from poolwise.account.states import Meaning
 
 _ACCEPTABLE, _POOR = 0.8, 0.5
 """Parallel efficiency from 0.8 on is acceptable (POP centre of excellence, co-design.pop-coe.eu);
@@ -51,12 +21,12 @@ the lower bound is ours: more is lost than used."""
 
 def name_of(state: str) -> str:
     """What a state is called."""
-    return STATES.get(state, (state.replace("_", " "), "other"))[0]
+    return STATES[state].title if state in STATES else state.replace("_", " ")
 
 
 def meaning_of(state: str) -> Meaning:
     """What a state is coloured as."""
-    return STATES[state][1] if state in STATES else "other"
+    return STATES[state].colour if state in STATES else "other"
 
 
 def say_verdict(report: Report) -> b.Verdict:
@@ -90,14 +60,23 @@ def split_worker_time(report: Report) -> b.StackedBar:
 
 def list_entries(report: Report) -> b.Table:
     """Every entry and every cause of waiting, with what it means."""
-    said = {**WORKER_ENTRIES, **IDLE_CAUSES, "parent": "items wait, but the parent is busy"}
+    whole_s = max(report.worker_seconds, 1e-9)
     rows: list[list[b.Cell]] = [
-        [name_of(state), value_s, value_s / max(report.worker_seconds, 1e-9), said.get(state, "")]
+        [
+            name_of(state),
+            value_s,
+            value_s / whole_s,
+            _explain(state),
+        ]
         for state, value_s in _merge(report.worker_account, report.idle)
     ]
     rows.append(["all", report.worker_seconds, 1.0, "the lives of all workers"])
     columns = [b.Column("entry"), b.Column("time", "s"), b.Column("of all", "share"), b.Column("")]
     return b.Table(columns, rows, "The account of the workers", [len(rows) - 1])
+
+
+def _explain(state: str) -> str:
+    return STATES[state].meaning if state in STATES else ""
 
 
 def split_parent_time(report: Report) -> b.StackedBar:
@@ -119,7 +98,7 @@ def list_losses(report: Report) -> b.Waterfall:
     """From all worker-seconds, factor by factor, to those that were useful."""
     whole_s = report.worker_seconds + report.not_started_s
     losses = [
-        b.Part(factor.name, factor.lost_s, _FACTORS.get(factor.name, "other"))
+        b.Part(factor.name, factor.lost_s, FACTORS.get(factor.name, "other"))
         for factor in report.factors
     ]
     useful_s = whole_s - sum(loss.value for loss in losses)
@@ -129,18 +108,6 @@ def list_losses(report: Report) -> b.Waterfall:
         b.Part("useful", useful_s, "work"),
         "What was lost on the way",
     )
-
-
-_FACTORS: dict[str, Meaning] = {
-    "start-up": "start",
-    "supply": "input",
-    "load balance": "tail",
-    "collection": "consumer",
-    "transfer": "move_out",
-    "serialisation": "pickle",
-    "CPU availability": "cpu_wait",
-    "unexplained": "other",
-}
 
 
 def list_functions(report: Report) -> b.Table:
@@ -204,11 +171,9 @@ def say_identity(report: Report) -> b.Text:
 
 def _merge(account: Mapping[str, float], idle: Mapping[str, float]) -> Iterable[tuple[str, float]]:
     """Entries and, in place of waiting, its causes; those that lie with the parent as one."""
-    merged = {
-        name: value for name, value in account.items() if name not in {"wait", "tail", "no_job"}
-    }
-    for cause, value in idle.items():
-        state = "parent" if cause.startswith("parent_") else cause
+    merged: dict[str, float] = {}
+    for name, value in merge(account, idle).items():
+        state = "parent" if name.startswith("parent_") else name
         merged[state] = merged.get(state, 0.0) + value
     return _in_order(merged)
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, Union
 from poolwise.report import figures
 
 if TYPE_CHECKING:
+    from poolwise.account.states import Meaning
     from poolwise.report.figures import Unit
-    from poolwise.report.palette import Meaning
 
 Tone = Literal["good", "fair", "bad", "plain"]
 """How a verdict sounds: nothing to do, could be better, is the disease, says nothing of it."""

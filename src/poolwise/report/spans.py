@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from poolwise.account.ledger import ChunkSpan, Distribution, Report
-    from poolwise.report.palette import Meaning
+    from poolwise.account.states import Meaning
 
 _IDLE = {
     "input_slow": "input_slow",
