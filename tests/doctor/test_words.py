@@ -8,7 +8,7 @@ import typing
 
 import pytest
 
-from poolwise.doctor import states
+from poolwise.doctor import charts
 from poolwise.doctor.diagnose import diagnose
 from poolwise.doctor.findings import Change, Finding, Remedy, RemedyKind
 from poolwise.doctor.headline import PLAIN, say_first, say_short
@@ -65,12 +65,12 @@ def test_no_number_is_cut(name, width):
 
 
 def test_letters_of_the_bar_never_change():
-    letters = [letter for _, letter, _, _ in states.GROUPS]
+    letters = [letter for _, letter, _, _ in charts.GROUPS]
     assert len({*letters, "o"}) == len(letters) + 1
     drawn = {}
     for seen in (*SICK.values(), *HEALTHY.values()):
         screen = text.render(make_document(seen, diagnose(seen), is_full=False))
-        for name, letter, _, _ in states.GROUPS:
+        for name, letter, _, _ in charts.GROUPS:
             if found := re.search(rf"^(\w) {re.escape(name)}", screen, re.MULTILINE):
                 drawn.setdefault(name, set()).add(found[1])
                 assert found[1] == letter

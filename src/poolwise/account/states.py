@@ -49,6 +49,9 @@ FACTORS: dict[str, Meaning] = {
 The names follow the POP centre of excellence (co-design.pop-coe.eu/metrics), except that
 serialisation means waiting for dependencies there, and pickling here."""
 
+CHAIN: dict[str, Meaning] = {**FACTORS, "blocking": "blocked"}
+"""Factors of the doctor, who counts down to time on a CPU."""
+
 STATES: dict[str, State] = {
     "run": State("running", "work", "the user's function, not split"),
     "run_cpu": State("computing", "work", "the user's function, on a CPU"),

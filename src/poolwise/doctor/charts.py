@@ -3,24 +3,65 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from poolwise.account.states import Meaning
+from poolwise.account.states import STATES, Meaning
+from poolwise.doctor import measures
 from poolwise.doctor.features import Pool, Site
-from poolwise.doctor.states import in_full
 from poolwise.report import blocks as b
+from poolwise.report.account import list_losses
 
-_CHAIN: dict[str, Meaning] = {
-    "start-up": "start",
-    "supply": "starved",
-    "balance": "tail",
-    "collection": "consumer",
-    "transfer": "move_out",
-    "serialisation": "pickle",
-    "doctor": "other",
-    "cpu availability": "cpu_wait",
-    "blocking": "blocked",
-}
+GROUPS: tuple[tuple[str, str, Meaning, tuple[str, ...]], ...] = (
+    ("your function, on a CPU", "c", "work", ("run_cpu",)),
+    ("your function, blocked", "b", "blocked", ("run_blocked",)),
+    ("ready to run, but no CPU free", "q", "cpu_wait", ("run_queued",)),
+    ("moving arguments", "a", "move_out", measures.ARGUMENTS),
+    ("moving results", "r", "move_in", measures.RESULTS),
+    ("handing out messages", "h", "hand_over", measures.HANDING),
+    ("waiting for your iterator", "i", "input", ("input_slow",)),
+    ("waiting: nothing submitted", "n", "starved", measures.NOTHING_SUBMITTED),
+    ("starting and replacing workers", "s", "start", (*measures.START, "respawn")),
+    ("idle at the end", "e", "tail", ("tail", *measures.END)),
+    ("the doctor, and unexplained", "d", "other", ("observer", "in_flight", "unexplained")),
+)
+"""What one screen has room for: name, letter of the bar, colour, states. Letters never change."""
+
+LEAST_SHARE = 0.005
+"""Groups smaller than this are put together."""
+
+
+def in_groups(account: Mapping[str, float], notes: Mapping[str, str] | None = None) -> list[b.Part]:
+    """An account in groups, the negligible ones in one."""
+    whole_s = sum(account.values()) or 1.0
+    parts = [
+        b.Part(name, _sum(account, states), meaning, _note(states, notes), letter)
+        for name, letter, meaning, states in GROUPS
+    ]
+    shown = [part for part in parts if part.value >= LEAST_SHARE * whole_s]
+    rest_s = whole_s - sum(part.value for part in shown)
+    return (
+        [*shown, b.Part("everything else", rest_s, "other", letter="o")]
+        # A rest that is smaller than this share is what sums of floats leave.
+        if rest_s > 1e-06 * whole_s
+        else shown
+    )
+
+
+def in_full(account: Mapping[str, float]) -> list[b.Part]:
+    """Every state that has any time."""
+    return [
+        b.Part(shown.title, account[state], shown.colour)
+        for state, shown in STATES.items()
+        if account.get(state, 0.0) > 0
+    ]
+
+
+def _sum(account: Mapping[str, float], states: tuple[str, ...]) -> float:
+    return sum(account.get(state, 0.0) for state in states)
+
+
+def _note(states: tuple[str, ...], notes: Mapping[str, str] | None) -> str:
+    return next((notes[state] for state in states if state in notes), "") if notes else ""
 
 
 def draw_pool(pool: Pool, timeline: b.Timeline | None) -> Iterator[b.Block]:
@@ -29,7 +70,7 @@ def draw_pool(pool: Pool, timeline: b.Timeline | None) -> Iterator[b.Block]:
         yield timeline
     yield b.StackedBar(in_full(pool.account), "All worker time", "s", pool.worker_seconds)
     if pool.chain:
-        yield draw_losses(pool)
+        yield list_losses(pool.worker_seconds, pool.chain, "computing")
     busy = [worker for worker in pool.workers if any(worker.account.values())]
     if len(busy) > 1:
         bars = [b.Bar(f"worker {each.pid}", in_full(each.account)) for each in busy[:32]]
@@ -40,22 +81,6 @@ def draw_pool(pool: Pool, timeline: b.Timeline | None) -> Iterator[b.Block]:
         yield from draw_site(site)
     if len(pool.sites) > 1:
         yield list_sites(pool.sites)
-
-
-def draw_losses(pool: Pool) -> b.Waterfall:
-    """From all worker-seconds, factor by factor, to those that were useful."""
-    losses = [
-        b.Part(step.name, step.loss_s, _CHAIN.get(step.name, "other"))
-        for step in pool.chain
-        if step.loss_s > 0
-    ]
-    useful_s = pool.worker_seconds - sum(loss.value for loss in losses)
-    return b.Waterfall(
-        b.Part("worker-seconds", pool.worker_seconds, "other"),
-        losses,
-        b.Part("computing", useful_s, "work"),
-        "What was lost on the way",
-    )
 
 
 def draw_parent(pool: Pool) -> b.Bars:

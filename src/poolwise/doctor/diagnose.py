@@ -250,7 +250,7 @@ def _why_not_healthy(seen: Evidence) -> str | None:
     return None
 
 
-_NOTHING_TO_DO = ("starved", "generator", "dispatch", "tail", "drain")
+_NOTHING_TO_DO = (*measures.SUPPLY, *measures.DISPATCH, "tail", *measures.END)
 
 
 def _say_healthy(seen: Evidence) -> str:

@@ -1,7 +1,7 @@
 """Findings: what the doctor concludes, what speaks for it, what can be done, in plain data.
 
-Like `features`, everything is a frozen dataclass that goes through `features.to_plain`; together
-with `diagnose.Diagnosis` these are the schema of `poolwise doctor --json`, see docs/doctor-json.md.
+Like `features`, everything is a frozen dataclass that goes through `account.plain`; together with
+`diagnose.Diagnosis` these are the schema of `poolwise doctor --json`, see docs/doctor-json.md.
 """
 
 from __future__ import annotations

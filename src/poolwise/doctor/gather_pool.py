@@ -6,8 +6,10 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from poolwise.account.derive import split_efficiency
+from poolwise.account.states import CHAIN
 from poolwise.doctor import causes, measures, own_time, sites, sums
-from poolwise.doctor.account import REGULAR, PoolAccount, chain, dispatcher
+from poolwise.doctor.account import REGULAR, PoolAccount, dispatcher
 from poolwise.doctor.features import (
     Death,
     ParentTimeline,
@@ -72,14 +74,15 @@ def _identify(pool: PoolRecords) -> dict[str, Any]:
 def _time(pool: PoolRecords, found: PoolAccount) -> dict[str, Any]:
     """When it lived, and where its worker-seconds went."""
     region = pool.ended - pool.began
+    account = {state: amount / 1e9 for state, amount in found.states.items()}
     return {
         "created_s": (pool.facts["began"] - pool.run_began) / 1e9,
         "region_s": region / 1e9,
         "creation_s": _creation_s(pool),
         "teardown_s": _teardown_s(pool),
-        "account": {state: amount / 1e9 for state, amount in found.states.items()},
+        "account": account,
         "identity": found.identity,
-        "chain": chain(found.states),
+        "chain": split_efficiency(account, CHAIN),
     }
 
 
@@ -320,10 +323,10 @@ def _parent(run: Run, pool: PoolRecords) -> ParentTimeline | None:
     sent = dispatcher(pool).split(pool.began, max(pool.began, pool.sends[-1].sent))
     read = _collector(pool.results)
     return ParentTimeline(
-        dispatch_idle_s=(sent.get("starved", 0.0) + sent.get("dispatch", 0.0)) / 1e9,
-        generator_s=sent.get("generator", 0.0) / 1e9,
-        pickle_s=sent.get("pickle_args", 0.0) / 1e9,
-        write_s=sent.get("transport", 0.0) / 1e9,
+        dispatch_idle_s=(sent.get("no_job", 0.0) + sent.get("parent_decide", 0.0)) / 1e9,
+        generator_s=sent.get("input_slow", 0.0) / 1e9,
+        pickle_s=sent.get("parent_pickle", 0.0) / 1e9,
+        write_s=sent.get("parent_send", 0.0) / 1e9,
         collect_wait_s=read["wait"] / 1e9,
         read_s=read["read"] / 1e9,
         unpickle_s=read["unpickle"] / 1e9,

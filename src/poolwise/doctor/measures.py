@@ -13,11 +13,15 @@ from typing import Protocol
 
 from poolwise.doctor.features import Distribution, Evidence, Leaf, Place, Pool, Site
 
-ARGUMENTS = ("pickle_args", "transport", "receive", "unpickle_args")
-RESULTS = ("pickle_result", "lock_result", "send_result")
-HANDING = ("dispatch", "wakeup", "loop")
-SUPPLY = ("starved", "generator")
-NOT_AVAILABLE = ("startup", "respawn", "run_queued", "observer", "unexplained")
+ARGUMENTS = ("parent_pickle", "parent_send", "receive", "unpickle")
+RESULTS = ("pickle", "lock", "send")
+DISPATCH = ("parent_decide", "parent_receive", "parent_unpickle", "parent_user_code")
+HANDING = (*DISPATCH, "hand_over", "cpu_not_granted", "loop")
+NOTHING_SUBMITTED = ("no_job", "not_started", "consumer_slow", "unknown")
+SUPPLY = (*NOTHING_SUBMITTED, "input_slow")
+START = ("start", "import", "init")
+END = ("drain", "exit")
+NOT_AVAILABLE = (*START, "respawn", "run_queued", "observer", "in_flight", "unexplained")
 """Time in which a slot could not have worked, whatever the program had given it."""
 
 BIG_MESSAGE_BYTES = 65536
@@ -175,7 +179,7 @@ def whole_s(pool: Pool) -> float:
 
 def startup_wall_s(pool: Pool) -> float:
     """Wall time that the start-up of workers held up; slots that never got one do not count."""
-    return min(spent_s(pool, "startup") / max(1, pool.slots), pool.startup.ready_max_s)
+    return min(spent_s(pool, *START) / max(1, pool.slots), pool.startup.ready_max_s)
 
 
 def own_serial_s(seen: Evidence) -> float:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from poolwise.doctor import compare, patch, words
-from poolwise.doctor.charts import draw_pool
+from poolwise.doctor.charts import draw_pool, in_groups
 from poolwise.doctor.confirm import doubt_of
 from poolwise.doctor.curves import Models, draw_predictions
 from poolwise.doctor.curves import name_of as name_of_way
@@ -21,7 +21,6 @@ from poolwise.doctor.record import to_record
 from poolwise.doctor.remedies import GAIN
 from poolwise.doctor.scaling import MostWorkers, Scaling, find_scaling
 from poolwise.doctor.sites import library_of
-from poolwise.doctor.states import in_groups
 from poolwise.doctor.trials import find_trial, lasted_s, say_sample, say_trials
 from poolwise.report import blocks as b
 from poolwise.report import figures

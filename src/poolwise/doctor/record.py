@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from poolwise.account.plain import to_plain
 from poolwise.doctor.compare import Comparison
 from poolwise.doctor.diagnose import Diagnosis, answers_by_rule
-from poolwise.doctor.features import Evidence, to_plain
+from poolwise.doctor.features import Evidence
 from poolwise.doctor.groups import group_pools
 from poolwise.doctor.scaling import Scaling
 

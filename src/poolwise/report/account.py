@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolwise.account.states import FACTORS, STATES, merge
+from poolwise.account.states import CHAIN, STATES, merge
 from poolwise.report import blocks as b
 from poolwise.report import figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from poolwise.account.ledger import LaneAccount, Laws, Report
+    from poolwise.account.ledger import Factor, LaneAccount, Laws, Report
     from poolwise.account.states import Meaning
 
 _ACCEPTABLE, _POOR = 0.8, 0.5
@@ -94,18 +94,18 @@ def compare_lanes(report: Report) -> b.Bars:
     return b.Bars([parent, *workers], "By process")
 
 
-def list_losses(report: Report) -> b.Waterfall:
-    """From all worker-seconds, factor by factor, to those that were useful."""
-    whole_s = report.worker_seconds + report.not_started_s
+def list_losses(whole_s: float, factors: Iterable[Factor], left: str = "useful") -> b.Waterfall:
+    """From all worker-seconds, factor by factor, to those that are left."""
     losses = [
-        b.Part(factor.name, factor.lost_s, FACTORS.get(factor.name, "other"))
-        for factor in report.factors
+        b.Part(factor.name, factor.lost_s, CHAIN.get(factor.name, "other"))
+        for factor in factors
+        if factor.lost_s > 0
     ]
     useful_s = whole_s - sum(loss.value for loss in losses)
     return b.Waterfall(
         b.Part("worker-seconds", whole_s, "other"),
         losses,
-        b.Part("useful", useful_s, "work"),
+        b.Part(left, useful_s, "work"),
         "What was lost on the way",
     )
 

@@ -119,7 +119,8 @@ def _list_details(report: ledger.Report) -> list[Block]:
     if report.spans:
         blocks.append(spans.draw_timeline(report))
     if report.factors:
-        blocks.append(account.list_losses(report))
+        whole_s = report.worker_seconds + report.not_started_s
+        blocks.append(account.list_losses(whole_s, report.factors))
     if report.task_times is not None and report.task_times.count:
         blocks.append(spans.draw_task_times(report.task_times))
     if report.slowest:

@@ -68,7 +68,7 @@ class WorkerChurn(PoolRule):
         if pool.is_threads or not pool.max_tasks_per_child:
             return None
         starts = pool.startup.starts
-        lost_s = measures.spent_s(pool, "respawn", "startup")
+        lost_s = measures.spent_s(pool, "respawn", *measures.START)
         share = lost_s / max(pool.worker_seconds, 1e-9)
         if starts <= 2 * pool.slots or share < LEAST_SHARE:
             return None
