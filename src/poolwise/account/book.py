@@ -34,10 +34,10 @@ PARENT_STATES = (
     "produce", "pickle", "send", "decide", "receive", "unpickle", "user_code", "wait", "no_job",
     "user_code", "produce",
 )  # fmt: skip
-"""What the states are called in a report (``states.PARENT_ENTRIES``)."""
+"""Name in a report of each of the parent's states (``states.PARENT_ENTRIES``), by number."""
 
 _USER_CODE_BESIDE, _PRODUCE_BESIDE = 9, 10
-"""The same as seen by a helper thread that waits for workers meanwhile: it keeps nobody waiting."""
+"""Both as a background thread sees them, which waits for workers meanwhile and delays none."""
 
 CAUSES = (
     "input_slow", "parent_pickle", "parent_send", "parent_decide", "parent_receive",
@@ -142,7 +142,7 @@ class ParentClock(Stopwatch, c.Phases):
         self.vectors.append(tuple(self.causes))
 
     def rest(self) -> None:
-        """Whoever drives has nothing to do but to wait."""
+        """Enter waiting: the leader has nothing to do."""
         if self.is_awaited:
             self.to(PRODUCE if self.lacks == INPUT_SLOW else WAIT)
         elif self.lacks == NO_JOB:
@@ -152,7 +152,7 @@ class ParentClock(Stopwatch, c.Phases):
             self.to(_PRODUCE_BESIDE if is_input else _USER_CODE_BESIDE)
 
     def enter(self) -> None:
-        """Somebody drives again: what was since the last time has been the program's own."""
+        """Enter deciding: a thread leads again, and until now the program's own code ran."""
         if self.produced_since_ns:
             self._note_produced()
         self.to(DECIDE)
@@ -185,7 +185,7 @@ class ParentClock(Stopwatch, c.Phases):
         self.stretches = Table(self.stretches)
 
     def leave(self) -> None:
-        """Nobody drives for now."""
+        """Leave the pool: no thread leads for now."""
         self.to(NO_JOB if self.lacks == NO_JOB else USER_CODE)
 
     def caused(self, begin_ns: int, end_ns: int) -> list[float]:
@@ -212,7 +212,7 @@ class ParentClock(Stopwatch, c.Phases):
 
 
 class LanePage:
-    """What is known of one lane."""
+    """Running sums and clock readings of one lane."""
 
     __slots__ = (
         "born_ns", "busy_since_ns", "bytes_in", "bytes_out", "chunks", "ended_ns", "idle",
@@ -292,7 +292,7 @@ class LanePage:
 
 
 class FunctionPage:
-    """What is known of the calls of one function from one line."""
+    """Running sums over the calls of one function from one line."""
 
     __slots__ = (
         "bytes_in", "bytes_out", "chunks", "cpu_ns", "fit", "function", "histogram",
@@ -520,7 +520,7 @@ class Book(c.Observer):
         lane.short_note = note if is_short and has_room else None
 
     def job_posted(self, job: Job) -> None:
-        """Somebody wants a job done."""
+        """Open the page of a new job's function."""
         if not job.has_calls:
             page = self._page(name_of(job.function.call), job.site)
             self._page_of_job[job.number] = page

@@ -51,7 +51,7 @@ class LaneAccount:
 
 @dataclass(frozen=True)
 class Distribution:
-    """How long tasks took. Quantiles are read from a histogram whose steps are 9 % wide.
+    """Distribution of task times. Quantiles are read from a histogram whose steps are 9 % wide.
 
     :param is_exact: each item was timed by itself (``ledger="items"``); else items shorter than
         0.1 ms were timed together and count with their mean.
@@ -258,7 +258,7 @@ class Report:
     schema: int = field(default=SCHEMA)
 
     def verdict(self) -> list[str]:
-        """What matters in this report, in plain sentences, the most important first."""
+        """Plain sentences on what matters in this report, the most important first."""
         from poolwise.account.verdict import say
 
         return say(self)
@@ -272,7 +272,7 @@ class Report:
         return to_plain(self)
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """The same as JSON."""
+        """The report as JSON."""
         return json.dumps(to_plain(self), indent=indent)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What was sent although it had been sent before: the same object in message after message.
+"""Bytes that are sent again: the same object in message after message.
 
 A table that each item brings along, the bound data of a function. It is looked for in large
 messages only, where some microseconds are nothing, and by identity: equal copies are not found
@@ -39,7 +39,7 @@ _DEPTH = 3
 """Of a container so many elements are looked at, and of those so many levels."""
 
 _NUMBER_BYTES = 9
-"""What pickle writes for a float."""
+"""Size of a pickled float."""
 
 _ATOMS = frozenset({int, float, complex, bool, type(None)})
 _STRINGS = frozenset({str, bytes, bytearray})
@@ -108,7 +108,7 @@ class Repeats:
 
 
 def _parts(item: Any) -> Sequence[Any]:
-    """What an item is made of: an array or a list is one thing, a tuple holds several."""
+    """Parts of an item: an array or a list is one, a tuple holds several."""
     if type(item) is tuple:
         return item[:_MOST_PARTS]
     if type(item) is dict and len(item) <= _MOST_PARTS:
@@ -131,7 +131,7 @@ def _bound_to(function: Any) -> list[Any]:
 
 
 def _mark(part: Any) -> Any:
-    """What tells an object from a later one at the same address; None where nothing does."""
+    """Mark that tells an object from a later one at the same address, or None."""
     kind = type(part)
     if kind in _ROWS:
         return kind, len(part), [_name(each) for each in _spread(part, _SAMPLE)]

@@ -15,7 +15,7 @@ _WORTH_SAYING = 0.03
 
 
 def say(report: Report) -> list[str]:
-    """What matters in this report, the most important first."""
+    """Sentences on what matters in this report, the most important first."""
     total_s = open_worker_seconds(report)
     if not report.chunks or total_s <= 0:
         return ["No task has been run yet."]
@@ -36,7 +36,7 @@ def open_worker_seconds(report: Report) -> float:
 
 
 def losses(report: Report) -> dict[str, float]:
-    """What was not computing on a CPU, by entry and cause, in worker-seconds, largest first."""
+    """Worker-seconds that did not compute, by state, largest first."""
     spent = {**merge(report.worker_account, report.idle), "not_started": report.not_started_s}
     lost = {name: abs(spent.get(name, 0.0)) for name, state in STATES.items() if state.phrase}
     return dict(sorted(lost.items(), key=lambda pair: pair[1], reverse=True))

@@ -27,7 +27,7 @@ STATES = (
     "hand_over", "receive", "unpickle", "run_cpu", "run_blocked", "run_queued", "pickle", "lock",
     "send", "loop", "observer", "tail", "drain", "unexplained",
 )  # fmt: skip
-"""What records tell apart of `account.states.STATES`. A slot is in exactly one at any time."""
+"""States that records tell apart (`account.states`). A slot is in exactly one at any time."""
 
 SYNC_NS = 40_000
 """Reading the clocks around a task takes at most this; what is beyond was time without a CPU.

@@ -22,7 +22,7 @@ LEAST_SHARE = 0.4
 """Of all looks, how many must have found its first thread computing."""
 
 COST_S, BUDGET = 50e-6, 0.005
-"""What an answer takes, and the share of the time that all answers may take."""
+"""CPU time of an answer, and the share of the time that all of them may take."""
 
 
 class Asker:

@@ -24,7 +24,7 @@ GROUPS: tuple[tuple[str, str, Meaning, tuple[str, ...]], ...] = (
     ("idle at the end", "e", "tail", ("tail", *measures.END)),
     ("the doctor, and unexplained", "d", "other", ("observer", "in_flight", "unexplained")),
 )
-"""What one screen has room for: name, letter of the bar, colour, states. Letters never change."""
+"""Groups of states for one screen: name, letter of the bar (it never changes), colour, states."""
 
 LEAST_SHARE = 0.005
 """Groups smaller than this are put together."""

@@ -21,7 +21,7 @@ from poolwise.report import figures
 
 
 def confirm(findings: list[Finding], seen: Evidence) -> list[Finding]:
-    """The same findings, their remedies in the order of what was measured."""
+    """Order the remedies of findings by what was measured."""
     return [_confirm(finding, seen) for finding in findings]
 
 

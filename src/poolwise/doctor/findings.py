@@ -30,7 +30,7 @@ RemedyKind = Literal[
     "poolwise",
     "code",
 ]
-"""What a remedy changes; an experiment is chosen by it. `code`: the program, by hand."""
+"""Kind of change; an experiment is chosen by it. `code`: the program, by hand."""
 
 
 @dataclass(frozen=True)
@@ -134,4 +134,4 @@ class Note:
 
 
 Answer = Finding | CannotTell
-"""What a rule yields. Nothing at all is its third answer: no."""
+"""Answer of a rule. Nothing at all is its third answer: no."""

@@ -37,7 +37,7 @@ DARK_S = 3.5e-6
 """CPU-seconds of one message that the probes let pass, over all processes (same benchmark)."""
 
 START_S = 0.003
-"""What attaching to a fresh interpreter costs (same benchmark)."""
+"""Cost of attaching to a fresh interpreter (same benchmark)."""
 
 FORK_S = 0.0028
 """CPU-seconds of a forked process that records: its files, and the pages it so has to copy. What

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from poolwise.doctor.sums import Span
 
 PIPE_BYTES = measures.BIG_MESSAGE_BYTES
-"""What a pipe holds; a larger message needs its reader to be there."""
+"""Capacity of a pipe; a larger message needs its reader to be there."""
 
 
 def gather_pool(run: Run, pool: PoolRecords, found: PoolAccount) -> Pool:
@@ -267,7 +267,7 @@ def _deaths(run: Run, pool: PoolRecords) -> list[Death]:
 
 
 ORDERLY = {-15, 15, 143}
-"""How workers of libraries end that are told to by SIGTERM, and some of which then exit."""
+"""Exit codes of workers that a library ends by SIGTERM; some catch it and exit."""
 
 
 def _exits(run: Run) -> list[tuple[int, int, int]]:

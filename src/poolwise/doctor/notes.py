@@ -9,7 +9,7 @@ from poolwise.doctor.features import Evidence, Pool, Program
 from poolwise.doctor.findings import Note
 
 OFF_BALANCE = 0.005
-"""How far the account may miss P x W before that is said."""
+"""Share of P x W that the account may miss before that is reported."""
 
 
 LOST = "their accounts are read then, and are missing here"

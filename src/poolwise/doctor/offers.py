@@ -33,7 +33,7 @@ IMPORT_S = 0.1
 
 
 def offer(findings: list[Finding], seen: Evidence) -> list[Finding]:
-    """The same findings, each with the remedies that gain, in order."""
+    """Leave each finding the remedies that gain, in order."""
     return [_offer(finding, seen) for finding in findings]
 
 

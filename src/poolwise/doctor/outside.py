@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from poolwise.doctor.sums import Span
 
 NOT_AT_IT = {"lock", "poll"}
-"""What a thread waits in that waits for another one, or to be called."""
+"""Causes by which a thread waits for another one, or to be called."""
 
 
 def idle_s(run: Run, within: list[Span]) -> float | None:

@@ -34,7 +34,7 @@ FRAME_NS = {
     "ThreadPool": 600,
     "ThreadPoolExecutor": 3000,
 }
-"""What lies between the clocks beside the function, by kind of pool: what an empty function takes
+"""Overhead between the clocks beside the function, by kind of pool: what an empty function takes
 there less what it takes in a loop (`benchmarks/own_time.py`)."""
 
 MARK_NS = 200

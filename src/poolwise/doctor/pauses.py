@@ -30,7 +30,7 @@ _TIMES = {
 """Which fields of a record are points in time. Zero means that there is none."""
 
 _PID = re.compile(r"process (\d+):")
-"""How py-spy names the processes of a stack."""
+"""Line of py-spy that names the process of a stack."""
 
 _EVENT_TIMES = ("t", "began", "ended", "started", "ready", "ending")
 

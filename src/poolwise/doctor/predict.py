@@ -26,10 +26,10 @@ BAND_WORK = 0.10
 """Half width where the time is computing or waiting: median error 2 to 6 % when this was tried."""
 
 BAND_SMALL = 0.25
-"""The same where it is the handing out of small tasks."""
+"""Band where handing out small tasks sets the time."""
 
 BAND_HEAVY = 0.40
-"""The same where it is bytes."""
+"""Band where moving bytes sets the time."""
 
 UNSEEN_S = 25e-6
 """More than this a message cannot cost the parent unseen: then the model is wrong elsewhere. Of the
@@ -115,7 +115,7 @@ class Model:
         return call_s * self.rounds
 
     def lighter(self, out: float = 0.0, back: float = 0.0) -> Model:
-        """The same call without this share of what arguments weigh, or results."""
+        """Model of the call without this share of the bytes of arguments, or of results."""
         costs = self.costs
         lighter = replace(
             costs,
@@ -311,7 +311,7 @@ def _costs(seen: StepCosts, pool: Pool, chunk: int) -> Costs:
 
 
 MEET_S, MEETING_SHARE = 450e-6, 0.6
-"""What of the passing of a message is the meeting of both ends, and none of the flow: what 0.4 MB
+"""Part of passing a message that is the meeting of both ends, not the flow: what 0.4 MB
 take to a worker beyond a third of what 1.2 MB take, from `benchmarks/prediction.py`; on a machine
 that is faster than that one, no more than this share of all they take."""
 
@@ -332,13 +332,13 @@ def _split(cost_s: tuple[float, float], item_bytes: float, chunk: int) -> tuple[
 
 
 FRAME_BYTES = 100
-"""What a message weighs beside its items."""
+"""Bytes of a message beside its items."""
 
 HEAVY_S = 300e-6
-"""What a step takes beyond this is its items': no message costs that much by itself."""
+"""Limit of a step's fixed cost; what is beyond is that of its items."""
 
 CALL_S = 1e-6
-"""What a message of one item takes between the clocks beside the function itself."""
+"""Overhead of a message of one item between the clocks, beside the function."""
 
 ITEM_S, BYTE_S = 0.1e-6, 2e-9
 """To pack or unpack an item takes at least a tenth of a microsecond, and a second for 500 MB."""

@@ -31,7 +31,7 @@ _TONES: dict[str, b.Tone] = {"healthy": "good", "cannot-tell": "plain"}
 _MOST_REMEDIES = 3
 _MOST_OTHERS = 5
 _MOST_TRIED = 5
-"""What one screen has room for; the page has all."""
+"""Limits of what one screen has room for; the page has all."""
 
 
 def make_document(  # noqa: PLR0913 - what a report is made of

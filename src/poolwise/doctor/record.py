@@ -13,7 +13,7 @@ from poolwise.doctor.scaling import Scaling
 
 
 def for_page(record: Any, seen: Evidence) -> Any:
-    """The same for a page, which holds one of the pools that a line made again and again."""
+    """Record for a page, with one of the pools that a line made again and again."""
     kept = {group.pool.id for group in group_pools(seen.pools)}
     evidence = record["evidence"]
     pools = [pool for pool in evidence["pools"] if pool["id"] in kept]

@@ -19,11 +19,11 @@ BAND = 0.25
 simulator's measured errors (10 to 25 %) are the least that a closed form could have."""
 
 ENOUGH_THREADS = 32
-"""What ThreadPoolExecutor starts at most by itself (min(32, CPUs + 4)): cheap, and far more than
-processes for waiting."""
+"""Threads that ThreadPoolExecutor starts at most by itself (min(32, CPUs + 4)): cheap, and far more
+than processes for waiting."""
 
 GAIN = 0.95
-"""What takes more than this share of the time is no gain: predictions are not that good, and runs
+"""Share of the time above which a remedy is no gain: predictions are not that good, and runs
 differ by as much."""
 
 _MAPS = {"map", "imap", "imap_unordered", "map_async", "starmap", "starmap_async"}

@@ -44,7 +44,7 @@ _ENDS = {"close", "join", "terminate", "shutdown"}
 
 
 def use_loop(pool: Place | None, call: Place | None, api: str) -> Change | None:
-    """The same work in a plain loop; the pool goes if nothing else needs it."""
+    """Change to a plain loop; the pool goes if nothing else needs it."""
     found = locate(call, api)
     if found is None or not isinstance(found.node.func, ast.Attribute):
         return None

@@ -25,13 +25,13 @@ from itertools import accumulate, count
 from poolwise.doctor import measures
 
 PIPE_BYTES = measures.BIG_MESSAGE_BYTES
-"""What a pipe holds on Linux."""
+"""Capacity of a pipe on Linux."""
 
 SLICE_S = 3e-3
-"""How long the scheduler lets one run while another waits (base slice of EEVDF, 2 to 4 CPUs)."""
+"""Time slice of the scheduler while another waits (base slice of EEVDF, 2 to 4 CPUs)."""
 
 WAKE_UP_S = 1e-3
-"""Who has just been woken takes the CPU of somebody who has run for longer than this."""
+"""Run time after which a process loses its CPU to one that was just woken."""
 
 BYTES_PER_S = 0.7e9
 """Through a pipe, until the run at hand has told: 64 KiB at a time, one hand-over each."""

@@ -35,7 +35,7 @@ CAUSES: dict[str, str] = {
     "exit": "the program is over and waits for its children",
     "unknown": "nobody computes, and no result comes",
 }
-"""What holds a call up, in a few words."""
+"""Causes of a standstill, in a few words."""
 
 LEAST_S = 2.0
 """A call in which nothing ended for less than this was not standing still."""
@@ -47,7 +47,7 @@ LONG_S = 20.0
 """A call whose tasks compute, and of which none has ended for this long, is told as well."""
 
 BEFORE_S = 0.2
-"""What ended nearer than this to the signal that ended all was ended by it."""
+"""Distance to the signal that ended all within which an end is counted as its effect."""
 
 SERVING = ("ep_poll", "epoll", "poll_schedule", "accept", "select")
 """Wait channels of servers: they wait for a call, and that is what they are for."""
@@ -359,7 +359,7 @@ _WORDS = {
 
 
 def _doings_by_samples(pool: PoolRecords, scene: _Scene) -> list[tuple[str, str]]:
-    """The same by what the kernel told last of each worker's main thread, while it was alive."""
+    """Doings by the kernel's last sample of each worker's main thread, while it was alive."""
     found = []
     for worker in pool.workers:
         samples = scene.run.samples.get(worker.pid, {}).get(worker.pid, [])

@@ -20,12 +20,12 @@ the lower bound is ours: more is lost than used."""
 
 
 def name_of(state: str) -> str:
-    """What a state is called."""
+    """Name of a state in charts."""
     return STATES[state].title if state in STATES else state.replace("_", " ")
 
 
 def meaning_of(state: str) -> Meaning:
-    """What a state is coloured as."""
+    """Colour of a state."""
     return STATES[state].colour if state in STATES else "other"
 
 
@@ -111,7 +111,7 @@ def list_losses(whole_s: float, factors: Iterable[Factor], left: str = "useful")
 
 
 def list_functions(report: Report) -> b.Table:
-    """What each function cost, by where it was called."""
+    """Table of what each function cost, by where it was called."""
     columns = [
         b.Column("function"), b.Column("called at"), b.Column("items", "count"),
         b.Column("chunks", "count"), b.Column("running", "s"), b.Column("an item", "s"),
@@ -189,7 +189,7 @@ def _parts(states: Iterable[tuple[str, float]]) -> list[b.Part]:
 
 
 def _note_parent_causes(idle: Mapping[str, float]) -> dict[str, str]:
-    """What the parent did while workers waited for it, the longest first."""
+    """Note on what the parent did while workers waited for it, the longest first."""
     causes = {
         name_of(cause.removeprefix("parent_")): value
         for cause, value in idle.items()

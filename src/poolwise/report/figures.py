@@ -36,7 +36,7 @@ def share(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """How many: ``50,000``; a mean of counts keeps its fraction while it is small."""
+    """Format a count: ``50,000``; a mean of counts keeps its fraction while it is small."""
     return number(value)
 
 

@@ -1,4 +1,4 @@
-"""What ``pool.report()`` gives: a pool's account as plain data, which prints itself well."""
+"""Report of a pool: its account as plain data, which prints itself well."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Report(ledger.Report):
 
     @classmethod
     def of(cls, account: ledger.Report) -> Report:
-        """The same account with these ways to look at it."""
+        """Wrap an account in these ways to look at it."""
         fields = dataclasses.fields(account)
         return cls(**{field.name: getattr(account, field.name) for field in fields})
 
@@ -89,7 +89,7 @@ class Report(ledger.Report):
 
 
 def write_as(report: Report, path: str) -> str:
-    """What belongs into a file of this name; raises as :meth:`Report.save`."""
+    """Content of a file of this name; raises as :meth:`Report.save`."""
     writers: dict[str, Callable[[], str]] = {
         ".trace.json": report.to_trace,
         ".html": report.to_html,

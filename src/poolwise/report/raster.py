@@ -56,7 +56,7 @@ def _hold(
 
 
 def split_cells(values: Iterable[float], whole: float, cells: int) -> list[int]:
-    """How many of ``cells`` each value gets, so that their sum is right: by largest remainders."""
+    """Split ``cells`` among values by largest remainders, so that their sum is right."""
     if whole <= 0:
         return [0 for _ in values]
     exact = [value / whole * cells for value in values]

@@ -145,7 +145,7 @@ def count_bytes(report: Report) -> list[Counter]:
 
 
 def draw_bytes(report: Report) -> b.Curve:
-    """The same as a chart."""
+    """Chart of bytes to and from the workers over time."""
     return b.Curve(
         b.Axis("time since the pool was made", "s"),
         b.Axis("bytes so far", "bytes"),

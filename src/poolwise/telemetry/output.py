@@ -123,7 +123,7 @@ class StdioReaders:
         self._streams: dict[int, list[_Stdio]] = {}
 
     def open(self, lane: int) -> Redirect:
-        """What is handed to a lane's worker, and closed here afterwards.
+        """Open the pipes that a lane's worker writes to, which are closed here afterwards.
 
         :raises OSError: there are no more descriptors to be had.
         """

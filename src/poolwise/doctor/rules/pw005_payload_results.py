@@ -13,7 +13,7 @@ LEAST_SHARE = 0.08
 """Of the usable worker time, as for arguments (PW004)."""
 
 LEAST_CALM_SHARE = 0.05
-"""The same share in the calmest quarter of the messages (PW004): beside other programs, sending
+"""Least share in the calmest quarter of the messages (PW004): beside other programs, sending
 includes waiting for a CPU, one's own and the parent's."""
 
 LEAST_PARENT_SHARE = 0.4

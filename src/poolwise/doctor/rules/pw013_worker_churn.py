@@ -12,7 +12,7 @@ LEAST_SHARE = 0.1
 """Of all worker-seconds, in which a slot had no worker or one that was not ready."""
 
 ENOUGH = 0.02
-"""What replacing may cost: the remedy's number of tasks is chosen for that."""
+"""Share of the time that replacing may cost: the remedy's number of tasks is chosen for that."""
 
 
 class WorkerChurn(PoolRule):

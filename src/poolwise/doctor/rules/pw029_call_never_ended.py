@@ -90,7 +90,7 @@ def say(still: Standstill) -> str:
 
 
 def say_why(still: Standstill) -> str:
-    """The same while it lasts: "worker 3 was killed by SIGKILL (map at x.py:12)"."""
+    """Sentence on why, while it lasts: "worker 3 was killed by SIGKILL (map at x.py:12)"."""
     return f"{_why(still)} ({name_of(still)})"
 
 

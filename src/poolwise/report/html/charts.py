@@ -31,7 +31,7 @@ _TICKS: dict[figures.Unit, Plot] = {
 
 
 def write_legend(block: b.Block) -> str:
-    """What the colours of a chart mean, where plotly does not say it."""
+    """Legend of the colours of a chart, where plotly draws none."""
     if not isinstance(block, b.Timeline):
         return ""
     present = sorted({span.state for span in block.spans})

@@ -96,7 +96,7 @@ class Watched:
         return self._look()
 
     def last_line(self) -> str:
-        """What remains to be said when it is over, or has been left."""
+        """Closing line, when it is over or has been left."""
         now = self._now()
         took = figures.seconds(now.elapsed_s)
         rate = say_rate(now.done / now.elapsed_s) if now.elapsed_s > 0 else ""

@@ -23,7 +23,7 @@ _COLUMNS = {
     "workers": PALETTE["work"].dark,
     "note": FAIR.dark,
 }
-"""What stands beside a bar, from left to right, and its style."""
+"""Columns beside a bar, from left to right, and their styles."""
 
 _BY_WORTH = ("name", "left", "share", "note", "count", "workers", "rate")
 """Where a terminal is narrow, the last of these go first."""

@@ -25,7 +25,7 @@ def lay_treemap(block: b.Treemap, sheet: Sheet) -> list[Line]:
 
 
 def lay_histogram(block: b.Histogram, _: Sheet) -> list[Line]:
-    """How many values, between which edges, and the named ones among them."""
+    """Lines of a histogram: counts between edges, and the marked values among them."""
     first, last = (figures.write(block.edges[at], block.unit) for at in (0, -1))
     marks = [f"{mark.name} {figures.write(mark.value, block.unit)}" for mark in block.marks]
     told = [f"{sum(block.counts):,} between {first} and {last}", *marks]

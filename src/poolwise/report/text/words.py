@@ -88,7 +88,7 @@ def lay_table(table: Table, sheet: Sheet) -> list[Line]:
 
 
 def title_line(title: str) -> Line:
-    """What stands above a block."""
+    """Line above a block."""
     return [Piece(title, "strong")]
 
 

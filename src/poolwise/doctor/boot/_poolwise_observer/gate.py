@@ -68,7 +68,7 @@ class Gate:
     """Messages that this process, or those that it was forked from, has recorded in full."""
 
     usual_ns = float(PERIOD_NS)
-    """How fast messages came to its probes, on average: where the next ones begin."""
+    """Mean time between messages at its probes: where the next ones begin."""
 
     def __init__(self) -> None:
         is_known = Gate.recorded >= ENOUGH

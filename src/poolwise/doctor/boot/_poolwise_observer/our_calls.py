@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     Method = Callable[..., Any]
 
 _known: "dict[Any, Any]" = {}
-"""What was noted already -> its code object, which so keeps its number."""
+"""Functions already noted -> the code object, which so keeps its number."""
 
 
 def attach(module: "Any") -> None:

@@ -96,7 +96,7 @@ class Runner:
 
 
 _SINGLY = ("apply", "apply_async", "imap", "imap_unordered")
-"""What a standard pool sends item by item unless it is told otherwise."""
+"""Methods of a standard pool that send item by item by default."""
 
 
 def of_pool(pool: "Any", api: str, chunk: "int | None") -> Runner:
@@ -305,7 +305,7 @@ def call(task: "Task") -> "Any":
 
 
 def put_down(tasks: "Sequence[Task]", begin: "Begin") -> "tuple[list[Task], Begin]":
-    """The same tasks without what they have in common, and a beginning that gives it to workers.
+    """Take what tasks have in common out of them, into a beginning of each worker.
 
     :raises ValueError: they have nothing in common but their function.
     """

@@ -51,7 +51,7 @@ def attempt(where: str, probe: "Callable[[], object]") -> None:
 def watch_end(
     original: "Method", note: "Callable[[BaseException, tuple[Any, ...]], None]"
 ) -> "Method":
-    """The same function; `note(error, arguments)` is called if it ends with an error."""
+    """Wrap a function: `note(error, arguments)` is called if it ends with an error."""
 
     def watched(*args: "Any", **options: "Any") -> "Any":
         try:

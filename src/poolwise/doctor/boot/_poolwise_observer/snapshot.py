@@ -125,7 +125,7 @@ def _silence() -> None:
 _MULTIPROCESSING = ("multiprocessing", "multiprocess")
 
 _keep: "list[Any]" = []
-"""What the program's helpers hold on to, so that to forget them here ends nothing there."""
+"""References to the program's helper objects, so that to forget them here ends nothing there."""
 
 
 def _forget_helpers() -> None:
@@ -174,7 +174,7 @@ _ENDINGS = (
     ("loky.process_executor", "_global_shutdown"),
     ("joblib.externals.loky.process_executor", "_global_shutdown"),
 )
-"""What refuses new work when the program is at its end: here it goes on for a while."""
+"""Flags that refuse new work at the end of the program: here it goes on for a while."""
 
 
 def _catch_endings() -> "list[Callable[[], object]]":

@@ -74,7 +74,7 @@ class Marks:
         self._step = 1
 
     def watch(self, task: "Any") -> "Any":
-        """The same task, whose items are timed; as it is when it is no chunk of known form."""
+        """Wrap a task so that its items are timed; left as it is if its form is unknown."""
         if type(task) is tuple:
             job, index, function, arguments, keywords = task
             inner, items = arguments[0]
@@ -126,7 +126,7 @@ class Sampler:
         return self.look_into(*first_call(task), **where)
 
     def look_into(self, function: "Any", item: "Any", **where: "Any") -> bool:
-        """The same of a call and what it is given."""
+        """Sample one call and its arguments."""
         inner = sites.unwrap(function)
         key = id(getattr(inner, "__code__", type(inner)))
         number = self._seen[key] = self._seen.get(key, -1) + 1

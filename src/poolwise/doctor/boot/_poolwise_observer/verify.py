@@ -33,7 +33,7 @@ MOST_TASKS = 4096
 """Of a call's tasks at most so many are kept, evenly spread."""
 
 MOST_BYTES = 64 << 20
-"""What is kept until a pool's end weighs no more than this, as far as a glance can tell."""
+"""Limit of what is kept until a pool's end, estimated at a glance."""
 
 MOST_CALLS = 3
 """Lines of the program that are tried, the first ones that took long enough."""

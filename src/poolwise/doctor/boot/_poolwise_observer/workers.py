@@ -330,7 +330,7 @@ class ProcessWorker:
 
 
 SPENT_AT_GET_NS = 6_000
-"""What a record costs beside the part that is timed: before the task, and after sending."""
+"""Cost of a record beside the part that is timed: before the task, and after sending."""
 
 
 def hash_streams() -> "tuple[int, int]":
