@@ -37,7 +37,7 @@ def gather_own_pools(run: Run) -> list[Pool]:
 
 def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
     report = ledger.Report.from_dict(event["report"])
-    states = merge(report.worker_account, report.idle)
+    states = {**dict.fromkeys(IDLE_CAUSES, 0.0), **merge(report.worker_account, report.idle)}
     states.pop("unexplained", None)
     is_replacing = sum(lane.lanes for lane in report.lanes) > report.workers
     empty_s = max(0.0, report.not_started_s)  # one that ends may live beside the one that follows
