@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from poolwise import errors
+from poolwise.backends.answers import detached
 from poolwise.backends.remote import messages
 from poolwise.core import contract as c
 from poolwise.core.batching import ChunkLimits
@@ -240,7 +241,7 @@ class Remote(c.Backend):
                 is_function = False
                 main, buffers = self._pack_items(lane, chunk, flight)
         except BaseException as error:
-            said = messages.detached(error)
+            said = detached(error)
             self._events.append(c.ChunkRefused(lane.id, chunk.id, said, is_function=is_function))
             return
         if function is not None:
