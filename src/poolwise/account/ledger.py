@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poolwise.account.plain import from_plain, to_plain
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 SCHEMA = 2
 """Version of the files. It grows when a field changes its meaning or goes away, not when one is
@@ -276,7 +279,7 @@ class Report:
         return json.dumps(to_plain(self), indent=indent)
 
     @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> Report:
+    def from_dict(cls, plain: dict[str, Any]) -> Self:
         """The report that :meth:`to_dict` was called on.
 
         :raises ValueError: a later version of poolwise wrote it, or it is no report.
@@ -295,6 +298,6 @@ class Report:
             raise ValueError(message) from error
 
     @classmethod
-    def from_json(cls, text: str) -> Report:
+    def from_json(cls, text: str) -> Self:
         """The report that :meth:`to_json` was called on; raises as :meth:`from_dict`."""
         return cls.from_dict(json.loads(text))

@@ -9,7 +9,7 @@ from poolwise.account.states import STATES, Meaning
 from poolwise.doctor import measures
 from poolwise.doctor.features import Pool, Site
 from poolwise.report import blocks as b
-from poolwise.report.account import list_losses
+from poolwise.report.account import list_losses, name_parts
 
 GROUPS: tuple[tuple[str, str, Meaning, tuple[str, ...]], ...] = (
     ("your function, on a CPU", "c", "work", ("run_cpu",)),
@@ -49,11 +49,7 @@ def in_groups(account: Mapping[str, float], notes: Mapping[str, str] | None = No
 
 def in_full(account: Mapping[str, float]) -> list[b.Part]:
     """Every state that has any time."""
-    return [
-        b.Part(shown.title, account[state], shown.colour)
-        for state, shown in STATES.items()
-        if account.get(state, 0.0) > 0
-    ]
+    return name_parts((state, account[state]) for state in STATES if account.get(state, 0.0) > 0)
 
 
 def _sum(account: Mapping[str, float], states: tuple[str, ...]) -> float:
@@ -88,21 +84,23 @@ def draw_parent(pool: Pool) -> b.Bars:
     parent = pool.parent
     if parent is None:
         return b.Bars([], "The parent")
-    handing_out = [
-        b.Part("idle", parent.dispatch_idle_s, "absent"),
-        b.Part("your iterator", parent.generator_s, "input"),
-        b.Part("pickling", parent.pickle_s, "pickle"),
-        b.Part("writing", parent.write_s, "move_out"),
+    handing_out = {
+        "wait": parent.dispatch_idle_s,
+        "produce": parent.generator_s,
+        "pickle": parent.pickle_s,
+        "send": parent.write_s,
+    }
+    collecting = {
+        "wait": parent.collect_wait_s,
+        "receive": parent.read_s,
+        "unpickle": parent.unpickle_s,
+        "user_code": parent.handle_s,
+    }
+    bars = [
+        b.Bar("handing out", name_parts(handing_out.items())),
+        b.Bar("collecting", name_parts(collecting.items())),
     ]
-    collecting = [
-        b.Part("idle", parent.collect_wait_s, "absent"),
-        b.Part("reading", parent.read_s, "move_in"),
-        b.Part("unpickling", parent.unpickle_s, "unpickle"),
-        b.Part("callbacks, bookkeeping", parent.handle_s, "consumer"),
-    ]
-    return b.Bars(
-        [b.Bar("handing out", handing_out), b.Bar("collecting", collecting)], "The parent"
-    )
+    return b.Bars(bars, "The parent")
 
 
 def draw_site(site: Site) -> Iterator[b.Block]:

@@ -29,6 +29,11 @@ def meaning_of(state: str) -> Meaning:
     return STATES[state].colour if state in STATES else "other"
 
 
+def name_parts(states: Iterable[tuple[str, float]]) -> list[b.Part]:
+    """Parts of a bar, each with the name and the colour of its state."""
+    return [b.Part(name_of(state), value_s, meaning_of(state)) for state, value_s in states]
+
+
 def say_verdict(report: Report) -> b.Verdict:
     """The report's own sentences, coloured by its efficiency."""
     headline, *details = report.verdict()
@@ -81,15 +86,15 @@ def _explain(state: str) -> str:
 
 def split_parent_time(report: Report) -> b.StackedBar:
     """The parent's wall time by what it did."""
-    parts = _parts(_in_order(report.parent))
+    parts = name_parts(_in_order(report.parent))
     return b.StackedBar(parts, "The parent process", "s", report.wall_s)
 
 
 def compare_lanes(report: Report) -> b.Bars:
     """The parent and each worker on one scale."""
-    parent = b.Bar("parent", _parts(_in_order(report.parent)))
+    parent = b.Bar("parent", name_parts(_in_order(report.parent)))
     workers = [
-        b.Bar(_label(lane), _parts(_merge(lane.account, lane.idle))) for lane in report.lanes
+        b.Bar(_label(lane), name_parts(_merge(lane.account, lane.idle))) for lane in report.lanes
     ]
     return b.Bars([parent, *workers], "By process")
 
@@ -182,10 +187,6 @@ def _in_order(account: Mapping[str, float]) -> Iterable[tuple[str, float]]:
     order = list(STATES)
     known = [(state, account[state]) for state in order if state in account]
     return known + [(name, value) for name, value in account.items() if name not in STATES]
-
-
-def _parts(states: Iterable[tuple[str, float]]) -> list[b.Part]:
-    return [b.Part(name_of(state), value_s, meaning_of(state)) for state, value_s in states]
 
 
 def _note_parent_causes(idle: Mapping[str, float]) -> dict[str, str]:

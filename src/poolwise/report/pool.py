@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from poolwise.account import ledger
 from poolwise.report import account, html, spans, text, trace
@@ -29,11 +29,6 @@ class Report(ledger.Report):
         """Wrap an account in these ways to look at it."""
         fields = dataclasses.fields(account)
         return cls(**{field.name: getattr(account, field.name) for field in fields})
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> Report:
-        """The report that :meth:`to_dict` was called on; raises as that of the account."""
-        return cls.of(ledger.Report.from_dict(plain))
 
     def document(self) -> Document:
         """The report as blocks: one screen of summary, and the details."""

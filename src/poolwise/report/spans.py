@@ -17,16 +17,6 @@ if TYPE_CHECKING:
     from poolwise.account.ledger import ChunkSpan, Distribution, Report
     from poolwise.account.states import Meaning
 
-_IDLE = {
-    "input_slow": "input_slow",
-    "consumer_slow": "consumer_slow",
-    "tail": "tail",
-    "no_job": "no_job",
-    "hand_over": "hand_over",
-    "cpu_not_granted": "cpu_not_granted",
-    "unknown": "unknown",
-}
-
 
 class _States:
     """Numbers for the states as they come up."""
@@ -84,7 +74,7 @@ def _draw_chunk(chunk: ChunkSpan, lane: int, states: _States) -> Iterable[b.Span
 
 
 def _wait_state(cause: str) -> str:
-    return "parent" if cause.startswith("parent_") else _IDLE.get(cause, "unknown")
+    return "parent" if cause.startswith("parent_") else cause
 
 
 def _cause(chunk: ChunkSpan) -> str:
