@@ -512,12 +512,13 @@ class Book(c.Observer):
         else:
             note = Note(lane, page, chunk, outcome, is_first=is_first)
             self._pile.append(note)
-            if len(self._pile) >= 512:  # noqa: PLR2004 - worked off, has the parent time or not
+            most = 512  # then it is worked off, has the parent time or not
+            if len(self._pile) >= most:
                 self._work_off()
         # Short answers in a row of one lane share a note: its clock is cumulative, so only the last
         # of them has to be read. What a report can no longer tell apart is below a pixel.
-        has_room = len(note.parts) < 64  # noqa: PLR2004
-        lane.short_note = note if is_short and has_room else None
+        many = 64
+        lane.short_note = note if is_short and len(note.parts) < many else None
 
     def job_posted(self, job: Job) -> None:
         """Open the page of a new job's function."""
@@ -706,7 +707,8 @@ class Book(c.Observer):
         from heapq import heappush, heappushpop  # as for bisect
 
         note.page.longest_ns = max(note.page.longest_ns, ns)
-        if len(self.slowest) < 16:  # noqa: PLR2004 - no report shows more
+        shown = 16  # no report shows more
+        if len(self.slowest) < shown:
             heappush(self.slowest, (ns, note.page.function, item, note.lane.lane, end_ns - ns))
         elif ns > self.slowest[0][0]:
             heappushpop(self.slowest, (ns, note.page.function, item, note.lane.lane, end_ns - ns))

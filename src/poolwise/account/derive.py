@@ -64,7 +64,8 @@ def fit_line(n: float, x: float, y: float, xx: float, xy: float) -> tuple[float,
     besides. None where x never changed, or with fewer than 3 points.
     """
     spread = n * xx - x * x
-    if n < 3 or spread <= 1e-9 * max(1.0, n * xx):  # noqa: PLR2004 - two points fit any line
+    least = 3  # two points fit any line
+    if n < least or spread <= 1e-9 * max(1.0, n * xx):
         return None
     slope = (n * xy - x * y) / spread
     return slope, (y - slope * x) / n

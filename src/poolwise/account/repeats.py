@@ -99,7 +99,8 @@ class Repeats:
         """Was this very object sent before? It is remembered now."""
         mark = _mark(part)
         before = self._met.get(id(part))
-        if len(self._met) >= 4096:  # noqa: PLR2004 - memory is bounded
+        most = 4096  # memory is bounded
+        if len(self._met) >= most:
             self._met.clear()
         self._met[id(part)] = mark
         if isinstance(before, weakref.ref):

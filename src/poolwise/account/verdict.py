@@ -84,7 +84,7 @@ def _moved(report: Report) -> str:
     if again < _WORTH_SAYING * report.bytes_out:
         return moved
     times = report.bytes_out / max(1, report.bytes_out - again)
-    often = f", each about {times:.0f} times" if times >= 1.5 else ""  # noqa: PLR2004 - rounds to 2
+    often = f", each about {times:.0f} times" if round(times) > 1 else ""
     return f"{moved}; {say_bytes(again)} of it had been sent before{often}"
 
 
@@ -103,7 +103,8 @@ def _speed(report: Report) -> list[str]:
     )
     if laws.ceiling is not None and laws.ceiling > laws.speedup:
         said += f", and more workers could make it {laws.ceiling:.2g} times at most"
-    if laws.speedup < 0.9:  # noqa: PLR2004 - up to 1 other programs may be the reason
+    is_slower = 0.9  # from there up to 1 other programs may be the reason
+    if laws.speedup < is_slower:
         said = (
             f"A plain loop would have taken about {say_seconds(loop_s)}: it is faster than the pool"
         )

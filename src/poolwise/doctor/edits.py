@@ -394,7 +394,7 @@ def open_in_function(function: Place | None, parameter: str) -> Change | None:
 def may_reuse_items(place: Place | None, call: str, kind: str | None) -> bool:
     """True if a call's input may change its items later, so that chunks would hold wrong ones."""
     found = locate(place, call)
-    if found is None or len(found.node.args) < 2:  # noqa: PLR2004 - function, input
+    if found is None or not found.node.args[1:]:
         return True
     return may_change_what_it_gave(found.file, found.node.args[1], kind)
 
@@ -416,7 +416,7 @@ def limit_threads(pool: Place | None, call: str) -> Change | None:
         return None
     file, tree, node = found
     has_own = any(each.arg in {None, "initializer", "initargs"} for each in node.keywords)
-    if find_spec("threadpoolctl") and not has_own and len(node.args) < 2:  # noqa: PLR2004 - count, initializer
+    if find_spec("threadpoolctl") and not has_own and not node.args[1:]:
         draft = Draft(file)
         limit = "threadpoolctl.threadpool_limits"
         end = at_the_end(file, node, f"initializer={limit}, initargs=(1,)")

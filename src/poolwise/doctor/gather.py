@@ -169,11 +169,11 @@ def _native_threads(processes: dict[str, Any]) -> dict[str, int]:
 def _lives_unseen(run: Run) -> list[sums.Span]:
     """Pythons of the program that lived a while and that the observer did not reach."""
     attached = {event["pid"] for events in run.events.values() for event in events} | {*run.births}
+    short_ns = 100_000_000  # one that ended before this may have had no time to show itself
     return [
         (seen["first_ns"], seen["last_ns"])
         for pid, seen in run.launch.get("processes", {}).items()
-        # A process that ends before this may have had no time to show itself.
-        if seen["is_python"] and seen["last_ns"] - seen["first_ns"] > 100_000_000  # noqa: PLR2004
+        if seen["is_python"] and seen["last_ns"] - seen["first_ns"] > short_ns
         if int(pid) not in attached
     ]
 

@@ -387,8 +387,8 @@ def _helpers_s(pool: PoolRecords, messages: sites.Messages) -> float:
     if pool.kind.startswith("Thread"):
         return 0.0
     tasks = [task for task in messages.tasks if task.cpu >= 0]
-    # Helper threads are looked for in tasks longer than this: shorter ones do not use any.
-    long = [task for task in tasks if task.ended - task.began > 1_000_000]  # noqa: PLR2004
+    short_ns = 1_000_000  # such tasks do not use helper threads
+    long = [task for task in tasks if task.ended - task.began > short_ns]
     return messages.done([max(0, task.process_cpu - task.cpu) for task in long]) / 1e9
 
 

@@ -193,7 +193,8 @@ def calibrate(site: Site, pool: Pool, seen: Evidence) -> Model | None:
     if key not in _known:
         if _is_hurried:
             return None
-        if len(_known) >= 64:  # noqa: PLR2004
+        most = 64  # runs with more calls than this are rare; memory stays bounded
+        if len(_known) >= most:
             _known.clear()
         _known[key] = (site, pool, seen), _calibrate(site, pool, seen)
     return _known[key][1]

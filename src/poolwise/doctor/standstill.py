@@ -360,11 +360,11 @@ _WORDS = {
 
 def _doings_by_samples(pool: PoolRecords, scene: _Scene) -> list[tuple[str, str]]:
     """Doings by the kernel's last sample of each worker's main thread, while it was alive."""
-    found = []
+    found, recent_ns = [], 2e9  # many steps of the sampler, beside other programs too
     for worker in pool.workers:
         samples = scene.run.samples.get(worker.pid, {}).get(worker.pid, [])
         last = [s for s in samples if s.at < scene.stop_ns and s.state not in "ZX"][-3:]
-        if last and samples[-1].state != "Z" and scene.stop_ns - last[-1].at < 2e9:  # noqa: PLR2004
+        if last and samples[-1].state != "Z" and scene.stop_ns - last[-1].at < recent_ns:
             kinds = Counter(classify(sample) for sample in last)
             found.append(_WORDS.get(kinds.most_common(1)[0][0], ("unknown", "wait")))
     return found

@@ -147,7 +147,8 @@ class Watch:
     def ask(self, sampler: Sampler) -> None:
         """Ask all processes for their stacks, once in a standstill."""
         is_simple = not self._progress.has_pools and len(sampler.processes) == 1
-        if self._dumped or self._dumps >= 3 or is_simple:  # noqa: PLR2004
+        enough = 3  # a program that stands still again and again is known by then
+        if self._dumped or self._dumps >= enough or is_simple:
             return
         self._dumps += 1
         self._dead = list_dead(sampler.processes)

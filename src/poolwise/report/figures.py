@@ -44,7 +44,8 @@ def number(value: float) -> str:
     """A plain number: whole if it is, else in three digits."""
     if value == round(value):
         return f"{value:,.0f}"
-    return f"{value:.2g}" if abs(value) < 0.01 else say_digits(value, _DIGITS)  # noqa: PLR2004
+    least = 0.01  # of a smaller one, these digits would all be zeros
+    return f"{value:.2g}" if abs(value) < least else say_digits(value, _DIGITS)
 
 
 _WRITERS = {"s": seconds, "bytes": size, "count": count, "share": share, "": number}

@@ -77,7 +77,8 @@ class OutputForwarder:
         key = (text, names[0], filename, lineno)
         if key in self._shown:
             return
-        if len(self._shown) < 10_000:  # noqa: PLR2004 - a program with more shows some twice
+        most = 10_000  # a program with more shows some twice
+        if len(self._shown) < most:
             self._shown.add(key)
         known = (getattr(builtins, name, None) for name in names)
         category = next(

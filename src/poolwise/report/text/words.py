@@ -96,9 +96,10 @@ def _fit_widths(rows: list[list[str]], width: int, is_number: list[bool]) -> lis
     """The width of each column; words give way, numbers are never cut while there are words."""
     widths = [max(map(count_cells, column)) for column in zip(*rows, strict=True)]
     over = sum(widths) + _GAP * (len(widths) - 1) - width
-    while over > 0 and max(widths) > 4:  # noqa: PLR2004 - two letters and the mark of the cut
+    least = 4  # two letters and the mark of the cut
+    while over > 0 and max(widths) > least:
         wordy = [
-            size if size > 4 and not number else 0  # noqa: PLR2004 - as above
+            size if size > least and not number else 0
             for size, number in zip(widths, is_number, strict=True)
         ]
         widest = wordy.index(max(wordy)) if any(wordy) else widths.index(max(widths))

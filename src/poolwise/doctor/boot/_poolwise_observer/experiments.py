@@ -222,8 +222,8 @@ class Trial:
         function, items, _ = runners.as_map(self.tasks)
         some = items[: self.runner.chunk_of(self.tasks)]
         began = process_time()
-        repeats = 0
-        while process_time() - began < 0.02 and repeats < 200:  # noqa: PLR2004 - long enough to time
+        repeats, enough_s, enough = 0, 0.02, 200  # either is long enough to time
+        while process_time() - began < enough_s and repeats < enough:
             ForkingPickler.loads(ForkingPickler.dumps((function, some)))
             repeats += 1
         return (process_time() - began) / repeats * len(items) / len(some)
