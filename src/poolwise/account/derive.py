@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from poolwise.account.ledger import Distribution, Factor, Laws
 from poolwise.account.states import FACTORS, STATES
-from poolwise.worker.stopwatch import edge_ns
+from poolwise.worker.stopwatch import edge_ns, step_of
 
 
 def make_distribution(
@@ -44,6 +45,12 @@ def make_distribution(
         histogram=bars,
         is_exact=is_exact,
     )
+
+
+def distribute(times_s: Sequence[float]) -> Distribution | None:
+    """Distribution of times that were each measured; None when there are none."""
+    steps = Counter(step_of(time_s * 1e9) for time_s in times_s)
+    return make_distribution(steps, sum(times_s), max(times_s, default=0.0), is_exact=True)
 
 
 def _quantile(

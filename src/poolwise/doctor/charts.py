@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from poolwise.account.derive import distribute
 from poolwise.account.states import STATES, Meaning
 from poolwise.doctor import measures
 from poolwise.doctor.features import Pool, Site
 from poolwise.report import blocks as b
 from poolwise.report.account import list_losses, name_parts
+from poolwise.report.spans import draw_task_times
 
 GROUPS: tuple[tuple[str, str, Meaning, tuple[str, ...]], ...] = (
     ("your function, on a CPU", "c", "work", ("run_cpu",)),
@@ -61,7 +62,7 @@ def _note(states: tuple[str, ...], notes: Mapping[str, str] | None) -> str:
 
 
 def draw_pool(pool: Pool, timeline: b.Timeline | None) -> Iterator[b.Block]:
-    """Everything there is to draw of a pool."""
+    """Draw everything there is of a pool."""
     if timeline is not None and timeline.spans:
         yield timeline
     yield b.StackedBar(in_full(pool.account), "All worker time", "s", pool.worker_seconds)
@@ -106,26 +107,12 @@ def draw_parent(pool: Pool) -> b.Bars:
 def draw_site(site: Site) -> Iterator[b.Block]:
     """Times of items, their order, and the weight of arguments."""
     name = f"{site.place or ''} {site.api}({site.function.rpartition('.')[2]})".strip()
-    if len(set(site.series_s)) > 1:
-        yield draw_times(site.series_s, f"{name}: seconds an item")
+    times = distribute(site.series_s)
+    if times is not None and len(set(site.series_s)) > 1:
+        yield draw_task_times(times, f"{name}: seconds an item")
         yield draw_order(site, f"{name}: in the order of the input")
     if site.bytes_out > 0 and site.leaves:
         yield draw_bytes(site, f"{name}: bytes sent")
-
-
-def draw_times(times_s: Sequence[float], title: str) -> b.Histogram:
-    """The distribution of item times, on a logarithmic scale if they differ much."""
-    least, most = max(min(times_s), 1e-9), max(times_s)
-    is_log = most > 10 * least
-    bins = min(32, max(4, math.isqrt(len(times_s))))
-    edges = _edges(least, max(most, least * 1.001), bins, is_log=is_log)
-    counts = [0] * bins
-    for time_s in times_s:
-        at = sum(edge <= time_s for edge in edges[1:-1])
-        counts[at] += 1
-    middle = sorted(times_s)[len(times_s) // 2]
-    marks = [b.Mark("median", middle), b.Mark("longest", most)]
-    return b.Histogram(edges, counts, title, "s", marks, is_log)
 
 
 def draw_order(site: Site, title: str) -> b.Curve:
@@ -165,11 +152,3 @@ def list_sites(sites: Sequence[Site]) -> b.Table:
         for site in sites
     ]  # fmt: skip
     return b.Table(columns, rows, "Calls")
-
-
-def _edges(least: float, most: float, bins: int, *, is_log: bool) -> list[float]:
-    if is_log:
-        step = (most / least) ** (1 / bins)
-        return [least * step**at for at in range(bins)] + [most]
-    width = (most - least) / bins
-    return [least + width * at for at in range(bins)] + [most]

@@ -94,7 +94,7 @@ def _say_size(entry: str, label: str, chunk: ChunkSpan) -> str:
 
 
 def list_flows(timeline: b.Timeline) -> list[Flow]:
-    """From the parent's sending over a chunk's running to the parent's receiving.
+    """Arrows from the parent's sending over a chunk's running to the parent's receiving.
 
     Which stretch of the parent's time a chunk was sent in follows from the time: the last one that
     began before the chunk arrived. Where the clocks do not say it, there is no arrow.
@@ -173,7 +173,7 @@ def _sum_up(name: str, amounts: list[tuple[float, int]], meaning: Meaning) -> b.
 # -- how long tasks took
 
 
-def draw_task_times(times: Distribution) -> b.Histogram:
+def draw_task_times(times: Distribution, title: str = "How long tasks took") -> b.Histogram:
     """The distribution over steps that grow, so that outliers are in the picture."""
     low = max(1e-9, min((step[0] for step in times.histogram if step[1] > 0), default=1e-9))
     high = max(max((step[1] for step in times.histogram), default=low), low * 1.3)
@@ -183,7 +183,7 @@ def draw_task_times(times: Distribution) -> b.Histogram:
     return b.Histogram(
         edges,
         _count_between(edges, times.histogram),
-        "How long tasks took" + ("" if times.is_exact else ", short ones by the mean of a few"),
+        title + ("" if times.is_exact else ", short ones by the mean of a few"),
         marks=[*marks, b.Mark("longest", times.max_s)],
         is_log=True,
     )
