@@ -68,7 +68,7 @@ _HISTORY = 4096
 
 _NEWEST_CHUNKS = 4096
 _SENT = 11
-"""Where in a span the moment stands at which its answer was written; the next answer tells it."""
+"""Position in a span of the moment its answer was written; the next answer tells it."""
 
 _ENDED_LANES = 64
 """Workers that have ended and still have an account of their own; older ones are added up."""
@@ -85,7 +85,7 @@ _HEAVY_BYTES = 128 * 1024
 
 
 class ParentClock(Stopwatch, c.Phases):
-    """Where the parent's time goes, and which cause would keep a worker waiting meanwhile.
+    """Clock of the parent's time, and of the causes that keep workers waiting meanwhile.
 
     ``lacks`` is the cause that holds whatever the parent does (nothing left to hand out, say), or
     :data:`NOTHING_LACKS`: then the parent itself is the cause. ``is_awaited`` says that a caller
@@ -158,7 +158,7 @@ class ParentClock(Stopwatch, c.Phases):
         self.to(DECIDE)
 
     def _note_produced(self) -> None:
-        """Since the calling thread went into the user's iterable, it was that."""
+        """Count the time since the calling thread went into the user's iterable as producing."""
         if self.produced_since_ns > self.at_ns:
             spent_ns = self.produced_since_ns - self.at_ns
             self.totals[self.state] += spent_ns
@@ -174,7 +174,7 @@ class ParentClock(Stopwatch, c.Phases):
         self.is_producing = True
 
     def end_producing(self) -> None:
-        """It is out again."""
+        """Leave the user's iterable."""
         self.is_producing = False
 
     def forget(self) -> None:
@@ -189,7 +189,7 @@ class ParentClock(Stopwatch, c.Phases):
         self.to(NO_JOB if self.lacks == NO_JOB else USER_CODE)
 
     def caused(self, begin_ns: int, end_ns: int) -> list[float]:
-        """For how long each cause held between two moments that lie in the past."""
+        """Time that each cause held between two moments of the past."""
         upto, since = self._causes_at(end_ns), self._causes_at(begin_ns)
         return [b - a for a, b in zip(since, upto, strict=True)]
 
@@ -460,11 +460,11 @@ class Book(c.Observer):
             self.is_one_clock = False
 
     def lane_told(self, lane: int, now_ns: int) -> None:
-        """It was told to end."""
+        """Note that a lane was told to end."""
         self.lanes[lane].told_ns = now_ns
 
     def lane_ended(self, event: c.LaneDied, now_ns: int) -> None:
-        """It is gone."""
+        """Close the page of a lane that is gone."""
         self._work_off()
         page = self.lanes.pop(event.lane)
         page.sent.clear()
@@ -531,7 +531,7 @@ class Book(c.Observer):
         self._page_of_job.pop(command.job.number, None)
 
     def note_busy(self) -> None:
-        """Since when each lane has had a chunk it has not answered for (0: it has none)."""
+        """Note since when each lane holds an unanswered chunk (0: it has none)."""
         since_ns = {} if self._state is None else self._state.busy_since_ns()
         for lane, page in self.lanes.items():
             page.busy_since_ns = since_ns.get(lane, 0)

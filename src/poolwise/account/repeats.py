@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from poolwise.core.job import Chunk
 
 _BYTES_FOR_A_LOOK = 32 * 1024
-"""Of a message's items 16 are looked at at most, and one for so many bytes: to look at an item
+"""Bytes of a message for each item that is looked at, of 16 at most: to look at an item
 takes 5 us, to pickle, move and unpickle these bytes 20 times as long (``benchmarks/ledger``)."""
 
 _MOST_PARTS = 32
-"""Of an item with many parts only so many are looked at."""
+"""Limit of the parts of an item that are looked at."""
 
 _LEAST_PART_BYTES = 1024
 """Smaller objects are not remembered."""
 
 _SAMPLE = 4
 _DEPTH = 3
-"""Of a container so many elements are looked at, and of those so many levels."""
+"""Elements of a container that are looked at, and levels of them."""
 
 _NUMBER_BYTES = 9
 """Size of a pickled float."""
@@ -96,7 +96,7 @@ class Repeats:
         return round(size_bytes * again / whole) if whole else 0
 
     def _is_met(self, part: Any) -> bool:
-        """Was this very object sent before? It is remembered now."""
+        """True if this very object was sent before; it is remembered now."""
         mark = _mark(part)
         before = self._met.get(id(part))
         most = 4096  # memory is bounded
@@ -193,7 +193,7 @@ def _weigh_container(part: Any, depth: int) -> float:
 
 
 def _spread(items: Sequence[Any], most: int) -> Sequence[Any]:
-    """So many of the items, evenly spread; all where they are few."""
+    """Sample of the items, evenly spread; all where they are few."""
     count = len(items)
     if count <= most:
         return items

@@ -1,4 +1,4 @@
-"""From the book of a pool to its report: everything in seconds, every part named."""
+"""Report of a pool from its book: everything in seconds, every part named."""
 
 from __future__ import annotations
 

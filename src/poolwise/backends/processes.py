@@ -83,10 +83,10 @@ class _Lane:
         self.reading: codec.Reading | None = None
         self.fault: str | None = None
         self.ends: dict[int, float] = {}
-        """Where in the task pipe each unanswered chunk ends, in bytes."""
+        """End of each unanswered chunk in the task pipe, in bytes."""
 
     def find_unread(self) -> frozenset[int]:
-        """Of a worker that has ended: the chunks it had not taken in, so did not die of."""
+        """Chunks that a worker that has ended had not taken in, so did not die of."""
         unread_bytes = pipes.count_unread(self.task_fd)
         if unread_bytes is None:
             return frozenset()
@@ -312,7 +312,7 @@ class Processes(c.Backend):
             self._readers.close(number)
 
     def _lend(self, ends: Ends) -> Ends:
-        """Something large passes through a lane for the first time."""
+        """Prepare shared memory: something large passes through a lane for the first time."""
         self._memory.say_refusal()
         return ends
 
@@ -544,7 +544,7 @@ class Processes(c.Backend):
         return any(self._is_lost(lane, head, error.__cause__) for error in found.values())
 
     def _is_lost(self, lane: _Lane, head: codec.AnswerHead, error: BaseException | None) -> bool:
-        """Does an answer speak of memory that went with its worker? Then say so."""
+        """True, and reported, if an answer speaks of memory that went with its worker."""
         if not isinstance(error, errors.SharedMemoryGone):
             return False
         if exit_watch.is_ending(lane.watch_fd, lane.process.pid):

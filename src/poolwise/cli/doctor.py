@@ -340,7 +340,7 @@ def _codes(words: str) -> list[str]:
 
 
 def _find_obstacle(options: argparse.Namespace) -> str | None:
-    """Why what was asked for cannot be made, known before the program runs."""
+    """Reason why what was asked for cannot be made, known before the program runs."""
     from poolwise.report.extras import has_plotly
 
     if options.html and not has_plotly():

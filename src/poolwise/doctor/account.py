@@ -120,7 +120,7 @@ class _Ledger:
         return found
 
     def _end_of(self, holder: WorkerRecords) -> int:
-        """When it left its slot; what was neither ready nor seen to end is still starting."""
+        """End of a worker in its slot; one neither ready nor seen to end is still starting."""
         is_starting = not (holder.first_get or holder.exited)
         return self._pool.ended if is_starting else holder.end
 
@@ -147,7 +147,7 @@ class _Ledger:
         add(self._total, own)
 
     def _after(self, end: int) -> States:
-        """From a worker's last message on: others are still handed work, still work, are read."""
+        """States after a worker's last message: others are handed work, work, are read."""
         handed_out = max(end, min(self._last_sent, self._pool.ended))
         worked_off = max(handed_out, self._last_end)
         waits = self._timeline.split(end, handed_out)
@@ -206,7 +206,7 @@ class _Ledger:
         return states
 
     def _waits(self, task: Task) -> States:
-        """Until the message was there: on the parent's account, then on the wake-up's."""
+        """States until the message was there: the parent's doings, then the wake-up."""
         asked, came = task.get, max(task.get, task.header)
         found: States = defaultdict(float)
         if not self._pool.is_lazy and asked < self._pool.facts["ended"]:
@@ -310,7 +310,7 @@ def dispatcher(pool: PoolRecords) -> Timeline:
 
 
 def until_taken(pool: PoolRecords, send: Send, free: int) -> list[tuple[int, int, States]]:
-    """From having sent one message to taking the next: nothing to do, the input, or slowness."""
+    """Segments between sending a message and taking the next: idle, the input, or slowness."""
     call = pool.calls.get(send.call or send.job)
     begins = min(send.taken, max(free, call.began)) if call is not None else send.taken
     if send.submitted:

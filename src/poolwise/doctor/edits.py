@@ -50,7 +50,7 @@ _POSITIONS = {
     "chunksize": 2, "processes": 0, "max_workers": 0, "initializer": 1, "initargs": 2,
     "maxtasksperchild": 3, "n_jobs": 0,
 }  # fmt: skip
-"""Where the standard pools take these by position."""
+"""Positions at which the standard pools take these arguments."""
 
 _EXECUTORS_POSITIONS = {"max_workers": 0, "initializer": 2, "initargs": 3, "max_tasks_per_child": 4}
 
@@ -228,7 +228,7 @@ def put_argument(draft: Draft, call: ast.Call, keyword: str, value: str) -> bool
 
 
 def _position_of(file: str, call: ast.Call, keyword: str) -> int | None:
-    """Where a call takes an argument by position; behind its last one where only by keyword.
+    """Position of an argument in a call; behind its last one where only by keyword.
 
     The third argument of `map` is the chunk size of a pool and an input of an executor: None where
     it is not known which of the two it is.
@@ -276,7 +276,7 @@ def _bindings(tree: ast.Module) -> Iterator[tuple[ast.Call, ast.expr]]:
 
 
 def at_the_end(file: str, call: ast.Call, text: str) -> tuple[int, str] | None:
-    """Where a further argument goes: behind the last one, with the parentheses around that.
+    """Place of a further argument: behind the last one, with the parentheses around that.
 
     None for a generator that is the only argument: it has the parentheses of the call.
     """

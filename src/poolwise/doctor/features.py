@@ -428,7 +428,7 @@ class HotLine:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where tasks spent their time, hottest first: `seconds` in all, as far as `tool` saw them."""
+    """Lines that tasks spent time in, hottest first: `seconds` in all, as far as `tool` saw."""
 
     tool: str
     seconds: float
@@ -459,7 +459,7 @@ class Standstill:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that was seen. `is_attached` False: no process of the program was reached.
+    """Evidence of one run. `is_attached` False: no process of the program was reached.
 
     `serial`: lines of the program's first thread outside its pools, where it was asked for them.
     """

@@ -127,7 +127,7 @@ class CannotTell:
 
 @dataclass(frozen=True)
 class Note:
-    """Something to know that is no finding: other programs' load, a setting worth a try."""
+    """Remark that is no finding: other programs' load, a setting worth a try."""
 
     name: str
     words: str

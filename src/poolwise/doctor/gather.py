@@ -1,4 +1,4 @@
-"""From the records of a run to the evidence that rules read. Pure."""
+"""Evidence for the rules, from the records of a run. Pure."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FORK_S = 0.0028
 
 
 def gather(run: Run) -> Evidence:
-    """Everything that a run shows."""
+    """Gather the evidence of a run."""
     records = assemble(run)
     pools = [
         laws.with_laws(gather_pool.gather_pool(run, pool, account(pool)), pool) for pool in records
@@ -72,7 +72,7 @@ def gather(run: Run) -> Evidence:
 
 
 def end_ns(run: Run) -> int:
-    """When the run ended; the last thing recorded if the launcher did not live to see it."""
+    """End of the run; the last thing recorded if the launcher did not live to see it."""
     if "ended_ns" in run.launch:
         return int(run.launch["ended_ns"])
     times = [event["t"] for events in run.events.values() for event in events]
@@ -121,7 +121,7 @@ def gather_program(run: Run, records: list[PoolRecords], own: list[Pool]) -> Pro
 
 
 def _stopped_s(run: Run) -> float | None:
-    """When somebody first told the program to end."""
+    """Time at which the program was first told to end."""
     at: int | None = run.launch.get("watch", {}).get("stopped_ns")
     return (at - run.launch["began_ns"]) / 1e9 if at else None
 

@@ -326,7 +326,7 @@ def _series(
 
 
 def _item_times(found: ledger.FunctionAccount, report: ledger.Report) -> Distribution | None:
-    """With the position of the longest item, if the ledger kept it and it is of this line."""
+    """Item times, with the position of the longest if the ledger kept it and it is of this line."""
     times = _distribution(found.task_times)
     is_alone = sum(each.function == found.function for each in report.functions) == 1
     slowest = next((slow for slow in report.slowest if slow.function == found.function), None)

@@ -30,7 +30,7 @@ PIPE_BYTES = measures.BIG_MESSAGE_BYTES
 
 
 def gather_pool(run: Run, pool: PoolRecords, found: PoolAccount) -> Pool:
-    """Everything that is known of one pool."""
+    """Gather the evidence of one pool."""
     tasks = [task for worker in pool.workers for task in worker.tasks]
     messages = sites.Messages.of(pool)
     found = own_time.settle(run, pool, found, messages)
@@ -72,7 +72,7 @@ def _identify(pool: PoolRecords) -> dict[str, Any]:
 
 
 def _time(pool: PoolRecords, found: PoolAccount) -> dict[str, Any]:
-    """When it lived, and where its worker-seconds went."""
+    """Life of a pool, and the account of its worker-seconds."""
     region = pool.ended - pool.began
     account = {state: amount / 1e9 for state, amount in found.states.items()}
     return {
@@ -150,7 +150,7 @@ def _bytes(sizes: list[tuple[int, int]], count: int) -> float:
 
 
 def _spans(pool: PoolRecords) -> list[Span]:
-    """For each recorded message: from its submission until its result was read."""
+    """Span of each recorded message, from its submission until its result was read."""
     read = {(result.job, result.position): result.loaded for result in pool.results}
     done = {(task.job, task.position): task.sent for w in pool.workers for task in w.tasks}
     if not pool.sends:
@@ -421,7 +421,7 @@ def _costs(pool: PoolRecords, tasks: list[Task]) -> StepCosts | None:
 
 
 def _fetching(task: Task) -> int:
-    """From a message that is there to its arguments, but for the passing of many bytes."""
+    """Time from a message that is there to its arguments, without the passing of many bytes."""
     if task.message_bytes > PIPE_BYTES and task.payload:
         return task.loaded - task.payload
     return task.loaded - max(task.get, task.header)
@@ -433,7 +433,7 @@ def _replying(task: Task) -> int:
 
 
 def _collecting(result: Result) -> int:
-    """From a result that is there until it is dealt with, but for the passing of many bytes."""
+    """Time from a result that is there until it is handled, without the passing of many bytes."""
     if result.size > PIPE_BYTES and result.payload:
         return result.handled - result.payload
     return result.handled - max(result.waiting, result.header)

@@ -33,7 +33,7 @@ SLOW_S = 2e-4
 any input, and the pool itself takes some 20 us for a result."""
 
 FEW_THREADS = 8
-"""So many threads or fewer may be too few for waiting: the executor's own choice on a small machine
+"""Number of threads that may be too few for waiting: the executor's own choice on a small machine
 is 6. Who asks for more has thought about it, and gets a note."""
 
 JOBLIB = "__call__"
@@ -168,7 +168,7 @@ def own_parent_s(pool: Pool) -> float:
 
 
 STEP_S = 5e-6
-"""To step through an input that is at hand takes less than this an item, beside the pool's other
+"""Limit of a step through an input that is at hand, an item, beside the pool's other
 threads."""
 
 
@@ -258,7 +258,7 @@ def calls_of(pool: Pool) -> list[Site] | list[Pool]:
 
 
 def place_of(flow: Flow, pool: Pool) -> Place | None:
-    """Where in the program: the call, else where the pool was made."""
+    """Place in the program: the call, else where the pool was made."""
     return getattr(flow, "place", None) or pool.place
 
 

@@ -160,7 +160,7 @@ def _time_pool(call: _Call, count: int, size: int) -> float:
 
 
 def _time_loop(call: _Call) -> float:
-    """In this process, in seconds. An initializer is run here as in a worker."""
+    """Time a plain loop in this process, in seconds. An initializer is run as in a worker."""
     if call.initializer is not None:
         call.initializer(*call.arguments)
     began = time.perf_counter()

@@ -36,7 +36,7 @@ UNSEEN_S = 25e-6
 11 to 21 us that an empty message costs the parent, probes see 50 to 90 %."""
 
 UNSEEN_MEETING_S = 300e-6
-"""Nor one that does not fit the pipe more than this, on a machine that wakes up slowly."""
+"""Limit for one that does not fit the pipe, on a machine that wakes up slowly."""
 
 HEAVY_BYTES = measures.BIG_MESSAGE_BYTES
 
@@ -78,12 +78,12 @@ class Model:
         return self.now_s / max(1e-9, self._simulate_s(self.chunk, self.workers))
 
     def pool_s(self, chunk: int | None = None, workers: int | None = None) -> float:
-        """With so many items a message, and so many workers; as it was where not given."""
+        """Seconds of the call with these items a message and workers; as it was where not given."""
         raw_s = self._simulate_s(chunk or self.chunk, workers or self.workers)
         return max(raw_s * _bounded(self.factor), self._least_s(workers or self.workers))
 
     def _least_s(self, workers: int) -> float:
-        """Where many want the CPUs: more workers get no more of them than these did.
+        """Least time where many want the CPUs: more workers get no more of them than these did.
 
         Groups of processes have their shares on many machines, however many are in a group.
         """
@@ -93,12 +93,12 @@ class Model:
         return self.load.cpu_s / got_cpus * self.rounds
 
     def serial_s(self) -> float:
-        """In a plain loop, beside the load that there was."""
+        """Seconds of a plain loop, beside the load that there was."""
         loop_s = self.load.cpu_s * self.crowding + self.load.blocked_s
         return loop_s * self.rounds + self.extra_s
 
     def threads_s(self, count: int) -> float:
-        """In threads, if the function holds the GIL while it computes: then one CPU is all."""
+        """Seconds in threads that hold the GIL while they compute: then one CPU is all."""
         at_once = min(count, max(1, self.load.items))
         others = self.wanted_cpus / self.cpus
         call_s = simulate(self.load, 1, at_once, 1, THREAD_COSTS, others)
@@ -110,7 +110,7 @@ class Model:
         return max(1.0, (1 + self.wanted_cpus) / self.cpus)
 
     def ideal_s(self) -> float:
-        """As it was, on messages that cost nothing: what POP calls the ideal network."""
+        """Seconds of the call on messages that cost nothing: POP's ideal network."""
         call_s = simulate(self.load, self.chunk, self.workers, self.cpus, FREE, self.other_cpus)
         return call_s * self.rounds
 
@@ -129,7 +129,7 @@ class Model:
         return replace(self, costs=lighter, fit=self.factor)
 
     def once_s(self, out: float) -> float:
-        """To bring that share of what a message's arguments weigh to one worker."""
+        """Seconds to bring that share of a message's bytes to one worker."""
         whole, rest = self.costs, self.lighter(out).costs
         packing_s = sum(
             heavy[0] - light[0] + (heavy[1] - light[1]) * self.chunk
@@ -342,7 +342,7 @@ CALL_S = 1e-6
 """Overhead of a message of one item between the clocks, beside the function."""
 
 ITEM_S, BYTE_S = 0.1e-6, 2e-9
-"""To pack or unpack an item takes at least a tenth of a microsecond, and a second for 500 MB."""
+"""Least time to pack or unpack an item, and a byte (a second for 500 MB)."""
 
 
 def _fit_others(model: Model) -> Model:

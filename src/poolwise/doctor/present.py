@@ -153,7 +153,7 @@ def ceiling_of(scaling: Scaling) -> float | None:
 
 
 def say_most_workers(most: MostWorkers) -> str:
-    """From how many workers on more do not help."""
+    """Sentence on the number of workers from which on more do not help."""
     return f"more than {words.count(most.count or 0, 'worker')} gain nothing here (simulated)"
 
 
@@ -310,7 +310,7 @@ def _list_tried(finding: Finding, pool: Pool | None, seen: Evidence) -> Iterator
 
 
 def why_not(experiment: Experiment, trial: Trial, pool: Pool) -> str:
-    """Why a measurement is no advice, if it is none."""
+    """Reason why a measurement is no advice, if it is none."""
     doubt = doubt_of(experiment, trial, pool)
     if doubt:
         return f" ({doubt})"
@@ -396,7 +396,7 @@ _MOST_HOT = 6
 
 
 def list_hot_lines(profile: Profile) -> b.Table:
-    """Where the program's own functions spend their time: the next thing to look at."""
+    """Table of the program's hot lines: the next thing to look at."""
     rows: list[list[b.Cell]] = [
         [line.share, f"{line.file.rpartition('/')[2]}:{line.line}", line.function,
          f"in {line.through}" if line.through else ""]

@@ -253,7 +253,7 @@ def _call_of_task(file: str, call: ast.Call, api: str) -> str | None:
 
 
 def _reads_of(tree: ast.Module, listed: ast.Name, method: str) -> list[tuple[ast.AST, str]] | None:
-    """Where results are read, and as_completed() around the list; None if it is used otherwise."""
+    """Reads of results, and as_completed() around the list; None if it is used otherwise."""
     found: list[tuple[ast.AST, str]] = []
     for use in _other_uses(scope_of(tree, listed), listed):
         source: ast.AST = use
@@ -414,7 +414,7 @@ def _what_repeats(tree: ast.Module, node: ast.AST) -> ast.AST | None:
 
 @dataclass(frozen=True)
 class _Wait:
-    """Where a task is handed out and waited for at once: `node`, with the call that hands it out.
+    """Wait for a task right where it is handed out: `node`, with the call that hands it out.
 
     `submitted` only hands out, `ending` only waits.
     """

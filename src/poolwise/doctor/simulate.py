@@ -43,7 +43,7 @@ MOST_SLICES = 3000
 """A long run gets longer slices, so that a simulation takes milliseconds."""
 
 _NOTHING = 1e-12
-"""Below this, a number is what rounding left behind."""
+"""Limit below which a number is what rounding left behind."""
 
 Action = Callable[[], None]
 
@@ -151,7 +151,7 @@ class _Clock:
         self._order = count()
 
     def after(self, delay_s: float, action: Action) -> None:
-        """Do this in so many seconds."""
+        """Schedule an action in so many seconds."""
         heapq.heappush(self._next, (self.now_s + delay_s, next(self._order), action))
 
     def run_until(self, is_over: Callable[[], bool]) -> float:

@@ -15,7 +15,7 @@ from poolwise.report import blocks as b
 from poolwise.report import trace
 
 MOST_MESSAGES = 3000
-"""On a page, of one pool: what a browser draws at once, and more than pixels. A trace has all."""
+"""Limit on a page, for one pool: more than a browser has pixels. A trace has all."""
 
 _SHOWN = ("start", "wait", "receive", "unpickle", "run", "pickle", "lock", "send", "user_code")
 _NUMBERS = {name: number for number, name in enumerate(_SHOWN)}

@@ -100,7 +100,7 @@ def compare_lanes(report: Report) -> b.Bars:
 
 
 def list_losses(whole_s: float, factors: Iterable[Factor], left: str = "useful") -> b.Waterfall:
-    """From all worker-seconds, factor by factor, to those that are left."""
+    """Waterfall from all worker-seconds, factor by factor, to those that are left."""
     losses = [
         b.Part(factor.name, factor.lost_s, CHAIN.get(factor.name, "other"))
         for factor in factors
@@ -164,7 +164,7 @@ def list_laws(laws: Laws) -> b.Table:
 
 
 def say_identity(report: Report) -> b.Text:
-    """That the sum closes, and under what conditions all this was seen."""
+    """Sentence that the sum closes, and under what conditions all this was seen."""
     accounted = 1 - report.unexplained_share()
     words = (
         f"{accounted:.1%} of the workers' time has a name. Level of detail: {report.level}; "

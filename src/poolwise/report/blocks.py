@@ -156,7 +156,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Waterfall:
-    """From a whole, by losses one after the other, to what remains."""
+    """Waterfall from a whole, by losses one after the other, to what remains."""
 
     start: Part
     losses: Sequence[Part]
@@ -167,7 +167,7 @@ class Waterfall:
 
 @dataclass(frozen=True)
 class Treemap:
-    """Where a quantity sits: parts of parts. A leaf's path leads from the outside in."""
+    """Treemap of a quantity: parts of parts. A leaf's path leads from the outside in."""
 
     leaves: Sequence[Leaf]
     title: str = ""
@@ -296,12 +296,12 @@ class Timeline:
 
     @property
     def start_s(self) -> float:
-        """When the first span begins; 0 without any."""
+        """Begin of the first span; 0 without any."""
         return min((span.start_s for span in self.spans), default=0.0)
 
     @property
     def end_s(self) -> float:
-        """When the last span ends; 0 without any."""
+        """End of the last span; 0 without any."""
         return max((span.end_s for span in self.spans), default=0.0)
 
 

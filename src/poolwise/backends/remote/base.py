@@ -439,7 +439,7 @@ class Remote(c.Backend):
             self._end_lane(lane, errors.Death(lane.pid, None), is_lost=True)
 
     def _fail_engine(self, failure: errors.PoolwiseError) -> None:
-        """Nothing can run any more: what is under way goes back, and no lane will start."""
+        """Give back what is under way: nothing can run any more, and no lane will start."""
         self._failure = failure
         for lane in list(self._lanes.values()):
             for flight in [*lane.flights.values(), *lane.waiting]:

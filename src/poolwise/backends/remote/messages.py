@@ -26,7 +26,7 @@ _OF_MAIN = b"__main__"
 
 
 class Put:
-    """Something large that many chunks need, sent once to each worker, known by its digest."""
+    """Broadcast data that many chunks need, sent once to each worker, known by its digest."""
 
     small_bytes = 4096
     """So much is sent again rather than asked for. Found by no benchmark."""
@@ -116,7 +116,7 @@ def _pack_items(chunk: Chunk, *, by_value: bool) -> Packed:
 
 
 def _speaks_of_main(packed: Packed) -> bool:
-    """Something in it is found in the main module, or is a text that says so."""
+    """True if something in it is found in the main module, or is a text that says so."""
     pieces = [packed] if isinstance(packed, bytes) else packed.pieces
     return any(_OF_MAIN in bytes(piece) for piece in pieces)
 
@@ -197,7 +197,7 @@ def engine_failed(message: str, cause: BaseException | None = None) -> errors.Po
 
 
 def find_mismatch(version: str, python: tuple[int, int], name: str) -> errors.PoolwiseError | None:
-    """Why these workers cannot serve this program, if they cannot."""
+    """Reason why these workers cannot serve this program, if they cannot."""
     ours = str(sys.modules["poolwise"].__version__)
     mine = sys.version_info[:2]
     if version == ours and tuple(python) == mine:

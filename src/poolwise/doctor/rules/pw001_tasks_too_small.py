@@ -13,7 +13,7 @@ SMALL_S = 1e-3
 """A message costs 20 to 300 us to hand out. With 1 ms of work in it, that is bearable."""
 
 LEAST_SHARE = 0.2
-"""Of the usable time, what handing out must cost before it is worth a word."""
+"""Least share of the usable time that handing out must cost to be reported."""
 
 LEAST_MESSAGES = 16
 

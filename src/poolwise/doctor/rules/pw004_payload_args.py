@@ -10,7 +10,8 @@ from poolwise.doctor.rules.rule import SiteRule
 from poolwise.report import figures
 
 LEAST_SHARE = 0.08
-"""Of the usable time. A healthy program that sends a megabyte for every 60 ms of work is at 3 %."""
+"""Least share of the usable time. A healthy program that sends a megabyte for every 60 ms of work
+is at 3 %."""
 
 LEAST_CALM_SHARE = 0.05
 """Least share in the calmest quarter of the messages: beside other programs, reading

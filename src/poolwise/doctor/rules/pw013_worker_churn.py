@@ -9,7 +9,7 @@ from poolwise.doctor.rules.rule import PoolRule
 from poolwise.report import figures
 
 LEAST_SHARE = 0.1
-"""Of all worker-seconds, in which a slot had no worker or one that was not ready."""
+"""Least share of worker-seconds in which a slot had no worker or one that was not ready."""
 
 ENOUGH = 0.02
 """Share of the time that replacing may cost: the remedy's number of tasks is chosen for that."""

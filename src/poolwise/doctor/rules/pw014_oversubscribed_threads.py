@@ -18,7 +18,7 @@ TOO_MANY = 1.2
 """Workers x threads, as a multiple of the CPUs."""
 
 LEAST_LOSS = 0.1
-"""Of the time with work outstanding: what at least is at stake where waiting for a CPU is hidden,
+"""Least share of the time with work outstanding that is at stake where waiting for a CPU is hidden,
 because helper threads that spin use the CPU they keep from others."""
 
 

@@ -85,7 +85,7 @@ class CallNeverEnded(Rule):
 
 
 def say(still: Standstill) -> str:
-    """Which call, and why, in a sentence."""
+    """Sentence on the call, and why it hung."""
     return f"{name_of(still)} never came to its end: {_why(still)}"
 
 

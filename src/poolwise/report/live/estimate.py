@@ -16,7 +16,7 @@ class Estimator:
         self._at_s: list[float] = []
 
     def note(self, done: int, elapsed_s: float) -> None:
-        """So many items were done after so many seconds."""
+        """Note that so many items were done after so many seconds."""
         if done <= (self._done[-1] if self._done else 0):
             return
         self._done.append(done)
@@ -54,7 +54,7 @@ class Estimator:
         return items, self._at_s[-1] - self._time_at(self._done[-1] - items)
 
     def _time_at(self, done: float) -> float:
-        """When so many were done, between two notes in proportion."""
+        """Time at which so many were done, between two notes in proportion."""
         at = min(bisect_left(self._done, done), len(self._done) - 1)
         if self._done[at] <= done or not at:
             return self._at_s[at]

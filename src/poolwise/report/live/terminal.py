@@ -26,7 +26,7 @@ _COLUMNS = {
 """Columns beside a bar, from left to right, and their styles."""
 
 _BY_WORTH = ("name", "left", "share", "note", "count", "workers", "rate")
-"""Where a terminal is narrow, the last of these go first."""
+"""Columns by worth: where a terminal is narrow, the last of these go first."""
 
 
 def open_terminal(stream: TextIO) -> Terminal | None:

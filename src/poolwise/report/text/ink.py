@@ -1,4 +1,4 @@
-"""From lines to a stream: in colour through rich where that is wanted, else as plain text.
+"""Print lines to a stream: in colour through rich where that is wanted, else as plain text.
 
 The layout is ours in both cases, so the words are the same with and without rich.
 """

@@ -49,7 +49,7 @@ def lay_curve(block: b.Curve, sheet: Sheet) -> list[Line]:
 
 
 def _thin(points: Sequence[tuple[float, float]], most: int = 7) -> list[tuple[float, float]]:
-    """At most so many, evenly spread, the first and the last among them."""
+    """Sample of points, evenly spread, the first and the last among them."""
     if len(points) <= most:
         return list(points)
     return [points[at * (len(points) - 1) // (most - 1)] for at in range(most)]

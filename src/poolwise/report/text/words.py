@@ -39,7 +39,7 @@ def lay_verdict(verdict: Verdict, sheet: Sheet) -> list[Line]:
 
 
 def _place(lines: list[Line], place: str, sheet: Sheet) -> None:
-    """At the right end of the first line if there is room, else on a line of its own."""
+    """Put a place at the right end of the first line if there is room, else on its own line."""
     if not place:
         return
     free = sheet.width - width_of(lines[0]) - count_cells(place)

@@ -47,7 +47,7 @@ class Reach:
         self._memory = [each for each in self._memory if not memoryview(each).readonly]
 
     def why_not(self) -> "str | None":
-        """Why the call must not run again; None if it may."""
+        """Reason why the call must not run again; None if it may."""
         if self.line is not None:
             return f"its tasks can reach {self.line}, and the program goes on using that"
         if sum(map(len, self._memory)) > MOST_BYTES:

@@ -40,7 +40,7 @@ def _make_post(original: "Method") -> "Method":
 
 
 ENOUGH = 1000
-"""After so many calls without a new function nobody looks any more: a look takes 0.5 us of some 7
+"""Calls without a new function after which no more are looked at: a look takes 0.5 us of some 7
 that a call of nothing takes."""
 
 

@@ -97,7 +97,7 @@ class Probe:
 
 
 class Reads(Probe):
-    """When the parts of the last message came in over a connection.
+    """Times at which the parts of the last message came in over a connection.
 
     Stands in the connection's `_recv`, which reads the header first, then the payload. `begun`:
     reading began; `header`: the message was there; `payload`: all of it. Zero where the platform's
@@ -128,7 +128,7 @@ class Reads(Probe):
 
 
 class Writes(Probe):
-    """When the last message went out over a connection, after pickling; its bytes, and all so far.
+    """Time at which the last message went out over a connection; its bytes, and all so far.
 
     Between threads there is no connection (None), and nothing is pickled. `counted` is the part of
     `total` that somebody has taken account of.

@@ -1,4 +1,4 @@
-"""Which line of the program gave the work: numbered once, then a dictionary look-up a call."""
+"""Lines of the program that give work: numbered once, then a dictionary look-up a call."""
 
 import os
 import sys

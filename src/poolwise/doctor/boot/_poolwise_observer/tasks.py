@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MARKS = 256
-"""At most so many item times are kept of one message; neighbours are added up."""
+"""Limit of item times kept of one message; neighbours are added up."""
 
 LIGHT_NS = 10_000
 """Items that take less than this are timed only now and then: a mark costs about 0.2 us."""
