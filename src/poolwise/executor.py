@@ -286,7 +286,7 @@ class ProcessPoolExecutor(Door, Executor):
         raise RuntimeError(_SHUT_DOWN)
 
     def _source(self, iterables: tuple[Iterable[Any], ...]) -> tuple[Source, Iterator[Any] | None]:
-        """Where a map's items come from, and what must be read on for it."""
+        """Source of a map's items, and what must be read on for it."""
         if len(iterables) == 1 and is_held(iterables[0]):
             return Listed(self._intake.listed(as_sequence(iterables[0]))), None
         if iterables and all(map(is_held, iterables)):  # the shortest ends it, as in map()

@@ -146,7 +146,7 @@ def progress_of(options: CallOptions, default: ProgressKind | None) -> ProgressK
 
 OutputMode = Literal["off", "on", "captured"]
 OUTPUT_MODES = ("off", "on", "captured")
-"""Where worker processes print, log and warn: they do so themselves; the parent
+"""Destination of what worker processes print, log and warn: they do so themselves; the parent
 does, with its own handlers, each warning once and lines whole; or the same, but printed lines are
 only told to the listener, with the task that printed them."""
 

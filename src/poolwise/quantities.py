@@ -17,14 +17,13 @@ def say_seconds(seconds: float, digits: int = 2) -> str:
     for size, unit in _TIMES:
         if seconds >= size * _NEARLY:
             return f"{say_digits(seconds / size, digits)} {unit}"
-    is_nothing = seconds < 1e-11  # noqa: PLR2004 - no clock tells less: it would read 0.00 ns
-    return "0 s" if is_nothing else f"{say_digits(seconds * 1e9, digits)} ns"
+    least_s = 1e-11  # no clock tells less: it would read 0.00 ns
+    return "0 s" if seconds < least_s else f"{say_digits(seconds * 1e9, digits)} ns"
 
 
 def _say_minutes(seconds: int) -> str:
-    minutes, rest = divmod(seconds, 60)
-    if minutes < 60:  # noqa: PLR2004 - of an hour
-        return f"{minutes} min {rest} s"
+    if seconds < 60 * 60:
+        return f"{seconds // 60} min {seconds % 60} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min"
 
@@ -42,10 +41,10 @@ def say_bytes(size_bytes: float, digits: int = 2) -> str:
 def say_share(share: float) -> str:
     """``"74 %"``, ``"4.2 %"``, ``"<0.1 %"``, ``"0 %"``."""
     percent = share * 100
-    if percent and abs(percent) < 0.1:  # noqa: PLR2004 - what one decimal can say
-        return "<0.1 %"
-    decimals = 1 if percent and abs(percent) < 9.95 else 0  # noqa: PLR2004 - rounds to 10
-    return f"{percent:.{decimals}f} %"
+    if not percent:
+        return "0 %"
+    least = 0.1  # what one decimal can say
+    return "<0.1 %" if abs(percent) < least else f"{say_digits(percent, 2)} %"
 
 
 def say_digits(number: float, digits: int) -> str:

@@ -10,8 +10,8 @@ import pytest
 
 from poolwise.account import book as b
 from poolwise.account import statement
-from poolwise.account.ledger import WORKER_ENTRIES
 from poolwise.account.statement import make_report
+from poolwise.account.states import WORKER_ENTRIES
 from poolwise.core import contract as c
 from poolwise.core.job import CALLS, MAP, Chunk, Function, Job, Listed, Submitted, name_of
 from poolwise.errors import Death

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolwise.account import derive
+from poolwise.account.states import merge
 from poolwise.worker.stopwatch import edge_ns, step_of
 
 seconds = st.floats(0, 1e4)
@@ -27,6 +28,16 @@ def test_a_distribution_says_what_most_took():
 
 def test_no_times_no_distribution():
     assert derive.make_distribution({}, 0.0, 0.0) is None
+    assert derive.distribute([]) is None
+
+
+@given(st.lists(st.floats(1e-8, 1e4), min_size=1))
+def test_times_measured_one_by_one_are_all_in_the_distribution(times_s):
+    found = derive.distribute(times_s)
+    assert sum(number for _, _, number in found.histogram) == found.count == len(times_s)
+    assert found.mean_s == pytest.approx(sum(times_s) / len(times_s))
+    assert found.max_s == max(times_s)
+    assert found.p50_s == pytest.approx(sorted(times_s)[(len(times_s) - 1) // 2], rel=0.1)
 
 
 @given(st.floats(2, 1e12))
@@ -65,7 +76,7 @@ def test_the_factors_multiply_to_what_the_losses_leave(account, idle):
     # "wait" and "tail" are what the causes add up to
     account = {**account, "wait": sum(idle.values()) - idle.get("tail", 0.0)}
     account["tail"] = idle.get("tail", 0.0)
-    factors = derive.split_efficiency(account, idle, 0.0)
+    factors = derive.split_efficiency(merge(account, idle))
     product = math.prod(factor.value for factor in factors)
     left = 1 - sum(factor.lost_share for factor in factors)
     assert product == pytest.approx(left if sum(account.values()) else 1.0, abs=1e-6)

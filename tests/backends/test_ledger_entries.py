@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import poolwise
-from poolwise.account.ledger import IDLE_CAUSES, PARENT_ENTRIES, WORKER_ENTRIES
+from poolwise.account.states import IDLE_CAUSES, PARENT_ENTRIES, WORKER_ENTRIES
 
 WORKERS = 2
 THE_MACHINE = {
@@ -43,12 +43,12 @@ def assert_closes(report):
     for lane in report.lanes:
         assert sum(lane.account.values()) == pytest.approx(lane.life_s, abs=1e-6)
         assert abs(lane.account.get("unexplained", 0.0)) <= MOST_UNEXPLAINED * lane.life_s
-        assert lane.account.keys() <= WORKER_ENTRIES.keys()
+        assert lane.account.keys() <= set(WORKER_ENTRIES)
         assert min(lane.account.values()) > -1e-3
         idle = sum(lane.account.get(name, 0.0) for name in ("wait", "tail", "no_job"))
         assert sum(lane.idle.values()) == pytest.approx(idle, abs=1e-6)
-    assert report.idle.keys() <= IDLE_CAUSES.keys()
-    assert report.parent.keys() <= PARENT_ENTRIES.keys()
+    assert report.idle.keys() <= set(IDLE_CAUSES)
+    assert report.parent.keys() <= set(PARENT_ENTRIES)
     assert sum(report.parent.values()) == pytest.approx(report.wall_s, abs=1e-6)
     assert abs(report.parent["unexplained"]) <= MOST_UNEXPLAINED * report.wall_s
 

@@ -26,7 +26,7 @@ from poolwise.doctor.features import (
 
 HERE = Place("/srv/app/script.py", 12, "main")
 CALL = Place("/srv/app/script.py", 14, "main")
-OF_THE_POOL = {"startup", "respawn", "tail", "drain", "observer", "unexplained"}
+OF_THE_POOL = {"start", "respawn", "tail", "drain", "observer", "unexplained"}
 STEPS = ("dispatch", "fetch", "reply", "collect")
 QUIET = ParentTimeline(*[0.0] * 9)
 
@@ -95,7 +95,7 @@ def pool(
     """A multiprocessing.Pool made at `HERE`, forked, with one call."""
     items = messages if items is None else items
     region_s = sum(account.values()) / slots
-    startup_s = account.get("startup", 0.0) / slots
+    startup_s = account.get("start", 0.0) / slots
     own = {state: s for state, s in account.items() if state not in OF_THE_POOL}
     sites = [site(own, messages, items, region_s - startup_s, **(call or {}))]
     work_s = account.get("run_cpu", 0.0) + account.get("run_blocked", 0.0)
@@ -117,7 +117,7 @@ def pool(
         "teardown_s": 0.005,
         "account": account,
         "identity": 1.0,
-        "chain": [],
+        "chain": (),
         "messages": messages,
         "items": items,
         "recorded": messages,

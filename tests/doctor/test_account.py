@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolwise.doctor.account import STATES, Timeline, account, chain, dispatcher
+from poolwise.account.derive import split_efficiency
+from poolwise.account.states import CHAIN
+from poolwise.doctor.account import STATES, Timeline, account, dispatcher
 from poolwise.doctor.pools import PoolRecords, WorkerRecords
 from poolwise.doctor.store import Call, Send, Task
 
@@ -109,12 +111,12 @@ def test_no_state_but_the_unexplained_is_negative(pool):
 @given(pools())
 def test_chain_is_a_product_and_a_sum(pool):
     states = account(pool).states
-    steps = chain(states)
-    whole = sum(states.values()) / 1e9
-    useful = 1 - sum(step.loss_s for step in steps) / whole if whole else 1.0
+    steps = split_efficiency(states, CHAIN)
+    whole = sum(states.values())
+    useful = 1 - sum(step.lost_s for step in steps) / whole if whole else 1.0
     product = 1.0
     for step in steps:
-        product *= step.factor
+        product *= step.value
     if sum(states.values()):
         assert useful == pytest.approx(states["run_cpu"] / sum(states.values()), abs=1e-9)
         assert product == pytest.approx(useful, abs=1e-6)
@@ -125,8 +127,8 @@ def test_waiting_is_blamed_on_what_the_dispatcher_did():
     call = Call(9, 1, 1, 0, T0, T0 + 10, 5, 1, 1, -1)
     waits = make_task(1, 1, T0, [0, 100, 0, 0, 0, 0, 0, 0, 0, 0])
     found = account(make_pool([make_worker(1, [waits])], sends, calls=[call])).states
-    assert (found["dispatch"], found["pickle_args"], found["transport"]) == (40, 20, 30)
-    assert found["wakeup"] == 10
+    assert (found["parent_decide"], found["parent_pickle"], found["parent_send"]) == (40, 20, 30)
+    assert found["hand_over"] == 10
 
 
 def test_a_blocked_write_costs_nothing_while_workers_are_busy():
@@ -137,7 +139,7 @@ def test_a_blocked_write_costs_nothing_while_workers_are_busy():
     run = [0, 0, 0, 0, 0, 1_000, 0, 0, 0, 0]
     tasks = [make_task(1, 1, T0, run), make_task(1, 2, T0 + 1_000, run, position=1)]
     found = account(make_pool([make_worker(1, tasks)], sends)).states
-    assert found["transport"] == 0
+    assert found["parent_send"] == 0
 
 
 def test_workers_that_die_while_they_start_fill_their_slot_once():
@@ -151,7 +153,7 @@ def test_workers_that_die_while_they_start_fill_their_slot_once():
     ]
     workers[1].launched = T0 + 900
     found = account(make_pool(workers, slots=2, ended=T0 + 1_000))
-    assert found.states["startup"] == 100 + 1_000
+    assert found.states["start"] == 100 + 1_000
     assert found.states["respawn"] == 900
     assert found.identity == 1.0
 
@@ -190,7 +192,7 @@ def test_a_worker_that_loses_its_cpu_as_it_answers_was_not_moving_results():
     ]
     found = account(make_pool([make_worker(1, tasks)])).states
     assert found["run_queued"] == 900 + 1_000
-    assert found["send_result"] == 100 + 0 + 1_000
+    assert found["send"] == 100 + 0 + 1_000
 
 
 def test_dark_messages_are_filled_in_like_those_around_them():
@@ -200,7 +202,7 @@ def test_dark_messages_are_filled_in_like_those_around_them():
         make_task(1, 11, T0 + 2_000, run, cpu=100, position=1),
     ]
     found = account(make_pool([make_worker(1, tasks)])).states
-    assert found["run_cpu"] == pytest.approx(found["pickle_result"])
+    assert found["run_cpu"] == pytest.approx(found["pickle"])
     assert found["run_cpu"] == pytest.approx(1_100)
 
 
@@ -209,11 +211,14 @@ def test_workers_that_come_when_all_is_done_count_no_more_than_the_region():
     late = make_worker(2, launching=T0, first_get=T0 + 500)
     found = account(make_pool([first, late], ended=T0 + 100))
     assert found.identity == 1.0
-    assert found.states["startup"] == 100
+    assert found.states["start"] == 100
 
 
 def test_a_thread_that_does_nothing_known_is_starved():
-    assert Timeline([(10, 20, {"transport": 1.0})]).split(0, 40) == {"starved": 30, "transport": 10}
+    assert Timeline([(10, 20, {"parent_send": 1.0})]).split(0, 40) == {
+        "no_job": 30,
+        "parent_send": 10,
+    }
 
 
 def test_input_that_is_streamed_is_the_generators_time():
@@ -221,4 +226,4 @@ def test_input_that_is_streamed_is_the_generators_time():
     pool = make_pool([make_worker(1)], sends, ended=T0 + 50)
     pool.calls = {1: Call(9, 1, 1, 7, T0 + 20, T0 + 21, -1, 1, 1, -1)}
     pool.sites = {7: {"api": "imap"}}
-    assert dispatcher(pool).split(T0, T0 + 50)["generator"] == 30
+    assert dispatcher(pool).split(T0, T0 + 50)["input_slow"] == 30

@@ -159,7 +159,7 @@ def test_vectorise_instead_is_the_headline_of_a_well_run_loop(tmp_path):
 def test_what_the_pool_loses_comes_first(tmp_path):
     place = write(tmp_path, INDEPENDENT["a sum"])
     seen = run(
-        pool({"run_cpu": 0.9, "transport": 0.6}, messages=4000, call={"function_place": place})
+        pool({"run_cpu": 0.9, "parent_send": 0.6}, messages=4000, call={"function_place": place})
     )
     names = [finding.name for finding in diagnose(seen).findings]
     assert names == ["tasks-too-small", "vectorise-instead"]

@@ -58,15 +58,15 @@ def test_of_a_program_that_failed_little_is_not_worth_a_word(seconds, verdict) -
     assert diagnose(seen, [says(TasksTooSmall, seconds)]).verdict == verdict
 
 
-IDLE = {"run_cpu": 1.0, "starved": 1.02}
+IDLE = {"run_cpu": 1.0, "no_job": 1.02}
 
 
 @pytest.mark.parametrize(
     ("account", "verdict"),
     [
         (IDLE, "cannot-tell"),
-        ({"run_cpu": 1.9, "starved": 0.1}, "healthy"),
-        ({"run_cpu": 1.4, "starved": 0.6}, "healthy"),
+        ({"run_cpu": 1.9, "no_job": 0.1}, "healthy"),
+        ({"run_cpu": 1.4, "no_job": 0.6}, "healthy"),
     ],
 )
 def test_a_pool_that_gains_nothing_while_workers_are_idle_is_not_healthy(account, verdict) -> None:
@@ -92,7 +92,7 @@ def test_what_others_took_stands_before_the_verdict() -> None:
 
 def test_beside_a_hog_slower_than_a_loop_is_said_where_no_load_explains_it() -> None:
     """And where it might, both numbers are."""
-    moving = {"pickle_args": 1.6, "run_queued": 2.0}
+    moving = {"parent_pickle": 1.6, "run_queued": 2.0}
     far = made_up.pool({"run_cpu": 0.1, **moving}, messages=8, items=400_000)
     assert diagnose(made_up.run(far, other_cpus=1.0), [SlowerThanSerial]).verdict == (
         "slower-than-serial"

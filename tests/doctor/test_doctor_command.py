@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from poolwise.account import ledger
+from poolwise.account.plain import from_plain
 from poolwise.cli import main
 from poolwise.doctor import findings, scaling
 from poolwise.doctor.diagnose import Diagnosis, diagnose
-from poolwise.doctor.features import Evidence, from_plain
+from poolwise.doctor.features import Evidence
 from poolwise.doctor.record import to_record
 from tests.doctor.test_rules import SICK
 from tests.doors.programs import Ended, run_python, write
@@ -138,7 +139,7 @@ def test_there_is_work_as_long_as_tasks_run(tmp_path):
     )
     doctor("--json", tmp_path / "a.json", script)
     [pool] = json.loads((tmp_path / "a.json").read_text())["evidence"]["pools"]
-    idle_s = sum(pool["account"][state] for state in ("startup", "starved", "drain")) / 2
+    idle_s = sum(pool["account"][state] for state in ("start", "no_job", "drain")) / 2
     assert pool["active_s"] >= 0.9 * (pool["region_s"] - idle_s)
 
 

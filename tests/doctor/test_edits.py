@@ -252,7 +252,7 @@ def test_remedies_carry_their_edits(tmp_path):
         "bytes_out": 72e6,
         "leaves": [heavy],
     }
-    account = {"run_cpu": 0.1, "pickle_args": 0.5, "transport": 0.2, "unpickle_args": 0.5}
+    account = {"run_cpu": 0.1, "parent_pickle": 0.5, "parent_send": 0.2, "unpickle": 0.5}
     seen = run(pool(account, call=call, place=Place(str(path), 4)))
     by_kind = {remedy.kind: remedy for remedy in diagnose(seen).findings[0].remedies}
     ours, shared = by_kind["poolwise"], by_kind["share"]
@@ -269,7 +269,7 @@ def test_threads_that_wait_get_items_one_by_one(tmp_path):
     path.write_text(
         "with Pool(2) as p:\n    p.map(fetch, urls, chunksize=25)\n    p.map(fetch, more)\n"
     )
-    account = {"run_blocked": 4.0, "startup": 0.01}
+    account = {"run_blocked": 4.0, "start": 0.01}
     call = {"place": Place(str(path), 2), "chunksize_asked": 25}
     seen = pool(account, call=call, place=Place(str(path), 1))
     changes = remedies.use_threads(seen, 32, None).changes

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from poolwise.account.states import STATES
 from poolwise.doctor import gather_ledger
-from poolwise.doctor.account import STATES
 from poolwise.doctor.diagnose import diagnose
 from tests.doctor.programs import observe_script, observe_source, write_program
 
@@ -532,8 +532,8 @@ def test_the_calls_of_our_own_pools(maker, single, streamed, apis, tmp_path):
     assert mapped.function_place.line == 4
     assert len(mapped.series_s) == 20
     assert mapped.first_s < mapped.last_s <= streamed_site.last_s
-    assert streamed_site.account["generator"] >= 0.8 * pool.account["generator"]
-    for state in ("generator", "transport", "wakeup"):
+    assert streamed_site.account["input_slow"] >= 0.8 * pool.account["input_slow"]
+    for state in ("input_slow", "parent_send", "hand_over"):
         told = sum(site.account[state] for site in pool.sites)
         assert told == pytest.approx(pool.account[state], abs=1e-6)
 

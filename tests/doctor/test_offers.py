@@ -37,7 +37,7 @@ def predicted(then_s: float) -> Prediction:
 def bound_table(**more):
     """A hundred tasks of 1 ms, each with the table that a partial binds."""
     leaf = made_up.leaf("partial.args[0]", 2e6, share_of_bytes_out=0.999, parameter="table")
-    account = {"run_cpu": 0.1, "pickle_args": 0.9, "transport": 0.5, "unpickle_args": 0.9}
+    account = {"run_cpu": 0.1, "parent_pickle": 0.9, "parent_send": 0.5, "unpickle": 0.9}
     call = {"bytes_out": 200e6, "leaves": [leaf]}
     return made_up.pool(account, messages=100, costs=HEAVY, call=call, **more)
 
@@ -74,7 +74,7 @@ def test_a_plain_loop_and_our_pool_are_thought_of_where_messages_are_the_matter(
 
 
 def test_our_pool_is_offered_where_its_import_pays_only() -> None:
-    short = made_up.pool({"run_cpu": 0.002, "dispatch": 0.15}, messages=1000, costs=COSTS)
+    short = made_up.pool({"run_cpu": 0.002, "parent_decide": 0.15}, messages=1000, costs=COSTS)
     assert "poolwise" not in [each.kind for each in offered(short, name="tasks-too-small")]
 
 
@@ -106,7 +106,7 @@ def test_our_pool_carries_blocks_by_shared_memory_and_packs_objects_like_others(
 
 
 def test_threads_are_advised_only_where_the_function_waits_or_has_helpers() -> None:
-    account = {"run_cpu": 0.1, "pickle_args": 0.6, "transport": 0.6, "receive": 0.4}
+    account = {"run_cpu": 0.1, "parent_pickle": 0.6, "parent_send": 0.6, "receive": 0.4}
     call = {"bytes_out": 240e6, "leaves": [made_up.leaf("arg", 4e6, 12, type="ndarray")]}
     for more, is_advised in (({}, False), ({"helper_cpu_s": 0.09}, True)):
         pool = made_up.pool(account, messages=60, call=call, **more)
@@ -116,7 +116,9 @@ def test_threads_are_advised_only_where_the_function_waits_or_has_helpers() -> N
 
 def test_several_pools_of_a_line_are_priced_together() -> None:
     """By the one in the middle: one that was held up for seconds is an accident."""
-    slow = made_up.pool({"run_cpu": 0.02, "dispatch": 7.98}, messages=10_000, costs=COSTS, id=3)
+    slow = made_up.pool(
+        {"run_cpu": 0.02, "parent_decide": 7.98}, messages=10_000, costs=COSTS, id=3
+    )
     pools = [tiny(), tiny(id=2), slow]
     given = dataclasses.replace(finding(slow, Remedy("chunksize", "", value=100)), pools=3)
     (told,) = offers.offer([given], made_up.run(*pools))
@@ -135,7 +137,7 @@ def test_the_edit_on_the_screen_is_the_first_remedy_s() -> None:
 
 
 def test_thread_executors_ignore_a_chunksize_and_are_not_given_one() -> None:
-    account = {"run_cpu": 0.02, "wakeup": 1.4}
+    account = {"run_cpu": 0.02, "hand_over": 1.4}
     kind = "ThreadPoolExecutor"
     pool = made_up.pool(account, messages=10_000, kind=kind, method=None)
     first = diagnose(made_up.run(pool)).findings[0]

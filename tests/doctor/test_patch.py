@@ -83,7 +83,8 @@ def test_two_edits_import_once(tmp_path):
 def test_an_edit_that_does_not_work_is_not_kept(change, tmp_path):
     change = dataclasses.replace(change, file=put(tmp_path, "P()\n"))
     assert patch.new_text([change], change.file) is None
-    finding = diagnose(run(pool({"run_cpu": 0.01, "dispatch": 2.0}, messages=2000))).findings[0]
+    slow = pool({"run_cpu": 0.01, "parent_decide": 2.0}, messages=2000)
+    finding = diagnose(run(slow)).findings[0]
     broken = dataclasses.replace(finding, remedies=[Remedy("code", "do it", changes=[change])])
     [kept] = patch.keep_working([broken])
     assert [(each.words, each.changes) for each in kept.remedies] == [("do it", [])]
@@ -93,7 +94,8 @@ def test_installed_packages_are_not_edited(tmp_path):
     folder = tmp_path / "site-packages"
     folder.mkdir()
     change = Change(put(folder, "P()\n"), 1, ["P()"], ["Q()"])
-    finding = diagnose(run(pool({"run_cpu": 0.01, "dispatch": 2.0}, messages=2000))).findings[0]
+    slow = pool({"run_cpu": 0.01, "parent_decide": 2.0}, messages=2000)
+    finding = diagnose(run(slow)).findings[0]
     [kept] = patch.keep_working(
         [dataclasses.replace(finding, remedies=[Remedy("code", "do it", changes=[change])])]
     )
@@ -103,7 +105,8 @@ def test_installed_packages_are_not_edited(tmp_path):
 
 def test_edits_of_the_same_line_are_not_made_together(tmp_path):
     file = put(tmp_path, "P()\nP()\n")
-    finding = diagnose(run(pool({"run_cpu": 0.01, "dispatch": 2.0}, messages=2000))).findings[0]
+    slow = pool({"run_cpu": 0.01, "parent_decide": 2.0}, messages=2000)
+    finding = diagnose(run(slow)).findings[0]
     texts = ((1, "Q()"), (1, "R()"), (2, "S()"))
     edits = [
         patch.Prescription(finding, Remedy("code", text, changes=[swap(file, number, text)]))

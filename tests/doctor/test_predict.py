@@ -25,7 +25,7 @@ COSTS = StepCosts(
 
 def tiny(**more):
     """10,000 items of 2 us, one a message, 0.5 s."""
-    account = {"run_cpu": 0.02, "dispatch": 0.98}
+    account = {"run_cpu": 0.02, "parent_decide": 0.98}
     return made_up.pool(account, messages=10_000, costs=COSTS, **more)
 
 
@@ -83,7 +83,7 @@ def test_what_large_items_take_to_pack_is_theirs_and_what_small_ones_take_is_the
     large = dataclasses.replace(
         COSTS, dispatch_s=(200e-6, 0.0), item_bytes_out=400_100, send_bytes_per_s=0.5e9
     )
-    pool = made_up.pool({"run_cpu": 0.01, "transport": 1.0}, messages=100, costs=large)
+    pool = made_up.pool({"run_cpu": 0.01, "parent_send": 1.0}, messages=100, costs=large)
     _, item_s = model_of(pool).costs.dispatch_s
     assert item_s == pytest.approx(200e-6, rel=0.01)
     assert model_of(tiny()).costs.dispatch_s[1] < 1e-6
@@ -92,7 +92,7 @@ def test_what_large_items_take_to_pack_is_theirs_and_what_small_ones_take_is_the
 def test_bytes_flow_faster_in_messages_that_meet_less_often() -> None:
     """Passing 0.4 MB at 0.5 GB/s takes 0.8 ms, of which 0.45 ms are no flow."""
     heavy = dataclasses.replace(COSTS, item_bytes_out=400_000, send_bytes_per_s=0.5e9)
-    pool = made_up.pool({"run_cpu": 0.01, "transport": 0.19}, messages=100, costs=heavy)
+    pool = made_up.pool({"run_cpu": 0.01, "parent_send": 0.19}, messages=100, costs=heavy)
     costs = model_of(pool).costs
     assert costs.meet_s >= predict.MEET_S
     assert costs.send_bytes_per_s == pytest.approx(400_000 / 350e-6, rel=0.01)
@@ -173,7 +173,7 @@ def test_a_call_without_its_heavy_arguments_takes_its_work() -> None:
         COSTS, dispatch_s=(10e-3, 0.0), fetch_s=(10e-3, 0.0), item_bytes_out=4e6,
         send_bytes_per_s=0.5e9,
     )  # fmt: skip
-    account = {"run_cpu": 0.2, "transport": 1.5, "pickle_args": 1.0}
+    account = {"run_cpu": 0.2, "parent_send": 1.5, "parent_pickle": 1.0}
     model = model_of(made_up.pool(account, messages=100, costs=heavy))
     light = model.lighter(out=1.0)
     assert light.pool_s() < 0.25 < model.pool_s()

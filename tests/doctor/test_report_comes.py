@@ -36,7 +36,7 @@ WELL = """
 
 def many(count: int, place: Place | None = None):
     """A run in which one line made many pools."""
-    states = {"run_cpu": 0.02, "transport": 0.3, "startup": 0.02}
+    states = {"run_cpu": 0.02, "parent_send": 0.3, "start": 0.02}
     where = place or Place("/srv/a.py", 7)
     pools = [pool(states, id=number, messages=400, place=where) for number in range(count)]
     return run(*pools, wall_s=count * 0.3)

@@ -31,32 +31,34 @@ GROWING = [i / 4000 for i in range(100)]
 SICK: dict[str, Evidence] = {
     "tasks-too-small": run(
         pool(
-            {"run_cpu": 0.02, "transport": 1.2, "wakeup": 0.4, "receive": 0.2, "loop": 0.3},
+            {"run_cpu": 0.02, "parent_send": 1.2, "hand_over": 0.4, "receive": 0.2, "loop": 0.3},
             messages=40_000,
         )
     ),
     "slower-than-serial": run(
         pool(
-            {"run_cpu": 0.06, "pickle_args": 0.6, "receive": 0.1, "unpickle_args": 0.4},
+            {"run_cpu": 0.06, "parent_pickle": 0.6, "receive": 0.1, "unpickle": 0.4},
             messages=8,
             items=400_000,
             call={"bytes_out": 24e6},
         )
     ),
     "not-worth-a-pool": run(
-        pool({"run_cpu": 0.0002, "startup": 0.03, "wakeup": 0.001}, slots=4, messages=15, items=60),
+        pool(
+            {"run_cpu": 0.0002, "start": 0.03, "hand_over": 0.001}, slots=4, messages=15, items=60
+        ),
         wall_s=0.06,
     ),
     "payload-args": run(
         pool(
-            {"run_cpu": 0.1, "pickle_args": 0.2, "transport": 0.4, "receive": 0.3},
+            {"run_cpu": 0.1, "parent_pickle": 0.2, "parent_send": 0.4, "receive": 0.3},
             messages=60,
             call={"bytes_out": 240e6, "leaves": [leaf("arg", 4e6, 12, type="numpy.ndarray")]},
         )
     ),
     "payload-results": run(
         pool(
-            {"run_cpu": 0.1, "pickle_result": 0.2, "lock_result": 0.3, "send_result": 0.3},
+            {"run_cpu": 0.1, "pickle": 0.2, "lock": 0.3, "send": 0.3},
             messages=80,
             call={"bytes_in": 320e6},
             bytes_in=320e6,
@@ -65,7 +67,7 @@ SICK: dict[str, Evidence] = {
     ),
     "repeated-payload": run(
         pool(
-            {"run_cpu": 0.1, "pickle_args": 0.5, "transport": 0.2, "unpickle_args": 0.5},
+            {"run_cpu": 0.1, "parent_pickle": 0.5, "parent_send": 0.2, "unpickle": 0.5},
             messages=120,
             call={"bytes_out": 72e6, "leaves": [leaf("partial.args[0]", 6e5)]},
         )
@@ -110,11 +112,11 @@ SICK: dict[str, Evidence] = {
         )
     ),
     "startup": run(
-        pool({"startup": 2.0, "run_cpu": 1.2}, slots=4, method="spawn", startup=SPAWNED)
+        pool({"start": 2.0, "run_cpu": 1.2}, slots=4, method="spawn", startup=SPAWNED)
     ),
     "worker-churn": run(
         pool(
-            {"respawn": 1.0, "startup": 0.4, "run_cpu": 0.1},
+            {"respawn": 1.0, "start": 0.4, "run_cpu": 0.1},
             messages=80,
             max_tasks_per_child=1,
             startup=Startup(80, 0.002, 0.0, 0.0, 0.0, 0.01),
@@ -138,14 +140,14 @@ SICK: dict[str, Evidence] = {
         )
     ),
     "slow-producer": run(
-        pool({"run_cpu": 0.3, "generator": 1.5}, messages=150, parent=BUSY_INPUT), wall_s=1.0
+        pool({"run_cpu": 0.3, "input_slow": 1.5}, messages=150, parent=BUSY_INPUT), wall_s=1.0
     ),
     "slow-callbacks": run(
         pool({"run_cpu": 0.6, "drain": 1.2}, messages=150, parent=BUSY_CALLBACKS)
     ),
     "serial-submission": run(
         pool(
-            {"run_cpu": 0.7, "starved": 0.75},
+            {"run_cpu": 0.7, "no_job": 0.75},
             messages=120,
             max_outstanding=1,
             mean_outstanding=1.0,
@@ -157,7 +159,7 @@ SICK: dict[str, Evidence] = {
     ),
     "eager-input": run(
         pool(
-            {"run_cpu": 0.4, "generator": 0.3},
+            {"run_cpu": 0.4, "input_slow": 0.3},
             messages=8,
             items=300_000,
             call={"input_has_length": False, "input_type": "generator", "listing_s": 0.15},
@@ -168,7 +170,7 @@ SICK: dict[str, Evidence] = {
         proxies=[Proxy("DictProxy", "get", 9600, 2, CALL, 1.5)],
     ),
     "hand-made-pool": run(
-        pool({"run_cpu": 1.2, "wakeup": 0.05}, kind="hand-made", messages=300),
+        pool({"run_cpu": 1.2, "hand_over": 0.05}, kind="hand-made", messages=300),
         channels=[Channel(100, "Queue", "put", 300, 3000, None)],
     ),
     "cpu-throttled": run(
@@ -179,24 +181,24 @@ SICK: dict[str, Evidence] = {
         pool({"run_cpu": 1.2}, random_streams=[RandomStream("numpy.random", 2, 1, used=True)])
     ),
     "worker-died": run(
-        pool({"run_cpu": 0.5, "starved": 1.5}, deaths=[Death(101, -9, 0.2, 0.01)])
+        pool({"run_cpu": 0.5, "no_job": 1.5}, deaths=[Death(101, -9, 0.2, 0.01)])
     ),
     "unbalanced-start-method": run(pool({"run_cpu": 1.2}, parent_threads=8)),
     "call-never-ended": run(
-        pool({"run_cpu": 0.5, "starved": 1.5}), wall_s=9.0, is_interrupted=True, stopped_s=8.9,
+        pool({"run_cpu": 0.5, "no_job": 1.5}), wall_s=9.0, is_interrupted=True, stopped_s=8.9,
         standstill=Standstill("lock", CALL, "map", 1, 1.5, 7.4, 20, 12, "SIGINT",
                               ["2 workers wait for a lock in work (a.py:3)"]),
     ),
 }  # fmt: skip
 
 HEALTHY: dict[str, Evidence] = {
-    "all workers compute": run(pool({"run_cpu": 1.6, "transport": 0.01, "tail": 0.01})),
+    "all workers compute": run(pool({"run_cpu": 1.6, "parent_send": 0.01, "tail": 0.01})),
     "heavy arguments, and heavy work for them": run(
-        pool({"run_cpu": 1.5, "pickle_args": 0.02, "unpickle_args": 0.03}, messages=24,
+        pool({"run_cpu": 1.5, "parent_pickle": 0.02, "unpickle": 0.03}, messages=24,
              call={"bytes_out": 24e6})
     ),
     "the same item again and again": run(
-        pool({"run_cpu": 1.5, "unpickle_args": 0.05}, call={"leaves": [leaf("arg", 2e5)]})
+        pool({"run_cpu": 1.5, "unpickle": 0.05}, call={"leaves": [leaf("arg", 2e5)]})
     ),
     "threads that wait": run(
         pool({"run_cpu": 0.02, "run_blocked": 9.0}, slots=20, messages=300,
@@ -224,11 +226,11 @@ HEALTHY: dict[str, Evidence] = {
              call={"series_s": [0.1] * 10 + [0.01] * 86, "chunksize": 1})
     ),
     "workers replaced now and then": run(
-        pool({"run_cpu": 1.5, "respawn": 0.03, "startup": 0.02}, messages=300,
+        pool({"run_cpu": 1.5, "respawn": 0.03, "start": 0.02}, messages=300,
              max_tasks_per_child=60, startup=Startup(6, 0.002, 0.0, 0.0, 0.0, 0.01))
     ),
     "slow input, slower work": run(
-        pool({"run_cpu": 1.44, "generator": 0.05}, messages=120,
+        pool({"run_cpu": 1.44, "input_slow": 0.05}, messages=120,
              parent=ParentTimeline(0.6, 0.12, 0.0, 0.0, 0.6, 0.0, 0.0, 0.0, 0.7))
     ),
     "each task seeds its own generator": run(
@@ -284,13 +286,13 @@ def test_threads_beside_a_busy_machine_cannot_be_told():
 
 
 def test_waiters_of_a_lock_that_have_no_cpu_do_not_get_on():
-    states = {"run_cpu": 0.78, "run_blocked": 1.69, "run_queued": 0.81, "startup": 0.06}
+    states = {"run_cpu": 0.78, "run_blocked": 1.69, "run_queued": 0.81, "start": 0.06}
     turns = pool(states, slots=4, messages=125, blocked_by={"lock": 1.69}, samples=80)
     assert diagnose(run(turns, other_cpus=0.6)).verdict == "lock-serialised"
 
 
 def test_threads_at_the_interpreters_lock_with_a_short_queue():
-    states = {"run_cpu": 1.2, "run_blocked": 0.23, "wakeup": 1.4, "loop": 2.0, "starved": 0.4}
+    states = {"run_cpu": 1.2, "run_blocked": 0.23, "hand_over": 1.4, "loop": 2.0, "no_job": 0.4}
     threads = pool(states, slots=4, messages=300, kind="ThreadPool", mean_running=1.2,
                    mean_outstanding=7.0, queue_wait=times(0.008, 300), cores_used=0.93,
                    blocked_by={"lock": 0.23}, samples=46)  # fmt: skip
@@ -298,7 +300,7 @@ def test_threads_at_the_interpreters_lock_with_a_short_queue():
 
 
 def test_a_pool_that_is_all_start_is_not_worth_it_wherever_its_moment_went():
-    states = {"run_cpu": 0.0006, "startup": 0.007, "starved": 0.003, "dispatch": 0.005}
+    states = {"run_cpu": 0.0006, "start": 0.007, "no_job": 0.003, "parent_decide": 0.005}
     few = pool(states, messages=12, creation_s=0.003, teardown_s=0.002)
     assert diagnose(run(few, wall_s=0.075)).verdict == "not-worth-a-pool"
 
@@ -307,14 +309,14 @@ def test_a_pool_that_is_all_start_is_not_worth_it_wherever_its_moment_went():
     ("parent", "verdict"), [(BUSY_CALLBACKS, "slow-callbacks"), (BUSY_INPUT, "slow-producer")]
 )
 def test_larger_chunks_do_not_hasten_the_programs_own_thread(parent, verdict):
-    states = {"run_cpu": 0.2, "generator": 0.7, "transport": 0.6, "send_result": 0.5}
+    states = {"run_cpu": 0.2, "input_slow": 0.7, "parent_send": 0.6, "send": 0.5}
     behind = pool(states, messages=300, parent=parent)
     first = diagnose(run(behind)).findings[0]
     assert (first.name, "tasks-too-small" in first.consequences) == (verdict, True)
 
 
 def test_start_up_does_not_hide_an_imbalance():
-    states = {"startup": 1.2, "run_cpu": 1.7, "tail": 0.9}
+    states = {"start": 1.2, "run_cpu": 1.7, "tail": 0.9}
     last = {"series_s": [0.008] * 99 + [0.9], "item_times": times(0.008, 100, 0.9, 99)}
     both = pool(states, call={**last, "chunksize": 1})
     names = [finding.name for finding in diagnose(run(both)).findings]
@@ -332,7 +334,7 @@ def test_time_that_the_host_took_is_not_waiting():
 
 
 def test_results_are_not_heavy_where_sending_them_waited_for_a_cpu():
-    states = {"run_cpu": 3.0, "run_queued": 5.8, "pickle_result": 0.1, "send_result": 0.31}
+    states = {"run_cpu": 3.0, "run_queued": 5.8, "pickle": 0.1, "send": 0.31}
     call = {"bytes_in": 38e6}
     queued = pool(states, messages=12, call=call, bytes_in=38e6, costs=step_costs(reply=0.008))
     assert diagnose(run(queued, other_cpus=1.3)).verdict == "healthy"
@@ -348,7 +350,7 @@ def test_a_few_calls_to_a_manager_beside_other_programs_waited_for_a_cpu():
 
 
 def test_the_pool_of_a_library_is_not_made_by_hand():
-    states = {"run_cpu": 1.0, "starved": 0.6}
+    states = {"run_cpu": 1.0, "no_job": 0.6}
     channels = [Channel(101, "Queue", "get", 100, 1000.0, CALL)]
     by = {"__main__.serve": "hand-made-pool", "mpire.worker.ForkWorker": "healthy"}
     for function, verdict in by.items():
@@ -364,7 +366,7 @@ def test_waiting_for_a_pool_inside_the_task_is_no_io():
 
 def test_pools_made_again_and_again_are_one_finding():
     each = [
-        pool({"startup": 0.04, "run_cpu": 0.008}, slots=4, messages=8, id=number,
+        pool({"start": 0.04, "run_cpu": 0.008}, slots=4, messages=8, id=number,
              creation_s=0.012, teardown_s=0.01)
         for number in range(25)
     ]  # fmt: skip
@@ -376,7 +378,8 @@ def test_pools_made_again_and_again_are_one_finding():
 
 def test_loop_of_calls_on_one_place_counts_the_pools():
     sick = [
-        pool({"run_cpu": 0.002, "transport": 0.5}, id=number, messages=4000) for number in range(3)
+        pool({"run_cpu": 0.002, "parent_send": 0.5}, id=number, messages=4000)
+        for number in range(3)
     ]
     first = diagnose(run(*sick)).findings[0]
     assert (first.name, first.pools) == ("tasks-too-small", 3)
@@ -389,7 +392,7 @@ def test_consequences_stand_under_their_cause():
 
 
 def test_wrong_results_come_before_lost_time():
-    slow = {"run_cpu": 0.1, "pickle_args": 0.2, "transport": 2.4, "receive": 0.3}
+    slow = {"run_cpu": 0.1, "parent_pickle": 0.2, "parent_send": 2.4, "receive": 0.3}
     stream = RandomStream("numpy.random", 2, 1, used=True)
     heavy = pool(slow, messages=60, call={"bytes_out": 240e6}, random_streams=[stream])
     names = [finding.name for finding in diagnose(run(heavy)).findings]
@@ -397,7 +400,7 @@ def test_wrong_results_come_before_lost_time():
 
 
 def test_findings_are_ordered_by_seconds():
-    light = pool({"startup": 0.2, "run_cpu": 0.4}, id=1, place=Place("/srv/a.py", 1))
+    light = pool({"start": 0.2, "run_cpu": 0.4}, id=1, place=Place("/srv/a.py", 1))
     heavy = pool({"run_cpu": 1.0, "run_blocked": 1.0}, id=2, blocked_by={"disk": 1.0}, samples=50)
     names = [finding.name for finding in diagnose(run(light, heavy)).findings]
     assert names == ["mixed-cpu-io", "startup"]
@@ -405,8 +408,8 @@ def test_findings_are_ordered_by_seconds():
 
 def test_what_costs_next_to_nothing_is_left_out():
     assert diagnose(
-        run(pool({"run_cpu": 0.02, "transport": 0.2, "wakeup": 0.1}, messages=4000), wall_s=60.0,
-            parallel_s=59.0, serial_s=1.0)
+        run(pool({"run_cpu": 0.02, "parent_send": 0.2, "hand_over": 0.1}, messages=4000),
+            wall_s=60.0, parallel_s=59.0, serial_s=1.0)
     ).findings == []  # fmt: skip
 
 
@@ -510,7 +513,7 @@ EAGER = {"input_has_length": False, "input_type": "generator", "listing_s": 0.3}
 
 
 def test_reading_while_workers_work_gains_what_the_shorter_of_both_takes():
-    quiet = pool({"run_cpu": 0.2, "generator": 0.6}, messages=8, items=300, call=EAGER)
+    quiet = pool({"run_cpu": 0.2, "input_slow": 0.6}, messages=8, items=300, call=EAGER)
     found = next(each for each in diagnose(run(quiet)).findings if each.name == "eager-input")
     prediction = found.remedies[0].prediction
     assert (prediction.now_s, prediction.then_s) == pytest.approx((0.4, 0.3))
@@ -518,7 +521,7 @@ def test_reading_while_workers_work_gains_what_the_shorter_of_both_takes():
 
 
 def test_reading_while_workers_work_gains_nothing_on_the_one_cpu_that_others_leave():
-    states = {"run_cpu": 0.2, "run_queued": 0.2, "generator": 0.6}
+    states = {"run_cpu": 0.2, "run_queued": 0.2, "input_slow": 0.6}
     busy = pool(states, messages=8, items=300, call=EAGER)
     found = diagnose(run(busy, other_cpus=1.0)).findings
     assert "eager-input" not in {each.name for each in found}
@@ -533,7 +536,7 @@ def test_tasks_that_wait_leave_cpus_idle_whatever_other_programs_do_with_them():
 
 
 def test_tasks_of_a_pool_by_hand_need_a_pool_with_chunks_not_a_chunk_size():
-    states = {"run_cpu": 0.1, "pickle_result": 0.1}
+    states = {"run_cpu": 0.1, "pickle": 0.1}
     by_hand = pool(states, messages=400, kind="hand-made", call={"api": "Process"})
     found = diagnose(run(by_hand)).findings
     assert found[0].name == "hand-made-pool"
@@ -542,7 +545,7 @@ def test_tasks_of_a_pool_by_hand_need_a_pool_with_chunks_not_a_chunk_size():
 
 def test_one_task_at_a_time_waits_for_its_cpu_in_our_pool_as_well():
     """Tasks of 3 ms that got a third of a CPU beside other programs: no pool makes that shorter."""
-    states = {"run_cpu": 0.3, "run_queued": 0.6, "starved": 0.9}
+    states = {"run_cpu": 0.3, "run_queued": 0.6, "no_job": 0.9}
     alone = {"max_outstanding": 1, "mean_outstanding": 1.0, "call": {"api": "apply"}}
     found = diagnose(run(pool(states, **alone), other_cpus=1.7)).findings[0]
     assert found.name == "serial-submission"

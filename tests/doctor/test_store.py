@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from poolwise.account.plain import from_plain, to_plain
 from poolwise.doctor import replay, store
 from poolwise.doctor.boot._poolwise_observer import recorder
-from poolwise.doctor.features import Evidence, from_plain, to_plain
+from poolwise.doctor.features import Evidence
 
 RECORDS = Path(__file__).parent / "records"
 

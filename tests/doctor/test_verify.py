@@ -14,6 +14,7 @@ from multiprocessing.pool import ThreadPool
 
 import pytest
 
+from poolwise.account.plain import from_plain, to_plain
 from poolwise.doctor import confirm, pauses, store, trials
 from poolwise.doctor.boot._poolwise_observer import live, runners, verify
 from poolwise.doctor.choose import choose
@@ -24,8 +25,6 @@ from poolwise.doctor.features import (
     Place,
     Trial,
     Untried,
-    from_plain,
-    to_plain,
 )
 from poolwise.doctor.findings import Finding, Prediction, Remedy
 from poolwise.doctor.present import make_document
@@ -552,7 +551,7 @@ def trial_of(pool, *experiments: Experiment, items: int = 5000, of_items: int = 
 
 
 def small_tasks():
-    return made_up.pool({"run_cpu": 0.02, "dispatch": 0.98}, messages=10_000)
+    return made_up.pool({"run_cpu": 0.02, "parent_decide": 0.98}, messages=10_000)
 
 
 def test_a_remedy_that_was_tried_is_told_in_seconds_of_the_call() -> None:
@@ -674,7 +673,7 @@ def test_what_the_finding_promises_is_tried_first() -> None:
 
 def test_threads_are_tried_early_where_what_travels_is_heavy() -> None:
     """Whether a function lets go of the GIL shows nowhere else, so no remedy promises it."""
-    account = {"run_cpu": 0.1, "pickle_args": 0.2, "transport": 0.4, "receive": 0.3}
+    account = {"run_cpu": 0.1, "parent_pickle": 0.2, "parent_send": 0.4, "receive": 0.3}
     call = {"bytes_out": 240e6, "leaves": [made_up.leaf("arg", 4e6, 12, type="ndarray")]}
     seen = made_up.run(made_up.pool(account, messages=60, call=call))
     diagnosis = diagnose(seen)

@@ -131,7 +131,7 @@ def test_the_heavy_attribute_of_what_is_called_is_named(call, tmp_path):
 def in_a_loop(count: int, **more):
     """Pools of two workers, one after the other, each of which starts and ends."""
     return [
-        pool({"startup": 0.02, "run_cpu": 0.08, "run_queued": 0.1}, id=number,
+        pool({"start": 0.02, "run_cpu": 0.08, "run_queued": 0.1}, id=number,
              created_s=number * 0.3, creation_s=0.005, teardown_s=0.005, **more)
         for number in range(count)
     ]  # fmt: skip
@@ -151,7 +151,7 @@ def test_pools_side_by_side_add_up():
 @pytest.mark.parametrize(("startup_s", "is_said"), [(0.03, True), (0.005, False)])
 def test_pools_in_a_loop_are_said_from_a_tenth_of_their_time_on(startup_s, is_said):
     each = [
-        pool({"startup": 2 * startup_s, "run_cpu": 0.4}, id=number, created_s=number * 0.3,
+        pool({"start": 2 * startup_s, "run_cpu": 0.4}, id=number, created_s=number * 0.3,
              startup=Startup(2, 0.001, 0.0, 0.0, None, startup_s))
         for number in range(20)
     ]  # fmt: skip
@@ -159,7 +159,7 @@ def test_pools_in_a_loop_are_said_from_a_tenth_of_their_time_on(startup_s, is_sa
 
 
 def test_what_other_programs_add_to_a_start_is_no_start():
-    slow = pool({"startup": 0.16, "run_cpu": 0.4}, startup=Startup(2, 0.01, 0.0, 0.0, None, 0.08))
+    slow = pool({"start": 0.16, "run_cpu": 0.4}, startup=Startup(2, 0.01, 0.0, 0.0, None, 0.08))
     assert "startup" in names(run(slow))
     assert "startup" not in names(run(slow, other_cpus=2.0))
 

@@ -8,7 +8,8 @@ import typing
 
 import pytest
 
-from poolwise.doctor import states
+from poolwise.account import states
+from poolwise.doctor import account, charts
 from poolwise.doctor.diagnose import diagnose
 from poolwise.doctor.findings import Change, Finding, Remedy, RemedyKind
 from poolwise.doctor.headline import PLAIN, say_first, say_short
@@ -65,16 +66,26 @@ def test_no_number_is_cut(name, width):
 
 
 def test_letters_of_the_bar_never_change():
-    letters = [letter for _, letter, _, _ in states.GROUPS]
+    letters = [letter for _, letter, _, _ in charts.GROUPS]
     assert len({*letters, "o"}) == len(letters) + 1
     drawn = {}
     for seen in (*SICK.values(), *HEALTHY.values()):
         screen = text.render(make_document(seen, diagnose(seen), is_full=False))
-        for name, letter, _, _ in states.GROUPS:
+        for name, letter, _, _ in charts.GROUPS:
             if found := re.search(rf"^(\w) {re.escape(name)}", screen, re.MULTILINE):
                 drawn.setdefault(name, set()).add(found[1])
                 assert found[1] == letter
     assert len(drawn) > 5
+
+
+def test_each_state_of_a_worker_is_in_one_group_and_lost_to_one_factor():
+    grouped = [state for *_, members in charts.GROUPS for state in members]
+    assert len(grouped) == len(set(grouped))
+    of_workers = {*account.STATES, *states.WORKER_ENTRIES, *states.IDLE_CAUSES, "not_started"}
+    assert set(grouped) == of_workers - {"wait"}
+    assert {state for state in grouped if states.STATES[state].factor not in states.CHAIN} == {
+        "run_cpu"
+    }
 
 
 def test_one_thing_is_not_many():

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 import poolwise
 from poolwise.testing.exam import BackendExam
-from tests.engines.test_pools import add, double, end, fail_at_seven, length, nap, pid_of
+from tests.engines.checks import (
+    check_every_way_of_calling,
+    check_killed_worker,
+    check_large_array,
+    check_task_that_ends_its_worker,
+)
+from tests.engines.test_pools import double, nap
 
 ray = pytest.importorskip("ray")
 
@@ -63,16 +66,7 @@ class TestRay(BackendExam):
 
 
 def test_every_way_of_calling(pool):
-    assert (pool._processes, pool.backend.name) == (2, "ray")
-    assert pool.map(double, range(500)) == [2 * n for n in range(500)]
-    assert list(pool.imap(double, iter(range(100)))) == [2 * n for n in range(100)]
-    assert sorted(pool.imap_unordered(double, range(50))) == [2 * n for n in range(50)]
-    assert pool.starmap(add, [(1, 2), (3, 4)]) == [3, 7]
-    assert pool.apply_async(add, (1,), {"b": 5}).get() == 6
-    assert os.getpid() not in pool.map(pid_of, range(20))
-    assert pool.statistics()["chunks"] < 200
-    with pytest.raises(LookupError, match="seven"):
-        pool.map(fail_at_seven, range(20))
+    check_every_way_of_calling(pool, "ray")
 
 
 def test_an_executor_on_the_session(session):
@@ -83,10 +77,7 @@ def test_an_executor_on_the_session(session):
 
 def test_functions_and_large_arrays_are_sent_once(pool):
     numpy = pytest.importorskip("numpy")
-    array = numpy.zeros(3_000_000, "u1")
-    assert pool.map(partial(length, array), range(60)) == [3_000_000 + n for n in range(60)]
-    values = pool.starmap(length, [(array, n) for n in range(60)])
-    assert values == [3_000_000 + n for n in range(60)]
+    check_large_array(pool, numpy.zeros(3_000_000, "u1"))
 
 
 def read_state(_):
@@ -99,18 +90,11 @@ def test_workers_have_state(session):
 
 
 def test_a_task_that_ends_its_worker_fails_alone(pool):
-    results = pool.imap(end, range(20))
-    assert [next(results) for _ in range(7)] == list(range(7))
-    with pytest.raises(poolwise.WorkerDied, match="while it ran item 7 of end"):
-        next(results)
-    assert list(results) == list(range(8, 20))
+    check_task_that_ends_its_worker(pool)
 
 
 def test_a_worker_that_is_killed_costs_no_task_that_may_go_again(pool):
-    results = pool.imap_unordered(nap, [0.02] * 100, retries=3)
-    got = [next(results) for _ in range(10)]
-    os.kill(pool.apply(pid_of, (0,)), signal.SIGKILL)
-    assert got + list(results) == [0.02] * 100
+    check_killed_worker(pool)
 
 
 def test_a_task_that_runs_too_long_is_stopped(pool):

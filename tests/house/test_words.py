@@ -7,11 +7,15 @@ from collections import Counter
 
 from tests.house.tree import list_sources, name_of, parse, part_of
 
-BEGINNINGS = ("What", "Who", "Whoever", "Whose", "How", "Whether", "The same", "Nobody", "Somebody")
+BEGINNINGS = (
+    "What", "Who", "Whoever", "Whose", "How", "Whether", "Where", "When", "Why", "Which", "Is",
+    "Does", "Was", "Has", "The same", "Nobody", "Somebody", "Nothing", "Something", "Everything",
+    "It", "Of",
+)  # fmt: skip
 """A docstring that begins so keeps back the noun or the verb that says what the thing is."""
 
 MOST = {
-    "account": 17, "choose": 4, "cli": 1, "doctor": 62, "pipeline": 6, "report": 32, "telemetry": 7,
+    "aio": 1, "choose": 15, "doctor": 1, "pipeline": 24,
 }  # fmt: skip
 """Docstrings by part that begin so all the same; may fall only, as in `test_numbers.py`."""
 

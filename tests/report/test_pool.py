@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from poolwise.account import ledger
+from poolwise.account import ledger, states
 from poolwise.cli import main
 from poolwise.report import account, spans
 from poolwise.report.pool import Report
@@ -25,10 +25,9 @@ def report():
 
 
 def test_every_entry_and_cause_has_a_name_and_a_colour():
-    states = {*ledger.WORKER_ENTRIES, *ledger.PARENT_ENTRIES}
-    states |= {cause for cause in ledger.IDLE_CAUSES if not cause.startswith("parent_")}
-    assert states <= account.STATES.keys()
-    names = [name for name, _ in account.STATES.values()]
+    used = {*states.WORKER_ENTRIES, *states.PARENT_ENTRIES, *states.IDLE_CAUSES}
+    assert used <= states.STATES.keys()
+    names = [state.title for state in states.STATES.values()]
     assert len(names) == len(set(names))
 
 

@@ -34,17 +34,17 @@ PARENT_STATES = (
     "produce", "pickle", "send", "decide", "receive", "unpickle", "user_code", "wait", "no_job",
     "user_code", "produce",
 )  # fmt: skip
-"""What the states are called in a report (``ledger.PARENT_ENTRIES``)."""
+"""Name in a report of each of the parent's states (``states.PARENT_ENTRIES``), by number."""
 
 _USER_CODE_BESIDE, _PRODUCE_BESIDE = 9, 10
-"""The same as seen by a helper thread that waits for workers meanwhile: it keeps nobody waiting."""
+"""Both as a background thread sees them, which waits for workers meanwhile and delays none."""
 
 CAUSES = (
     "input_slow", "parent_pickle", "parent_send", "parent_decide", "parent_receive",
     "parent_unpickle", "parent_user_code", "hand_over", "no_job", "consumer_slow", "tail",
     "cpu_not_granted", "unknown",
 )  # fmt: skip
-"""Causes of idleness by number (``ledger.IDLE_CAUSES``). The first nine are the parent's states."""
+"""Causes of idleness by number (``states.IDLE_CAUSES``). The first nine are the parent's states."""
 
 INPUT_SLOW, HAND_OVER, CONSUMER_SLOW, TAIL = 0, 7, 9, 10
 _CPU_NOT_GRANTED, _UNKNOWN = 11, 12
@@ -68,7 +68,7 @@ _HISTORY = 4096
 
 _NEWEST_CHUNKS = 4096
 _SENT = 11
-"""Where in a span the moment stands at which its answer was written; the next answer tells it."""
+"""Position in a span of the moment its answer was written; the next answer tells it."""
 
 _ENDED_LANES = 64
 """Workers that have ended and still have an account of their own; older ones are added up."""
@@ -85,7 +85,7 @@ _HEAVY_BYTES = 128 * 1024
 
 
 class ParentClock(Stopwatch, c.Phases):
-    """Where the parent's time goes, and which cause would keep a worker waiting meanwhile.
+    """Clock of the parent's time, and of the causes that keep workers waiting meanwhile.
 
     ``lacks`` is the cause that holds whatever the parent does (nothing left to hand out, say), or
     :data:`NOTHING_LACKS`: then the parent itself is the cause. ``is_awaited`` says that a caller
@@ -142,7 +142,7 @@ class ParentClock(Stopwatch, c.Phases):
         self.vectors.append(tuple(self.causes))
 
     def rest(self) -> None:
-        """Whoever drives has nothing to do but to wait."""
+        """Enter waiting: the leader has nothing to do."""
         if self.is_awaited:
             self.to(PRODUCE if self.lacks == INPUT_SLOW else WAIT)
         elif self.lacks == NO_JOB:
@@ -152,13 +152,13 @@ class ParentClock(Stopwatch, c.Phases):
             self.to(_PRODUCE_BESIDE if is_input else _USER_CODE_BESIDE)
 
     def enter(self) -> None:
-        """Somebody drives again: what was since the last time has been the program's own."""
+        """Enter deciding: a thread leads again, and until now the program's own code ran."""
         if self.produced_since_ns:
             self._note_produced()
         self.to(DECIDE)
 
     def _note_produced(self) -> None:
-        """Since the calling thread went into the user's iterable, it was that."""
+        """Count the time since the calling thread went into the user's iterable as producing."""
         if self.produced_since_ns > self.at_ns:
             spent_ns = self.produced_since_ns - self.at_ns
             self.totals[self.state] += spent_ns
@@ -174,7 +174,7 @@ class ParentClock(Stopwatch, c.Phases):
         self.is_producing = True
 
     def end_producing(self) -> None:
-        """It is out again."""
+        """Leave the user's iterable."""
         self.is_producing = False
 
     def forget(self) -> None:
@@ -185,11 +185,11 @@ class ParentClock(Stopwatch, c.Phases):
         self.stretches = Table(self.stretches)
 
     def leave(self) -> None:
-        """Nobody drives for now."""
+        """Leave the pool: no thread leads for now."""
         self.to(NO_JOB if self.lacks == NO_JOB else USER_CODE)
 
     def caused(self, begin_ns: int, end_ns: int) -> list[float]:
-        """For how long each cause held between two moments that lie in the past."""
+        """Time that each cause held between two moments of the past."""
         upto, since = self._causes_at(end_ns), self._causes_at(begin_ns)
         return [b - a for a, b in zip(since, upto, strict=True)]
 
@@ -212,7 +212,7 @@ class ParentClock(Stopwatch, c.Phases):
 
 
 class LanePage:
-    """What is known of one lane."""
+    """Running sums and clock readings of one lane."""
 
     __slots__ = (
         "born_ns", "busy_since_ns", "bytes_in", "bytes_out", "chunks", "ended_ns", "idle",
@@ -292,7 +292,7 @@ class LanePage:
 
 
 class FunctionPage:
-    """What is known of the calls of one function from one line."""
+    """Running sums over the calls of one function from one line."""
 
     __slots__ = (
         "bytes_in", "bytes_out", "chunks", "cpu_ns", "fit", "function", "histogram",
@@ -460,11 +460,11 @@ class Book(c.Observer):
             self.is_one_clock = False
 
     def lane_told(self, lane: int, now_ns: int) -> None:
-        """It was told to end."""
+        """Note that a lane was told to end."""
         self.lanes[lane].told_ns = now_ns
 
     def lane_ended(self, event: c.LaneDied, now_ns: int) -> None:
-        """It is gone."""
+        """Close the page of a lane that is gone."""
         self._work_off()
         page = self.lanes.pop(event.lane)
         page.sent.clear()
@@ -512,15 +512,16 @@ class Book(c.Observer):
         else:
             note = Note(lane, page, chunk, outcome, is_first=is_first)
             self._pile.append(note)
-            if len(self._pile) >= 512:  # noqa: PLR2004 - worked off, has the parent time or not
+            most = 512  # then it is worked off, has the parent time or not
+            if len(self._pile) >= most:
                 self._work_off()
         # Short answers in a row of one lane share a note: its clock is cumulative, so only the last
         # of them has to be read. What a report can no longer tell apart is below a pixel.
-        has_room = len(note.parts) < 64  # noqa: PLR2004
-        lane.short_note = note if is_short and has_room else None
+        many = 64
+        lane.short_note = note if is_short and len(note.parts) < many else None
 
     def job_posted(self, job: Job) -> None:
-        """Somebody wants a job done."""
+        """Open the page of a new job's function."""
         if not job.has_calls:
             page = self._page(name_of(job.function.call), job.site)
             self._page_of_job[job.number] = page
@@ -530,7 +531,7 @@ class Book(c.Observer):
         self._page_of_job.pop(command.job.number, None)
 
     def note_busy(self) -> None:
-        """Since when each lane has had a chunk it has not answered for (0: it has none)."""
+        """Note since when each lane holds an unanswered chunk (0: it has none)."""
         since_ns = {} if self._state is None else self._state.busy_since_ns()
         for lane, page in self.lanes.items():
             page.busy_since_ns = since_ns.get(lane, 0)
@@ -706,7 +707,8 @@ class Book(c.Observer):
         from heapq import heappush, heappushpop  # as for bisect
 
         note.page.longest_ns = max(note.page.longest_ns, ns)
-        if len(self.slowest) < 16:  # noqa: PLR2004 - no report shows more
+        shown = 16  # no report shows more
+        if len(self.slowest) < shown:
             heappush(self.slowest, (ns, note.page.function, item, note.lane.lane, end_ns - ns))
         elif ns > self.slowest[0][0]:
             heappushpop(self.slowest, (ns, note.page.function, item, note.lane.lane, end_ns - ns))

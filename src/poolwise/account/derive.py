@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from poolwise.account.ledger import Distribution, Factor, Laws
-from poolwise.worker.stopwatch import edge_ns
-
-_LOSSES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("start-up", ("not_started", "start", "import", "init", "exit")),
-    ("supply", ("input_slow", "consumer_slow", "parent_user_code")),
-    ("load balance", ("tail",)),
-    (
-        "transfer",
-        ("hand_over", "parent_send", "parent_receive", "parent_decide", "receive", "send"),
-    ),
-    ("serialisation", ("parent_pickle", "parent_unpickle", "unpickle", "pickle")),
-    ("CPU availability", ("run_queued", "cpu_not_granted")),
-    ("unexplained", ("unexplained", "unknown", "in_flight")),
-)  # fmt: skip
-"""Factors in the order in which their losses are taken off, and the entries and causes of each."""
+from poolwise.account.states import FACTORS, STATES
+from poolwise.worker.stopwatch import edge_ns, step_of
 
 
 def make_distribution(
@@ -59,6 +47,12 @@ def make_distribution(
     )
 
 
+def distribute(times_s: Sequence[float]) -> Distribution | None:
+    """Distribution of times that were each measured; None when there are none."""
+    steps = Counter(step_of(time_s * 1e9) for time_s in times_s)
+    return make_distribution(steps, sum(times_s), max(times_s, default=0.0), is_exact=True)
+
+
 def _quantile(
     steps: Sequence[tuple[int, int]], middles: Sequence[float], count: int, share: float
 ) -> float:
@@ -77,30 +71,29 @@ def fit_line(n: float, x: float, y: float, xx: float, xy: float) -> tuple[float,
     besides. None where x never changed, or with fewer than 3 points.
     """
     spread = n * xx - x * x
-    if n < 3 or spread <= 1e-9 * max(1.0, n * xx):  # noqa: PLR2004 - two points fit any line
+    least = 3  # two points fit any line
+    if n < least or spread <= 1e-9 * max(1.0, n * xx):
         return None
     slope = (n * xy - x * y) / spread
     return slope, (y - slope * x) / n
 
 
 def split_efficiency(
-    account: Mapping[str, float], idle: Mapping[str, float], not_started_s: float
+    states: Mapping[str, float], names: Iterable[str] = FACTORS
 ) -> tuple[Factor, ...]:
     """The efficiency chain: losses are taken off one after the other.
 
-    With a0 all worker-seconds while a call was open and a(i+1) what is left after loss i, factor i
-    is a(i+1)/a(i). So efficiency = product of the factors = 1 - sum of the lost shares, without
-    residual. The names follow the POP centre of excellence (co-design.pop-coe.eu/metrics): load
-    balance x transfer x serialisation is its "parallel efficiency", except that serialisation
-    there means waiting for dependencies, and here pickling.
+    With a0 all worker-seconds and a(i+1) what is left after loss i, factor i is a(i+1)/a(i). So
+    efficiency = product of the factors = 1 - sum of the lost shares, without residual.
 
-    :param account: worker-seconds by entry; :param idle: by cause, both over all workers.
+    :param states: worker-seconds by state, over all workers.
+    :param names: the factors wanted, in order.
     """
-    spent = {**account, **idle, "not_started": not_started_s}
-    total_s = sum(account.values()) - account.get("no_job", 0.0) + not_started_s
+    total_s = sum(states.values())
     factors, left_s = [], total_s
-    for name, parts in _LOSSES:
-        lost_s = max(0.0, sum(spent.get(part, 0.0) for part in parts))
+    for name in names:
+        lost_s = sum(value for state, value in states.items() if STATES[state].factor == name)
+        lost_s = max(0.0, lost_s)
         rest_s = max(0.0, left_s - lost_s)
         value = rest_s / left_s if left_s > 0 else 1.0
         factors.append(Factor(name, value, lost_s, lost_s / total_s if total_s > 0 else 0.0))

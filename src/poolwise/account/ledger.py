@@ -14,64 +14,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poolwise.account.plain import from_plain, to_plain
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 SCHEMA = 2
 """Version of the files. It grows when a field changes its meaning or goes away, not when one is
 added."""
-
-WORKER_ENTRIES: dict[str, str] = {
-    "start": "the process is made: fork or exec, until it runs",
-    "import": "a fresh interpreter boots and imports the main module (0 where workers are forked)",
-    "init": "the user's initializer runs",
-    "wait": "there is a call, but nothing to do for this worker; the causes stand in `idle`",
-    "receive": "a message is being read from the pipe",
-    "unpickle": "arguments (and a function it meets first) are rebuilt, and cleared away again",
-    "run_cpu": "the user's function, on a CPU",
-    "run_blocked": "the user's function, off CPU because it waits: I/O, sleep, a lock",
-    "run_queued": "the user's function, off CPU because none was granted: run queue, CPU quota",
-    "pickle": "results are pickled",
-    "send": "results are written to the pipe",
-    "in_flight": "the chunk that it has not answered for yet",
-    "tail": "nothing is left to hand out while other workers still work",
-    "no_job": "no call was open: the program did something else",
-    "exit": "told to end, until the process is gone",
-    "unexplained": "what none of the above explains (negative: counted twice)",
-}
-"""Entry of a worker's account -> what it means. Together they are the worker's life."""
-
-PARENT_ENTRIES: dict[str, str] = {
-    "produce": "the user's iterable gives items",
-    "pickle": "arguments and functions are pickled",
-    "send": "messages are written to pipes",
-    "decide": "the pool's own bookkeeping, and starting workers",
-    "receive": "messages are read from pipes",
-    "unpickle": "results are rebuilt",
-    "user_code": "a call is open and the program's own code runs: between results, in callbacks",
-    "wait": "nothing to do but to wait for workers",
-    "no_job": "no call was open: the program did something else",
-    "unexplained": "what none of the above explains (negative: counted twice)",
-}
-"""Entry of the parent's account -> what it means. Together they are the pool's wall time."""
-
-IDLE_CAUSES: dict[str, str] = {
-    "no_job": "no call was open",
-    "input_slow": "all items that exist were handed out; the input gives the next ones too slowly",
-    "consumer_slow": "as many results wait to be read as may; the program reads too slowly",
-    "tail": "everything was handed out, other workers still work",
-    "parent_pickle": "items wait, the parent pickles (for this worker or another)",
-    "parent_send": "items wait, the parent writes to pipes",
-    "parent_decide": "items wait, the parent is in its bookkeeping or starts workers",
-    "parent_receive": "items wait, the parent reads from pipes",
-    "parent_unpickle": "items wait, the parent rebuilds results",
-    "parent_user_code": "items wait, but the program's own code keeps the parent from its workers",
-    "hand_over": "work is on its way: the pipe, the wake-up of a sleeping process",
-    "cpu_not_granted": "a message had come, no CPU was free: run queue, CPU quota",
-    "unknown": "the clocks of the processes cannot be compared",
-}
-"""Cause of idleness -> what it means. The causes of a worker sum to "wait" + "tail" + "no_job"."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +31,8 @@ class LaneAccount:
     """One worker (or thread): its life, split into entries.
 
     :param ended_s: None while it lives; the account then reaches to the moment of the report.
-    :param account: entry of :data:`WORKER_ENTRIES` -> seconds.
-    :param idle: cause of :data:`IDLE_CAUSES` -> seconds.
+    :param account: entry of :data:`states.WORKER_ENTRIES` -> seconds.
+    :param idle: cause of :data:`states.IDLE_CAUSES` -> seconds.
     :param lanes: more than 1 where workers that ended long ago are added up in one account.
     """
 
@@ -102,7 +54,7 @@ class LaneAccount:
 
 @dataclass(frozen=True)
 class Distribution:
-    """How long tasks took. Quantiles are read from a histogram whose steps are 9 % wide.
+    """Distribution of task times. Quantiles are read from a histogram whose steps are 9 % wide.
 
     :param is_exact: each item was timed by itself (``ledger="items"``); else items shorter than
         0.1 ms were timed together and count with their mean.
@@ -179,7 +131,7 @@ class ChunkSpan:
     are pickled, ``sent_s`` and written. A chunk that answers in parts has one span for each part.
 
     :param first: position of its first item in the input.
-    :param cause: why the worker waited before it: the cause of :data:`IDLE_CAUSES` that took most.
+    :param cause: why the worker waited before it: of :data:`states.IDLE_CAUSES` what took most.
     :param site: as that of :class:`FunctionAccount`.
     """
 
@@ -217,7 +169,7 @@ class ChunkSpan:
 
 @dataclass(frozen=True)
 class ParentSpan:
-    """A stretch of the parent's time in one entry of :data:`PARENT_ENTRIES`."""
+    """A stretch of the parent's time in one entry of :data:`states.PARENT_ENTRIES`."""
 
     entry: str
     begin_s: float
@@ -309,7 +261,7 @@ class Report:
     schema: int = field(default=SCHEMA)
 
     def verdict(self) -> list[str]:
-        """What matters in this report, in plain sentences, the most important first."""
+        """Plain sentences on what matters in this report, the most important first."""
         from poolwise.account.verdict import say
 
         return say(self)
@@ -323,11 +275,11 @@ class Report:
         return to_plain(self)
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """The same as JSON."""
+        """The report as JSON."""
         return json.dumps(to_plain(self), indent=indent)
 
     @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> Report:
+    def from_dict(cls, plain: dict[str, Any]) -> Self:
         """The report that :meth:`to_dict` was called on.
 
         :raises ValueError: a later version of poolwise wrote it, or it is no report.
@@ -346,6 +298,6 @@ class Report:
             raise ValueError(message) from error
 
     @classmethod
-    def from_json(cls, text: str) -> Report:
+    def from_json(cls, text: str) -> Self:
         """The report that :meth:`to_json` was called on; raises as :meth:`from_dict`."""
         return cls.from_dict(json.loads(text))

@@ -34,8 +34,8 @@ def _restore(hint: Any, value: Any) -> Any:
         return None
     if origin in {types.UnionType, typing.Union}:
         return _restore(next(each for each in inner if each is not type(None)), value)
-    if origin is tuple:
-        return tuple(_restore(inner[0], each) for each in value)
+    if origin in {list, tuple}:
+        return origin(_restore(inner[0], each) for each in value)
     if dataclasses.is_dataclass(hint):
         return from_plain(typing.cast("type[Any]", hint), value)
     return value

@@ -1,4 +1,4 @@
-"""What was sent although it had been sent before: the same object in message after message.
+"""Bytes that are sent again: the same object in message after message.
 
 A table that each item brings along, the bound data of a function. It is looked for in large
 messages only, where some microseconds are nothing, and by identity: equal copies are not found
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from poolwise.core.job import Chunk
 
 _BYTES_FOR_A_LOOK = 32 * 1024
-"""Of a message's items 16 are looked at at most, and one for so many bytes: to look at an item
+"""Bytes of a message for each item that is looked at, of 16 at most: to look at an item
 takes 5 us, to pickle, move and unpickle these bytes 20 times as long (``benchmarks/ledger``)."""
 
 _MOST_PARTS = 32
-"""Of an item with many parts only so many are looked at."""
+"""Limit of the parts of an item that are looked at."""
 
 _LEAST_PART_BYTES = 1024
 """Smaller objects are not remembered."""
 
 _SAMPLE = 4
 _DEPTH = 3
-"""Of a container so many elements are looked at, and of those so many levels."""
+"""Elements of a container that are looked at, and levels of them."""
 
 _NUMBER_BYTES = 9
-"""What pickle writes for a float."""
+"""Size of a pickled float."""
 
 _ATOMS = frozenset({int, float, complex, bool, type(None)})
 _STRINGS = frozenset({str, bytes, bytearray})
@@ -96,10 +96,11 @@ class Repeats:
         return round(size_bytes * again / whole) if whole else 0
 
     def _is_met(self, part: Any) -> bool:
-        """Was this very object sent before? It is remembered now."""
+        """True if this very object was sent before; it is remembered now."""
         mark = _mark(part)
         before = self._met.get(id(part))
-        if len(self._met) >= 4096:  # noqa: PLR2004 - memory is bounded
+        most = 4096  # memory is bounded
+        if len(self._met) >= most:
             self._met.clear()
         self._met[id(part)] = mark
         if isinstance(before, weakref.ref):
@@ -108,7 +109,7 @@ class Repeats:
 
 
 def _parts(item: Any) -> Sequence[Any]:
-    """What an item is made of: an array or a list is one thing, a tuple holds several."""
+    """Parts of an item: an array or a list is one, a tuple holds several."""
     if type(item) is tuple:
         return item[:_MOST_PARTS]
     if type(item) is dict and len(item) <= _MOST_PARTS:
@@ -131,7 +132,7 @@ def _bound_to(function: Any) -> list[Any]:
 
 
 def _mark(part: Any) -> Any:
-    """What tells an object from a later one at the same address; None where nothing does."""
+    """Mark that tells an object from a later one at the same address, or None."""
     kind = type(part)
     if kind in _ROWS:
         return kind, len(part), [_name(each) for each in _spread(part, _SAMPLE)]
@@ -192,7 +193,7 @@ def _weigh_container(part: Any, depth: int) -> float:
 
 
 def _spread(items: Sequence[Any], most: int) -> Sequence[Any]:
-    """So many of the items, evenly spread; all where they are few."""
+    """Sample of the items, evenly spread; all where they are few."""
     count = len(items)
     if count <= most:
         return items

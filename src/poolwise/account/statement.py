@@ -1,4 +1,4 @@
-"""From the book of a pool to its report: everything in seconds, every part named."""
+"""Report of a pool from its book: everything in seconds, every part named."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from poolwise.account.ledger import (
     Report,
     SlowTask,
 )
+from poolwise.account.states import merge
 from poolwise.core.contract import NO_JOB, USER_CODE
 
 
@@ -58,9 +59,11 @@ class _Statement:
         spans = self._spans()
         account = _add_up(lane.account for lane in lanes)
         idle = _add_up(lane.idle for lane in lanes)
+        not_started_s = _s(book.clock.not_started_ns)
+        open_states = {**merge(account, idle), "not_started": not_started_s}
+        open_states.pop("no_job", None)
         wall_s = _s(self._now_ns - self._began_ns)
         open_s = wall_s - _s(self._parent_ns[NO_JOB])
-        not_started_s = _s(book.clock.not_started_ns)
         longest_s = _s(max((page.longest_ns for page in book.pages.values()), default=0))
         useful_s = account.get("run_cpu", 0.0) + account.get("run_blocked", 0.0)
         return Report(
@@ -96,7 +99,7 @@ class _Statement:
                 is_exact=book.level == "items",
             ),
             slowest=self._slowest(),
-            factors=derive.split_efficiency(account, idle, not_started_s),
+            factors=derive.split_efficiency(open_states),
             laws=derive.make_laws(useful_s, open_s, book.workers, self._parent_busy_s(), longest_s),
             spans=spans,
             spans_left_out=max(0, book.all_spans - len(book.spans)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from poolwise.account.states import STATES, merge
 from poolwise.quantities import say_bytes, say_seconds, say_share
 
 if TYPE_CHECKING:
@@ -12,38 +13,9 @@ if TYPE_CHECKING:
 _WORTH_SAYING = 0.03
 """Losses below this share of all worker-seconds are not spoken of; the table has them."""
 
-_WORDS = {
-    "start": "went into making worker processes",
-    "import": "went into booting workers and importing the main module in them",
-    "init": "ran the initializer",
-    "receive": "read messages",
-    "unpickle": "unpickled",
-    "run_blocked": "waited inside the function (I/O, sleep, locks)",
-    "run_queued": "were inside the function but got no CPU",
-    "pickle": "pickled results",
-    "send": "wrote results",
-    "exit": "went into ending workers",
-    "unexplained": "have no name",
-    "not_started": "were lost because workers were not started yet",
-}
-_CAUSES = {
-    "input_slow": "waited for the input, which gives items more slowly than workers take them",
-    "consumer_slow": "waited because results are read more slowly than they are made",
-    "tail": "were idle at the end, with nothing left to hand out",
-    "parent_pickle": "waited while the parent pickled arguments",
-    "parent_send": "waited while the parent wrote messages",
-    "parent_decide": "waited while the parent was in the pool's own bookkeeping",
-    "parent_receive": "waited while the parent read results",
-    "parent_unpickle": "waited while the parent unpickled results",
-    "parent_user_code": "waited while the program's own code held up the parent",
-    "hand_over": "passed between a message's sending and a worker's waking up",
-    "cpu_not_granted": "had a message but got no CPU to read it",
-    "unknown": "were idle for a reason that cannot be told on this system",
-}
-
 
 def say(report: Report) -> list[str]:
-    """What matters in this report, the most important first."""
+    """Sentences on what matters in this report, the most important first."""
     total_s = open_worker_seconds(report)
     if not report.chunks or total_s <= 0:
         return ["No task has been run yet."]
@@ -64,13 +36,10 @@ def open_worker_seconds(report: Report) -> float:
 
 
 def losses(report: Report) -> dict[str, float]:
-    """What was not computing on a CPU, by entry and cause, in worker-seconds, largest first."""
-    entries = {name: report.worker_account.get(name, 0.0) for name in _WORDS}
-    entries["not_started"] = report.not_started_s
-    entries["unexplained"] = abs(entries["unexplained"])
-    causes = {name: report.idle.get(name, 0.0) for name in _CAUSES}
-    together = {**entries, **causes}
-    return dict(sorted(together.items(), key=lambda pair: pair[1], reverse=True))
+    """Worker-seconds that did not compute, by state, largest first."""
+    spent = {**merge(report.worker_account, report.idle), "not_started": report.not_started_s}
+    lost = {name: abs(spent.get(name, 0.0)) for name, state in STATES.items() if state.phrase}
+    return dict(sorted(lost.items(), key=lambda pair: pair[1], reverse=True))
 
 
 def _headline(report: Report, total_s: float) -> str:
@@ -96,7 +65,7 @@ def _losses(report: Report, total_s: float) -> list[str]:
 
 
 def _phrase(report: Report, name: str) -> str:
-    words = _WORDS.get(name) or _CAUSES[name]
+    words = STATES[name].phrase
     if name in {"unpickle", "receive", "parent_pickle", "parent_send"}:
         return f"{words}: {_moved(report)}"
     if name in {"pickle", "send", "parent_unpickle", "parent_receive"}:
@@ -115,7 +84,7 @@ def _moved(report: Report) -> str:
     if again < _WORTH_SAYING * report.bytes_out:
         return moved
     times = report.bytes_out / max(1, report.bytes_out - again)
-    often = f", each about {times:.0f} times" if times >= 1.5 else ""  # noqa: PLR2004 - rounds to 2
+    often = f", each about {times:.0f} times" if round(times) > 1 else ""
     return f"{moved}; {say_bytes(again)} of it had been sent before{often}"
 
 
@@ -134,7 +103,8 @@ def _speed(report: Report) -> list[str]:
     )
     if laws.ceiling is not None and laws.ceiling > laws.speedup:
         said += f", and more workers could make it {laws.ceiling:.2g} times at most"
-    if laws.speedup < 0.9:  # noqa: PLR2004 - up to 1 other programs may be the reason
+    is_slower = 0.9  # from there up to 1 other programs may be the reason
+    if laws.speedup < is_slower:
         said = (
             f"A plain loop would have taken about {say_seconds(loop_s)}: it is faster than the pool"
         )

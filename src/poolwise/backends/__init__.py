@@ -1,1 +1,1 @@
-"""Where lanes are made. Each answers the five verbs of ``core.contract.Backend``."""
+"""Back ends, which make lanes. Each answers the five verbs of ``core.contract.Backend``."""

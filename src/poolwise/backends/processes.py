@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
 from poolwise.backends import offspring
+from poolwise.backends.answers import detached, load_each, not_loadable
 from poolwise.backends.unguarded import end_if_importing_main
 from poolwise.core import contract as c
 from poolwise.core.contract import DECIDE, PICKLE, RECEIVE, SEND, UNPICKLE
-from poolwise.core.signals import find_raised, interruptible
+from poolwise.core.signals import interruptible
 from poolwise.memory.arena import Ends, PoolMemory
 from poolwise.memory.link import Handover, MessageLink, WorkerEnds
 from poolwise.system import descriptors, exit_watch, lifeline
@@ -82,10 +83,10 @@ class _Lane:
         self.reading: codec.Reading | None = None
         self.fault: str | None = None
         self.ends: dict[int, float] = {}
-        """Where in the task pipe each unanswered chunk ends, in bytes."""
+        """End of each unanswered chunk in the task pipe, in bytes."""
 
     def find_unread(self) -> frozenset[int]:
-        """Of a worker that has ended: the chunks it had not taken in, so did not die of."""
+        """Chunks that a worker that has ended had not taken in, so did not die of."""
         unread_bytes = pipes.count_unread(self.task_fd)
         if unread_bytes is None:
             return frozenset()
@@ -311,7 +312,7 @@ class Processes(c.Backend):
             self._readers.close(number)
 
     def _lend(self, ends: Ends) -> Ends:
-        """Something large passes through a lane for the first time."""
+        """Prepare shared memory: something large passes through a lane for the first time."""
         self._memory.say_refusal()
         return ends
 
@@ -326,7 +327,7 @@ class Processes(c.Backend):
         try:
             packed = function.packed or self._pack_function(lane, function)
         except BaseException as error:
-            said = _detached(error, self._as_cause)
+            said = detached(error, self._as_cause)
             self._events.append(c.ChunkRefused(lane.id, chunk.id, said, is_function=True))
             return False
         forget = partial(self._functions.pop, function.id)  # gets the reference as the default
@@ -376,7 +377,7 @@ class Processes(c.Backend):
             with interruptible:
                 packed = self._pack(lane, chunk)
         except BaseException as error:
-            refusal = failures.mark_unsent(_detached(error, self._as_cause))
+            refusal = failures.mark_unsent(detached(error, self._as_cause))
             self._events.append(c.ChunkRefused(lane.id, chunk.id, refusal))
             return False
         finally:
@@ -514,7 +515,7 @@ class Processes(c.Backend):
             return
         if failed:
             outcome.errors = {at: self._decode(failed[at]) for at in failed}
-        outcome.values = _load_each(values, outcome.errors) if head.is_itemwise else values
+        outcome.values = _load_packed(values, outcome.errors) if head.is_itemwise else values
         if outcome.errors and self._is_any_lost(lane, head, outcome.errors):
             return
         if self._readers is not None and head.is_last:
@@ -543,11 +544,11 @@ class Processes(c.Backend):
         return any(self._is_lost(lane, head, error.__cause__) for error in found.values())
 
     def _is_lost(self, lane: _Lane, head: codec.AnswerHead, error: BaseException | None) -> bool:
-        """Does an answer speak of memory that went with its worker? Then say so."""
+        """True, and reported, if an answer speaks of memory that went with its worker."""
         if not isinstance(error, errors.SharedMemoryGone):
             return False
         if exit_watch.is_ending(lane.watch_fd, lane.process.pid):
-            said = c.ChunkLost(lane.id, head.chunk_id, _not_loadable(error), bool(head.is_last))
+            said = c.ChunkLost(lane.id, head.chunk_id, not_loadable(error), bool(head.is_last))
             self._events.append(said)
             return True
         return False
@@ -557,7 +558,7 @@ class Processes(c.Backend):
     ) -> None:
         """One of the values cannot be rebuilt here: find out which, from the worker."""
         outcome.values = [None] * head.size
-        outcome.errors = {at: _not_loadable(error) for at in range(head.size)}
+        outcome.errors = {at: not_loadable(error) for at in range(head.size)}
         if head.size > 1:
             lane.awaits_again = c.ChunkDone(lane.id, head.chunk_id, outcome)
             lane.writer.write(codec.RESEND, (pickling.dumps((head.chunk_id, head.first)),))
@@ -572,7 +573,7 @@ class Processes(c.Backend):
             return
         if pickled is not None:
             done.outcome.errors = {}
-            done.outcome.values = _load_each(pickled, done.outcome.errors)
+            done.outcome.values = _load_packed(pickled, done.outcome.errors)
         self._go_on(lane, done)
 
     def _go_on(self, lane: _Lane, done: c.ChunkDone) -> None:
@@ -624,33 +625,8 @@ def _hold_offers(chunk: Chunk) -> bool:
     return any(type(item) is codec.Snapshot and item.offers is not None for item in kept)
 
 
-def _load_each(packed: list[list[Any]], failed: dict[int, BaseException]) -> list[Any]:
-    """Unpickle values one by one; those that cannot be rebuilt are named in ``failed``."""
-    values: list[Any] = []
-    for at, one in enumerate(packed):
-        try:
-            with interruptible:
-                values.append(codec.load_value(one))
-        except BaseException as error:
-            failed[at] = _not_loadable(error)
-            values.append(None)
-    return values
-
-
-def _detached(error: BaseException, as_cause: Callable[[str], BaseException]) -> BaseException:
-    """The error that ended the program's own code, or what a signal's handler raised in it."""
-    if isinstance(error, KeyboardInterrupt):
-        return find_raised(error)
-    return failures.detach(error, as_cause)
-
-
-def _not_loadable(error: BaseException) -> errors.PoolwiseError:
-    error = _detached(error, errors.RemoteTraceback)
-    said: errors.PoolwiseError = errors.ResultNotLoadable(
-        f"the task ended well but its result cannot be rebuilt in this process: {error!r}"
-    )
-    said.__cause__ = error
-    return said
+def _load_packed(packed: list[list[Any]], failed: dict[int, BaseException]) -> list[Any]:
+    return load_each((partial(codec.load_value, one) for one in packed), failed)
 
 
 def _wait_for_ends(lanes: list[_Lane], timeout_s: float) -> None:

@@ -309,7 +309,8 @@ def _seconds(word: str) -> float:
         seconds = float(word)
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds < 86_400:  # noqa: PLR2004 - a day
+    day_s = 24 * 60 * 60
+    if not 0 < seconds < day_s:
         message = f"a number of seconds above 0, not {word!r}"
         raise argparse.ArgumentTypeError(message)
     return seconds
@@ -339,7 +340,7 @@ def _codes(words: str) -> list[str]:
 
 
 def _find_obstacle(options: argparse.Namespace) -> str | None:
-    """Why what was asked for cannot be made, known before the program runs."""
+    """Reason why what was asked for cannot be made, known before the program runs."""
     from poolwise.report.extras import has_plotly
 
     if options.html and not has_plotly():

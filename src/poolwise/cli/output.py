@@ -1,4 +1,4 @@
-"""Where a command writes what it was asked for: files, and ``-`` for standard output."""
+"""Output of a command: files, and ``-`` for standard output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STDOUT = "-"
 
 
 def find_obstacle(paths: Iterable[str | None]) -> str | None:
-    """Why these cannot all be written, said before the work is done rather than after it."""
+    """Reason why these cannot all be written, known before the work is done."""
     wanted = [path for path in paths if path]
     if wanted.count(STDOUT) > 1:
         return "only one thing can go to standard output (-); name files for the others"

@@ -67,7 +67,7 @@ def interpreter_flags() -> list[str]:
 
 
 def find_complaint(command: str, usage: str, program: list[str]) -> str | None:
-    """Why a program cannot be run, in words that end in what to do; None if it can."""
+    """Reason why a program cannot be run, and what to do; None if it can."""
     shuts_out = bool(program) and program[0] in {"-I", "-E", "-S"}
     if shuts_out or sys.flags.ignore_environment or sys.flags.no_site:
         return _SHUT_OUT.format(command=command)

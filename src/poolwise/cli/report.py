@@ -79,7 +79,7 @@ _SAVE_ONE = "To save one: pool.report().save('run.json')"
 
 
 def _name_other(plain: Any) -> str | None:
-    """What a file is that holds no report, and what to do with it."""
+    """Describe a file that holds no report, and what to do with it."""
     if not isinstance(plain, dict):
         return f"holds no report but a {type(plain).__name__}. {_SAVE_ONE}"
     if "traceEvents" in plain:

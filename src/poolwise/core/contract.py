@@ -126,7 +126,7 @@ class ChunkLost:
 
 @record
 class LaneSpoke:
-    """Something was printed, logged or warned of in a lane.
+    """Output of a lane: something was printed, logged or warned of.
 
     :param chunk_id: the chunk that ran (0: none; None: whichever runs, nobody knows how far it is),
         ``done`` how many of its items were through.
@@ -274,7 +274,7 @@ class Phases:
         """A thread begins to drive."""
 
     def leave(self) -> None:
-        """It has ended to drive."""
+        """Note that a thread no longer leads."""
 
     def rest(self) -> None:
         """The driver waits for events, with nothing else to do."""
@@ -283,7 +283,7 @@ class Phases:
         """The calling thread goes into the user's iterable; any thread may say so."""
 
     def end_producing(self) -> None:
-        """It is out again."""
+        """Note that it is out again."""
 
 
 class Observer:
@@ -318,7 +318,7 @@ class Observer:
 
 
 class Inbox(Protocol):
-    """Where a back end's events arrive."""
+    """Queue at which a back end's events arrive."""
 
     def wait(self, timeout_s: float | None) -> list[Event]:
         """The events that are here; waits for one for ``timeout_s`` (None: for ever)."""
@@ -365,7 +365,7 @@ class Backend(ABC):
     promises = Promises()
     """Abilities of its lanes."""
     limits: ChunkLimits = DEFAULT_LIMITS
-    """Of the size of chunks. A back end that measures what its messages cost changes its own."""
+    """Limits of the size of chunks. A back end that measures its messages changes its own."""
     runs_here = False
     """Tasks run in the thread that drives: Ctrl-C must reach them."""
     shares_memory = False

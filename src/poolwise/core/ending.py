@@ -33,7 +33,7 @@ _program = _Program()
 
 
 def register(engine: Engine) -> None:
-    """It is about to have lanes: end them with the interpreter, if nobody does so before.
+    """Register an engine that is about to have lanes: they end with the interpreter at the latest.
 
     The latest registered is the first to be called, before what multiprocessing does at the end:
     it joins all children.
@@ -47,7 +47,7 @@ def register(engine: Engine) -> None:
 
 
 def unregister(engine: Engine) -> None:
-    """It has no lanes any more, and will have none."""
+    """Remove an engine that has no lanes any more, and will have none."""
     _at_work.discard(engine)
 
 

@@ -149,7 +149,7 @@ class Engine:
             self.kick()
 
     def kick(self) -> None:
-        """Something has changed: step now if nobody leads, else wake the leader."""
+        """Step now if nobody leads, else wake the leader: something has changed."""
         self._is_unseen = True
         if not self._step_if_free():
             self.wake()
@@ -225,7 +225,7 @@ class Engine:
 
     @property
     def is_busy(self) -> bool:
-        """Something is under way that needs a leader."""
+        """True if something is under way that needs a leader."""
         is_unseen = self._is_unseen and self._error is None
         return bool(self._posted) or is_unseen or self.state.is_busy
 
@@ -521,7 +521,7 @@ class Engine:
 
     @property
     def phases(self) -> c.Phases:
-        """Is told by the doors when the calling thread reads the user's input."""
+        """Phases of the parent; doors report that the calling thread reads the user's input."""
         return self._phases
 
     def drain_at_exit(self, drain: Callable[[], object]) -> None:

@@ -23,8 +23,8 @@ MAP, STARMAP, CALLS = range(3)
 """Ways to apply a function to an item: ``f(x)``, ``f(*x)``, and calls that bring their own."""
 
 CONSUMER_SLOW, INPUT_SLOW, TAIL, NO_JOB = range(4)
-"""Why nothing is handed out: results wait to be read, the input is slow, all is under way, or
-there is no job."""
+"""Reasons why nothing is handed out: results wait to be read, the input is slow, all is under way,
+or there is no job."""
 
 CALL_PROMPT_NS = 1_000_000
 STREAM_PROMPT_NS = 2_000_000
@@ -135,7 +135,7 @@ class Chunk:
 
 
 class Source(Protocol):
-    """Where a job's items come from."""
+    """Source of a job's items."""
 
     error: BaseException | None
     """Exception that the input raised instead of giving another item."""
@@ -342,7 +342,7 @@ class Task(Protocol):
     """Snapshot of the call as it was when it was made; None: the call itself travels."""
 
     def begin(self) -> bool:
-        """It is about to be sent; False when it has been cancelled."""
+        """Begin a call that is about to be sent; False when it has been cancelled."""
 
 
 class Submitted(Fed):
@@ -402,7 +402,7 @@ class Sink(Protocol):
         """Values (and errors, by position among them) of the chunk's items from ``first``."""
 
     def end(self, error: BaseException | None) -> News:
-        """Nothing more will come, because all is delivered or because of ``error``."""
+        """End the values: all is delivered, or ``error`` ended the job."""
 
     def room(self, job: Job) -> int | None:
         """Number of items that the job may still hand out now (None: any number)."""
@@ -475,7 +475,7 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Everything was handed out and answered for."""
+        """True if everything was handed out and answered for."""
         return self.source.is_exhausted and not self.open_items and not self._again
 
     def shortage(self) -> int:
@@ -569,7 +569,7 @@ class Job:
             self.miss()
 
     def miss(self) -> None:
-        """Something of what was cut is missing: that is raised in its place."""
+        """Raise in the place of what is missing of what was cut."""
         self.source.error = self.source.error or self.cut_by
 
     def tasks_in(self, chunk: Chunk) -> int:

@@ -1,4 +1,4 @@
-"""Where the values of an imap end: a stream that is read as it comes."""
+"""Stream of an imap's values, which is read as they come."""
 
 from __future__ import annotations
 
@@ -175,5 +175,5 @@ class Stream(Generic[T]):
         return max(0, self.count_read + size - count)
 
     def _tell_after(self, unread: int) -> None:
-        """When a quarter of what is unread has been read: for each item it would cost too much."""
+        """Report room when a quarter has been read: to do so for each item costs too much."""
         self.tell_at = min(self.tell_at, self.count_read + max(1, unread // 4))

@@ -89,7 +89,7 @@ class State:
         self.jobs: deque[Job] = deque()
         self.is_closing = False
         self.start_failure: errors.PoolwiseError | None = None
-        """Why no lane came to life at the last try; None as soon as one does."""
+        """Reason why no lane came to life at the last try; None as soon as one does."""
         self.counts = dict.fromkeys(("tasks", "chunks", "deaths", "retries", "given_back"), 0)
         self._tasks_per_lane = tasks_per_lane
         self._starts_at_once = starts_at_once
@@ -135,7 +135,7 @@ class State:
         return self._take_commands()
 
     def next_look_ns(self) -> int | None:
-        """When :meth:`assign` should be asked again although nothing happened (None: never)."""
+        """Time at which to ask :meth:`assign` again although nothing happened (None: never)."""
         lanes, times = self.lanes.values(), []
         if self._has_limits:
             times += [limit for lane in lanes if (limit := self._limit_ns(lane))]
@@ -214,7 +214,7 @@ class State:
                 self._end_job(job, errors.again(error))
 
     def _lane_spoke(self, _: c.LaneSpoke) -> None:
-        """Nothing follows from it: observers see it."""
+        """Ignore an event that only observers read."""
 
     # -- events of chunks
 

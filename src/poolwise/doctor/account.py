@@ -18,53 +18,16 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from poolwise.doctor.features import ChainStep
-
 if TYPE_CHECKING:
     from poolwise.doctor.pools import PoolRecords, WorkerRecords
     from poolwise.doctor.store import Send, Task
 
-STATES = {
-    "startup": "workers were not ready yet",
-    "respawn": "a worker was being replaced",
-    "starved": "waiting: nothing was submitted",
-    "generator": "waiting: the parent was in the input iterator",
-    "dispatch": "waiting: the parent was slow to hand out",
-    "pickle_args": "waiting: the parent pickled arguments",
-    "transport": "waiting: the parent wrote bytes",
-    "wakeup": "waiting: sent, but not yet taken (wake-up, queue lock)",
-    "receive": "reading a message",
-    "unpickle_args": "unpickling arguments",
-    "run_cpu": "your function on a CPU",
-    "run_blocked": "your function blocked: I/O, sleep, locks",
-    "run_queued": "your function ready to run, but no CPU was free",
-    "pickle_result": "pickling results",
-    "lock_result": "waiting for the lock of the result pipe",
-    "send_result": "writing results",
-    "loop": "the pool's own loop",
-    "observer": "the doctor's own clocks",
-    "tail": "idle: others still work",
-    "drain": "idle: last results on their way",
-    "unexplained": "not explained",
-}
-"""State of a slot -> what it means. A slot is in exactly one of them at any time of its region."""
-
-CHAIN = (
-    ("start-up", ("startup", "respawn")),
-    ("supply", ("starved", "generator")),
-    ("balance", ("tail",)),
-    ("collection", ("drain",)),
-    ("transfer", (
-        "dispatch", "pickle_args", "transport", "wakeup", "receive", "send_result", "lock_result",
-    )),
-    ("serialisation", ("unpickle_args", "pickle_result", "loop")),
-    ("doctor", ("observer", "unexplained")),
-    ("cpu availability", ("run_queued",)),
-    ("blocking", ("run_blocked",)),
+STATES = (
+    "start", "respawn", "no_job", "input_slow", "parent_decide", "parent_pickle", "parent_send",
+    "hand_over", "receive", "unpickle", "run_cpu", "run_blocked", "run_queued", "pickle", "lock",
+    "send", "loop", "observer", "tail", "drain", "unexplained",
 )  # fmt: skip
-"""Steps of the efficiency chain, in the order in which their states are subtracted from P x W.
-
-"Serialisation" is pickling here; the POP methodology means waiting for each other by it."""
+"""States that records tell apart (`account.states`). A slot is in exactly one at any time."""
 
 SYNC_NS = 40_000
 """Reading the clocks around a task takes at most this; what is beyond was time without a CPU.
@@ -101,7 +64,7 @@ class Timeline:
         self._begins = [segment[0] for segment in self._segments]
 
     def split(self, begin: int, end: int) -> States:
-        """The states it was in from `begin` to `end`; "starved" where nothing is known."""
+        """The states it was in from `begin` to `end`; "no_job" where nothing is known."""
         found: States = defaultdict(float)
         at, index = begin, max(0, bisect_right(self._begins, begin) - 1)
         while at < end and index < len(self._segments):
@@ -110,12 +73,12 @@ class Timeline:
             if last <= at:
                 continue
             if first > at:
-                found["starved"] += min(first, end) - at
+                found["no_job"] += min(first, end) - at
                 at = min(first, end)
             for state, share in shares.items():
                 found[state] += share * (min(last, end) - at)
             at = min(last, end)
-        found["starved"] += end - at if end > at else 0
+        found["no_job"] += end - at if end > at else 0
         return found
 
 
@@ -157,7 +120,7 @@ class _Ledger:
         return found
 
     def _end_of(self, holder: WorkerRecords) -> int:
-        """When it left its slot; what was neither ready nor seen to end is still starting."""
+        """End of a worker in its slot; one neither ready nor seen to end is still starting."""
         is_starting = not (holder.first_get or holder.exited)
         return self._pool.ended if is_starting else holder.end
 
@@ -171,10 +134,10 @@ class _Ledger:
         if holder is not None:
             own["respawn"] += max(0, first - self._end_of(holder))
         elif self._pool.is_lazy:
-            own["starved"] += launching - began
-            own["startup"] += first - launching
+            own["no_job"] += launching - began
+            own["start"] += first - launching
         else:
-            own["startup"] += first - began
+            own["start"] += first - began
         add(own, self._messages(worker))
         if id(worker) in self._final and worker.first_get:
             add(own, self._after(worker.end if worker.count else first))
@@ -184,7 +147,7 @@ class _Ledger:
         add(self._total, own)
 
     def _after(self, end: int) -> States:
-        """From a worker's last message on: others are still handed work, still work, are read."""
+        """States after a worker's last message: others are handed work, work, are read."""
         handed_out = max(end, min(self._last_sent, self._pool.ended))
         worked_off = max(handed_out, self._last_end)
         waits = self._timeline.split(end, handed_out)
@@ -235,29 +198,29 @@ class _Ledger:
         """One message's time at a worker, from asking for it to having sent the result."""
         states: States = defaultdict(float, self._waits(task))
         states["receive"] += max(0, task.payload - task.header)
-        states["unpickle_args"] += task.loaded - max(task.payload, task.get)
+        states["unpickle"] += task.loaded - max(task.payload, task.get)
         add(states, self._runs(task))
-        states["pickle_result"] += task.wanted - task.pickling
-        states["lock_result"] += task.got - task.wanted
-        states["send_result"] += task.sent - task.got
+        states["pickle"] += task.wanted - task.pickling
+        states["lock"] += task.got - task.wanted
+        states["send"] += task.sent - task.got
         return states
 
     def _waits(self, task: Task) -> States:
-        """Until the message was there: on the parent's account, then on the wake-up's."""
+        """States until the message was there: the parent's doings, then the wake-up."""
         asked, came = task.get, max(task.get, task.header)
         found: States = defaultdict(float)
         if not self._pool.is_lazy and asked < self._pool.facts["ended"]:
             made = min(came, self._pool.facts["ended"])  # siblings are still being launched
-            found["startup"] += made - asked
+            found["start"] += made - asked
             asked = made
         send = self._pool.send_of.get((task.job, task.position))
         sent = min(came, max(asked, send.sent)) if send is not None else came
         if not self._pool.sends:  # who hands out work was not seen doing it
-            found["starved"] += came - asked
+            found["no_job"] += came - asked
             return found
         for state, amount in self._timeline.split(asked, sent).items():
             found[state] += amount
-        found["wakeup"] += came - sent
+        found["hand_over"] += came - sent
         return found
 
     def _runs(self, task: Task) -> States:
@@ -283,7 +246,7 @@ class _Ledger:
         pool = self._pool
         region = pool.ended - pool.began
         idle = max(0, pool.slots - len(pool.workers)) * region
-        self._total["starved" if pool.is_lazy else "startup"] += idle
+        self._total["no_job" if pool.is_lazy else "start"] += idle
         whole = pool.slots * region
         explained = sum(self._total.values())
         states = {state: float(self._total[state]) for state in STATES}
@@ -307,8 +270,8 @@ def _take_out_queued(amount: int, past: States, states: States) -> None:
         each[state] *= 1 - share
 
 
-_REPLYING = ("pickle_result", "lock_result", "send_result")
-_TAKING = ("loop", "wakeup", "receive", "unpickle_args")
+_REPLYING = ("pickle", "lock", "send")
+_TAKING = ("loop", "hand_over", "receive", "unpickle")
 
 
 def run_shares(tasks: list[Task]) -> States:
@@ -340,14 +303,14 @@ def dispatcher(pool: PoolRecords) -> Timeline:
             free = send.free or before.sent
             segments.append((before.sent, free, {"observer": 1.0}))
         segments += until_taken(pool, send, free)
-        segments.append((send.taken, send.pickled, {"pickle_args": 1.0}))
-        segments.append((send.pickled, send.sent, {"transport": 1.0}))
+        segments.append((send.taken, send.pickled, {"parent_pickle": 1.0}))
+        segments.append((send.pickled, send.sent, {"parent_send": 1.0}))
         before = send
     return Timeline(segments)
 
 
 def until_taken(pool: PoolRecords, send: Send, free: int) -> list[tuple[int, int, States]]:
-    """From having sent one message to taking the next: nothing to do, the input, or slowness."""
+    """Segments between sending a message and taking the next: idle, the input, or slowness."""
     call = pool.calls.get(send.call or send.job)
     begins = min(send.taken, max(free, call.began)) if call is not None else send.taken
     if send.submitted:
@@ -360,9 +323,9 @@ def until_taken(pool: PoolRecords, send: Send, free: int) -> list[tuple[int, int
         "imap"
     )
     return [
-        (free, min(begins, there), {"starved": 1.0}),
-        (min(begins, there), there, {"generator": 1.0}),
-        (there, send.taken, {"generator" if is_streamed else "dispatch": 1.0}),
+        (free, min(begins, there), {"no_job": 1.0}),
+        (min(begins, there), there, {"input_slow": 1.0}),
+        (there, send.taken, {"input_slow" if is_streamed else "parent_decide": 1.0}),
     ]
 
 
@@ -371,24 +334,10 @@ def _dispatch_mix(pool: PoolRecords) -> States:
     found: Counter[str] = Counter()
     for before, send in zip(pool.sends, pool.sends[1:], strict=False):
         if send.number - before.number == 1 and send.number > REGULAR:
-            found["pickle_args"] += send.pickled - send.taken
-            found["transport"] += send.sent - send.pickled
+            found["parent_pickle"] += send.pickled - send.taken
+            found["parent_send"] += send.sent - send.pickled
             for begin, end, shares in until_taken(pool, send, send.free or before.sent):
                 for state in shares:
                     found[state] += max(0, end - begin)
     whole = sum(found.values())
-    return {k: v / whole for k, v in found.items()} if whole else {"transport": 1.0}
-
-
-# -- efficiency
-
-
-def chain(states: States) -> list[ChainStep]:
-    """The efficiency chain: E = product of factors = 1 - sum of losses, without a residual."""
-    left, steps = sum(states.values()), []
-    for name, parts in CHAIN:
-        lost = sum(states.get(part, 0.0) for part in parts)
-        factor = (left - lost) / left if left > 0 else 1.0
-        steps.append(ChainStep(name, factor, lost / 1e9))
-        left -= lost
-    return steps
+    return {k: v / whole for k, v in found.items()} if whole else {"parent_send": 1.0}

@@ -1,4 +1,4 @@
-"""Is a function a loop that an array library could do in one go? Reads its syntax, runs nothing.
+"""Functions that loop over what an array library does in one go. Reads syntax, runs nothing.
 
 Cautious: a loop counts only if every round does arithmetic on numbers and depends on no other
 round, except for sums, products and the like that are built up along the way.

@@ -13,16 +13,16 @@ import signal
 import time
 
 OFFSET = 19
-"""Which of the real-time signals; the same as in `serial.py`."""
+"""Number among the real-time signals; the same as in `serial.py`."""
 
 LEAST_S = 0.25
 """A program that was serial for less is not worth a question (`rules.pw020_serial_parent`)."""
 
 LEAST_SHARE = 0.4
-"""Of all looks, how many must have found its first thread computing."""
+"""Share of looks that must have found the first thread computing."""
 
 COST_S, BUDGET = 50e-6, 0.005
-"""What an answer takes, and the share of the time that all answers may take."""
+"""CPU time of an answer, and the share of the time that all of them may take."""
 
 
 class Asker:

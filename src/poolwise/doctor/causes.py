@@ -25,7 +25,7 @@ CAUSES = (
 """Cause -> what stands in the name of the kernel function in which a thread waits for it."""
 
 HIDDEN = {"-", "0"}
-"""What the kernel shows instead of a channel to those who may not see it."""
+"""Placeholders of the kernel for a wait channel that one may not see."""
 
 
 def classify(sample: Sample) -> str:

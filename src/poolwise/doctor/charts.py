@@ -2,34 +2,72 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from poolwise.account.derive import distribute
+from poolwise.account.states import STATES, Meaning
+from poolwise.doctor import measures
 from poolwise.doctor.features import Pool, Site
-from poolwise.doctor.states import in_full
 from poolwise.report import blocks as b
-from poolwise.report.palette import Meaning
+from poolwise.report.account import list_losses, name_parts
+from poolwise.report.spans import draw_task_times
 
-_CHAIN: dict[str, Meaning] = {
-    "start-up": "start",
-    "supply": "starved",
-    "balance": "tail",
-    "collection": "consumer",
-    "transfer": "move_out",
-    "serialisation": "pickle",
-    "doctor": "other",
-    "cpu availability": "cpu_wait",
-    "blocking": "blocked",
-}
+GROUPS: tuple[tuple[str, str, Meaning, tuple[str, ...]], ...] = (
+    ("your function, on a CPU", "c", "work", ("run_cpu",)),
+    ("your function, blocked", "b", "blocked", ("run_blocked",)),
+    ("ready to run, but no CPU free", "q", "cpu_wait", ("run_queued",)),
+    ("moving arguments", "a", "move_out", measures.ARGUMENTS),
+    ("moving results", "r", "move_in", measures.RESULTS),
+    ("handing out messages", "h", "hand_over", measures.HANDING),
+    ("waiting for your iterator", "i", "input", ("input_slow",)),
+    ("waiting: nothing submitted", "n", "starved", measures.NOTHING_SUBMITTED),
+    ("starting and replacing workers", "s", "start", (*measures.START, "respawn")),
+    ("idle at the end", "e", "tail", ("tail", *measures.END)),
+    ("the doctor, and unexplained", "d", "other", ("observer", "in_flight", "unexplained")),
+)
+"""Groups of states for one screen: name, letter of the bar (it never changes), colour, states."""
+
+LEAST_SHARE = 0.005
+"""Groups smaller than this are put together."""
+
+
+def in_groups(account: Mapping[str, float], notes: Mapping[str, str] | None = None) -> list[b.Part]:
+    """An account in groups, the negligible ones in one."""
+    whole_s = sum(account.values()) or 1.0
+    parts = [
+        b.Part(name, _sum(account, states), meaning, _note(states, notes), letter)
+        for name, letter, meaning, states in GROUPS
+    ]
+    shown = [part for part in parts if part.value >= LEAST_SHARE * whole_s]
+    rest_s = whole_s - sum(part.value for part in shown)
+    return (
+        [*shown, b.Part("everything else", rest_s, "other", letter="o")]
+        # A rest that is smaller than this share is what sums of floats leave.
+        if rest_s > 1e-06 * whole_s
+        else shown
+    )
+
+
+def in_full(account: Mapping[str, float]) -> list[b.Part]:
+    """Every state that has any time."""
+    return name_parts((state, account[state]) for state in STATES if account.get(state, 0.0) > 0)
+
+
+def _sum(account: Mapping[str, float], states: tuple[str, ...]) -> float:
+    return sum(account.get(state, 0.0) for state in states)
+
+
+def _note(states: tuple[str, ...], notes: Mapping[str, str] | None) -> str:
+    return next((notes[state] for state in states if state in notes), "") if notes else ""
 
 
 def draw_pool(pool: Pool, timeline: b.Timeline | None) -> Iterator[b.Block]:
-    """Everything there is to draw of a pool."""
+    """Draw everything there is of a pool."""
     if timeline is not None and timeline.spans:
         yield timeline
     yield b.StackedBar(in_full(pool.account), "All worker time", "s", pool.worker_seconds)
     if pool.chain:
-        yield draw_losses(pool)
+        yield list_losses(pool.worker_seconds, pool.chain, "computing")
     busy = [worker for worker in pool.workers if any(worker.account.values())]
     if len(busy) > 1:
         bars = [b.Bar(f"worker {each.pid}", in_full(each.account)) for each in busy[:32]]
@@ -42,67 +80,39 @@ def draw_pool(pool: Pool, timeline: b.Timeline | None) -> Iterator[b.Block]:
         yield list_sites(pool.sites)
 
 
-def draw_losses(pool: Pool) -> b.Waterfall:
-    """From all worker-seconds, factor by factor, to those that were useful."""
-    losses = [
-        b.Part(step.name, step.loss_s, _CHAIN.get(step.name, "other"))
-        for step in pool.chain
-        if step.loss_s > 0
-    ]
-    useful_s = pool.worker_seconds - sum(loss.value for loss in losses)
-    return b.Waterfall(
-        b.Part("worker-seconds", pool.worker_seconds, "other"),
-        losses,
-        b.Part("computing", useful_s, "work"),
-        "What was lost on the way",
-    )
-
-
 def draw_parent(pool: Pool) -> b.Bars:
     """The two threads of the parent that serve a pool."""
     parent = pool.parent
     if parent is None:
         return b.Bars([], "The parent")
-    handing_out = [
-        b.Part("idle", parent.dispatch_idle_s, "absent"),
-        b.Part("your iterator", parent.generator_s, "input"),
-        b.Part("pickling", parent.pickle_s, "pickle"),
-        b.Part("writing", parent.write_s, "move_out"),
+    handing_out = {
+        "wait": parent.dispatch_idle_s,
+        "produce": parent.generator_s,
+        "pickle": parent.pickle_s,
+        "send": parent.write_s,
+    }
+    collecting = {
+        "wait": parent.collect_wait_s,
+        "receive": parent.read_s,
+        "unpickle": parent.unpickle_s,
+        "user_code": parent.handle_s,
+    }
+    bars = [
+        b.Bar("handing out", name_parts(handing_out.items())),
+        b.Bar("collecting", name_parts(collecting.items())),
     ]
-    collecting = [
-        b.Part("idle", parent.collect_wait_s, "absent"),
-        b.Part("reading", parent.read_s, "move_in"),
-        b.Part("unpickling", parent.unpickle_s, "unpickle"),
-        b.Part("callbacks, bookkeeping", parent.handle_s, "consumer"),
-    ]
-    return b.Bars(
-        [b.Bar("handing out", handing_out), b.Bar("collecting", collecting)], "The parent"
-    )
+    return b.Bars(bars, "The parent")
 
 
 def draw_site(site: Site) -> Iterator[b.Block]:
     """Times of items, their order, and the weight of arguments."""
     name = f"{site.place or ''} {site.api}({site.function.rpartition('.')[2]})".strip()
-    if len(set(site.series_s)) > 1:
-        yield draw_times(site.series_s, f"{name}: seconds an item")
+    times = distribute(site.series_s)
+    if times is not None and len(set(site.series_s)) > 1:
+        yield draw_task_times(times, f"{name}: seconds an item")
         yield draw_order(site, f"{name}: in the order of the input")
     if site.bytes_out > 0 and site.leaves:
         yield draw_bytes(site, f"{name}: bytes sent")
-
-
-def draw_times(times_s: Sequence[float], title: str) -> b.Histogram:
-    """The distribution of item times, on a logarithmic scale if they differ much."""
-    least, most = max(min(times_s), 1e-9), max(times_s)
-    is_log = most > 10 * least
-    bins = min(32, max(4, math.isqrt(len(times_s))))
-    edges = _edges(least, max(most, least * 1.001), bins, is_log=is_log)
-    counts = [0] * bins
-    for time_s in times_s:
-        at = sum(edge <= time_s for edge in edges[1:-1])
-        counts[at] += 1
-    middle = sorted(times_s)[len(times_s) // 2]
-    marks = [b.Mark("median", middle), b.Mark("longest", most)]
-    return b.Histogram(edges, counts, title, "s", marks, is_log)
 
 
 def draw_order(site: Site, title: str) -> b.Curve:
@@ -142,11 +152,3 @@ def list_sites(sites: Sequence[Site]) -> b.Table:
         for site in sites
     ]  # fmt: skip
     return b.Table(columns, rows, "Calls")
-
-
-def _edges(least: float, most: float, bins: int, *, is_log: bool) -> list[float]:
-    if is_log:
-        step = (most / least) ** (1 / bins)
-        return [least * step**at for at in range(bins)] + [most]
-    width = (most - least) / bins
-    return [least + width * at for at in range(bins)] + [most]

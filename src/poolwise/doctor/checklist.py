@@ -112,7 +112,8 @@ def _benchmark(pool: Pool, site: Site, diagnosis: Diagnosis) -> Point:
 def _say_bottleneck(pool: Pool, site: Site) -> str:
     inside = min(1.0, pool.work_s / measures.usable_s(pool))
     on_cpu = f"{figures.share(1 - measures.blocked_share(site))} of the function's time on a CPU"
-    if site.work_s < 0.05:  # noqa: PLR2004 - a few time slices: one that others took is like waiting
+    few_slices_s = 0.05  # of the scheduler: one that others took looks like waiting
+    if site.work_s < few_slices_s:
         on_cpu = "too short here to tell waiting from computing"
     loop = figures.seconds(measures.plain_loop_s(pool))
     return (

@@ -1,4 +1,4 @@
-"""Which experiments are worth a call's few seconds: those that its findings ask for.
+"""Experiments worth a call's few seconds: those that its findings ask for.
 
 Runs in an interpreter of its own while the program waits (`boot/_poolwise_observer/experiments.py`
 asks it), on the records so far: that is the whole diagnosis, not a guess from what is at hand

@@ -71,9 +71,9 @@ def compare(before: Sequence[str], after: Sequence[str], rounds: int = ROUNDS) -
     """
     ran: tuple[list[_Ran], list[_Ran]] = ([], [])
     began = time.perf_counter()
+    patience_s = 120.0  # no further round begins when rounds have taken so long
     for number in range(rounds):
-        # No further round begins when rounds have taken so long.
-        if number and time.perf_counter() - began > 120.0:  # noqa: PLR2004
+        if number and time.perf_counter() - began > patience_s:
             break
         for side, command in zip(ran, (before, after), strict=True):
             side.append(_run(command))

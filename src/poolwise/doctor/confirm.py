@@ -21,7 +21,7 @@ from poolwise.report import figures
 
 
 def confirm(findings: list[Finding], seen: Evidence) -> list[Finding]:
-    """The same findings, their remedies in the order of what was measured."""
+    """Order the remedies of findings by what was measured."""
     return [_confirm(finding, seen) for finding in findings]
 
 
@@ -62,7 +62,7 @@ def _also(finding: Finding, trial: Trial, site: Site, pool: Pool) -> Iterator[Re
 
 
 def doubt_of(experiment: Experiment, trial: Trial, pool: Pool) -> str:
-    """Why a measurement tells nothing of the whole call; empty if it does."""
+    """Reason why a measurement tells nothing of the whole call; empty if it does."""
     is_sample = trial.items < trial.of_items
     as_is = next((each for each in trial.experiments if each.kind == "as-is"), experiment)
     if is_sample and max(as_is.seconds, experiment.seconds) < LEAST_S:
@@ -75,7 +75,7 @@ def doubt_of(experiment: Experiment, trial: Trial, pool: Pool) -> str:
 
 
 LEAST_S = 0.02
-"""On a shorter sample a start, or one lost slice of a CPU, is most of what is measured."""
+"""Least sample: of a shorter one, a start or one lost slice of a CPU is most of the time."""
 
 LEAST_MESSAGES = 4
 """A worker must get so many, or what is measured is how unevenly a few can be shared out."""
@@ -111,7 +111,7 @@ _ABOUT_ARGUMENTS = ("repeated-payload", "payload-args")
 def _with_measured(
     remedy: Remedy, found: Experiment | None, trial: Trial, pool: Pool, now_s: float
 ) -> Remedy:
-    """In seconds of the call as it was observed, so that it stands beside the prediction."""
+    """Scale a measurement to the observed call, so that it stands beside the prediction."""
     if found is None:
         return remedy
     doubt = doubt_of(found, trial, pool)

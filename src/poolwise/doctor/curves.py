@@ -66,7 +66,7 @@ def draw_predictions(pool: Pool, models: Models, seen: Evidence) -> Iterator[b.B
 
 
 def list_experiments(trial: Trial, now_s: float) -> b.Table:
-    """Everything that was tried on one call, which took `now_s`."""
+    """Table of what was tried on one call, which took `now_s`."""
     columns = [b.Column("tried"), b.Column("on the sample", "s"), b.Column("for the whole", "s"),
                b.Column("of what it was", "share"), b.Column("times", "count")]  # fmt: skip
     rows: list[list[b.Cell]] = [

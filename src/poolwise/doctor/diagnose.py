@@ -30,7 +30,7 @@ SCHEMA = 2
 Outcome = Literal["findings", "healthy", "cannot-tell"]
 
 LEAST_SHARE = 0.05
-"""Of the program's wall time: findings that are about less are not worth a person's time."""
+"""Least share of the program's wall time: lesser findings are not worth a person's time."""
 
 LEAST_S = 0.5
 """Half a second is worth a word however long the program runs."""
@@ -112,7 +112,7 @@ def _settle(found: list[Finding], seen: Evidence) -> list[Finding]:
 
 
 def _in_order(findings: list[Finding]) -> list[Finding]:
-    """By kind and seconds; what another one explains in part stands behind that one."""
+    """Sort by kind and seconds; what another one explains in part stands behind that one."""
     ordered = sorted(findings, key=lambda each: (_RANK[each.kind], -each.seconds))
     for cause in list(ordered):
         ahead = ordered[: ordered.index(cause)]
@@ -206,7 +206,7 @@ def _trust(seen: Evidence, finding: Finding | None) -> Confidence:
 
 
 def _why_no_work(program: Program) -> str:
-    """Why there is no pool to judge."""
+    """Reason why there is no pool to judge."""
     how = words.ending(program.exit_status or 0)
     if program.lost_pools:
         ended = f"ended with {how}" if program.exit_status else "was over"
@@ -219,7 +219,7 @@ def _why_no_work(program: Program) -> str:
 
 
 def _why_no_verdict(seen: Evidence, unknown: list[CannotTell]) -> str | None:
-    """Why a run without findings is not called healthy; None if it is."""
+    """Reason why a run without findings is not called healthy; None if it is."""
     is_cut_off = bool(seen.program.exit_status) and not seen.program.is_interrupted
     how = words.ending(seen.program.exit_status or 0)
     if not any(pool.messages for pool in seen.pools):
@@ -234,7 +234,7 @@ def _why_no_verdict(seen: Evidence, unknown: list[CannotTell]) -> str | None:
 
 
 def _why_not_healthy(seen: Evidence) -> str | None:
-    """That a pool of much of the run gained nothing while workers had nothing to do."""
+    """Sentence on a pool of much of the run that gained nothing while workers were idle."""
     for pool in seen.pools:
         loop_s, pool_s = measures.plain_loop_s(pool), measures.undisturbed_s(pool)
         idle_s = measures.spent_s(pool, *_NOTHING_TO_DO)
@@ -250,7 +250,7 @@ def _why_not_healthy(seen: Evidence) -> str | None:
     return None
 
 
-_NOTHING_TO_DO = ("starved", "generator", "dispatch", "tail", "drain")
+_NOTHING_TO_DO = (*measures.SUPPLY, *measures.DISPATCH, "tail", *measures.END)
 
 
 def _say_healthy(seen: Evidence) -> str:

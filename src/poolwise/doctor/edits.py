@@ -50,7 +50,7 @@ _POSITIONS = {
     "chunksize": 2, "processes": 0, "max_workers": 0, "initializer": 1, "initargs": 2,
     "maxtasksperchild": 3, "n_jobs": 0,
 }  # fmt: skip
-"""Where the standard pools take these by position."""
+"""Positions at which the standard pools take these arguments."""
 
 _EXECUTORS_POSITIONS = {"max_workers": 0, "initializer": 2, "initargs": 3, "max_tasks_per_child": 4}
 
@@ -228,7 +228,7 @@ def put_argument(draft: Draft, call: ast.Call, keyword: str, value: str) -> bool
 
 
 def _position_of(file: str, call: ast.Call, keyword: str) -> int | None:
-    """Where a call takes an argument by position; behind its last one where only by keyword.
+    """Position of an argument in a call; behind its last one where only by keyword.
 
     The third argument of `map` is the chunk size of a pool and an input of an executor: None where
     it is not known which of the two it is.
@@ -276,7 +276,7 @@ def _bindings(tree: ast.Module) -> Iterator[tuple[ast.Call, ast.expr]]:
 
 
 def at_the_end(file: str, call: ast.Call, text: str) -> tuple[int, str] | None:
-    """Where a further argument goes: behind the last one, with the parentheses around that.
+    """Place of a further argument: behind the last one, with the parentheses around that.
 
     None for a generator that is the only argument: it has the parentheses of the call.
     """
@@ -394,7 +394,7 @@ def open_in_function(function: Place | None, parameter: str) -> Change | None:
 def may_reuse_items(place: Place | None, call: str, kind: str | None) -> bool:
     """True if a call's input may change its items later, so that chunks would hold wrong ones."""
     found = locate(place, call)
-    if found is None or len(found.node.args) < 2:  # noqa: PLR2004 - function, input
+    if found is None or not found.node.args[1:]:
         return True
     return may_change_what_it_gave(found.file, found.node.args[1], kind)
 
@@ -416,7 +416,7 @@ def limit_threads(pool: Place | None, call: str) -> Change | None:
         return None
     file, tree, node = found
     has_own = any(each.arg in {None, "initializer", "initargs"} for each in node.keywords)
-    if find_spec("threadpoolctl") and not has_own and len(node.args) < 2:  # noqa: PLR2004 - count, initializer
+    if find_spec("threadpoolctl") and not has_own and not node.args[1:]:
         draft = Draft(file)
         limit = "threadpoolctl.threadpool_limits"
         end = at_the_end(file, node, f"initializer={limit}, initargs=(1,)")

@@ -2,7 +2,7 @@
 
 Evidence is made from records by `gather.gather` and knows nothing of live pools, so a rule can be
 tried on a file from last year. Everything is a frozen dataclass of numbers, strings, lists and
-dicts; `to_plain` and `from_plain` carry it through JSON.
+dicts; `account.plain` carries it through JSON.
 
 Units are in the names: `_s` seconds, `_bytes`, `_share` between 0 and 1. What was not visible is
 None, never zero: a rule that meets None answers "cannot tell".
@@ -10,16 +10,12 @@ None, never zero: a rule that meets None answers "cannot tell".
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
-from poolwise.account.ledger import Laws
+from poolwise.account.ledger import Factor, Laws
 
 SCHEMA = 2
-"""Version of what `to_plain` writes. It grows when a field changes its meaning or goes away."""
+"""Version of it in JSON. It grows when a field changes its meaning or goes away."""
 
 
 @dataclass(frozen=True)
@@ -100,15 +96,6 @@ class StepCosts:
     reply_bytes_per_s: float | None
     calm_send_bytes_per_s: float | None = None
     calm_reply_bytes_per_s: float | None = None
-
-
-@dataclass(frozen=True)
-class ChainStep:
-    """One factor of the efficiency chain: E = product of factors = 1 - sum of losses."""
-
-    name: str
-    factor: float
-    loss_s: float
 
 
 @dataclass(frozen=True)
@@ -236,9 +223,9 @@ class Pool:
     """One pool of the program.
 
     `kind`: "multiprocessing.Pool", "ProcessPoolExecutor", "loky", "ThreadPool",
-    "ThreadPoolExecutor", "hand-made". `slots` is P, `region_s` is W: the account's states
-    (`account.STATES`) sum to P x W x `identity`; what is missing or too much stands in the state
-    "unexplained". `demand_cpus` counts CPUs wanted (running or runnable) while tasks ran.
+    "ThreadPoolExecutor", "hand-made". `slots` is P, `region_s` is W: the states of the account sum
+    to P x W x `identity`; what is missing or too much stands in the state "unexplained".
+    `demand_cpus` counts CPUs wanted (running or runnable) while tasks ran.
     `laws`: its speed-up and ceiling; None if no task was timed.
     """
 
@@ -257,7 +244,7 @@ class Pool:
     teardown_s: float
     account: dict[str, float]
     identity: float
-    chain: list[ChainStep]
+    chain: tuple[Factor, ...]
     messages: int
     items: int
     recorded: int
@@ -441,7 +428,7 @@ class HotLine:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where tasks spent their time, hottest first: `seconds` in all, as far as `tool` saw them."""
+    """Lines that tasks spent time in, hottest first: `seconds` in all, as far as `tool` saw."""
 
     tool: str
     seconds: float
@@ -472,7 +459,7 @@ class Standstill:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that was seen. `is_attached` False: no process of the program was reached.
+    """Evidence of one run. `is_attached` False: no process of the program was reached.
 
     `serial`: lines of the program's first thread outside its pools, where it was asked for them.
     """
@@ -490,33 +477,3 @@ class Evidence:
     serial: Profile | None = None
     standstill: Standstill | None = None
     schema: int = SCHEMA
-
-
-Plain = TypeVar("Plain")
-
-
-def to_plain(value: Any) -> Any:
-    """A dataclass of this module as dicts, lists, numbers and strings, for JSON."""
-    return dataclasses.asdict(value)
-
-
-def from_plain(cls: type[Plain], plain: dict[str, Any]) -> Plain:
-    """The dataclass that `to_plain` was given. Unknown keys are ignored (written by a later us)."""
-    hints = typing.get_type_hints(cls)
-    names = [each.name for each in dataclasses.fields(cls) if each.name in plain]  # type: ignore[arg-type]
-    return cls(**{name: _restore(hints[name], plain[name]) for name in names})
-
-
-def _restore(hint: Any, value: Any) -> Any:
-    if value is None:
-        return None
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in {types.UnionType, typing.Union}:
-        return _restore(next(each for each in arguments if each is not type(None)), value)
-    if origin is list:
-        return [_restore(arguments[0], each) for each in value]
-    if origin is tuple:
-        return tuple(value)
-    if dataclasses.is_dataclass(hint):
-        return from_plain(typing.cast("type[Any]", hint), value)
-    return value

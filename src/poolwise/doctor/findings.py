@@ -1,7 +1,7 @@
 """Findings: what the doctor concludes, what speaks for it, what can be done, in plain data.
 
-Like `features`, everything is a frozen dataclass that goes through `features.to_plain`; together
-with `diagnose.Diagnosis` these are the schema of `poolwise doctor --json`, see docs/doctor-json.md.
+Like `features`, everything is a frozen dataclass that goes through `account.plain`; together with
+`diagnose.Diagnosis` these are the schema of `poolwise doctor --json`, see docs/doctor-json.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RemedyKind = Literal[
     "poolwise",
     "code",
 ]
-"""What a remedy changes; an experiment is chosen by it. `code`: the program, by hand."""
+"""Kind of change; an experiment is chosen by it. `code`: the program, by hand."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,11 @@ class CannotTell:
 
 @dataclass(frozen=True)
 class Note:
-    """Something to know that is no finding: other programs' load, a setting worth a try."""
+    """Remark that is no finding: other programs' load, a setting worth a try."""
 
     name: str
     words: str
 
 
 Answer = Finding | CannotTell
-"""What a rule yields. Nothing at all is its third answer: no."""
+"""Answer of a rule. Nothing at all is its third answer: no."""

@@ -1,4 +1,4 @@
-"""From the records of a run to the evidence that rules read. Pure."""
+"""Evidence for the rules, from the records of a run. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DARK_S = 3.5e-6
 """CPU-seconds of one message that the probes let pass, over all processes (same benchmark)."""
 
 START_S = 0.003
-"""What attaching to a fresh interpreter costs (same benchmark)."""
+"""Cost of attaching to a fresh interpreter (same benchmark)."""
 
 FORK_S = 0.0028
 """CPU-seconds of a forked process that records: its files, and the pages it so has to copy. What
@@ -45,7 +45,7 @@ FORK_S = 0.0028
 
 
 def gather(run: Run) -> Evidence:
-    """Everything that a run shows."""
+    """Gather the evidence of a run."""
     records = assemble(run)
     pools = [
         laws.with_laws(gather_pool.gather_pool(run, pool, account(pool)), pool) for pool in records
@@ -72,7 +72,7 @@ def gather(run: Run) -> Evidence:
 
 
 def end_ns(run: Run) -> int:
-    """When the run ended; the last thing recorded if the launcher did not live to see it."""
+    """End of the run; the last thing recorded if the launcher did not live to see it."""
     if "ended_ns" in run.launch:
         return int(run.launch["ended_ns"])
     times = [event["t"] for events in run.events.values() for event in events]
@@ -121,7 +121,7 @@ def gather_program(run: Run, records: list[PoolRecords], own: list[Pool]) -> Pro
 
 
 def _stopped_s(run: Run) -> float | None:
-    """When somebody first told the program to end."""
+    """Time at which the program was first told to end."""
     at: int | None = run.launch.get("watch", {}).get("stopped_ns")
     return (at - run.launch["began_ns"]) / 1e9 if at else None
 
@@ -169,11 +169,11 @@ def _native_threads(processes: dict[str, Any]) -> dict[str, int]:
 def _lives_unseen(run: Run) -> list[sums.Span]:
     """Pythons of the program that lived a while and that the observer did not reach."""
     attached = {event["pid"] for events in run.events.values() for event in events} | {*run.births}
+    short_ns = 100_000_000  # one that ended before this may have had no time to show itself
     return [
         (seen["first_ns"], seen["last_ns"])
         for pid, seen in run.launch.get("processes", {}).items()
-        # A process that ends before this may have had no time to show itself.
-        if seen["is_python"] and seen["last_ns"] - seen["first_ns"] > 100_000_000  # noqa: PLR2004
+        if seen["is_python"] and seen["last_ns"] - seen["first_ns"] > short_ns
         if int(pid) not in attached
     ]
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from poolwise.account import ledger
+from poolwise.account.derive import split_efficiency
+from poolwise.account.states import CHAIN, IDLE_CAUSES, merge
 from poolwise.doctor import causes, sums
-from poolwise.doctor.account import chain
 from poolwise.doctor.features import (
     Death,
     Distribution,
@@ -27,38 +28,6 @@ from poolwise.doctor.store import Run
 TICKS_PER_S = 100
 """The kernel's unit of CPU time in /proc, the same on all Linux that Python runs on."""
 
-STATE_OF_ENTRY = {
-    "start": "startup",
-    "import": "startup",
-    "init": "startup",
-    "receive": "receive",
-    "unpickle": "unpickle_args",
-    "run_cpu": "run_cpu",
-    "run_blocked": "run_blocked",
-    "run_queued": "run_queued",
-    "pickle": "pickle_result",
-    "send": "send_result",
-    "exit": "drain",
-}
-"""Entry of a worker in the ledger -> the doctor's state; idle entries go by their cause."""
-
-STATE_OF_CAUSE = {
-    "no_job": "starved",
-    "input_slow": "generator",
-    "consumer_slow": "starved",
-    "tail": "tail",
-    "parent_pickle": "pickle_args",
-    "parent_send": "transport",
-    "parent_decide": "dispatch",
-    "parent_receive": "dispatch",
-    "parent_unpickle": "dispatch",
-    "parent_user_code": "dispatch",
-    "hand_over": "wakeup",
-    "cpu_not_granted": "wakeup",
-    "unknown": "starved",
-}
-"""Cause of idleness in the ledger -> the doctor's state."""
-
 
 def gather_own_pools(run: Run) -> list[Pool]:
     """Each of our pools that came to its end, by the last account it gave."""
@@ -68,10 +37,11 @@ def gather_own_pools(run: Run) -> list[Pool]:
 
 def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
     report = ledger.Report.from_dict(event["report"])
-    states = translate(report.worker_account, report.idle)
+    states = {**dict.fromkeys(IDLE_CAUSES, 0.0), **merge(report.worker_account, report.idle)}
+    states.pop("unexplained", None)
     is_replacing = sum(lane.lanes for lane in report.lanes) > report.workers
     empty_s = max(0.0, report.not_started_s)  # one that ends may live beside the one that follows
-    states["respawn" if is_replacing else "starved"] += empty_s
+    states["respawn" if is_replacing else "not_started"] = empty_s
     whole_s = report.worker_seconds + empty_s
     region_s = whole_s / max(1, report.workers)
     states["unexplained"] = whole_s - math.fsum(states.values())
@@ -85,9 +55,9 @@ def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
         active_s=report.open_s,
         creation_s=(event["ready"] - event["began"]) / 1e9,
         teardown_s=(event["ended"] - event["ending"]) / 1e9,
-        account=dict(states),
+        account=states,
         identity=1 - states["unexplained"] / whole_s if whole_s else 1.0,
-        chain=chain({state: amount * 1e9 for state, amount in states.items()}),
+        chain=split_efficiency(states, CHAIN),
         messages=report.chunks,
         items=report.items,
         recorded=report.chunks,
@@ -108,16 +78,6 @@ def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
         switches_forced=0,
         laws=report.laws,
     )
-
-
-def translate(account: dict[str, float], idle: dict[str, float]) -> dict[str, float]:
-    """The ledger's entries and causes of idleness as the doctor's states, in seconds."""
-    found: dict[str, float] = defaultdict(float)
-    for entry, state in STATE_OF_ENTRY.items():
-        found[state] += account.get(entry, 0.0)
-    for cause, state in STATE_OF_CAUSE.items():
-        found[state] += idle.get(cause, 0.0)
-    return found
 
 
 def _identify(event: dict[str, Any], report: ledger.Report) -> dict[str, Any]:
@@ -171,7 +131,7 @@ def _worker(run: Run, lane: ledger.LaneAccount) -> Worker:
         began_s=lane.born_s,
         ended_s=lane.ended_s if lane.ended_s is not None else lane.born_s + lane.life_s,
         messages=lane.chunks,
-        account=dict(translate(lane.account, lane.idle)),
+        account=merge(lane.account, lane.idle),
         cpu_s=None,
         threads=seen.get("threads") or None,
         exit_code=None,
@@ -243,8 +203,8 @@ def gather_sites(run: Run, event: dict[str, Any], report: ledger.Report) -> list
     return _with_waits(sites, spans, report)
 
 
-WAITING = ("starved", "generator", "pickle_args", "transport", "dispatch", "wakeup")
-"""What a worker waits for before a message, in the doctor's states."""
+WAITING = tuple(cause for cause in IDLE_CAUSES if cause != "tail")
+"""Causes of waiting before a message."""
 
 
 def _with_waits(
@@ -254,7 +214,6 @@ def _with_waits(
 
     The sums are those of the pool; what no chunk tells of goes by the time inside the function.
     """
-    whole = translate({}, report.idle)
     told = [_tell_waits(group) for group in groups]
     ran_s = math.fsum(site.work_s for site in sites) or 1.0
     found = []
@@ -263,8 +222,8 @@ def _with_waits(
         for state in WAITING:
             told_s = math.fsum(each[state] for each in told)
             share = own[state] / told_s if told_s > 0 else site.work_s / ran_s
-            account[state] = whole[state] * share
-        account["send_result"] = own["send_result"]
+            account[state] = report.idle.get(state, 0.0) * share
+        account["send"] = own["send"]
         found.append(replace(site, account=account))
     return found
 
@@ -272,8 +231,8 @@ def _with_waits(
 def _tell_waits(spans: list[ledger.ChunkSpan]) -> dict[str, float]:
     told: dict[str, float] = defaultdict(float)
     for span in spans:
-        told[STATE_OF_CAUSE.get(span.cause, "starved")] += max(0.0, span.arrived_s - span.free_s)
-        told["send_result"] += span.sent_s - span.pickled_s
+        told[span.cause] += max(0.0, span.arrived_s - span.free_s)
+        told["send"] += span.sent_s - span.pickled_s
     return told
 
 
@@ -323,8 +282,8 @@ def _site(
             "run_queued": found.queued_s,
             "run_blocked": max(0.0, found.run_s - found.cpu_s - found.queued_s),
             "receive": found.receive_s,
-            "unpickle_args": found.worker_unpickle_s,
-            "pickle_result": found.worker_pickle_s,
+            "unpickle": found.worker_unpickle_s,
+            "pickle": found.worker_pickle_s,
         },
         item_times=_item_times(found, report),
         queue_wait=None,
@@ -367,7 +326,7 @@ def _series(
 
 
 def _item_times(found: ledger.FunctionAccount, report: ledger.Report) -> Distribution | None:
-    """With the position of the longest item, if the ledger kept it and it is of this line."""
+    """Item times, with the position of the longest if the ledger kept it and it is of this line."""
     times = _distribution(found.task_times)
     is_alone = sum(each.function == found.function for each in report.functions) == 1
     slowest = next((slow for slow in report.slowest if slow.function == found.function), None)

@@ -6,8 +6,10 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from poolwise.account.derive import split_efficiency
+from poolwise.account.states import CHAIN
 from poolwise.doctor import causes, measures, own_time, sites, sums
-from poolwise.doctor.account import REGULAR, PoolAccount, chain, dispatcher
+from poolwise.doctor.account import REGULAR, PoolAccount, dispatcher
 from poolwise.doctor.features import (
     Death,
     ParentTimeline,
@@ -24,11 +26,11 @@ if TYPE_CHECKING:
     from poolwise.doctor.sums import Span
 
 PIPE_BYTES = measures.BIG_MESSAGE_BYTES
-"""What a pipe holds; a larger message needs its reader to be there."""
+"""Capacity of a pipe; a larger message needs its reader to be there."""
 
 
 def gather_pool(run: Run, pool: PoolRecords, found: PoolAccount) -> Pool:
-    """Everything that is known of one pool."""
+    """Gather the evidence of one pool."""
     tasks = [task for worker in pool.workers for task in worker.tasks]
     messages = sites.Messages.of(pool)
     found = own_time.settle(run, pool, found, messages)
@@ -70,16 +72,17 @@ def _identify(pool: PoolRecords) -> dict[str, Any]:
 
 
 def _time(pool: PoolRecords, found: PoolAccount) -> dict[str, Any]:
-    """When it lived, and where its worker-seconds went."""
+    """Life of a pool, and the account of its worker-seconds."""
     region = pool.ended - pool.began
+    account = {state: amount / 1e9 for state, amount in found.states.items()}
     return {
         "created_s": (pool.facts["began"] - pool.run_began) / 1e9,
         "region_s": region / 1e9,
         "creation_s": _creation_s(pool),
         "teardown_s": _teardown_s(pool),
-        "account": {state: amount / 1e9 for state, amount in found.states.items()},
+        "account": account,
         "identity": found.identity,
-        "chain": chain(found.states),
+        "chain": split_efficiency(account, CHAIN),
     }
 
 
@@ -147,7 +150,7 @@ def _bytes(sizes: list[tuple[int, int]], count: int) -> float:
 
 
 def _spans(pool: PoolRecords) -> list[Span]:
-    """For each recorded message: from its submission until its result was read."""
+    """Span of each recorded message, from its submission until its result was read."""
     read = {(result.job, result.position): result.loaded for result in pool.results}
     done = {(task.job, task.position): task.sent for w in pool.workers for task in w.tasks}
     if not pool.sends:
@@ -264,7 +267,7 @@ def _deaths(run: Run, pool: PoolRecords) -> list[Death]:
 
 
 ORDERLY = {-15, 15, 143}
-"""How workers of libraries end that are told to by SIGTERM, and some of which then exit."""
+"""Exit codes of workers that a library ends by SIGTERM; some catch it and exit."""
 
 
 def _exits(run: Run) -> list[tuple[int, int, int]]:
@@ -320,10 +323,10 @@ def _parent(run: Run, pool: PoolRecords) -> ParentTimeline | None:
     sent = dispatcher(pool).split(pool.began, max(pool.began, pool.sends[-1].sent))
     read = _collector(pool.results)
     return ParentTimeline(
-        dispatch_idle_s=(sent.get("starved", 0.0) + sent.get("dispatch", 0.0)) / 1e9,
-        generator_s=sent.get("generator", 0.0) / 1e9,
-        pickle_s=sent.get("pickle_args", 0.0) / 1e9,
-        write_s=sent.get("transport", 0.0) / 1e9,
+        dispatch_idle_s=(sent.get("no_job", 0.0) + sent.get("parent_decide", 0.0)) / 1e9,
+        generator_s=sent.get("input_slow", 0.0) / 1e9,
+        pickle_s=sent.get("parent_pickle", 0.0) / 1e9,
+        write_s=sent.get("parent_send", 0.0) / 1e9,
         collect_wait_s=read["wait"] / 1e9,
         read_s=read["read"] / 1e9,
         unpickle_s=read["unpickle"] / 1e9,
@@ -384,8 +387,8 @@ def _helpers_s(pool: PoolRecords, messages: sites.Messages) -> float:
     if pool.kind.startswith("Thread"):
         return 0.0
     tasks = [task for task in messages.tasks if task.cpu >= 0]
-    # Helper threads are looked for in tasks longer than this: shorter ones do not use any.
-    long = [task for task in tasks if task.ended - task.began > 1_000_000]  # noqa: PLR2004
+    short_ns = 1_000_000  # such tasks do not use helper threads
+    long = [task for task in tasks if task.ended - task.began > short_ns]
     return messages.done([max(0, task.process_cpu - task.cpu) for task in long]) / 1e9
 
 
@@ -418,7 +421,7 @@ def _costs(pool: PoolRecords, tasks: list[Task]) -> StepCosts | None:
 
 
 def _fetching(task: Task) -> int:
-    """From a message that is there to its arguments, but for the passing of many bytes."""
+    """Time from a message that is there to its arguments, without the passing of many bytes."""
     if task.message_bytes > PIPE_BYTES and task.payload:
         return task.loaded - task.payload
     return task.loaded - max(task.get, task.header)
@@ -430,7 +433,7 @@ def _replying(task: Task) -> int:
 
 
 def _collecting(result: Result) -> int:
-    """From a result that is there until it is dealt with, but for the passing of many bytes."""
+    """Time from a result that is there until it is handled, without the passing of many bytes."""
     if result.size > PIPE_BYTES and result.payload:
         return result.handled - result.payload
     return result.handled - max(result.waiting, result.header)

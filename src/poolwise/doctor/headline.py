@@ -11,7 +11,7 @@ from poolwise.doctor.findings import Finding, Remedy
 from poolwise.report import figures
 
 LEAST_GAIN = 0.1
-"""Of the program's time: what saves less is not promised in the first line."""
+"""Least share of the program's time that the first line promises to save."""
 
 PLAIN = {
     "tasks-too-small": "lost on handing out work in pieces that are too small",
@@ -114,7 +114,7 @@ _COUNTED = {"chunksize", "workers", "threads"}
 
 
 def _place_of(remedy: Remedy, finding: Finding) -> str:
-    """Where to change it: at the edit, if there is one."""
+    """Place of the change: that of the edit, if there is one."""
     if remedy.changes:
         change = remedy.changes[0]
         return f" at {change.file.rpartition('/')[2]}:{change.line}"

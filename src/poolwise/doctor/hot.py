@@ -1,4 +1,4 @@
-"""Where the program's own functions spend their time: lines, hottest first. Pure.
+"""Hot lines of the program's own functions, hottest first. Pure.
 
 Two sources: stacks that py-spy took from outside, which know lines, and what cProfile counted in
 each worker, which knows functions only.
@@ -40,7 +40,7 @@ class Frame(NamedTuple):
 
 
 def from_stacks(lines: Iterable[str], rate: int) -> Profile | None:
-    """From collapsed stacks, one a line: `frame;frame;... count`; None if no task was seen.
+    """Profile from collapsed stacks, one a line: `frame;frame;... count`; None if no task was seen.
 
     Time counts for the deepest line that is the program's own; what it called of libraries is
     named with it.
@@ -60,7 +60,7 @@ def from_stacks(lines: Iterable[str], rate: int) -> Profile | None:
 
 
 def from_counts(events: Iterable[Mapping[str, Any]]) -> Profile | None:
-    """From the last `profile` event of each worker; None if there was none.
+    """Profile from the last `profile` event of each worker; None if there was none.
 
     An entry is (file, line, function, own seconds). What builtins took is with their callers.
     """
@@ -75,7 +75,7 @@ def from_counts(events: Iterable[Mapping[str, Any]]) -> Profile | None:
 
 
 def from_serial(events: Iterable[Mapping[str, Any]], serial_s: float) -> Profile | None:
-    """From the last `serial` event of the program's first process; None if there was none."""
+    """Profile from the last `serial` event of the program's first process; None without one."""
     latest: Mapping[str, Any] = max(events, key=lambda event: event["t"], default={})
     spent: Counter[Frame] = Counter()
     through: dict[Frame, Counter[str]] = {}

@@ -7,7 +7,7 @@ of Python objects is a "numpy.ndarray of objects".
 from __future__ import annotations
 
 _ARRAYS = {("numpy", "ndarray"), ("numpy", "memmap")}
-"""What `poolwise.share` gives as an array again; of everything else it makes a handle."""
+"""Types that `poolwise.share` gives as an array again; of others it makes a handle."""
 
 _ON_BUFFERS = {
     ("array", "array"), ("builtins", "bytearray"), ("builtins", "bytes"),

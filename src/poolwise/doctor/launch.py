@@ -39,7 +39,7 @@ VERIFY_VARIABLE = "POOLWISE_DOCTOR_VERIFY"
 PROFILE_VARIABLE = "POOLWISE_DOCTOR_PROFILE"
 
 _HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-"""Where a program that does not know poolwise finds it."""
+"""Directory in which a program that does not know poolwise finds it."""
 
 FORMAT = 1
 """Version of `run.json` and of the directory around it."""
@@ -234,7 +234,7 @@ class _PassedOn:
             self._before[number] = signal.signal(number, handler)
 
     def facts(self) -> dict[str, Any]:
-        """When somebody first wanted the program to end, and by which signal."""
+        """Time at which the program was first told to end, and the signal."""
         at, name = self._stopped or (None, None)
         return {"stopped_ns": at, "stopped_by": name}
 

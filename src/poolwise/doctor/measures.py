@@ -13,11 +13,15 @@ from typing import Protocol
 
 from poolwise.doctor.features import Distribution, Evidence, Leaf, Place, Pool, Site
 
-ARGUMENTS = ("pickle_args", "transport", "receive", "unpickle_args")
-RESULTS = ("pickle_result", "lock_result", "send_result")
-HANDING = ("dispatch", "wakeup", "loop")
-SUPPLY = ("starved", "generator")
-NOT_AVAILABLE = ("startup", "respawn", "run_queued", "observer", "unexplained")
+ARGUMENTS = ("parent_pickle", "parent_send", "receive", "unpickle")
+RESULTS = ("pickle", "lock", "send")
+DISPATCH = ("parent_decide", "parent_receive", "parent_unpickle", "parent_user_code")
+HANDING = (*DISPATCH, "hand_over", "cpu_not_granted", "loop")
+NOTHING_SUBMITTED = ("no_job", "not_started", "consumer_slow", "unknown")
+SUPPLY = (*NOTHING_SUBMITTED, "input_slow")
+START = ("start", "import", "init")
+END = ("drain", "exit")
+NOT_AVAILABLE = (*START, "respawn", "run_queued", "observer", "in_flight", "unexplained")
 """Time in which a slot could not have worked, whatever the program had given it."""
 
 BIG_MESSAGE_BYTES = 65536
@@ -29,7 +33,7 @@ SLOW_S = 2e-4
 any input, and the pool itself takes some 20 us for a result."""
 
 FEW_THREADS = 8
-"""So many threads or fewer may be too few for waiting: the executor's own choice on a small machine
+"""Number of threads that may be too few for waiting: the executor's own choice on a small machine
 is 6. Who asks for more has thought about it, and gets a note."""
 
 JOBLIB = "__call__"
@@ -164,7 +168,7 @@ def own_parent_s(pool: Pool) -> float:
 
 
 STEP_S = 5e-6
-"""To step through an input that is at hand takes less than this an item, beside the pool's other
+"""Limit of a step through an input that is at hand, an item, beside the pool's other
 threads."""
 
 
@@ -175,7 +179,7 @@ def whole_s(pool: Pool) -> float:
 
 def startup_wall_s(pool: Pool) -> float:
     """Wall time that the start-up of workers held up; slots that never got one do not count."""
-    return min(spent_s(pool, "startup") / max(1, pool.slots), pool.startup.ready_max_s)
+    return min(spent_s(pool, *START) / max(1, pool.slots), pool.startup.ready_max_s)
 
 
 def own_serial_s(seen: Evidence) -> float:
@@ -254,7 +258,7 @@ def calls_of(pool: Pool) -> list[Site] | list[Pool]:
 
 
 def place_of(flow: Flow, pool: Pool) -> Place | None:
-    """Where in the program: the call, else where the pool was made."""
+    """Place in the program: the call, else where the pool was made."""
     return getattr(flow, "place", None) or pool.place
 
 

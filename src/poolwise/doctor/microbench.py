@@ -122,8 +122,8 @@ def _catch(original: Callable[..., Any], program: str, plan: Plan) -> Callable[.
 def _is_there(frame: FrameType, program: str, line: int) -> bool:
     file = frame.f_code.co_filename
     is_file = os.path.exists(file) and os.path.samefile(file, program)
-    # How far a call may have moved in its file, and how many lines it may take.
-    return is_file and abs(frame.f_lineno - line) <= 8  # noqa: PLR2004
+    lines = 8  # a call may have moved so far in its file, or take so many
+    return is_file and abs(frame.f_lineno - line) <= lines
 
 
 def _describe(pool: Any, function: Any, inputs: tuple[Any, ...], plan: Plan) -> _Call:
@@ -160,7 +160,7 @@ def _time_pool(call: _Call, count: int, size: int) -> float:
 
 
 def _time_loop(call: _Call) -> float:
-    """In this process, in seconds. An initializer is run here as in a worker."""
+    """Time a plain loop in this process, in seconds. An initializer is run as in a worker."""
     if call.initializer is not None:
         call.initializer(*call.arguments)
     began = time.perf_counter()

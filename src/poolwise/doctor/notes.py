@@ -9,7 +9,7 @@ from poolwise.doctor.features import Evidence, Pool, Program
 from poolwise.doctor.findings import Note
 
 OFF_BALANCE = 0.005
-"""How far the account may miss P x W before that is said."""
+"""Share of P x W that the account may miss before that is reported."""
 
 
 LOST = "their accounts are read then, and are missing here"
@@ -101,5 +101,6 @@ def _could_use_more_threads(pool: Pool) -> bool:
         return False
     if pool.slots <= measures.FEW_THREADS:
         return False  # a finding of its own, PW007
-    waits = measures.blocked_share(pool) > 0.7 and pool.cores_used < 0.5  # noqa: PLR2004
+    mostly, half_a_cpu = 0.7, 0.5  # it waits, and does not wait for the interpreter's lock
+    waits = measures.blocked_share(pool) > mostly and pool.cores_used < half_a_cpu
     return waits and pool.queue_wait.p50_s > 3 * pool.work_s / pool.items

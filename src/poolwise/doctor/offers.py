@@ -33,7 +33,7 @@ IMPORT_S = 0.1
 
 
 def offer(findings: list[Finding], seen: Evidence) -> list[Finding]:
-    """The same findings, each with the remedies that gain, in order."""
+    """Leave each finding the remedies that gain, in order."""
     return [_offer(finding, seen) for finding in findings]
 
 
@@ -157,7 +157,7 @@ class _Asked:
         return min(1.0, sum(leaf.share_of_bytes_out for leaf in leaves)) if leaves else 1.0
 
     def _lighter_s(self) -> float | None:
-        """With next to nothing in place of what weighs."""
+        """Predict the call with next to nothing in place of what weighs."""
         if self.finding.name == "payload-results":
             return self.model.lighter(back=1.0).pool_s()
         if self.finding.name in {"payload-args", "repeated-payload"}:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from poolwise.doctor import sums
 from poolwise.doctor.causes import classify
+from poolwise.doctor.sampler import INTERVAL_S
 
 if TYPE_CHECKING:
     from poolwise.doctor.store import Run, Sample
     from poolwise.doctor.sums import Span
 
 NOT_AT_IT = {"lock", "poll"}
-"""What a thread waits in that waits for another one, or to be called."""
+"""Causes by which a thread waits for another one, or to be called."""
 
 
 def idle_s(run: Run, within: list[Span]) -> float | None:
@@ -62,7 +63,6 @@ def _nearest(at: int, samples: list[Sample]) -> Sample | None:
     """The sample of the same look; None if the thread was not there."""
     index = bisect_left(samples, at, key=lambda sample: sample.at)
     around = samples[max(0, index - 1) : index + 1]
-    # Samples of two threads that lie nearer than this are of one look: half of the sampler's
-    # step.
-    near = [sample for sample in around if abs(sample.at - at) < 10_000_000]  # noqa: PLR2004
+    half_step_ns = INTERVAL_S * 1e9 / 2  # what lies nearer is of one look
+    near = [sample for sample in around if abs(sample.at - at) < half_step_ns]
     return min(near, key=lambda sample: abs(sample.at - at), default=None)

@@ -34,7 +34,7 @@ FRAME_NS = {
     "ThreadPool": 600,
     "ThreadPoolExecutor": 3000,
 }
-"""What lies between the clocks beside the function, by kind of pool: what an empty function takes
+"""Overhead between the clocks beside the function, by kind of pool: what an empty function takes
 there less what it takes in a loop (`benchmarks/own_time.py`)."""
 
 MARK_NS = 200
@@ -53,11 +53,11 @@ CALM = 0.2
 """The quantile that interruptions do not reach."""
 
 MIXED, MIXED_NS = 2.0, 2000
-"""Where CPU times of single messages differ by more than this factor (and so many ns), items are
+"""Factor (and ns) between CPU times of single messages beyond which items are
 of different lengths rather than interrupted, and the median is taken."""
 
 SKEWED, SKEWED_NS = 3.0, 5000
-"""Where the mean CPU time is beyond the median by more than this, few items are most of the work,
+"""Factor (and ns) of the mean CPU time over the median beyond which few items are most of the work,
 and nothing is moved."""
 
 

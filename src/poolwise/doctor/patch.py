@@ -48,7 +48,7 @@ def first_edit(remedies: Iterable[Remedy]) -> Remedy | None:
 
 
 def keep_working(findings: Iterable[Finding]) -> list[Finding]:
-    """The same findings, without edits that do not fit, or with which a file does not compile."""
+    """Drop edits that do not fit, or with which a file does not compile."""
     return [
         dataclasses.replace(finding, remedies=[_keep_working(each) for each in finding.remedies])
         for finding in findings

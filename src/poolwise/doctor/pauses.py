@@ -27,10 +27,10 @@ _TIMES = {
     "calls": ("began", "ended"),
     "thread_tasks": ("get", "began", "ended", "submitted"),
 }  # fmt: skip
-"""Which fields of a record are points in time. Zero means that there is none."""
+"""Fields of a record that are points in time. Zero means that there is none."""
 
 _PID = re.compile(r"process (\d+):")
-"""How py-spy names the processes of a stack."""
+"""Line of py-spy that names the process of a stack."""
 
 _EVENT_TIMES = ("t", "began", "ended", "started", "ready", "ending")
 
@@ -63,7 +63,7 @@ def cut_out(run: Run) -> Run:
 
 
 class _Clock:
-    """Where a point in time is when the pauses are gone; all of a pause falls on its beginning."""
+    """Clock without the pauses; all of a pause falls on its beginning."""
 
     def __init__(self, pauses: Iterable[tuple[int, int]]) -> None:
         self._pauses = sorted(pauses)
@@ -107,7 +107,7 @@ def _move_pair(pair: tuple[int, int], clock: _Clock) -> tuple[int, int]:
 
 
 def _move_samples(threads: dict[int, list[Any]], clock: _Clock) -> dict[int, list[Any]]:
-    """Of threads that were seen at other times than in pauses."""
+    """Samples of threads outside pauses, on the clock without them."""
     moved = {
         thread: [_move(each, ("at",), clock) for each in seen if not clock.is_paused(each.at)]
         for thread, seen in threads.items()

@@ -73,7 +73,7 @@ class PoolRecords:
 
     @property
     def kind(self) -> str:
-        """Which library's pool it is."""
+        """Library that the pool is of."""
         return str(self.facts["kind"])
 
     @property
@@ -192,7 +192,7 @@ def _beat(run: Run, pool: int, probe: int) -> int:
 
 
 def _region(pool: PoolRecords) -> tuple[int, int]:
-    """From the pool's making (a lazy one's first worker) to the last result that was handled."""
+    """Region from the pool's making (a lazy one's first worker) to the last handled result."""
     began = pool.facts["began"]
     if pool.is_lazy:
         began = min((w.launching for w in pool.workers if w.launching), default=began)

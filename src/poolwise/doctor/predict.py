@@ -26,17 +26,17 @@ BAND_WORK = 0.10
 """Half width where the time is computing or waiting: median error 2 to 6 % when this was tried."""
 
 BAND_SMALL = 0.25
-"""The same where it is the handing out of small tasks."""
+"""Band where handing out small tasks sets the time."""
 
 BAND_HEAVY = 0.40
-"""The same where it is bytes."""
+"""Band where moving bytes sets the time."""
 
 UNSEEN_S = 25e-6
 """More than this a message cannot cost the parent unseen: then the model is wrong elsewhere. Of the
 11 to 21 us that an empty message costs the parent, probes see 50 to 90 %."""
 
 UNSEEN_MEETING_S = 300e-6
-"""Nor one that does not fit the pipe more than this, on a machine that wakes up slowly."""
+"""Limit for one that does not fit the pipe, on a machine that wakes up slowly."""
 
 HEAVY_BYTES = measures.BIG_MESSAGE_BYTES
 
@@ -78,12 +78,12 @@ class Model:
         return self.now_s / max(1e-9, self._simulate_s(self.chunk, self.workers))
 
     def pool_s(self, chunk: int | None = None, workers: int | None = None) -> float:
-        """With so many items a message, and so many workers; as it was where not given."""
+        """Seconds of the call with these items a message and workers; as it was where not given."""
         raw_s = self._simulate_s(chunk or self.chunk, workers or self.workers)
         return max(raw_s * _bounded(self.factor), self._least_s(workers or self.workers))
 
     def _least_s(self, workers: int) -> float:
-        """Where many want the CPUs: more workers get no more of them than these did.
+        """Least time where many want the CPUs: more workers get no more of them than these did.
 
         Groups of processes have their shares on many machines, however many are in a group.
         """
@@ -93,12 +93,12 @@ class Model:
         return self.load.cpu_s / got_cpus * self.rounds
 
     def serial_s(self) -> float:
-        """In a plain loop, beside the load that there was."""
+        """Seconds of a plain loop, beside the load that there was."""
         loop_s = self.load.cpu_s * self.crowding + self.load.blocked_s
         return loop_s * self.rounds + self.extra_s
 
     def threads_s(self, count: int) -> float:
-        """In threads, if the function holds the GIL while it computes: then one CPU is all."""
+        """Seconds in threads that hold the GIL while they compute: then one CPU is all."""
         at_once = min(count, max(1, self.load.items))
         others = self.wanted_cpus / self.cpus
         call_s = simulate(self.load, 1, at_once, 1, THREAD_COSTS, others)
@@ -110,12 +110,12 @@ class Model:
         return max(1.0, (1 + self.wanted_cpus) / self.cpus)
 
     def ideal_s(self) -> float:
-        """As it was, on messages that cost nothing: what POP calls the ideal network."""
+        """Seconds of the call on messages that cost nothing: POP's ideal network."""
         call_s = simulate(self.load, self.chunk, self.workers, self.cpus, FREE, self.other_cpus)
         return call_s * self.rounds
 
     def lighter(self, out: float = 0.0, back: float = 0.0) -> Model:
-        """The same call without this share of what arguments weigh, or results."""
+        """Model of the call without this share of the bytes of arguments, or of results."""
         costs = self.costs
         lighter = replace(
             costs,
@@ -129,7 +129,7 @@ class Model:
         return replace(self, costs=lighter, fit=self.factor)
 
     def once_s(self, out: float) -> float:
-        """To bring that share of what a message's arguments weigh to one worker."""
+        """Seconds to bring that share of a message's bytes to one worker."""
         whole, rest = self.costs, self.lighter(out).costs
         packing_s = sum(
             heavy[0] - light[0] + (heavy[1] - light[1]) * self.chunk
@@ -193,7 +193,8 @@ def calibrate(site: Site, pool: Pool, seen: Evidence) -> Model | None:
     if key not in _known:
         if _is_hurried:
             return None
-        if len(_known) >= 64:  # noqa: PLR2004
+        most = 64  # runs with more calls than this are rare; memory stays bounded
+        if len(_known) >= most:
             _known.clear()
         _known[key] = (site, pool, seen), _calibrate(site, pool, seen)
     return _known[key][1]
@@ -311,7 +312,7 @@ def _costs(seen: StepCosts, pool: Pool, chunk: int) -> Costs:
 
 
 MEET_S, MEETING_SHARE = 450e-6, 0.6
-"""What of the passing of a message is the meeting of both ends, and none of the flow: what 0.4 MB
+"""Part of passing a message that is the meeting of both ends, not the flow: what 0.4 MB
 take to a worker beyond a third of what 1.2 MB take, from `benchmarks/prediction.py`; on a machine
 that is faster than that one, no more than this share of all they take."""
 
@@ -332,16 +333,16 @@ def _split(cost_s: tuple[float, float], item_bytes: float, chunk: int) -> tuple[
 
 
 FRAME_BYTES = 100
-"""What a message weighs beside its items."""
+"""Bytes of a message beside its items."""
 
 HEAVY_S = 300e-6
-"""What a step takes beyond this is its items': no message costs that much by itself."""
+"""Limit of a step's fixed cost; what is beyond is that of its items."""
 
 CALL_S = 1e-6
-"""What a message of one item takes between the clocks beside the function itself."""
+"""Overhead of a message of one item between the clocks, beside the function."""
 
 ITEM_S, BYTE_S = 0.1e-6, 2e-9
-"""To pack or unpack an item takes at least a tenth of a microsecond, and a second for 500 MB."""
+"""Least time to pack or unpack an item, and a byte (a second for 500 MB)."""
 
 
 def _fit_others(model: Model) -> Model:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from poolwise.doctor import compare, patch, words
-from poolwise.doctor.charts import draw_pool
+from poolwise.doctor.charts import draw_pool, in_groups
 from poolwise.doctor.confirm import doubt_of
 from poolwise.doctor.curves import Models, draw_predictions
 from poolwise.doctor.curves import name_of as name_of_way
@@ -21,7 +21,6 @@ from poolwise.doctor.record import to_record
 from poolwise.doctor.remedies import GAIN
 from poolwise.doctor.scaling import MostWorkers, Scaling, find_scaling
 from poolwise.doctor.sites import library_of
-from poolwise.doctor.states import in_groups
 from poolwise.doctor.trials import find_trial, lasted_s, say_sample, say_trials
 from poolwise.report import blocks as b
 from poolwise.report import figures
@@ -32,7 +31,7 @@ _TONES: dict[str, b.Tone] = {"healthy": "good", "cannot-tell": "plain"}
 _MOST_REMEDIES = 3
 _MOST_OTHERS = 5
 _MOST_TRIED = 5
-"""What one screen has room for; the page has all."""
+"""Limits of what one screen has room for; the page has all."""
 
 
 def make_document(  # noqa: PLR0913 - what a report is made of
@@ -154,7 +153,7 @@ def ceiling_of(scaling: Scaling) -> float | None:
 
 
 def say_most_workers(most: MostWorkers) -> str:
-    """From how many workers on more do not help."""
+    """Sentence on the number of workers from which on more do not help."""
     return f"more than {words.count(most.count or 0, 'worker')} gain nothing here (simulated)"
 
 
@@ -311,7 +310,7 @@ def _list_tried(finding: Finding, pool: Pool | None, seen: Evidence) -> Iterator
 
 
 def why_not(experiment: Experiment, trial: Trial, pool: Pool) -> str:
-    """Why a measurement is no advice, if it is none."""
+    """Reason why a measurement is no advice, if it is none."""
     doubt = doubt_of(experiment, trial, pool)
     if doubt:
         return f" ({doubt})"
@@ -397,7 +396,7 @@ _MOST_HOT = 6
 
 
 def list_hot_lines(profile: Profile) -> b.Table:
-    """Where the program's own functions spend their time: the next thing to look at."""
+    """Table of the program's hot lines: the next thing to look at."""
     rows: list[list[b.Cell]] = [
         [line.share, f"{line.file.rpartition('/')[2]}:{line.line}", line.function,
          f"in {line.through}" if line.through else ""]

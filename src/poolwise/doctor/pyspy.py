@@ -14,7 +14,7 @@ _GRACE_S = 10.0
 
 
 def find() -> str | None:
-    """Where py-spy is, if it is installed and may look into other processes; else None."""
+    """Path of py-spy, if it is installed and may look into other processes; else None."""
     beside = os.path.join(os.path.dirname(sys.executable), "py-spy")
     found = beside if os.access(beside, os.X_OK) else shutil.which("py-spy")
     return found if found and _may_trace() else None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from poolwise.account.plain import to_plain
 from poolwise.doctor.compare import Comparison
 from poolwise.doctor.diagnose import Diagnosis, answers_by_rule
-from poolwise.doctor.features import Evidence, to_plain
+from poolwise.doctor.features import Evidence
 from poolwise.doctor.groups import group_pools
 from poolwise.doctor.scaling import Scaling
 
 
 def for_page(record: Any, seen: Evidence) -> Any:
-    """The same for a page, which holds one of the pools that a line made again and again."""
+    """Record for a page, with one of the pools that a line made again and again."""
     kept = {group.pool.id for group in group_pools(seen.pools)}
     evidence = record["evidence"]
     pools = [pool for pool in evidence["pools"] if pool["id"] in kept]

@@ -19,11 +19,11 @@ BAND = 0.25
 simulator's measured errors (10 to 25 %) are the least that a closed form could have."""
 
 ENOUGH_THREADS = 32
-"""What ThreadPoolExecutor starts at most by itself (min(32, CPUs + 4)): cheap, and far more than
-processes for waiting."""
+"""Threads that ThreadPoolExecutor starts at most by itself (min(32, CPUs + 4)): cheap, and far more
+than processes for waiting."""
 
 GAIN = 0.95
-"""What takes more than this share of the time is no gain: predictions are not that good, and runs
+"""Share of the time above which a remedy is no gain: predictions are not that good, and runs
 differ by as much."""
 
 _MAPS = {"map", "imap", "imap_unordered", "map_async", "starmap", "starmap_async"}
@@ -106,7 +106,7 @@ PLAIN_LOOP = "a plain for-loop in the parent"
 
 
 def use_plain_loop(flow: Flow, pool: Pool, seen: Evidence, then_s: float) -> Remedy:
-    """No pool at all."""
+    """Remedy: no pool at all."""
     prediction = predict(flow, pool, seen, then_s)
     change = _loop_for(flow if isinstance(flow, Site) else _only_call(pool), pool)
     return Remedy("serial", PLAIN_LOOP, prediction, changes=_known(change))
@@ -171,7 +171,7 @@ def use_more_threads(pool: Pool, count: int, prediction: Prediction | None) -> R
 
 
 def set_workers(pool: Pool, count: int, prediction: Prediction | None, why: str = "") -> Remedy:
-    """That many workers."""
+    """Remedy: that many workers."""
     call, keyword = _COUNTS.get(pool.kind, ("", ""))
     change = edits.set_argument(pool.place, call, keyword, str(count)) if call else None
     text = f"{words.count(count, 'worker')} in place of {pool.slots}{why}"
@@ -208,7 +208,7 @@ def share(flow: Flow, leaf: Leaf, prediction: Prediction | None) -> Remedy:
 
 
 def _path_to(leaf: Leaf, site: Site) -> tuple[int | str, ...]:
-    """Where a part of the arguments stands in the call; empty where that does not tell."""
+    """Path to a part of the arguments in the call; empty where that does not tell."""
     where, _, index = leaf.name.rstrip("]").partition("[")
     if where == "partial.args":
         return 0, int(index) + 1

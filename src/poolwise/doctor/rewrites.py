@@ -44,7 +44,7 @@ _ENDS = {"close", "join", "terminate", "shutdown"}
 
 
 def use_loop(pool: Place | None, call: Place | None, api: str) -> Change | None:
-    """The same work in a plain loop; the pool goes if nothing else needs it."""
+    """Change to a plain loop; the pool goes if nothing else needs it."""
     found = locate(call, api)
     if found is None or not isinstance(found.node.func, ast.Attribute):
         return None
@@ -73,7 +73,7 @@ def _plain_call(
 ) -> tuple[str, ast.AST, list[str]] | None:
     """The text, the node that it replaces, and its imports."""
     arguments = [text_of(file, each) for each in call.args]
-    if any(isinstance(each, ast.Starred) for each in call.args) or len(arguments) < 2:  # noqa: PLR2004 - function, input
+    if any(isinstance(each, ast.Starred) for each in call.args) or not arguments[1:]:
         return None
     is_executor = any(name.endswith("Executor") for name in makers_of(file, call))
     inputs = arguments[1:] if is_executor else arguments[1:2]
@@ -245,15 +245,15 @@ def _call_of_task(file: str, call: ast.Call, api: str) -> str | None:
         return None
     function, given = text_of(file, call.args[0]), [*call.args[1:], *call.keywords]
     if api == "apply_async":
-        items = call.args[1] if len(call.args) == 2 and not call.keywords else None  # noqa: PLR2004 - function, arguments
-        if not isinstance(items, ast.Tuple | ast.List):
+        _, *after = call.args
+        if call.keywords or len(after) != 1 or not isinstance(after[0], ast.Tuple | ast.List):
             return None
-        given = [*items.elts]
+        given = [*after[0].elts]
     return f"{function}({', '.join(text_of(file, each) for each in given)})"
 
 
 def _reads_of(tree: ast.Module, listed: ast.Name, method: str) -> list[tuple[ast.AST, str]] | None:
-    """Where results are read, and as_completed() around the list; None if it is used otherwise."""
+    """Reads of results, and as_completed() around the list; None if it is used otherwise."""
     found: list[tuple[ast.AST, str]] = []
     for use in _other_uses(scope_of(tree, listed), listed):
         source: ast.AST = use
@@ -414,7 +414,7 @@ def _what_repeats(tree: ast.Module, node: ast.AST) -> ast.AST | None:
 
 @dataclass(frozen=True)
 class _Wait:
-    """Where a task is handed out and waited for at once: `node`, with the call that hands it out.
+    """Wait for a task right where it is handed out: `node`, with the call that hands it out.
 
     `submitted` only hands out, `ending` only waits.
     """
@@ -517,7 +517,7 @@ def stream(call: Place | None, api: str, chunk: int) -> Change | None:
     if found is None or not isinstance(found.node.func, ast.Attribute):
         return None
     file, tree, node = found
-    if len(node.args) != 2 or node.keywords:  # noqa: PLR2004 - function, input
+    if len(node.args[1:]) != 1 or node.keywords:
         return None
     if any(name.endswith("Executor") for name in makers_of(file, node)):
         return None  # it has no imap, and does not wait for the results

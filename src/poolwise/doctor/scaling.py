@@ -19,7 +19,7 @@ NOTHING = 0.03
 
 @dataclass(frozen=True)
 class MostWorkers:
-    """From how many workers on more gain nothing, for one pool; or `why` that is not known.
+    """Number of workers from which on more gain nothing, for one pool; or `why` it is not known.
 
     `by`: "simulation" of its main call on the CPUs there are.
     """

@@ -25,13 +25,13 @@ from itertools import accumulate, count
 from poolwise.doctor import measures
 
 PIPE_BYTES = measures.BIG_MESSAGE_BYTES
-"""What a pipe holds on Linux."""
+"""Capacity of a pipe on Linux."""
 
 SLICE_S = 3e-3
-"""How long the scheduler lets one run while another waits (base slice of EEVDF, 2 to 4 CPUs)."""
+"""Time slice of the scheduler while another waits (base slice of EEVDF, 2 to 4 CPUs)."""
 
 WAKE_UP_S = 1e-3
-"""Who has just been woken takes the CPU of somebody who has run for longer than this."""
+"""Run time after which a process loses its CPU to one that was just woken."""
 
 BYTES_PER_S = 0.7e9
 """Through a pipe, until the run at hand has told: 64 KiB at a time, one hand-over each."""
@@ -43,7 +43,7 @@ MOST_SLICES = 3000
 """A long run gets longer slices, so that a simulation takes milliseconds."""
 
 _NOTHING = 1e-12
-"""Below this, a number is what rounding left behind."""
+"""Limit below which a number is what rounding left behind."""
 
 Action = Callable[[], None]
 
@@ -151,7 +151,7 @@ class _Clock:
         self._order = count()
 
     def after(self, delay_s: float, action: Action) -> None:
-        """Do this in so many seconds."""
+        """Schedule an action in so many seconds."""
         heapq.heappush(self._next, (self.now_s + delay_s, next(self._order), action))
 
     def run_until(self, is_over: Callable[[], bool]) -> float:

@@ -154,7 +154,7 @@ def _gather_one(
 
 
 def _end_of(pool: PoolRecords, messages: Messages) -> int:
-    """When the last result of these messages was sent; a pool's only call ends with its work."""
+    """Time of the last result of these messages; a pool's only call ends with its work."""
     ended = max((task.sent for task in messages.tasks), default=0)  # worker by worker
     return max(ended, pool.ended) if len(pool.sites) == 1 else ended
 
@@ -220,7 +220,7 @@ def _bases(pool: PoolRecords) -> dict[int, int]:
 def _position(
     pool: PoolRecords, bases: dict[int, int], task: Task, times: list[float]
 ) -> int | None:
-    """Where in the user's input the longest item of this message stood."""
+    """Position in the user's input of the longest item of this message."""
     send = pool.send_of.get((task.job, task.position))
     call = pool.calls.get(send.call if send is not None and send.call else task.job)
     if call is None:

@@ -207,7 +207,7 @@ def text_of(file: str, node: ast.AST) -> str:
 
 
 def offsets_of(file: str, node: ast.AST) -> tuple[int, int]:
-    """Where a node begins and ends in the file's text, in characters."""
+    """Begin and end of a node in the file's text, in characters."""
     lines, number, end = read_lines(file) or (), node.lineno, node.end_lineno  # type: ignore[attr-defined]
     start = offset_of_line(file, number) + _column(lines[number - 1], node.col_offset)  # type: ignore[attr-defined]
     stop = offset_of_line(file, end) + _column(lines[end - 1], node.end_col_offset)  # type: ignore[attr-defined]
@@ -215,7 +215,7 @@ def offsets_of(file: str, node: ast.AST) -> tuple[int, int]:
 
 
 def offset_of_line(file: str, number: int) -> int:
-    """Where a line begins in the file's text; behind the last one, where the text ends."""
+    """Begin of a line in the file's text; behind the last one, the end of the text."""
     return sum(len(line) + 1 for line in (read_lines(file) or ())[: number - 1])
 
 

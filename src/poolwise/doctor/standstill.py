@@ -35,19 +35,19 @@ CAUSES: dict[str, str] = {
     "exit": "the program is over and waits for its children",
     "unknown": "nobody computes, and no result comes",
 }
-"""What holds a call up, in a few words."""
+"""Causes of a standstill, in a few words."""
 
 LEAST_S = 2.0
 """A call in which nothing ended for less than this was not standing still."""
 
 SLOWEST = 10
-"""Nor one in which nothing ended for less than so many times its longest task."""
+"""Least standstill, in times of the pool's longest task."""
 
 LONG_S = 20.0
 """A call whose tasks compute, and of which none has ended for this long, is told as well."""
 
 BEFORE_S = 0.2
-"""What ended nearer than this to the signal that ended all was ended by it."""
+"""Distance to the signal that ended all within which an end is counted as its effect."""
 
 SERVING = ("ep_poll", "epoll", "poll_schedule", "accept", "select")
 """Wait channels of servers: they wait for a call, and that is what they are for."""
@@ -79,7 +79,7 @@ class _Scene:
         return stacks[-1] if stacks else None
 
     def seconds(self, at_ns: int) -> float:
-        """Since the start."""
+        """Seconds since the start."""
         return float(at_ns - self.run.launch["began_ns"]) / 1e9
 
 
@@ -143,13 +143,13 @@ def _done(pool: PoolRecords, scene: _Scene) -> int:
 
 
 def _closed_ns(pool: PoolRecords, stop_ns: int) -> int:
-    """When the program gave the pool up: ended it without waiting, or was ended."""
+    """Time at which the program gave the pool up: ended it without waiting, or was ended."""
     ends: list[int] = [end["began"] for end in pool.ends if end["how"] == "terminate"]
     return min([stop_ns, *ends])
 
 
 def _moved_ns(pool: PoolRecords, scene: _Scene) -> int:
-    """When something last came to its end in a pool, or was handed out; before the signal."""
+    """Time of the last end of a task in a pool, or of handing one out, before the signal."""
     times: list[int] = [pool.facts["began"]]
     times += [send.sent for send in pool.sends[-1:]]
     times += [max(result.loaded, result.handled) for result in pool.results]
@@ -213,7 +213,7 @@ def _deaths(pool: PoolRecords, scene: _Scene) -> tuple[str, list[str]] | None:
 
 
 _MOST = 2
-"""So many of one kind are told one by one."""
+"""Limit of how many of one kind are told one by one."""
 
 
 def _dead_workers(pool: PoolRecords, scene: _Scene) -> list[tuple[WorkerRecords, int]]:
@@ -359,19 +359,19 @@ _WORDS = {
 
 
 def _doings_by_samples(pool: PoolRecords, scene: _Scene) -> list[tuple[str, str]]:
-    """The same by what the kernel told last of each worker's main thread, while it was alive."""
-    found = []
+    """Doings by the kernel's last sample of each worker's main thread, while it was alive."""
+    found, recent_ns = [], 2e9  # many steps of the sampler, beside other programs too
     for worker in pool.workers:
         samples = scene.run.samples.get(worker.pid, {}).get(worker.pid, [])
         last = [s for s in samples if s.at < scene.stop_ns and s.state not in "ZX"][-3:]
-        if last and samples[-1].state != "Z" and scene.stop_ns - last[-1].at < 2e9:  # noqa: PLR2004
+        if last and samples[-1].state != "Z" and scene.stop_ns - last[-1].at < recent_ns:
             kinds = Counter(classify(sample) for sample in last)
             found.append(_WORDS.get(kinds.most_common(1)[0][0], ("unknown", "wait")))
     return found
 
 
 def _say_main(scene: _Scene) -> list[str]:
-    """Where the program's first thread was."""
+    """Sentence on where the program's first thread was."""
     main = scene.main
     if main is None or main.program is None:
         return []
@@ -430,7 +430,7 @@ def _how(code: int) -> str:
 
 
 def _first_child(scene: _Scene) -> Place | None:
-    """Where the first process that is still there was started."""
+    """Place at which the first process that is still there was started."""
     for event in scene.run.of("start"):
         if event["child"] in scene.stacks and event.get("place"):
             return Place(*event["place"])

@@ -215,7 +215,7 @@ class Sample(NamedTuple):
 
 @dataclass
 class Run:
-    """Everything that one directory holds, by kind."""
+    """Records of one directory, by kind."""
 
     launch: dict[str, Any]
     events: dict[str, list[dict[str, Any]]]
@@ -370,7 +370,7 @@ class _Sieve:
 
 
 MOST_SLOTS = 20_000
-"""So many records are looked at, give or take: more take a report longer than a second
+"""Limit of records that are looked at, give or take: more take a report longer than a second
 (`benchmarks/report_time.py`)."""
 
 _SIFTED: dict[int, tuple[Any, str]] = {
@@ -385,7 +385,7 @@ _SIFTED: dict[int, tuple[Any, str]] = {
 
 @cache
 def _at(kind: Any, name: str) -> int:
-    """Where a slot has a field: the kind of a slot stands where a record has its process."""
+    """Offset of a field in a slot: the kind of a slot stands where a record has its process."""
     return int(kind._fields.index(name))
 
 
@@ -438,7 +438,7 @@ _TAKE = {
 
 
 STACKS = "stacks.txt"
-"""Where a profiler beside the program leaves collapsed stacks, one a line."""
+"""File in which a profiler beside the program leaves collapsed stacks, one a line."""
 
 
 def _read_stacks(path: str) -> list[str]:
@@ -449,7 +449,7 @@ def _read_stacks(path: str) -> list[str]:
 
 
 def _read_samples(path: str) -> dict[int, dict[int, list[Sample]]]:
-    """By process and thread, in order of time."""
+    """Samples by process and thread, in order of time."""
     found: dict[int, dict[int, list[Sample]]] = {}
     for words in _lines(path):
         try:

@@ -11,7 +11,7 @@ from poolwise.doctor.features import Distribution
 Span = tuple[int, int]
 
 SERIES = 4096
-"""At most so many item times are kept in order; neighbours are averaged beyond."""
+"""Limit of item times kept in order; neighbours are averaged beyond."""
 
 
 def distribute(values_ns: Sequence[float], index_of_max: int | None = None) -> Distribution | None:
@@ -44,7 +44,7 @@ def length(spans: Iterable[Span]) -> int:
 
 
 def levels(spans: Iterable[Span]) -> Counter[int]:
-    """For how long 1, 2, 3, ... of the intervals were open at a time."""
+    """Time for which 1, 2, 3, ... of the intervals were open."""
     steps = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
     found: Counter[int] = Counter()
     open_now = at = 0

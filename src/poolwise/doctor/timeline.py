@@ -8,28 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from poolwise.account.states import STATES
 from poolwise.doctor.pools import PoolRecords, assemble
 from poolwise.doctor.store import Result, Run, Send, Task
 from poolwise.report import blocks as b
 from poolwise.report import trace
-from poolwise.report.palette import Meaning
 
 MOST_MESSAGES = 3000
-"""On a page, of one pool: what a browser draws at once, and more than pixels. A trace has all."""
+"""Limit on a page, for one pool: more than a browser has pixels. A trace has all."""
 
-_STATES: dict[str, tuple[str, Meaning]] = {
-    "start": ("starting", "start"),
-    "wait": ("waiting for a message", "starved"),
-    "receive": ("reading", "move_out"),
-    "unpickle": ("unpickling", "unpickle"),
-    "run": ("your function", "work"),
-    "pickle": ("pickling", "pickle"),
-    "lock": ("waiting for the result pipe", "move_in"),
-    "send": ("writing", "move_in"),
-    "handle": ("callback, bookkeeping", "consumer"),
-}
-_NUMBERS = {name: number for number, name in enumerate(_STATES)}
-_LISTED = [b.State(name, meaning) for name, meaning in _STATES.values()]
+_SHOWN = ("start", "wait", "receive", "unpickle", "run", "pickle", "lock", "send", "user_code")
+_NUMBERS = {name: number for number, name in enumerate(_SHOWN)}
+_LISTED = [b.State(STATES[name].title, STATES[name].colour) for name in _SHOWN]
 
 _Step = tuple[str, int, int]
 """A state with its begin and end, nanoseconds of the run's clock."""
@@ -135,7 +125,7 @@ def _steps_of_result(result: Result) -> list[_Step]:
     return [
         ("receive", result.header, result.payload),
         ("unpickle", result.payload, result.loaded),
-        ("handle", result.loaded, result.handled),
+        ("user_code", result.loaded, result.handled),
     ]
 
 

@@ -58,7 +58,7 @@ def gather_untried(run: Run, pools: list[Pool], trials: list[Trial]) -> list[Unt
 
 
 def _why_not(pool: Pool, root: int | None) -> str:
-    """Why nothing is known of a call inside the program, where experiments are made."""
+    """Reason why nothing is known of a call inside the program, where experiments are made."""
     if pool.kind == "hand-made":
         return "its workers run a loop of the program's own, which has no tasks to give it again"
     if pool.pid != root:
@@ -100,7 +100,7 @@ def say_trials(seen: Evidence) -> Iterator[str]:
 
 
 def _say_trial(trial: Trial) -> str:
-    """That the function ran again, how often, and what there was no time for."""
+    """Sentence on the function's further runs, and on what there was no time for."""
     where = f"{trial.api} at {trial.place}"
     if trial.failure is not None:
         return f"No experiments on {where}: {trial.failure}."

@@ -26,10 +26,10 @@ LOOK_S = 1.0
 """Between two looks at the records."""
 
 IDLE_S = 2.5
-"""After so long without CPU time and without the end of a task, stacks are asked for."""
+"""Time without CPU use and without the end of a task after which stacks are asked for."""
 
 LONG_S = 20.0
-"""After so long without the end of a task, the terminal says so."""
+"""Time without the end of a task after which the terminal says so."""
 
 IDLE_SHARE = 0.1
 """A program that uses less of a CPU than this is idle: pools look after their workers."""
@@ -132,7 +132,7 @@ class Watch:
             self._say(self.record())
 
     def still_s(self) -> float:
-        """For how long nothing has ended, and nothing was computed."""
+        """Time for which nothing has ended, and nothing was computed."""
         last_ns = max(self._moved_ns, self._busy_ns)
         return (time.perf_counter_ns() - last_ns) / 1e9
 
@@ -147,7 +147,8 @@ class Watch:
     def ask(self, sampler: Sampler) -> None:
         """Ask all processes for their stacks, once in a standstill."""
         is_simple = not self._progress.has_pools and len(sampler.processes) == 1
-        if self._dumped or self._dumps >= 3 or is_simple:  # noqa: PLR2004
+        enough = 3  # a program that stands still again and again is known by then
+        if self._dumped or self._dumps >= enough or is_simple:
             return
         self._dumps += 1
         self._dead = list_dead(sampler.processes)

@@ -123,7 +123,7 @@ class Door:
         return self._engine.statistics()
 
     def report(self) -> Report:
-        """Where every second of every worker and of this process went, until now or until the end.
+        """Report of where every second of workers and this process went, until now or the end.
 
         ``print(pool.report())`` says it in words and bars, a notebook shows it by itself, and
         ``pool.report().save("run.html")`` writes a page (``.trace.json`` a trace, ``.json`` data).

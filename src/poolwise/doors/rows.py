@@ -47,7 +47,8 @@ def find_common(items: Sequence[Any]) -> dict[int, Any]:
 
     Those that every item holds are among them, and to find them takes no longer for many items.
     """
-    if type(items) not in {list, tuple} or len(items) < 3:  # noqa: PLR2004 - nothing to gain
+    few = 3  # with fewer there is nothing to gain
+    if type(items) not in {list, tuple} or len(items) < few:
         return {}
     first = {id(part): part for part in _parts(items[0])}
     return {id(part): part for part in _parts(items[-1]) if id(part) in first}

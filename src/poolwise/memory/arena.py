@@ -116,7 +116,7 @@ class Arena(_ArenaEnd):
         self._room_until_s = 0.0
         self._trim_at_s = time.monotonic() + _TRIM_S
         self.refusal: OutOfSharedMemory | None = None
-        """Why the last block could not be had, where a limit was the reason."""
+        """Limit that was the reason why the last block could not be had."""
 
     def __repr__(self) -> str:
         return f"<Arena {self._blocks!r}>"
@@ -346,7 +346,7 @@ def warn_once(refusal: OutOfSharedMemory) -> None:
 
 
 def _drained(queue: deque[int]) -> list[int]:
-    """Everything in a queue that other threads may add to."""
+    """Take all out of a queue that other threads may add to."""
     taken = []
     while queue:
         taken.append(queue.popleft())
@@ -377,7 +377,7 @@ class PoolMemory:
         self._arena = None if segment is None else Arena(segment)
 
     def say_refusal(self) -> None:
-        """Something large is to be moved: say it if there is no shared memory for it."""
+        """Warn if there is no shared memory for something large that is to be moved."""
         if self._refusal is not None:
             warn_once(self._refusal)
 

@@ -1,4 +1,4 @@
-"""Which parts of an arena are lent: pure bookkeeping, no memory is touched here.
+"""Bookkeeping of the parts of an arena that are lent; no memory is touched here.
 
 Blocks come in sizes of eight steps a doubling and are given back to a stack of their size, so
 that the next one is the one used last: its pages exist and are in the caches. Everything else
@@ -17,7 +17,7 @@ KEPT_BYTES = 16 << 20
 
 
 Range = tuple[int, int]
-"""Where some memory begins and where it ends."""
+"""Begin and end of some memory."""
 
 
 class NoSuchBlock(ValueError):

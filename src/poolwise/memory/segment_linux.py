@@ -97,7 +97,7 @@ class MemfdSegment(FdSegment):
             os.close(book)
 
     def marks(self) -> bytes:
-        """Everything that was left by :meth:`sign`, by any process."""
+        """Marks left by :meth:`sign`, by any process."""
         length = os.fstat(self.fd).st_size - self.size_bytes
         return os.pread(self.fd, length, self.size_bytes)
 

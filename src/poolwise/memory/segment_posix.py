@@ -105,7 +105,7 @@ class FdSegment:
 
     @property
     def is_closed(self) -> bool:
-        """It was let go here, and cannot be mapped any more."""
+        """True if it was let go here, and cannot be mapped any more."""
         return self.fd < 0
 
     def close(self) -> None:
@@ -180,7 +180,7 @@ class FdSegment:
         return False
 
     def marks(self) -> bytes:
-        """Everything that was left by :meth:`sign`, by any process."""
+        """Marks left by :meth:`sign`, by any process."""
         return b""
 
 

@@ -4,45 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolwise.account.ledger import IDLE_CAUSES, WORKER_ENTRIES
+from poolwise.account.states import CHAIN, STATES, merge
 from poolwise.report import blocks as b
 from poolwise.report import figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from poolwise.account.ledger import LaneAccount, Laws, Report
-    from poolwise.report.palette import Meaning
-
-STATES: dict[str, tuple[str, Meaning]] = {
-    "run": ("running", "work"),
-    "run_cpu": ("computing", "work"),
-    "run_blocked": ("blocked inside the function", "blocked"),
-    "run_queued": ("in the function, no CPU", "cpu_wait"),
-    "cpu_not_granted": ("message there, no CPU", "cpu_wait"),
-    "receive": ("receiving", "move_out"),
-    "unpickle": ("unpickling", "unpickle"),
-    "pickle": ("pickling", "pickle"),
-    "send": ("sending", "move_in"),
-    "parent": ("waiting for the parent", "starved"),
-    "hand_over": ("hand-over", "hand_over"),
-    "input_slow": ("waiting for the input", "input"),
-    "consumer_slow": ("waiting for the reader", "consumer"),
-    "tail": ("nothing left to do", "tail"),
-    "no_job": ("no call open", "absent"),
-    "start": ("starting", "start"),
-    "import": ("importing", "load"),
-    "init": ("initializer", "init"),
-    "exit": ("ending", "absent"),
-    "in_flight": ("with a worker that has not answered", "other"),
-    "produce": ("reading the input", "input"),
-    "decide": ("bookkeeping", "starved"),
-    "user_code": ("the program's own code", "consumer"),
-    "wait": ("waiting", "tail"),
-    "unknown": ("idle, cause unknown", "other"),
-    "unexplained": ("unexplained", "other"),
-}
-"""State -> its name and its colour, in the order of the bars; worker, idle causes and parent."""
+    from poolwise.account.ledger import Factor, LaneAccount, Laws, Report
+    from poolwise.account.states import Meaning
 
 _ACCEPTABLE, _POOR = 0.8, 0.5
 """Parallel efficiency from 0.8 on is acceptable (POP centre of excellence, co-design.pop-coe.eu);
@@ -50,13 +20,18 @@ the lower bound is ours: more is lost than used."""
 
 
 def name_of(state: str) -> str:
-    """What a state is called."""
-    return STATES.get(state, (state.replace("_", " "), "other"))[0]
+    """Name of a state in charts."""
+    return STATES[state].title if state in STATES else state.replace("_", " ")
 
 
 def meaning_of(state: str) -> Meaning:
-    """What a state is coloured as."""
-    return STATES[state][1] if state in STATES else "other"
+    """Colour of a state."""
+    return STATES[state].colour if state in STATES else "other"
+
+
+def name_parts(states: Iterable[tuple[str, float]]) -> list[b.Part]:
+    """Parts of a bar, each with the name and the colour of its state."""
+    return [b.Part(name_of(state), value_s, meaning_of(state)) for state, value_s in states]
 
 
 def say_verdict(report: Report) -> b.Verdict:
@@ -90,9 +65,14 @@ def split_worker_time(report: Report) -> b.StackedBar:
 
 def list_entries(report: Report) -> b.Table:
     """Every entry and every cause of waiting, with what it means."""
-    said = {**WORKER_ENTRIES, **IDLE_CAUSES, "parent": "items wait, but the parent is busy"}
+    whole_s = max(report.worker_seconds, 1e-9)
     rows: list[list[b.Cell]] = [
-        [name_of(state), value_s, value_s / max(report.worker_seconds, 1e-9), said.get(state, "")]
+        [
+            name_of(state),
+            value_s,
+            value_s / whole_s,
+            _explain(state),
+        ]
         for state, value_s in _merge(report.worker_account, report.idle)
     ]
     rows.append(["all", report.worker_seconds, 1.0, "the lives of all workers"])
@@ -100,51 +80,43 @@ def list_entries(report: Report) -> b.Table:
     return b.Table(columns, rows, "The account of the workers", [len(rows) - 1])
 
 
+def _explain(state: str) -> str:
+    return STATES[state].meaning if state in STATES else ""
+
+
 def split_parent_time(report: Report) -> b.StackedBar:
     """The parent's wall time by what it did."""
-    parts = _parts(_in_order(report.parent))
+    parts = name_parts(_in_order(report.parent))
     return b.StackedBar(parts, "The parent process", "s", report.wall_s)
 
 
 def compare_lanes(report: Report) -> b.Bars:
     """The parent and each worker on one scale."""
-    parent = b.Bar("parent", _parts(_in_order(report.parent)))
+    parent = b.Bar("parent", name_parts(_in_order(report.parent)))
     workers = [
-        b.Bar(_label(lane), _parts(_merge(lane.account, lane.idle))) for lane in report.lanes
+        b.Bar(_label(lane), name_parts(_merge(lane.account, lane.idle))) for lane in report.lanes
     ]
     return b.Bars([parent, *workers], "By process")
 
 
-def list_losses(report: Report) -> b.Waterfall:
-    """From all worker-seconds, factor by factor, to those that were useful."""
-    whole_s = report.worker_seconds + report.not_started_s
+def list_losses(whole_s: float, factors: Iterable[Factor], left: str = "useful") -> b.Waterfall:
+    """Waterfall from all worker-seconds, factor by factor, to those that are left."""
     losses = [
-        b.Part(factor.name, factor.lost_s, _FACTORS.get(factor.name, "other"))
-        for factor in report.factors
+        b.Part(factor.name, factor.lost_s, CHAIN.get(factor.name, "other"))
+        for factor in factors
+        if factor.lost_s > 0
     ]
     useful_s = whole_s - sum(loss.value for loss in losses)
     return b.Waterfall(
         b.Part("worker-seconds", whole_s, "other"),
         losses,
-        b.Part("useful", useful_s, "work"),
+        b.Part(left, useful_s, "work"),
         "What was lost on the way",
     )
 
 
-_FACTORS: dict[str, Meaning] = {
-    "start-up": "start",
-    "supply": "input",
-    "load balance": "tail",
-    "collection": "consumer",
-    "transfer": "move_out",
-    "serialisation": "pickle",
-    "CPU availability": "cpu_wait",
-    "unexplained": "other",
-}
-
-
 def list_functions(report: Report) -> b.Table:
-    """What each function cost, by where it was called."""
+    """Table of what each function cost, by where it was called."""
     columns = [
         b.Column("function"), b.Column("called at"), b.Column("items", "count"),
         b.Column("chunks", "count"), b.Column("running", "s"), b.Column("an item", "s"),
@@ -192,7 +164,7 @@ def list_laws(laws: Laws) -> b.Table:
 
 
 def say_identity(report: Report) -> b.Text:
-    """That the sum closes, and under what conditions all this was seen."""
+    """Sentence that the sum closes, and under what conditions all this was seen."""
     accounted = 1 - report.unexplained_share()
     words = (
         f"{accounted:.1%} of the workers' time has a name. Level of detail: {report.level}; "
@@ -204,11 +176,9 @@ def say_identity(report: Report) -> b.Text:
 
 def _merge(account: Mapping[str, float], idle: Mapping[str, float]) -> Iterable[tuple[str, float]]:
     """Entries and, in place of waiting, its causes; those that lie with the parent as one."""
-    merged = {
-        name: value for name, value in account.items() if name not in {"wait", "tail", "no_job"}
-    }
-    for cause, value in idle.items():
-        state = "parent" if cause.startswith("parent_") else cause
+    merged: dict[str, float] = {}
+    for name, value in merge(account, idle).items():
+        state = "parent" if name.startswith("parent_") else name
         merged[state] = merged.get(state, 0.0) + value
     return _in_order(merged)
 
@@ -219,12 +189,8 @@ def _in_order(account: Mapping[str, float]) -> Iterable[tuple[str, float]]:
     return known + [(name, value) for name, value in account.items() if name not in STATES]
 
 
-def _parts(states: Iterable[tuple[str, float]]) -> list[b.Part]:
-    return [b.Part(name_of(state), value_s, meaning_of(state)) for state, value_s in states]
-
-
 def _note_parent_causes(idle: Mapping[str, float]) -> dict[str, str]:
-    """What the parent did while workers waited for it, the longest first."""
+    """Note on what the parent did while workers waited for it, the longest first."""
     causes = {
         name_of(cause.removeprefix("parent_")): value
         for cause, value in idle.items()

@@ -1,4 +1,4 @@
-"""What can be shown: small frozen values, of which a report is a list.
+"""Blocks of a report: small frozen values, which renderers draw.
 
 A block knows its numbers and what they mean, never how it is drawn. Times are in seconds, sizes in
 bytes, shares between 0 and 1; a ``unit`` names which, and the renderers write them for people.
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, Union
 from poolwise.report import figures
 
 if TYPE_CHECKING:
+    from poolwise.account.states import Meaning
     from poolwise.report.figures import Unit
-    from poolwise.report.palette import Meaning
 
 Tone = Literal["good", "fair", "bad", "plain"]
-"""How a verdict sounds: nothing to do, could be better, is the disease, says nothing of it."""
+"""Tone of a verdict: nothing to do, could be better, is the problem, neutral."""
 
 Cell: TypeAlias = Union[str, float, None]  # noqa: UP007 - evaluated on Python 3.10
-"""What stands in a table: words, a number in its column's unit, or nothing."""
+"""Cell of a table: words, a number in its column's unit, or nothing."""
 
 
 # -- words
@@ -29,7 +29,7 @@ Cell: TypeAlias = Union[str, float, None]  # noqa: UP007 - evaluated on Python 3
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is the matter, in words, before any number.
+    """Headline of a report, in words, before any number.
 
     :param label: what kind of sentence it is: "DIAGNOSIS", "POOL".
     :param place: where it is, as ``script.py:12  pool.map(work)``.
@@ -84,7 +84,7 @@ class Table:
     strong_rows: Sequence[int] = ()
 
     def is_number(self, at: int) -> bool:
-        """Whether a column holds numbers: some, and no words."""
+        """True if a column holds numbers: some, and no words."""
         cells = [row[at] for row in self.rows if row[at] is not None]
         return bool(cells) and not any(isinstance(cell, str) for cell in cells)
 
@@ -156,7 +156,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Waterfall:
-    """From a whole, by losses one after the other, to what remains."""
+    """Waterfall from a whole, by losses one after the other, to what remains."""
 
     start: Part
     losses: Sequence[Part]
@@ -167,7 +167,7 @@ class Waterfall:
 
 @dataclass(frozen=True)
 class Treemap:
-    """Where a quantity sits: parts of parts. A leaf's path leads from the outside in."""
+    """Treemap of a quantity: parts of parts. A leaf's path leads from the outside in."""
 
     leaves: Sequence[Leaf]
     title: str = ""
@@ -193,7 +193,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often values fall between edges: ``len(edges) == len(counts) + 1``."""
+    """Counts of values between edges: ``len(edges) == len(counts) + 1``."""
 
     edges: Sequence[float]
     counts: Sequence[int]
@@ -276,7 +276,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class State:
-    """What a lane can be doing."""
+    """State of a lane: its name and colour."""
 
     name: str
     meaning: Meaning = "other"
@@ -284,7 +284,7 @@ class State:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Who did what when: lanes from top to bottom, time from left to right.
+    """Timeline of states: lanes from top to bottom, time from left to right.
 
     Spans name their lane and state by position, and do not overlap within a lane.
     """
@@ -296,12 +296,12 @@ class Timeline:
 
     @property
     def start_s(self) -> float:
-        """When the first span begins; 0 without any."""
+        """Begin of the first span; 0 without any."""
         return min((span.start_s for span in self.spans), default=0.0)
 
     @property
     def end_s(self) -> float:
-        """When the last span ends; 0 without any."""
+        """End of the last span; 0 without any."""
         return max((span.end_s for span in self.spans), default=0.0)
 
 

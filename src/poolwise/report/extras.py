@@ -49,7 +49,7 @@ def find_notebook() -> ModuleType | None:
 
 
 def has_plotly() -> bool:
-    """Whether pages can be drawn; without loading what draws them."""
+    """True if pages can be drawn; does not load what draws them."""
     return find_spec("plotly") is not None
 
 

@@ -36,7 +36,7 @@ def share(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """How many: ``50,000``; a mean of counts keeps its fraction while it is small."""
+    """Format a count: ``50,000``; a mean of counts keeps its fraction while it is small."""
     return number(value)
 
 
@@ -44,7 +44,8 @@ def number(value: float) -> str:
     """A plain number: whole if it is, else in three digits."""
     if value == round(value):
         return f"{value:,.0f}"
-    return f"{value:.2g}" if abs(value) < 0.01 else say_digits(value, _DIGITS)  # noqa: PLR2004
+    least = 0.01  # of a smaller one, these digits would all be zeros
+    return f"{value:.2g}" if abs(value) < least else say_digits(value, _DIGITS)
 
 
 _WRITERS = {"s": seconds, "bytes": size, "count": count, "share": share, "": number}

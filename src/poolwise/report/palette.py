@@ -8,12 +8,10 @@ as well as in hue, so that they part for eyes that do not tell red from green. (
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
 
-Meaning = Literal[
-    "work", "blocked", "cpu_wait", "move_out", "move_in", "pickle", "unpickle",
-    "starved", "hand_over", "input", "consumer", "start", "load", "init", "tail", "absent", "other",
-]  # fmt: skip
+if TYPE_CHECKING:
+    from poolwise.account.states import Meaning
 
 
 @dataclass(frozen=True)

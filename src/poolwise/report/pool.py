@@ -1,11 +1,11 @@
-"""What ``pool.report()`` gives: a pool's account as plain data, which prints itself well."""
+"""Report of a pool: its account as plain data, which prints itself well."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from poolwise.account import ledger
 from poolwise.report import account, html, spans, text, trace
@@ -26,14 +26,9 @@ class Report(ledger.Report):
 
     @classmethod
     def of(cls, account: ledger.Report) -> Report:
-        """The same account with these ways to look at it."""
+        """Wrap an account in these ways to look at it."""
         fields = dataclasses.fields(account)
         return cls(**{field.name: getattr(account, field.name) for field in fields})
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> Report:
-        """The report that :meth:`to_dict` was called on; raises as that of the account."""
-        return cls.of(ledger.Report.from_dict(plain))
 
     def document(self) -> Document:
         """The report as blocks: one screen of summary, and the details."""
@@ -89,7 +84,7 @@ class Report(ledger.Report):
 
 
 def write_as(report: Report, path: str) -> str:
-    """What belongs into a file of this name; raises as :meth:`Report.save`."""
+    """Content of a file of this name; raises as :meth:`Report.save`."""
     writers: dict[str, Callable[[], str]] = {
         ".trace.json": report.to_trace,
         ".html": report.to_html,
@@ -119,7 +114,8 @@ def _list_details(report: ledger.Report) -> list[Block]:
     if report.spans:
         blocks.append(spans.draw_timeline(report))
     if report.factors:
-        blocks.append(account.list_losses(report))
+        whole_s = report.worker_seconds + report.not_started_s
+        blocks.append(account.list_losses(whole_s, report.factors))
     if report.task_times is not None and report.task_times.count:
         blocks.append(spans.draw_task_times(report.task_times))
     if report.slowest:

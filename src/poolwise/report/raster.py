@@ -42,7 +42,7 @@ def mix_cells(spans: Iterable[Span], start_s: float, end_s: float, cells: int) -
 def _hold(
     spans: Iterable[Span], start_s: float, width_s: float, cells: int
 ) -> list[dict[int, float]]:
-    """For each cell, how long each state lasts within it."""
+    """Time of each state within each cell."""
     held: list[dict[int, float]] = [{} for _ in range(cells)]
     for span in spans:
         first = max(0, int((span.start_s - start_s) / width_s))
@@ -56,7 +56,7 @@ def _hold(
 
 
 def split_cells(values: Iterable[float], whole: float, cells: int) -> list[int]:
-    """How many of ``cells`` each value gets, so that their sum is right: by largest remainders."""
+    """Split ``cells`` among values by largest remainders, so that their sum is right."""
     if whole <= 0:
         return [0 for _ in values]
     exact = [value / whole * cells for value in values]

@@ -15,17 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from poolwise.account.ledger import ChunkSpan, Distribution, Report
-    from poolwise.report.palette import Meaning
-
-_IDLE = {
-    "input_slow": "input_slow",
-    "consumer_slow": "consumer_slow",
-    "tail": "tail",
-    "no_job": "no_job",
-    "hand_over": "hand_over",
-    "cpu_not_granted": "cpu_not_granted",
-    "unknown": "unknown",
-}
+    from poolwise.account.states import Meaning
 
 
 class _States:
@@ -84,7 +74,7 @@ def _draw_chunk(chunk: ChunkSpan, lane: int, states: _States) -> Iterable[b.Span
 
 
 def _wait_state(cause: str) -> str:
-    return "parent" if cause.startswith("parent_") else _IDLE.get(cause, "unknown")
+    return "parent" if cause.startswith("parent_") else cause
 
 
 def _cause(chunk: ChunkSpan) -> str:
@@ -104,7 +94,7 @@ def _say_size(entry: str, label: str, chunk: ChunkSpan) -> str:
 
 
 def list_flows(timeline: b.Timeline) -> list[Flow]:
-    """From the parent's sending over a chunk's running to the parent's receiving.
+    """Arrows from the parent's sending over a chunk's running to the parent's receiving.
 
     Which stretch of the parent's time a chunk was sent in follows from the time: the last one that
     began before the chunk arrived. Where the clocks do not say it, there is no arrow.
@@ -145,7 +135,7 @@ def count_bytes(report: Report) -> list[Counter]:
 
 
 def draw_bytes(report: Report) -> b.Curve:
-    """The same as a chart."""
+    """Chart of bytes to and from the workers over time."""
     return b.Curve(
         b.Axis("time since the pool was made", "s"),
         b.Axis("bytes so far", "bytes"),
@@ -183,7 +173,7 @@ def _sum_up(name: str, amounts: list[tuple[float, int]], meaning: Meaning) -> b.
 # -- how long tasks took
 
 
-def draw_task_times(times: Distribution) -> b.Histogram:
+def draw_task_times(times: Distribution, title: str = "How long tasks took") -> b.Histogram:
     """The distribution over steps that grow, so that outliers are in the picture."""
     low = max(1e-9, min((step[0] for step in times.histogram if step[1] > 0), default=1e-9))
     high = max(max((step[1] for step in times.histogram), default=low), low * 1.3)
@@ -193,7 +183,7 @@ def draw_task_times(times: Distribution) -> b.Histogram:
     return b.Histogram(
         edges,
         _count_between(edges, times.histogram),
-        "How long tasks took" + ("" if times.is_exact else ", short ones by the mean of a few"),
+        title + ("" if times.is_exact else ", short ones by the mean of a few"),
         marks=[*marks, b.Mark("longest", times.max_s)],
         is_log=True,
     )

@@ -203,7 +203,7 @@ def _address(array: np.ndarray[Any, Any]) -> int:
 
 
 def _bounds(array: np.ndarray[Any, Any]) -> tuple[int, int]:
-    """Where the bytes of the array begin and end; strides may be negative."""
+    """Begin and end of the array's bytes; strides may be negative."""
     first = end = _address(array)
     if array.size:
         steps = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)]
@@ -213,7 +213,7 @@ def _bounds(array: np.ndarray[Any, Any]) -> tuple[int, int]:
 
 
 def _is_changed(first: int, end: int) -> bool:
-    """Has this process written to its copy-on-write memory? The kernel knows; if not, say yes.
+    """True if this process has written to its copy-on-write memory, or the kernel cannot tell.
 
     A page that was written is no longer the file's but the process's own.
     """

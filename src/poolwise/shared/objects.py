@@ -111,7 +111,7 @@ class Shared(Generic[T]):
 
     @property
     def is_closed(self) -> bool:
-        """It was closed in this process."""
+        """True if it was closed in this process."""
         return self._held.segment.is_closed
 
     @property

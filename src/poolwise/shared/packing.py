@@ -94,7 +94,7 @@ def unpack(mapping: Mapping) -> Any:
 
 
 def _lay_out(lengths: list[int]) -> tuple[list[tuple[int, int]], int]:
-    """Where each part begins, with its length, and the size of all."""
+    """Begin of each part, with its length, and the size of all."""
     longest = _LENGTH.size + 64 + 24 * len(lengths)  # of the table: no number pickles longer
     table, at = [], longest
     for length in lengths:

@@ -164,7 +164,7 @@ def _load(maker: Callable[[], Any] | bytes) -> Callable[[], Any]:
 
 
 def _is_shared(value: Any) -> bool:
-    """It pickles as a handle."""
+    """True if it pickles as a handle."""
     arrays = sys.modules.get("poolwise.shared.arrays")
     return isinstance(value, Shared) or (
         arrays is not None and isinstance(value, arrays.SharedArray)

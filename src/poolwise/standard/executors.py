@@ -95,15 +95,15 @@ class Queue:
         self._most = most
 
     def empty(self) -> bool:
-        """Nothing is in it."""
+        """True if nothing is in it."""
         return not self.qsize()
 
     def full(self) -> bool:
-        """It holds as many as it may; false where there is no limit."""
+        """True if it holds as many as it may; False where there is no limit."""
         return 0 < self._most <= self.qsize()
 
     def close(self) -> None:
-        """Nothing is to be closed: it goes with the executor."""
+        """Do nothing: it goes with the executor."""
 
     join_thread = close
 
@@ -201,7 +201,7 @@ class Wakeup:
             door.shutdown(executor, wait=False, cancel_futures=cancels)
 
     def close(self) -> None:
-        """Nothing is to be closed."""
+        """Do nothing: there is nothing to close."""
 
 
 def _processes(executor: Any) -> dict[int | None, BaseProcess]:

@@ -18,7 +18,7 @@ _CLOSING_S = 5.0
 """A process that has closed its files has ended after so long, however busy the machine is."""
 
 _BLIND_S = 0.05
-"""Where a process's files cannot be looked at, one that is not seen to end in this time lives."""
+"""Time after which a process counts as alive where its files cannot be looked at."""
 
 
 def open_watch(process: BaseProcess) -> tuple[int, bool]:

@@ -142,7 +142,8 @@ def find_stuck(lane: Lane, book: Book, now_ns: int) -> TaskStuck | None:
         return None
     chunk = lane.chunks[0]
     page, longest_ns = book.page_of(chunk, chunk.done), 0
-    if page.items >= 8:  # noqa: PLR2004 - before that, nobody knows what is long
+    enough = 8  # with fewer items it is not known what is long
+    if page.items >= enough:
         longest_ns = page.longest_ns or page.run_ns // page.items
     if not longest_ns or running_ns < STUCK_TIMES * longest_ns:
         return None

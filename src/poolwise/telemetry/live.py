@@ -1,4 +1,4 @@
-"""What a pool tells while it works: plain data for progress displays and other listeners.
+"""Progress events of a pool: plain data for displays and other listeners.
 
 A listener is ``on_event(event)``. It is called in some thread of the parent, never in two at once,
 while the pool's own work goes on; what it raises is logged. Nothing is made where nobody listens.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LaneNow:
-    """What one worker does at this moment.
+    """Activity of one worker at this moment.
 
     :param function: None while it has nothing to do.
     :param item: position in the input of the item that runs, as far as the parent knows.
@@ -27,7 +27,7 @@ class LaneNow:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one call has come.
+    """Progress of one call.
 
     Told when it begins, now and then (10 times a second at most for each call), and when it is
     over.

@@ -77,7 +77,8 @@ class OutputForwarder:
         key = (text, names[0], filename, lineno)
         if key in self._shown:
             return
-        if len(self._shown) < 10_000:  # noqa: PLR2004 - a program with more shows some twice
+        most = 10_000  # a program with more shows some twice
+        if len(self._shown) < most:
             self._shown.add(key)
         known = (getattr(builtins, name, None) for name in names)
         category = next(
@@ -123,7 +124,7 @@ class StdioReaders:
         self._streams: dict[int, list[_Stdio]] = {}
 
     def open(self, lane: int) -> Redirect:
-        """What is handed to a lane's worker, and closed here afterwards.
+        """Open the pipes that a lane's worker writes to, which are closed here afterwards.
 
         :raises OSError: there are no more descriptors to be had.
         """

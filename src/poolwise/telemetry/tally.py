@@ -1,4 +1,4 @@
-"""How far one call has come, counted where its values pass, for whoever looks on.
+"""Progress counter of one call, counted where its values pass.
 
 Looking is free for the pool: a display asks :meth:`Tally.look` from a thread of its own, as often
 as it likes, and nothing is made between. What it sees of the workers may be one event old.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 CALLS = "calls"
-"""What calls that were submitted one by one are called together: their functions may differ."""
+"""Common name of calls that were submitted one by one: their functions may differ."""
 
 
 class Tally:
@@ -53,7 +53,7 @@ class Tally:
         return self._sink.end(error)
 
     def look(self) -> Progress:
-        """How far the call is now; may be called from any thread."""
+        """Progress of the call now; may be called from any thread."""
         job, items = self._job, self._count_items()
         now_ns = time.perf_counter_ns()
         until_ns = self._last_ns if self._done == items else now_ns

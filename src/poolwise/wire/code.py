@@ -20,7 +20,7 @@ from poolwise.wire import reducers
 _MAIN = "__main__"
 
 _STATE_SETTER = 5
-"""Where the value of `__reduce__` names what fills the new object."""
+"""Position in the value of `__reduce__` of what fills the new object."""
 
 _brought: set[str] = set()
 """Classes that the main module of this process has from another one; a newer one replaces it."""

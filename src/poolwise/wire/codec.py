@@ -138,7 +138,7 @@ class Stopped(BaseException):
 
 
 def is_plain(parts: Call) -> bool:
-    """Nothing in this call can change before it is sent."""
+    """True if nothing in this call can change before it is sent."""
     function = parts[0]
     return (
         type(function) in _by_reference
@@ -199,7 +199,7 @@ def _compact(values: Sequence[Any]) -> Any:
 
 
 def _can_be_parted(packed: Packed) -> bool:
-    """It has buffers, and offers nothing that only the first to load it gets."""
+    """True if it has buffers, and offers nothing that only the first to load it gets."""
     if isinstance(packed, bytes) or not packed.buffers:
         return False
     from poolwise.wire import offers
@@ -249,7 +249,7 @@ def chunk_id(payload: memoryview) -> int:
 
 
 CHUNK_AT = _CHUNK_ID.size
-"""Where the pickle, or the payload, of a CHUNK begins."""
+"""Offset of the pickle, or the payload, in a CHUNK."""
 
 Loaded = tuple[int, int, int, Sequence[Any]]
 """A CHUNK's function's number, prompt_ns, mode, and items."""
@@ -369,10 +369,10 @@ class Hello(Row):
 _ANSWER = struct.Struct("<qqqqqBB")
 
 READING_AT = _ANSWER.size
-"""Where the worker's clock stands in an ANSWER."""
+"""Offset of the worker's clock in an ANSWER."""
 
 ANSWER_AT = _ANSWER.size + _READING.size
-"""Where the pickle, or the payload, of an ANSWER begins."""
+"""Offset of the pickle, or the payload, in an ANSWER."""
 
 
 _FUNCTION_ID = struct.Struct("<qq")

@@ -27,7 +27,7 @@ LEAST_BLOCK_BYTES = setting_bytes("POOLWISE_SHARE_FROM_BYTES", 64 * 1024)
 this machine's own)."""
 
 _ALIGN = 64
-"""Where buffers begin in a frame: some libraries want the width of a vector register."""
+"""Alignment of buffers in a frame: some libraries want the width of a vector register."""
 
 _HERE, _REPEATED = 1, 2
 """Flags of an entry: behind the table, else in a block; looked at several times, else once."""

@@ -197,7 +197,7 @@ def pack_function(function: Callable[..., Any], *, by_value: bool) -> Packed:
 
 _PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None)})
 _FEW = 8
-"""Of more values than these, to look at them all takes longer than what it saves."""
+"""Limit of values that are all looked at: with more, it takes longer than what it saves."""
 
 
 class BufferTable:

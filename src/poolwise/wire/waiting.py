@@ -20,7 +20,7 @@ _LOOK_NS = 80_000
 (``benchmarks/apply_one``)."""
 
 _RAREST = 64
-"""When looking never pays, every so many waits it is tried again."""
+"""Waits after which looking is tried again where it never paid."""
 
 _yield_cpu = getattr(os, "sched_yield", lambda: time.sleep(0))
 

@@ -1,4 +1,4 @@
-"""Where the time of a worker's main thread goes, read at the seams of its loop.
+"""Clock of a worker's main thread, read at the seams of its loop.
 
 What the clock says is cumulative since the worker began, so that an answer which is lost takes
 nothing with it. It rides at the head of every ANSWER.

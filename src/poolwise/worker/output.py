@@ -169,7 +169,7 @@ class _Lines(io.TextIOBase):
         return True
 
     def fileno(self) -> int:
-        """Where child processes and C code write: not through here."""
+        """Descriptor that child processes and C code write to, not through here."""
         if self._before is None:
             raise io.UnsupportedOperation
         return self._before.fileno()

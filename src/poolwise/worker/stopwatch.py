@@ -48,5 +48,5 @@ def step_of(ns: float) -> int:
 
 
 def edge_ns(step: int) -> float:
-    """Where a step begins."""
+    """Lower edge of a step."""
     return float(2 ** (step / STEPS_PER_OCTAVE))

@@ -52,11 +52,11 @@ class Watch:
         self._thread.start()
 
     def _loop(self) -> None:
-        idle = 0
+        idle, enough = 0, 50  # then it stops looking; to wake it again costs about 10 us
         while not self._stopping:
             run = self._guarded
             idle = 0 if run else idle + 1
-            if idle > 50:  # noqa: PLR2004 - looks at nothing; waking it again costs about 10 us
+            if idle > enough:
                 self._park()
                 continue
             prompt_s = run.prompt_ns / 1e9 if run else _TICK_S

@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from poolwise.account.plain import from_plain
 from poolwise.doctor import patch
 from poolwise.doctor.diagnose import Diagnosis
-from poolwise.doctor.features import from_plain
 from poolwise.doctor.findings import Change
 from tests.doctor.accept import hog
 from tests.doctor.newcomer.kinds import Kind, copy, list_kinds

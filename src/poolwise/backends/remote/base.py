@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from poolwise import errors
+from poolwise.backends.answers import detached
 from poolwise.backends.remote import messages
 from poolwise.core import contract as c
 from poolwise.core.batching import ChunkLimits
@@ -240,7 +241,7 @@ class Remote(c.Backend):
                 is_function = False
                 main, buffers = self._pack_items(lane, chunk, flight)
         except BaseException as error:
-            said = messages.detached(error)
+            said = detached(error)
             self._events.append(c.ChunkRefused(lane.id, chunk.id, said, is_function=is_function))
             return
         if function is not None:
@@ -438,7 +439,7 @@ class Remote(c.Backend):
             self._end_lane(lane, errors.Death(lane.pid, None), is_lost=True)
 
     def _fail_engine(self, failure: errors.PoolwiseError) -> None:
-        """Nothing can run any more: what is under way goes back, and no lane will start."""
+        """Give back what is under way: nothing can run any more, and no lane will start."""
         self._failure = failure
         for lane in list(self._lanes.values()):
             for flight in [*lane.flights.values(), *lane.waiting]:

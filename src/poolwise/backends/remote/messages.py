@@ -6,12 +6,14 @@ import pickle
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
+from poolwise.backends.answers import load_each, not_loadable
 from poolwise.core import contract as c
 from poolwise.core.job import name_of
-from poolwise.core.signals import find_raised, interruptible
+from poolwise.core.signals import interruptible
 from poolwise.wire import codec, failures, pickling
 from poolwise.worker import remote
 
@@ -24,7 +26,7 @@ _OF_MAIN = b"__main__"
 
 
 class Put:
-    """Something large that many chunks need, sent once to each worker, known by its digest."""
+    """Broadcast data that many chunks need, sent once to each worker, known by its digest."""
 
     small_bytes = 4096
     """So much is sent again rather than asked for. Found by no benchmark."""
@@ -114,7 +116,7 @@ def _pack_items(chunk: Chunk, *, by_value: bool) -> Packed:
 
 
 def _speaks_of_main(packed: Packed) -> bool:
-    """Something in it is found in the main module, or is a text that says so."""
+    """True if something in it is found in the main module, or is a text that says so."""
     pieces = [packed] if isinstance(packed, bytes) else packed.pieces
     return any(_OF_MAIN in bytes(piece) for piece in pieces)
 
@@ -169,45 +171,22 @@ def read_answer(said: remote.Answer) -> c.Outcome:
         with interruptible:
             values, failed, outcome.times = pickle.loads(main, buffers=buffers)
     except BaseException as error:
-        outcome.errors = {at: _not_loadable(error) for at in range(size)}
+        outcome.errors = {at: not_loadable(error) for at in range(size)}
         return outcome
     outcome.errors = {at: failures.decode(failed[at]) for at in failed}
-    outcome.values = _load_each(values, buffers, outcome.errors) if is_apart else values
+    if is_apart:
+        loads = (partial(_load_blob, blob, buffers) for blob in values)
+        values = load_each(loads, outcome.errors)
+    outcome.values = values
     return outcome
 
 
-def _load_each(
-    blobs: list[codec.Blob], buffers: list[bytearray], failed: dict[int, BaseException]
-) -> list[Any]:
-    values: list[Any] = []
-    for at, blob in enumerate(blobs):
-        pickled, positions = (blob, ()) if isinstance(blob, bytes) else blob
-        try:
-            with interruptible:
-                values.append(pickle.loads(pickled, buffers=[buffers[i] for i in positions]))
-        except BaseException as error:
-            failed[at] = _not_loadable(error)
-            values.append(None)
-    return values
+def _load_blob(blob: codec.Blob, buffers: list[bytearray]) -> Any:
+    pickled, positions = (blob, ()) if isinstance(blob, bytes) else blob
+    return pickle.loads(pickled, buffers=[buffers[i] for i in positions])
 
 
 # -- words
-
-
-def detached(error: BaseException) -> BaseException:
-    """The error that pickling ended with, or what a signal's handler raised in it."""
-    if isinstance(error, KeyboardInterrupt):
-        return find_raised(error)
-    return failures.detach(error)
-
-
-def _not_loadable(error: BaseException) -> errors.PoolwiseError:
-    error = detached(error)
-    said: errors.PoolwiseError = errors.ResultNotLoadable(
-        f"the task ended well but its result cannot be rebuilt in this process: {error!r}"
-    )
-    said.__cause__ = error
-    return said
 
 
 def engine_failed(message: str, cause: BaseException | None = None) -> errors.PoolwiseError:
@@ -218,7 +197,7 @@ def engine_failed(message: str, cause: BaseException | None = None) -> errors.Po
 
 
 def find_mismatch(version: str, python: tuple[int, int], name: str) -> errors.PoolwiseError | None:
-    """Why these workers cannot serve this program, if they cannot."""
+    """Reason why these workers cannot serve this program, if they cannot."""
     ours = str(sys.modules["poolwise"].__version__)
     mine = sys.version_info[:2]
     if version == ours and tuple(python) == mine:

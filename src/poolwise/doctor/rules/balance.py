@@ -15,7 +15,7 @@ from poolwise.doctor.features import Evidence, Pool, Site
 from poolwise.doctor.schedule import longest_first_s, makespan_s
 
 LEAST_TAIL_SHARE = 0.1
-"""Of the usable worker time, idle while others still work."""
+"""Least share of the usable worker time that is idle while others still work."""
 
 LEAST_TAIL_S = 0.02
 """Per worker. Shorter tails are the noise of any end."""

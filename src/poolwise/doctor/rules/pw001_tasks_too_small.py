@@ -13,7 +13,7 @@ SMALL_S = 1e-3
 """A message costs 20 to 300 us to hand out. With 1 ms of work in it, that is bearable."""
 
 LEAST_SHARE = 0.2
-"""Of the usable time, what handing out must cost before it is worth a word."""
+"""Least share of the usable time that handing out must cost to be reported."""
 
 LEAST_MESSAGES = 16
 
@@ -147,12 +147,12 @@ def handing_out_s(flow: Flow, pool: Pool) -> float:
     moving_s = measures.moving_s(flow)
     pace_s = measures.per_message(flow, remedies.call_wall_s(flow, pool))
     if pace_s < SUBMITTING_PACE_S:
-        moving_s += measures.spent_s(flow, "starved")
+        moving_s += measures.spent_s(flow, *measures.NOTHING_SUBMITTED)
     return moving_s
 
 
 def is_about_something_else(flow: Flow, pool: Pool) -> bool:
     """True if the input iterator, or waiting for each result, is what sets the pace."""
-    slow_input = measures.share_s(flow, "generator") > 0.5
+    slow_input = measures.share_s(flow, "input_slow") > 0.5
     one_by_one = pool.max_outstanding <= 1 and measures.per_message(flow, flow.work_s) > 2e-4
     return slow_input or one_by_one

@@ -12,7 +12,7 @@ CLEARLY = 0.9
 """The loop must win by a tenth: its time is estimated from functions that ran beside others."""
 
 BY_FAR, LIKELY = 0.5, 0.75
-"""Where the loop takes less than the first share, no load of others explains it; less than the
+"""Shares of the pool's time: a loop below the first one, no load of others explains; below the
 second, and the program is not called healthy either."""
 
 LEAST_S = 0.05

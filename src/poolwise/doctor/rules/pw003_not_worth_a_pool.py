@@ -9,7 +9,7 @@ from poolwise.doctor.rules.rule import PoolRule
 from poolwise.report import figures
 
 CHEAPEST_POOL_S = 0.03
-"""What making and stopping a small pool of forked workers takes (15 to 30 ms were measured).
+"""Time to make and stop a small pool of forked workers (15 to 30 ms were measured).
 More than that is start-up that can be cured: PW012."""
 
 FEW_MESSAGES = 200

@@ -10,10 +10,11 @@ from poolwise.doctor.rules.rule import SiteRule
 from poolwise.report import figures
 
 LEAST_SHARE = 0.08
-"""Of the usable time. A healthy program that sends a megabyte for every 60 ms of work is at 3 %."""
+"""Least share of the usable time. A healthy program that sends a megabyte for every 60 ms of work
+is at 3 %."""
 
 LEAST_CALM_SHARE = 0.05
-"""The same share, as the calmest quarter of the messages has it: beside other programs, reading
+"""Least share in the calmest quarter of the messages: beside other programs, reading
 and unpickling include waiting for a CPU."""
 
 LEAST_ITEM_BYTES = 4096

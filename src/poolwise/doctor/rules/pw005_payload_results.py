@@ -10,14 +10,14 @@ from poolwise.doctor.rules.rule import SiteRule
 from poolwise.report import figures
 
 LEAST_SHARE = 0.08
-"""Of the usable worker time, as for arguments (PW004)."""
+"""Least share of the usable worker time, as for arguments (PW004)."""
 
 LEAST_CALM_SHARE = 0.05
-"""The same share in the calmest quarter of the messages (PW004): beside other programs, sending
+"""Least share in the calmest quarter of the messages (PW004): beside other programs, sending
 includes waiting for a CPU, one's own and the parent's."""
 
 LEAST_PARENT_SHARE = 0.4
-"""Of the time with work outstanding, what the parent's reading thread must take: beyond that it is
+"""Share of the time with work outstanding in the parent's reading thread: beyond that it is
 the bottleneck, although no worker waits for it visibly."""
 
 LEAST_ITEM_BYTES = 4096

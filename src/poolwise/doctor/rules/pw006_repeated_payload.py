@@ -11,7 +11,7 @@ from poolwise.report import figures
 
 LEAST_SHARE_OF_BYTES = 0.3
 LEAST_SHARE = 0.1
-"""Of the usable worker time; pickling in the parent counts too, against the call's wall time."""
+"""Least share of the usable worker time; or of the call's wall time, for pickling in the parent."""
 
 LEAST_PICKLING = 0.2
 

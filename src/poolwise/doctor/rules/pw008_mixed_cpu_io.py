@@ -14,7 +14,7 @@ LEAST = 0.2
 """Blocked share from which on more workers than CPUs are worth it."""
 
 LEAST_IDLE = 0.15
-"""Of the CPUs that the pool could use, what must lie idle while tasks run."""
+"""Least share of the pool's CPUs that lies idle while tasks run."""
 
 
 class MixedCpuIo(SiteRule):

@@ -12,7 +12,7 @@ LEAST_BLOCKED = 0.2
 """Share of the function's time in a lock."""
 
 LEAST_GAIN = 0.1
-"""Of the time with work outstanding."""
+"""Least share of the time with work outstanding."""
 
 
 class LockSerialised(PoolRule):

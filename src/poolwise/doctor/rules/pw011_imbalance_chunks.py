@@ -12,10 +12,10 @@ from poolwise.doctor.rules.rule import PoolRule
 from poolwise.report import figures
 
 LEAST_GAIN = 0.07
-"""Of the call, on paper, by smaller chunks."""
+"""Least gain of the call, on paper, by smaller chunks."""
 
 CHUNKS_PER_WORKER = 16
-"""What the remedy aims at: a chunk is then 6 % of a worker's share."""
+"""Aim of the remedy: a chunk is then 6 % of a worker's share."""
 
 
 class ImbalanceChunks(PoolRule):

@@ -12,7 +12,7 @@ from poolwise.doctor.rules.rule import Rule
 from poolwise.report import figures
 
 LEAST_SHARE = 0.25
-"""Of one pool's time."""
+"""Least share of one pool's time."""
 
 LEAST_S = 0.03
 
@@ -20,7 +20,7 @@ AGAIN = 3
 """Pools made at one place from which on making them again is the cause."""
 
 LEAST_SHARE_AGAIN = 0.1
-"""Of the time of all pools made at that place."""
+"""Least share of the time of all pools made at that place."""
 
 
 class SlowStartup(Rule):

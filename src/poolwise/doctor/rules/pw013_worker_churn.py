@@ -9,10 +9,10 @@ from poolwise.doctor.rules.rule import PoolRule
 from poolwise.report import figures
 
 LEAST_SHARE = 0.1
-"""Of all worker-seconds, in which a slot had no worker or one that was not ready."""
+"""Least share of worker-seconds in which a slot had no worker or one that was not ready."""
 
 ENOUGH = 0.02
-"""What replacing may cost: the remedy's number of tasks is chosen for that."""
+"""Share of the time that replacing may cost: the remedy's number of tasks is chosen for that."""
 
 
 class WorkerChurn(PoolRule):
@@ -68,7 +68,7 @@ class WorkerChurn(PoolRule):
         if pool.is_threads or not pool.max_tasks_per_child:
             return None
         starts = pool.startup.starts
-        lost_s = measures.spent_s(pool, "respawn", "startup")
+        lost_s = measures.spent_s(pool, "respawn", *measures.START)
         share = lost_s / max(pool.worker_seconds, 1e-9)
         if starts <= 2 * pool.slots or share < LEAST_SHARE:
             return None

@@ -18,7 +18,7 @@ TOO_MANY = 1.2
 """Workers x threads, as a multiple of the CPUs."""
 
 LEAST_LOSS = 0.1
-"""Of the time with work outstanding: what at least is at stake where waiting for a CPU is hidden,
+"""Least share of the time with work outstanding that is at stake where waiting for a CPU is hidden,
 because helper threads that spin use the CPU they keep from others."""
 
 
@@ -103,7 +103,7 @@ class OversubscribedThreads(PoolRule):
         )
 
     def _threads(self, pool: Pool, seen: Evidence) -> Answer | None:
-        """The same of a pool of threads: all of them call into one library, which has its own."""
+        """Judge a pool of threads: all of them call into one library, which has its own."""
         native = max(seen.program.native_threads.values(), default=0) - pool.slots
         cpu_s, helped_s = measures.spent_s(pool, "run_cpu"), measures.helpers_s(pool, seen)
         helpers = helped_s / max(cpu_s, 1e-9)

@@ -18,7 +18,7 @@ LEAST_CPU = 0.5
 """Share of the function's time on a CPU: workers that wait may well be many."""
 
 SWITCHING = 0.03
-"""Of the time, what switching and cold caches cost: an assumption; the finding is more about
+"""Share of the time that switching and cold caches cost: an assumption; the finding is more about
 memory and start-up than about time."""
 
 

@@ -71,7 +71,7 @@ class SlowProducer(SiteRule):
     def judge(self, flow: Flow, where: Place | None, pool: Pool, seen: Evidence) -> Answer | None:
         """Compare what workers wait for with what the iterator takes."""
         producing_s = pool.parent.generator_s if pool.parent else 0.0
-        waiting = measures.share_s(flow, "generator")
+        waiting = measures.share_s(flow, "input_slow")
         item_s = producing_s / max(1, pool.items)
         if waiting < LEAST_WAITING or item_s < measures.SLOW_S or is_a_pipeline(pool, seen):
             return None
@@ -85,7 +85,7 @@ class SlowProducer(SiteRule):
         return self.found(
             pool,
             where,
-            max(now_s - moved_s, measures.spent_s(flow, "generator") / pool.slots / 2),
+            max(now_s - moved_s, measures.spent_s(flow, "input_slow") / pool.slots / 2),
             f"Workers wait {figures.share(waiting)} of their time for your iterator, which takes "
             f"{figures.seconds(item_s)} an item in the parent",
             [

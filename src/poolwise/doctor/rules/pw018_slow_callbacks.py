@@ -9,7 +9,7 @@ from poolwise.doctor.rules.rule import PoolRule
 from poolwise.report import figures
 
 LEAST_SHARE = 0.3
-"""Of the time with work outstanding, in the thread that handles results."""
+"""Least share of the time with work outstanding, in the thread that handles results."""
 
 
 class SlowCallbacks(PoolRule):

@@ -13,7 +13,7 @@ from poolwise.report import figures
 LEAST_MESSAGES = 8
 
 ONE_CALL_S = 80e-6
-"""From the call of our pool to its answer, beside the function (`benchmarks/apply_one.py`)."""
+"""Time from the call of our pool to its answer, beside the function (`benchmarks/apply_one.py`)."""
 
 ONE_BY_ONE = ("apply", "submit", "run_in_executor", "to_thread")
 """Calls that hand out a single task."""

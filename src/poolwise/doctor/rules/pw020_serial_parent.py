@@ -12,7 +12,7 @@ from poolwise.doctor.rules.rule import Rule
 from poolwise.report import figures
 
 LEAST_SHARE = 0.5
-"""Of the program's wall time."""
+"""Least share of the program's wall time."""
 
 LEAST_S = 0.25
 
@@ -21,11 +21,11 @@ LEAST_BUSY, CRITICAL = 0.5, 0.8
 work: its own thread is then what everything waits for, with this share of the wall altogether."""
 
 LEAST_FAIR = 0.3
-"""Of a CPU, that one busy thread gets at least beside others (assumed)."""
+"""Least share of a CPU that one busy thread gets beside others (assumed)."""
 
 
 MOVABLE = 0.5
-"""Of the serial part, what can become tasks (assumed): imports, input and output stay serial. A
+"""Share of the serial part that can become tasks (assumed): imports, input and output stay. A
 finding on a pool is sure of its seconds; this one knows only a ceiling."""
 
 
@@ -146,7 +146,7 @@ class SerialParent(Rule):
         return is_busy and outside_s > LEAST_S and at_all_s > CRITICAL * seen.program.wall_s
 
     def _lines(self, seen: Evidence) -> list[Fact]:
-        """Where the time goes, as far as the program was asked."""
+        """Hot lines, as far as the program was asked."""
         return [
             Fact("line", each.share, f"{figures.share(each.share)} of it at {_say_line(each)}")
             for each in (seen.serial.lines if seen.serial else [])[:MOST_LINES]

@@ -10,10 +10,10 @@ from poolwise.doctor.rules.rule import SiteRule
 from poolwise.report import figures
 
 LEAST_SHARE = 0.1
-"""Of the call's time, with the listing."""
+"""Least share of the call's time, with the listing."""
 
 MANY_ITEMS = 100_000
-"""Beyond that, the list itself costs memory worth a word."""
+"""Items beyond which the list itself costs memory worth a report."""
 
 _STREAMED_BY = {"map": "imap", "starmap": "istarmap"}
 

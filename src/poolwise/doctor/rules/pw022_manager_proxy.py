@@ -12,10 +12,10 @@ from poolwise.doctor.rules.rule import Rule
 from poolwise.report import figures
 
 LEAST_SHARE = 0.15
-"""Of the time inside functions, in calls to proxies."""
+"""Least share of the time inside functions, in calls to proxies."""
 
 LEAST_SHARE_BUSY = 0.3
-"""The same beside other programs, where a call also waits until the manager's process has a CPU."""
+"""Least share beside other programs, where a call also waits for the manager to get a CPU."""
 
 LEAST_CALLS = 20
 

@@ -63,7 +63,7 @@ class HandMadePool(PoolRule):
         """See whether the pool is one of the program's own making."""
         if pool.kind != "hand-made" or pool.slots < 2 or is_of_a_library(pool):
             return None
-        idle_s = measures.spent_s(pool, *measures.SUPPLY, "tail", "dispatch", "wakeup")
+        idle_s = measures.spent_s(pool, *measures.SUPPLY, "tail", "parent_decide", "hand_over")
         moving_s = measures.spent_s(pool, *measures.ARGUMENTS, *measures.RESULTS)
         ways = sorted({channel.kind for channel in seen.channels}) or ["channel"]
         text = "poolwise.Pool().imap_unordered(function, jobs): chunks, errors, dead workers"

@@ -11,7 +11,7 @@ from poolwise.doctor.rules.rule import Rule
 from poolwise.report import figures
 
 LEAST_SHARE = 0.1
-"""Of the wall time, in which the kernel kept threads of the group from running."""
+"""Least share of the wall time in which the kernel kept the group's threads from running."""
 
 
 class CpuThrottled(Rule):

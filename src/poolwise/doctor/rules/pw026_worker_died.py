@@ -135,7 +135,7 @@ def _when(death: Death, deaths: int) -> str:
 
 
 def advice(death: Death) -> str:
-    """Where to look, by how it ended."""
+    """Advice on where to look, by how it ended."""
     if death.error is not None and not death.was_ready:
         return f"mend the initializer, which raised {death.error}: its workers can do no task"
     if death.error is not None:

@@ -12,7 +12,7 @@ HEAVY_IMPORT_S = 0.1
 """Seconds of imports in each spawned worker that are worth a word."""
 
 LEAST_SHARE = 0.1
-"""Of the pool's time, in imports."""
+"""Least share of the pool's time, in imports."""
 
 HANDLERS = 3
 """Threads that a pool of processes keeps in the parent. multiprocessing.Pool has three, and they

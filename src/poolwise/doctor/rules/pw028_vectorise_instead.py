@@ -16,7 +16,7 @@ LEAST_WORK = 0.5
 """Share of the usable worker time inside the function: else the pool is what costs."""
 
 TIMES = 10
-"""What arrays gain over a Python loop of plain arithmetic, at least: from 10 to 100 times is
+"""Least gain of arrays over a Python loop of plain arithmetic: from 10 to 100 times is
 usual, and 10 is what the seconds at stake are counted with."""
 
 

@@ -85,12 +85,12 @@ class CallNeverEnded(Rule):
 
 
 def say(still: Standstill) -> str:
-    """Which call, and why, in a sentence."""
+    """Sentence on the call, and why it hung."""
     return f"{name_of(still)} never came to its end: {_why(still)}"
 
 
 def say_why(still: Standstill) -> str:
-    """The same while it lasts: "worker 3 was killed by SIGKILL (map at x.py:12)"."""
+    """Sentence on why, while it lasts: "worker 3 was killed by SIGKILL (map at x.py:12)"."""
     return f"{_why(still)} ({name_of(still)})"
 
 

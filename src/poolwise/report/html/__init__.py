@@ -61,7 +61,7 @@ def to_json(value: object) -> str:
 
 
 def _without_gaps(value: object) -> object:
-    """The same without numbers that JSON has no word for: they become null."""
+    """Replace numbers that JSON has no word for by null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -31,7 +31,7 @@ _TICKS: dict[figures.Unit, Plot] = {
 
 
 def write_legend(block: b.Block) -> str:
-    """What the colours of a chart mean, where plotly does not say it."""
+    """Legend of the colours of a chart, where plotly draws none."""
     if not isinstance(block, b.Timeline):
         return ""
     present = sorted({span.state for span in block.spans})
@@ -173,7 +173,7 @@ def _mark(block: b.Histogram, mark: b.Mark, row: int) -> tuple[Plot, Plot]:
 
 
 def _place_among(edges: Sequence[float], value: float, *, is_log: bool) -> float:
-    """Where a value stands on the axis that counts bins."""
+    """Position of a value on the axis that counts bins."""
     bend = math.log if is_log and edges[0] > 0 and value > 0 else float
     for at, (low, high) in enumerate(pairwise(edges)):
         if value <= high:

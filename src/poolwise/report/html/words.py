@@ -88,7 +88,7 @@ def write_bars(block: Bars) -> str:
 
 
 def write_legend(names: Sequence[tuple[str, str]]) -> str:
-    """What the colours mean: pairs of a name and a meaning."""
+    """Legend of colours, from pairs of a name and a meaning."""
     items = "".join(
         f'<span><i class="swatch" style="background:var(--{meaning})"></i>{escape(name)}</span>'
         for name, meaning in names

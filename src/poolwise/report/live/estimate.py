@@ -16,12 +16,13 @@ class Estimator:
         self._at_s: list[float] = []
 
     def note(self, done: int, elapsed_s: float) -> None:
-        """So many items were done after so many seconds."""
+        """Note that so many items were done after so many seconds."""
         if done <= (self._done[-1] if self._done else 0):
             return
         self._done.append(done)
         self._at_s.append(elapsed_s)
-        if len(self._done) > 256:  # noqa: PLR2004 - keep the ends and every other one between
+        most = 256  # then the ends are kept, and every other one between
+        if len(self._done) > most:
             del self._done[1:-1:2], self._at_s[1:-1:2]
 
     def rate(self, elapsed_s: float) -> float | None:
@@ -29,7 +30,7 @@ class Estimator:
 
         A pause since then that is longer than usual counts at once.
         """
-        if len(self._done) < 2:  # noqa: PLR2004 - from somewhere to somewhere
+        if not self._done[1:]:
             return self._done[0] / elapsed_s if self._done and elapsed_s > 0 else None
         items, recent_s = self._last_quarter()
         quiet_s = elapsed_s - self._at_s[-1]
@@ -40,7 +41,8 @@ class Estimator:
 
     def time_left(self, items: int, elapsed_s: float) -> float | None:
         """Seconds that the rest of ``items`` takes at this rate; None before six notes."""
-        if len(self._done) < 6:  # noqa: PLR2004 - the first ones are mostly chance
+        enough = 6  # the first ones are mostly chance
+        if len(self._done) < enough:
             return None
         recent, recent_s = self._last_quarter()
         left_s = (items - self._done[-1]) * recent_s / recent
@@ -52,7 +54,7 @@ class Estimator:
         return items, self._at_s[-1] - self._time_at(self._done[-1] - items)
 
     def _time_at(self, done: float) -> float:
-        """When so many were done, between two notes in proportion."""
+        """Time at which so many were done, between two notes in proportion."""
         at = min(bisect_left(self._done, done), len(self._done) - 1)
         if self._done[at] <= done or not at:
             return self._at_s[at]
@@ -62,11 +64,12 @@ class Estimator:
 
 def say_time(seconds: float) -> str:
     """A duration as coarse as an estimate is: ``3 s``, ``40 s``, ``1 min 20 s``, ``2 h 10 min``."""
-    if seconds < 10:  # noqa: PLR2004 - from here on in steps of five
+    in_fives_s, minute_s, ten_minutes_s = 10, 58, 595  # as they are rounded
+    if seconds < in_fives_s:
         return f"{max(1, round(seconds))} s"
-    if seconds < 58:  # noqa: PLR2004 - rounds to a minute
+    if seconds < minute_s:
         return f"{5 * round(seconds / 5)} s"
-    if seconds < 595:  # noqa: PLR2004 - rounds to ten minutes
+    if seconds < ten_minutes_s:
         minutes, rest = divmod(10 * round(seconds / 10), 60)
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     minutes = round(seconds / 60)
@@ -80,6 +83,7 @@ def say_rate(rate: float | None) -> str:
     """``512 items/s``, or ``3.2 s an item`` where that is easier to imagine."""
     if not rate:
         return ""
+    whole = 10  # from there on without a decimal
     if rate >= 1:
-        return f"{rate:,.0f} items/s" if rate >= 10 else f"{rate:.1f} items/s"  # noqa: PLR2004
-    return f"{say_time(1 / rate)} an item" if rate < 0.1 else f"{1 / rate:.1f} s an item"  # noqa: PLR2004
+        return f"{rate:,.0f} items/s" if rate >= whole else f"{rate:.1f} items/s"
+    return f"{say_time(1 / rate)} an item" if 1 / rate > whole else f"{1 / rate:.1f} s an item"

@@ -1,4 +1,4 @@
-"""Where progress is shown: in a terminal, as lines in a log, in the cell of a notebook."""
+"""Displays of progress: in a terminal, as lines in a log, in the cell of a notebook."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Face(Protocol):
         """A call is over: its row goes, this line stays."""
 
     def close(self) -> None:
-        """Nothing is left to show: give back what was borrowed."""
+        """Give back what was borrowed: nothing is left to show."""
 
 
 def choose_face(kind: ProgressKind) -> Face | None:

@@ -41,7 +41,7 @@ class Row:
 
     @property
     def is_going_on(self) -> bool:
-        """Something is still to come, as far as is known."""
+        """True if something is still to come, as far as is known."""
         return not self.is_over and self.share != 1
 
     def line(self) -> str:
@@ -86,7 +86,7 @@ class Watched:
         )
 
     def let_go(self) -> None:
-        """It is looked at no more: keep nothing of it alive."""
+        """Keep nothing of it alive: it is looked at no more."""
         self._look = None
 
     def _now(self) -> Progress:
@@ -96,7 +96,7 @@ class Watched:
         return self._look()
 
     def last_line(self) -> str:
-        """What remains to be said when it is over, or has been left."""
+        """Closing line, when it is over or has been left."""
         now = self._now()
         took = figures.seconds(now.elapsed_s)
         rate = say_rate(now.done / now.elapsed_s) if now.elapsed_s > 0 else ""

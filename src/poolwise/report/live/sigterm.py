@@ -27,7 +27,7 @@ def watch(tidy: Callable[[], None]) -> None:
 
 
 def watch_no_more() -> None:
-    """Nothing is to be tidied any more."""
+    """Stop watching, and give SIGTERM its default handler back."""
     global _tidy  # noqa: PLW0603 - as above
     _tidy = None
     if _is_main_thread() and signal.getsignal(signal.SIGTERM) is _end:

@@ -23,10 +23,10 @@ _COLUMNS = {
     "workers": PALETTE["work"].dark,
     "note": FAIR.dark,
 }
-"""What stands beside a bar, from left to right, and its style."""
+"""Columns beside a bar, from left to right, and their styles."""
 
 _BY_WORTH = ("name", "left", "share", "note", "count", "workers", "rate")
-"""Where a terminal is narrow, the last of these go first."""
+"""Columns by worth: where a terminal is narrow, the last of these go first."""
 
 
 def open_terminal(stream: TextIO) -> Terminal | None:
@@ -121,6 +121,7 @@ class Terminal:
     @staticmethod
     def _draw_workers(row: Row) -> str:
         """A square for each worker, filled while it is busy; many are only counted."""
-        if len(row.busy) > 16:  # noqa: PLR2004 - more take the room of the words
+        most = 16  # more take the room of the words
+        if len(row.busy) > most:
             return f"{sum(row.busy)}/{len(row.busy)} busy"
         return "".join("■" if is_busy else "□" for is_busy in row.busy)

@@ -1,4 +1,4 @@
-"""From lines to a stream: in colour through rich where that is wanted, else as plain text.
+"""Print lines to a stream: in colour through rich where that is wanted, else as plain text.
 
 The layout is ours in both cases, so the words are the same with and without rich.
 """
@@ -31,7 +31,7 @@ STYLES: dict[str, str] = {
 
 
 def sheet_for(stream: TextIO, width: int | None = None) -> Sheet:
-    """What this stream can show. Colour only on a terminal, with rich, and without NO_COLOR."""
+    """Capabilities of a stream. Colour only on a terminal, with rich, and without NO_COLOR."""
     encoding = getattr(stream, "encoding", None) or "utf-8"  # None: text is kept in memory
     return Sheet(
         width or min(120, shutil.get_terminal_size().columns),
@@ -41,7 +41,7 @@ def sheet_for(stream: TextIO, width: int | None = None) -> Sheet:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether somebody looks at it through a terminal."""
+    """True if the stream is a terminal."""
     try:
         return stream.isatty()
     except (AttributeError, ValueError):  # a replaced or a closed stream
@@ -54,7 +54,7 @@ def is_color_refused() -> bool:
 
 
 def can_encode(encoding: str) -> bool:
-    """Whether the characters that charts are drawn with exist in this encoding."""
+    """True if this encoding has the characters that charts are drawn with."""
     try:
         _SYMBOLS.encode(encoding)
     except (LookupError, UnicodeEncodeError):

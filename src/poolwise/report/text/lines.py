@@ -23,7 +23,7 @@ Line = list[Piece]
 
 @dataclass(frozen=True)
 class Sheet:
-    """What is written on: how wide, and what it can show.
+    """Capabilities of what is written on: its width, colour, symbols.
 
     :param has_color: areas are told apart by colour, else by letters.
     :param has_symbols: blocks and lines of Unicode can be written, else ASCII stands for them.
@@ -41,7 +41,7 @@ class Sheet:
 
 
 def count_cells(words: str) -> int:
-    """How many cells of a terminal the words take."""
+    """Width of words in cells of a terminal."""
     if words.isascii():
         return len(words)
     return sum(_cells_of(letter) for letter in words)
@@ -108,7 +108,7 @@ def fit(line: Line, sheet: Sheet) -> Line:
 
 
 def width_of(line: Line) -> int:
-    """How many cells a line takes."""
+    """Width of a line in cells."""
     return sum(count_cells(piece.words) for piece in line)
 
 

@@ -25,7 +25,7 @@ def lay_treemap(block: b.Treemap, sheet: Sheet) -> list[Line]:
 
 
 def lay_histogram(block: b.Histogram, _: Sheet) -> list[Line]:
-    """How many values, between which edges, and the named ones among them."""
+    """Lines of a histogram: counts between edges, and the marked values among them."""
     first, last = (figures.write(block.edges[at], block.unit) for at in (0, -1))
     marks = [f"{mark.name} {figures.write(mark.value, block.unit)}" for mark in block.marks]
     told = [f"{sum(block.counts):,} between {first} and {last}", *marks]
@@ -49,7 +49,7 @@ def lay_curve(block: b.Curve, sheet: Sheet) -> list[Line]:
 
 
 def _thin(points: Sequence[tuple[float, float]], most: int = 7) -> list[tuple[float, float]]:
-    """At most so many, evenly spread, the first and the last among them."""
+    """Sample of points, evenly spread, the first and the last among them."""
     if len(points) <= most:
         return list(points)
     return [points[at * (len(points) - 1) // (most - 1)] for at in range(most)]

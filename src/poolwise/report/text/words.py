@@ -39,7 +39,7 @@ def lay_verdict(verdict: Verdict, sheet: Sheet) -> list[Line]:
 
 
 def _place(lines: list[Line], place: str, sheet: Sheet) -> None:
-    """At the right end of the first line if there is room, else on a line of its own."""
+    """Put a place at the right end of the first line if there is room, else on its own line."""
     if not place:
         return
     free = sheet.width - width_of(lines[0]) - count_cells(place)
@@ -88,7 +88,7 @@ def lay_table(table: Table, sheet: Sheet) -> list[Line]:
 
 
 def title_line(title: str) -> Line:
-    """What stands above a block."""
+    """Line above a block."""
     return [Piece(title, "strong")]
 
 
@@ -96,9 +96,10 @@ def _fit_widths(rows: list[list[str]], width: int, is_number: list[bool]) -> lis
     """The width of each column; words give way, numbers are never cut while there are words."""
     widths = [max(map(count_cells, column)) for column in zip(*rows, strict=True)]
     over = sum(widths) + _GAP * (len(widths) - 1) - width
-    while over > 0 and max(widths) > 4:  # noqa: PLR2004 - two letters and the mark of the cut
+    least = 4  # two letters and the mark of the cut
+    while over > 0 and max(widths) > least:
         wordy = [
-            size if size > 4 and not number else 0  # noqa: PLR2004 - as above
+            size if size > least and not number else 0
             for size, number in zip(widths, is_number, strict=True)
         ]
         widest = wordy.index(max(wordy)) if any(wordy) else widths.index(max(widths))

@@ -120,7 +120,7 @@ class Loader:
         self._loader = loader
 
     def create_module(self, spec: "Any") -> "Any":
-        """As the module's own loader does."""
+        """Create the module as its own loader does."""
         return self._loader.create_module(spec)
 
     def exec_module(self, module: "ModuleType") -> None:

@@ -21,7 +21,7 @@ UNKNOWN_ORIGIN = (0, 0, 0, 0)
 
 
 class _Here(_local):
-    """Of each thread: the line, and the number of the `map`, that it submits for."""
+    """State of each thread: the line, and the number of the `map`, that it submits for."""
 
     site = 0
     call = 0

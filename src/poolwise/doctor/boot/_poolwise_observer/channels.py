@@ -56,7 +56,7 @@ def attach(module: "Any") -> None:
 
 
 def forget_parent() -> None:
-    """In a forked child: its calls are counted on their own."""
+    """Reset the counts in a forked child."""
     _meters.clear()
 
 
@@ -102,7 +102,7 @@ def _is_internal(frame: "FrameType") -> bool:
 
 
 def _own_worker(reads: Reads) -> "workers.MessageWorker | None":
-    """This process as a worker, if the program started it as one."""
+    """Worker record of this process, if the program started it as one."""
     if workers.current is None and workers.is_child():
         workers.current = workers.MessageWorker(reads)
     return workers.current if isinstance(workers.current, workers.MessageWorker) else None

@@ -253,7 +253,7 @@ def _watch_columns(told: "verify.Call", function: "Any", iterables: "Any") -> "A
 
 
 def _watch_parallel(parallel: "Any", iterable: "Any", told: "list[verify.Call | None]") -> "Any":
-    """The same calls as joblib is given; the first one tells the function."""
+    """Pass joblib's calls through and note them; the first one tells the function."""
 
     def add(task: "Any") -> None:
         function, args, keywords = task

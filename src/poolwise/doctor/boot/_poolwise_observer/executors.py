@@ -92,7 +92,7 @@ class Buffer(deque):  # type: ignore[type-arg]
     taken: "Any" = None
 
     def popleft(self) -> "Any":
-        """As deque's; notes that a message was taken."""
+        """Take as deque does, and note that a message was taken."""
         item = deque.popleft(self)
         sends = self.sends
         if not hasattr(item, "work_id"):

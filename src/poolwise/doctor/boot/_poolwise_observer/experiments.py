@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .verify import Call, Task
 
 ROUNDS = 3
-"""At most so often each way is timed; the least time counts."""
+"""Limit of how often each way is timed; the least time counts."""
 
 SHARE = 6
 """The sample is so large that the call as it was takes this part of the budget."""
@@ -91,7 +91,7 @@ class Trial:
         self.most_errors = 0
 
     def size_sample(self) -> None:
-        """As many tasks as the call, as it was, does in its part of the budget; evenly spread.
+        """Sample the tasks that the call does in its part of the budget, evenly spread.
 
         A call that was only over with its pool did not take as long as it seems: what a first
         sample takes is a better measure.
@@ -222,8 +222,8 @@ class Trial:
         function, items, _ = runners.as_map(self.tasks)
         some = items[: self.runner.chunk_of(self.tasks)]
         began = process_time()
-        repeats = 0
-        while process_time() - began < 0.02 and repeats < 200:  # noqa: PLR2004 - long enough to time
+        repeats, enough_s, enough = 0, 0.02, 200  # either is long enough to time
+        while process_time() - began < enough_s and repeats < enough:
             ForkingPickler.loads(ForkingPickler.dumps((function, some)))
             repeats += 1
         return (process_time() - began) / repeats * len(items) / len(some)
@@ -231,7 +231,7 @@ class Trial:
     # -- how
 
     def _initialise(self) -> None:
-        """Does in this process, once, what workers do first."""
+        """Run the initializer in this process, once."""
         initializer, initargs = self.runner.begin
         if initializer is not None and not getattr(self, "is_initialised", False):
             initializer(*initargs)

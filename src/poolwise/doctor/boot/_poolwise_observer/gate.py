@@ -1,4 +1,4 @@
-"""When a probe records in full, and when it stays dark: the doctor's budget.
+"""Budget of the doctor: when a probe records in full, and when it stays dark.
 
 Recording a message in full costs 10 to 25 us over all processes, which is as much as moving an
 empty one. So each probe records its first `FULL` messages; after that, if messages come so fast
@@ -28,10 +28,10 @@ more, and idle time counts here that is no CPU time. What dark messages cost com
 (`benchmarks/doctor_cost.py`)."""
 
 SKIP = 7
-"""In the dark, a probe looks at the clock only with every eighth message at most."""
+"""Messages in the dark between two looks at the clock, at most."""
 
 SKIP_NS = 400_000
-"""It looks away no longer than this: messages that come slower than every 50 us are not skipped."""
+"""Limit of looking away: messages that come slower than every 50 us are not skipped."""
 
 LEAST = 5
 """A window is as long as so many messages take, and those skipped before: who looks late still
@@ -68,7 +68,7 @@ class Gate:
     """Messages that this process, or those that it was forked from, has recorded in full."""
 
     usual_ns = float(PERIOD_NS)
-    """How fast messages came to its probes, on average: where the next ones begin."""
+    """Mean time between messages at its probes: where the next ones begin."""
 
     def __init__(self) -> None:
         is_known = Gate.recorded >= ENOUGH

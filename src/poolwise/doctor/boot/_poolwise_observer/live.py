@@ -47,7 +47,7 @@ class Reach:
         self._memory = [each for each in self._memory if not memoryview(each).readonly]
 
     def why_not(self) -> "str | None":
-        """Why the call must not run again; None if it may."""
+        """Reason why the call must not run again; None if it may."""
         if self.line is not None:
             return f"its tasks can reach {self.line}, and the program goes on using that"
         if sum(map(len, self._memory)) > MOST_BYTES:
@@ -69,8 +69,8 @@ def _walk(todo: "list[Any]") -> "Iterator[Any]":
     """All objects that can be come to from these, the nearest first, as far as is looked."""
     seen: set[int] = set()
     level = todo
-    # So far is looked; it takes some milliseconds.
-    while level and len(seen) < 20_000:  # noqa: PLR2004
+    enough = 20_000  # to look at so many takes some milliseconds
+    while level and len(seen) < enough:
         new = {id(each): each for each in level if id(each) not in seen}
         seen.update(new)
         yield from new.values()
@@ -114,5 +114,5 @@ def _is_harmless(value: "Any") -> bool:
         number = value.fileno()
     except (AttributeError, OSError, ValueError):
         return False
-    # Files up to this number are standard streams, and a snapshot has other ones.
-    return type(number) is int and number <= 2  # noqa: PLR2004
+    # A snapshot has standard streams of its own.
+    return type(number) is int and number < len(("stdin", "stdout", "stderr"))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     Method = Callable[..., Any]
 
 _known: "dict[Any, Any]" = {}
-"""What was noted already -> its code object, which so keeps its number."""
+"""Functions already noted -> the code object, which so keeps its number."""
 
 
 def attach(module: "Any") -> None:
@@ -40,7 +40,7 @@ def _make_post(original: "Method") -> "Method":
 
 
 ENOUGH = 1000
-"""After so many calls without a new function nobody looks any more: a look takes 0.5 us of some 7
+"""Calls without a new function after which no more are looked at: a look takes 0.5 us of some 7
 that a call of nothing takes."""
 
 

@@ -72,7 +72,7 @@ def _note_ledger(engine: "Any", began: int) -> None:
 
 
 def _plain(value: "Any") -> "Any":
-    """The same without numbers that have no literal: they become None."""
+    """Replace numbers that have no literal by None."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

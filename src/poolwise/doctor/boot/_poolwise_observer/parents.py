@@ -134,4 +134,4 @@ class Results:
 
 
 _AROUND_NS = 2_000
-"""What a record costs beside the part that is timed."""
+"""Cost of a record beside the part that is timed."""

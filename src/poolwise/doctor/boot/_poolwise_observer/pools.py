@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Method = Callable[..., Any]
 
 _here = _local()
-"""Of each thread: `job`, the number of the job it made last."""
+"""State of each thread: `job`, the number of the job it made last."""
 
 
 def attach(module: "Any") -> None:

@@ -63,7 +63,7 @@ def _make_preparation(original: "Callable[..., Any]") -> "Callable[..., Any]":
 
 
 MOST_FAILURES = 200
-"""After so many children of this process that failed, no more are recorded: an initializer that
+"""Limit of failed children that are recorded for this process: an initializer that
 raises makes a pool start some hundred workers a second, until somebody ends it."""
 
 _failures = 0

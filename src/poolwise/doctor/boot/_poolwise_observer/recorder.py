@@ -54,12 +54,12 @@ def use(directory: str) -> None:
 
 
 def directory() -> str:
-    """Where records go."""
+    """Directory of the records."""
     return _directory
 
 
 def forget_parent() -> None:
-    """In a forked child: the next record opens this process's own files.
+    """Reset in a forked child: the next record opens this process's own files.
 
     The parent's maps are kept, because unmapping would close descriptors whose numbers may be
     the user's by now.

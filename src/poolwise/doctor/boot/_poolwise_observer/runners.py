@@ -96,7 +96,7 @@ class Runner:
 
 
 _SINGLY = ("apply", "apply_async", "imap", "imap_unordered")
-"""What a standard pool sends item by item unless it is told otherwise."""
+"""Methods of a standard pool that send item by item by default."""
 
 
 def of_pool(pool: "Any", api: str, chunk: "int | None") -> Runner:
@@ -217,7 +217,7 @@ def of_joblib(parallel: "Any") -> Runner:
 def run_in_pool(
     pool: "Any", api: str, tasks: "Sequence[Task]", chunk: "int | None", errors: "Errors"
 ) -> None:
-    """As `multiprocessing.Pool` is asked to, and ours."""
+    """Run tasks as `multiprocessing.Pool` is asked to, and ours."""
     if api == "apply":
         for function, args, keywords in tasks:
             _collect(errors, lambda: pool.apply(function, args, keywords))  # noqa: B023 - at once
@@ -248,7 +248,7 @@ def _read_stream(
 def run_in_executor(
     executor: "Any", api: str, tasks: "Sequence[Task]", chunk: "int | None", errors: "Errors"
 ) -> None:
-    """As executors are asked to."""
+    """Run tasks as executors are asked to."""
     if api == "apply":
         for function, args, keywords in tasks:
             _collect(errors, executor.submit(function, *args, **keywords).result)
@@ -267,7 +267,7 @@ def run_in_executor(
 def run_in_joblib(
     parallel: "Any", _: str, tasks: "Sequence[Task]", chunk: "int | None", __: "Errors"
 ) -> None:
-    """As joblib is asked to: a pool that is open already takes another call."""
+    """Run tasks as joblib is asked to: a pool that is open already takes another call."""
     if hasattr(parallel._backend, "reset_batch_stats"):
         parallel._backend.reset_batch_stats()  # how long tasks of another call took
     parallel.batch_size = chunk or "auto"
@@ -305,7 +305,7 @@ def call(task: "Task") -> "Any":
 
 
 def put_down(tasks: "Sequence[Task]", begin: "Begin") -> "tuple[list[Task], Begin]":
-    """The same tasks without what they have in common, and a beginning that gives it to workers.
+    """Take what tasks have in common out of them, into a beginning of each worker.
 
     :raises ValueError: they have nothing in common but their function.
     """

@@ -51,7 +51,7 @@ def attempt(where: str, probe: "Callable[[], object]") -> None:
 def watch_end(
     original: "Method", note: "Callable[[BaseException, tuple[Any, ...]], None]"
 ) -> "Method":
-    """The same function; `note(error, arguments)` is called if it ends with an error."""
+    """Wrap a function: `note(error, arguments)` is called if it ends with an error."""
 
     def watched(*args: "Any", **options: "Any") -> "Any":
         try:
@@ -97,7 +97,7 @@ class Probe:
 
 
 class Reads(Probe):
-    """When the parts of the last message came in over a connection.
+    """Times at which the parts of the last message came in over a connection.
 
     Stands in the connection's `_recv`, which reads the header first, then the payload. `begun`:
     reading began; `header`: the message was there; `payload`: all of it. Zero where the platform's
@@ -128,7 +128,7 @@ class Reads(Probe):
 
 
 class Writes(Probe):
-    """When the last message went out over a connection, after pickling; its bytes, and all so far.
+    """Time at which the last message went out over a connection; its bytes, and all so far.
 
     Between threads there is no connection (None), and nothing is pickled. `counted` is the part of
     `total` that somebody has taken account of.

@@ -1,4 +1,4 @@
-"""Which line of the program's first thread runs, each time the launcher asks by a signal.
+"""Line that the program's first thread runs, each time the launcher asks by a signal.
 
 No thread is needed for it, and no timer: nothing happens until the launcher, which looks at the
 program from outside, finds that its first thread computes most of the time. The signal is a
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 OFFSET = 19
-"""Which of the real-time signals: those at both ends are used by debuggers and by C libraries."""
+"""Number among the real-time signals: debuggers and C libraries use those at both ends."""
 
 _counts: "dict[tuple[Any, ...], int]" = {}
 _seen = _written = 0

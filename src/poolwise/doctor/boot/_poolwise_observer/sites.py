@@ -1,4 +1,4 @@
-"""Which line of the program gave the work: numbered once, then a dictionary look-up a call."""
+"""Lines of the program that give work: numbered once, then a dictionary look-up a call."""
 
 import os
 import sys
@@ -33,7 +33,7 @@ NOT_THE_PROGRAM = frozenset(
 """Packages between the line that wants something done and the pool that does it."""
 
 POOL, INSTALLED, PROGRAM = range(3)
-"""Whose code a frame may be of: of a pool; of another library; of the program."""
+"""Owners of a frame's code: a pool; another library; the program."""
 
 _LIBRARIES = (os.path.dirname(os.__file__) + os.sep, os.path.dirname(sys.executable) + os.sep)
 _PACKAGES = tuple(f"{os.sep}{name}-packages{os.sep}" for name in ("site", "dist"))
@@ -127,7 +127,7 @@ def _find_frame() -> "tuple[FrameType | None, str]":
 
 
 def owner_of(frame: "FrameType") -> int:
-    """Whose code it is; of one module it is all of the same."""
+    """Owner of a frame's code; a module has one owner."""
     module = frame.f_globals.get("__name__", "")
     owner = _owners.get(module)
     if owner is None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from .verify import Call
 
 GRACE_S = 20.0
-"""Beyond its budget, until a snapshot that hangs is ended: to choose takes an interpreter's start,
-and an experiment that has begun is let end."""
+"""Time beyond its budget until a snapshot that hangs is ended: to choose takes the start of an
+interpreter, and an experiment that has begun is let end."""
 
 
 def run(call: "Call", options: "dict[str, Any]") -> "tuple[dict[str, Any], float, list[int]]":
@@ -125,7 +125,7 @@ def _silence() -> None:
 _MULTIPROCESSING = ("multiprocessing", "multiprocess")
 
 _keep: "list[Any]" = []
-"""What the program's helpers hold on to, so that to forget them here ends nothing there."""
+"""References to the program's helper objects, so that to forget them here ends nothing there."""
 
 
 def _forget_helpers() -> None:
@@ -158,7 +158,7 @@ def _name_script() -> None:
 
 
 def _reusable_executors() -> "Iterator[tuple[Any, str]]":
-    """Where each loky there is keeps the executor that its next user gets: object and attribute."""
+    """Object and attribute in which each loky keeps the executor that its next user gets."""
     for package in ("loky", "joblib.externals.loky"):
         module: Any = sys.modules.get(f"{package}.reusable_executor")
         holder = getattr(module, "_executor_storage", module)
@@ -174,7 +174,7 @@ _ENDINGS = (
     ("loky.process_executor", "_global_shutdown"),
     ("joblib.externals.loky.process_executor", "_global_shutdown"),
 )
-"""What refuses new work when the program is at its end: here it goes on for a while."""
+"""Flags that refuse new work at the end of the program: here it goes on for a while."""
 
 
 def _catch_endings() -> "list[Callable[[], object]]":

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MARKS = 256
-"""At most so many item times are kept of one message; neighbours are added up."""
+"""Limit of item times kept of one message; neighbours are added up."""
 
 LIGHT_NS = 10_000
 """Items that take less than this are timed only now and then: a mark costs about 0.2 us."""
@@ -74,7 +74,7 @@ class Marks:
         self._step = 1
 
     def watch(self, task: "Any") -> "Any":
-        """The same task, whose items are timed; as it is when it is no chunk of known form."""
+        """Wrap a task so that its items are timed; left as it is if its form is unknown."""
         if type(task) is tuple:
             job, index, function, arguments, keywords = task
             inner, items = arguments[0]
@@ -126,7 +126,7 @@ class Sampler:
         return self.look_into(*first_call(task), **where)
 
     def look_into(self, function: "Any", item: "Any", **where: "Any") -> bool:
-        """The same of a call and what it is given."""
+        """Sample one call and its arguments."""
         inner = sites.unwrap(function)
         key = id(getattr(inner, "__code__", type(inner)))
         number = self._seen[key] = self._seen.get(key, -1) + 1

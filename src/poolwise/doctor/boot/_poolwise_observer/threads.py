@@ -188,7 +188,7 @@ class ThreadWorker:
 
 
 _AROUND_NS = 6_000
-"""What a record costs before the task begins."""
+"""Cost of a record before the task begins."""
 
 
 def _origin(task: "Any") -> "tuple[int, int, int, int]":

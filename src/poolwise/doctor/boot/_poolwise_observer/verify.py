@@ -30,10 +30,10 @@ VARIABLE = "POOLWISE_DOCTOR_VERIFY"
 """JSON: `parent` (who must have started this process), `seconds`, `path` (where poolwise is)."""
 
 MOST_TASKS = 4096
-"""Of a call's tasks at most so many are kept, evenly spread."""
+"""Limit of the tasks that are kept of a call, evenly spread."""
 
 MOST_BYTES = 64 << 20
-"""What is kept until a pool's end weighs no more than this, as far as a glance can tell."""
+"""Limit of what is kept until a pool's end, estimated at a glance."""
 
 MOST_CALLS = 3
 """Lines of the program that are tried, the first ones that took long enough."""
@@ -42,7 +42,7 @@ LEAST_NS = 20_000_000
 """A line whose calls took less in all is not worth an experiment."""
 
 ONE_BY_ONE = 0.95
-"""If so many tasks were only given when the one before was done, the program waits for each."""
+"""Share of tasks given after the one before was done that means the program waits for each."""
 
 options: "dict[str, Any]" = {}
 
@@ -205,7 +205,7 @@ def begin(
 
 
 def wait(call: "Call | None") -> None:
-    """To be tried when its pool ends."""
+    """Keep a call to be tried when its pool ends."""
     if call is not None:
         _waiting[call.key] = call
 
@@ -222,7 +222,7 @@ def gather(pool: int, api: str, function: "Any", make: "Callable[[str], Runner]"
 
 
 def end_pool(pool: int) -> None:
-    """This pool is at its end: what it was given is tried."""
+    """Try what a pool was given, at its end."""
     for call in [each for each in _waiting.values() if each.pool == pool]:
         del _waiting[call.key]
         try_out(call)
@@ -334,7 +334,7 @@ _LOOKED_INTO = 64
 """Elements of a container that are weighed; the others are as heavy."""
 
 _ARRAYS = ("numpy", "torch", "pyarrow.lib")
-"""Where classes come from that know how many bytes they hold."""
+"""Modules of classes that know how many bytes they hold."""
 
 _HEAVY_BYTES = 4096
 """Objects from this size on may be common to many tasks, and weigh only once."""

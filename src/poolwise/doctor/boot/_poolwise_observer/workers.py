@@ -18,7 +18,7 @@ THREAD_POOLS: "dict[int, int]" = {}
 _life: "tuple[Any, int] | None" = None
 
 current: "MessageWorker | None" = None
-"""This process's own, if it is a worker."""
+"""Worker of this process, if it is one."""
 
 FEW = 8
 """The items of so many chunks are timed, however light they are."""
@@ -193,7 +193,7 @@ class ProcessWorker:
         return Stand(inqueue, get=self.get), Stand(outqueue, put=self.put)
 
     def _listen(self, *, on: bool) -> None:
-        """In the dark, probes are off: what is left is a look at the clock or three a message."""
+        """Switch probes on or off: in the dark, a look at the clock or three a message is left."""
         for probe in (self._messages.reads, self._writes, self._lock):
             probe.switch(on=on)
 
@@ -330,7 +330,7 @@ class ProcessWorker:
 
 
 SPENT_AT_GET_NS = 6_000
-"""What a record costs beside the part that is timed: before the task, and after sending."""
+"""Cost of a record beside the part that is timed: before the task, and after sending."""
 
 
 def hash_streams() -> "tuple[int, int]":
