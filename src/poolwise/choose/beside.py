@@ -12,8 +12,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from poolwise.choose import gil
 from poolwise.choose.limits import LIMITS
+from poolwise.system import gil
 
 if TYPE_CHECKING:
     from poolwise.choose.run import Run
