@@ -5,101 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from poolwise.errors import TaskTimeout
+from poolwise.doors.coroutines import in_time, tried
 from poolwise.pipeline.steps import DROPPED, FLAT_MAP, MAP, TAP, Visit, mark
 
 if TYPE_CHECKING:
     from poolwise.pipeline.flow import Stage, Token
     from poolwise.pipeline.run import Run
     from poolwise.pipeline.spec import Spec
-
-
-class Loop:
-    """An event loop that other threads hand work to.
-
-    :param loop: the consumer's own; None makes one that runs in a thread.
-    """
-
-    def __init__(self, run: Run, loop: asyncio.AbstractEventLoop | None) -> None:
-        self._own = loop is None
-        self._loop = loop or asyncio.new_event_loop()
-        self._thread: threading.Thread | None = None
-        self.ident = threading.get_ident()
-        if self._own:
-            self._thread = run.make_thread(self._serve, "poolwise-loop")
-            self._thread.start()
-            self.ident = self._thread.ident or 0
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_forever()
-        finally:
-            try:
-                self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            finally:
-                asyncio.set_event_loop(None)
-                self._loop.close()
-
-    def call(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function on the loop, soon; nothing where the loop has ended."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(function, *args)
-
-    def event(self) -> asyncio.Event:
-        """An event of this loop."""
-        return asyncio.Event()
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> Spawned:
-        """Run a coroutine as a task."""
-        spawned = Spawned()
-        self.call(spawned.start, self._loop, work)
-        return spawned
-
-    def wait_for(self, spawned: Spawned, patience_s: float | None) -> None:
-        """Wait for a task's end, from a thread that is not the loop's."""
-        if threading.get_ident() != self.ident:
-            spawned.is_over.wait(patience_s)
-
-    def close(self, patience_s: float | None) -> None:
-        """End the loop, if it is the run's own."""
-        if self._own and not self._loop.is_closed():
-            self.call(self._loop.stop)
-            if self._thread is not None and self._thread is not threading.current_thread():
-                self._thread.join(patience_s)
-
-
-class Spawned:
-    """A task that was started from another thread."""
-
-    def __init__(self) -> None:
-        self.is_over = threading.Event()
-        self.task: asyncio.Task[None] | None = None
-        self._is_cancelled = False
-
-    def start(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
-        """Begin; on the loop."""
-        if self._is_cancelled:
-            work.close()
-            self.is_over.set()
-            return
-        self.task = loop.create_task(work)
-        self.task.add_done_callback(self._end)
-
-    def _end(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
-            task.exception()
-        self.is_over.set()
-
-    def cancel(self) -> None:
-        """Cancel it; on the loop."""
-        self._is_cancelled = True
-        if self.task is not None:
-            self.task.cancel()
 
 
 class Coroutines:
@@ -115,7 +30,7 @@ class Coroutines:
         self._is_stopped = self._is_called = False
         self._is_opening = self._is_open = False
         self._state: Any = None
-        self._room = self._loop.event()
+        self._room = asyncio.Event()
         self._closed = threading.Event()
         self._closing: asyncio.Task[None] | None = None
         spec = stage.spec
@@ -269,36 +184,20 @@ class Coroutines:
         return call(value, self._state) if self._spec.gets_state else call(value)
 
     async def _try(self, token: Token) -> Any:
-        retry, tried = self._spec.retry, 0
-        while True:
-            try:
-                return await self._in_time(self._call(token.value))
-            except asyncio.CancelledError:
-                raise
-            except BaseException as error:
-                tried += 1
-                if not retry.wants(error, tried):
-                    mark(error, self._stage.index, token.value)
-                    raise
-            await asyncio.sleep(retry.pause_s(tried))
-
-    async def _in_time(self, work: Any) -> Any:
-        limit_s = self._spec.timeout_s
-        if limit_s is None:
-            return await work
-        task = asyncio.ensure_future(work)
-        done, _ = await _waited(task, limit_s)
-        if done:
-            return task.result()
-        task.cancel()
-        await asyncio.wait([task])
-        message = f"the item took longer than timeout={limit_s:g} s; its coroutine was cancelled"
-        raise TaskTimeout(message)
+        retry = self._spec.retry
+        attempt = partial(self._call, token.value)
+        try:
+            return await tried(attempt, self._spec.timeout_s, retry.wants, retry.pause_s)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            mark(error, self._stage.index, token.value)
+            raise
 
     async def _emit_all(self, token: Token) -> None:
         values = self._call(token.value)
         if not hasattr(values, "__aiter__"):
-            for value in await self._in_time(values):
+            for value in await in_time(values, self._spec.timeout_s):
                 await self._emit(token, value)
             return
         try:
@@ -324,12 +223,3 @@ class Coroutines:
 
 async def _awaited(value: Any) -> Any:
     return await value if hasattr(value, "__await__") else value
-
-
-async def _waited(task: asyncio.Future[Any], limit_s: float) -> Any:
-    """As ``asyncio.wait``; whoever is cancelled here cancels the task."""
-    try:
-        return await asyncio.wait([task], timeout=limit_s)
-    except asyncio.CancelledError:
-        task.cancel()
-        raise

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from poolwise.pipeline.coroutines import Loop
+    from poolwise.doors.coroutines import EventLoop
     from poolwise.pipeline.lanes import Lanes, Processes
     from poolwise.pipeline.options import RunOptions
     from poolwise.pipeline.source import Source
@@ -87,7 +87,7 @@ class Run:
         self._dirty: list[Processes] = []
         self._kicks: list[Callable[[], object]] = []
         self._user_loop = loop
-        self._loop: Loop | None = None
+        self._loop: EventLoop | None = None
         self._lanes: Lanes | None = None
         self._making_lanes = threading.Lock()
         self._source_visit: Visit | None = None
@@ -179,12 +179,12 @@ class Run:
             return self._lanes
 
     @property
-    def loop(self) -> Loop:
+    def loop(self) -> EventLoop:
         """The event loop that coroutine stages and async sources run on."""
         if self._loop is None:
-            from poolwise.pipeline.coroutines import Loop
+            from poolwise.doors.coroutines import EventLoop
 
-            self._loop = Loop(self, self._user_loop)
+            self._loop = EventLoop(self._user_loop, self._context)
         return self._loop
 
     def loop_later(self, function: Callable[[], object], delay_s: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import asyncio
 import queue
 import threading
 import weakref
@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from poolwise.core.job import close_generator
+from poolwise.doors.functions import is_coroutine_function
 from poolwise.pipeline.failures import origin_of
 from poolwise.pipeline.flow import Token
 from poolwise.pipeline.steps import DROPPED, Visit
@@ -43,7 +44,7 @@ class Source:
         self.is_async = hasattr(items, "__aiter__")
         has_get = callable(getattr(items, "get", None)) and not hasattr(items, "__iter__")
         self.is_queue = has_get and not self.is_async
-        if self.is_queue and inspect.iscoroutinefunction(items.get):
+        if self.is_queue and is_coroutine_function(items.get):
             self.is_queue, self.is_async = False, True
             self.items = _AsyncQueue(items, until)
         is_iterable = hasattr(items, "__iter__") or hasattr(items, "__getitem__")
@@ -262,7 +263,7 @@ class LoopReader(Reading):
     def __init__(self, run: Run, source: Source) -> None:
         super().__init__(run, source)
         self._loop = run.loop
-        self._room = self._loop.event()
+        self._room = asyncio.Event()
         self._task = self._loop.spawn(self._read())
 
     def notice(self) -> None:
@@ -276,8 +277,6 @@ class LoopReader(Reading):
         self._loop.wait_for(self._task, patience_s)
 
     async def _read(self) -> None:
-        import asyncio
-
         error: BaseException | None = None
         items = self._source.items.__aiter__()
         try:
