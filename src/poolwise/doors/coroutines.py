@@ -30,7 +30,11 @@ class EventLoop:
             self._thread = threading.Thread(
                 target=run, args=(self._serve,), name="poolwise-loop", daemon=True
             )
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError:  # the system grants no more threads
+                self._loop.close()
+                raise
             self.ident = self._thread.ident or 0
 
     def _serve(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ class Coroutines:
         self._stage = stage
         self._loop = run.loop
         self._tasks: set[asyncio.Task[None]] = set()
+        self._cancelled: set[asyncio.Task[None]] = set()
         self._is_stopped = self._is_called = False
         self._is_opening = self._is_open = False
         self._state: Any = None
@@ -104,13 +106,13 @@ class Coroutines:
                 self._state = await _awaited(self._spec.setup())
             self._is_open = True
             self._feed()
-        except asyncio.CancelledError:
-            pass
         except BaseException as error:
-            self._run.abort(error, self._stage)
+            if not self._is_stopped:
+                self._run.abort(error, self._stage)
 
     def _cancel_all(self) -> None:
-        for task in list(self._tasks):
+        for task in self._tasks - self._cancelled:  # once each: they may wait as they clean up
+            self._cancelled.add(task)
             task.cancel()
         self._close_soon()
 
@@ -131,6 +133,13 @@ class Coroutines:
             self._closed.set()
 
     async def _work(self, token: Token) -> None:
+        try:
+            await self._work_on(token)
+        except BaseException as error:
+            if not self._is_stopped:
+                self._run.abort(error, self._stage)
+
+    async def _work_on(self, token: Token) -> None:
         begun_ns = time.perf_counter_ns()
         stage = self._stage
         try:
@@ -140,9 +149,9 @@ class Coroutines:
             else:
                 value = await self._try(token)
                 value = self._follow(token, value)
-        except asyncio.CancelledError:
-            return  # the run is over
         except BaseException as error:
+            if self._is_stopped:
+                return  # it was cancelled
             at, item = self._run.place_of(error, stage, token)
             value, raised = self._run.judge(at, token, error, item)
             if raised is not None:
@@ -161,7 +170,7 @@ class Coroutines:
             self._feed()
 
     def _follow(self, token: Token, result: Any) -> Any:
-        """What goes on: the result or the item, and what the stages that run here make of it."""
+        """Value that goes on: result or item, and what the stages that run here make of it."""
         if self._mode == MAP:
             value = (token.value, result) if self._keeps_input else result
         else:
@@ -184,28 +193,29 @@ class Coroutines:
         return call(value, self._state) if self._spec.gets_state else call(value)
 
     async def _try(self, token: Token) -> Any:
+        return await self._tried(token, partial(self._call, token.value))
+
+    async def _tried(self, token: Token, attempt: Callable[[], Awaitable[Any]]) -> Any:
         retry = self._spec.retry
-        attempt = partial(self._call, token.value)
         try:
             return await tried(attempt, self._spec.timeout_s, retry.wants, retry.pause_s)
-        except asyncio.CancelledError:
-            raise
         except BaseException as error:
             mark(error, self._stage.index, token.value)
             raise
 
     async def _emit_all(self, token: Token) -> None:
-        values = self._call(token.value)
-        if not hasattr(values, "__aiter__"):
-            for value in await in_time(values, self._spec.timeout_s):
-                await self._emit(token, value)
-            return
+        """Pass on what an item becomes; tried again as long as nothing of it was passed on."""
+        members = _Members(self._spec.timeout_s)
         try:
-            async for value in values:
+            value = await self._tried(token, lambda: members.begin(self._call(token.value)))
+            while value is not _END:
                 await self._emit(token, value)
+                value = await members.next()
+        except BaseException as error:
+            mark(error, self._stage.index, token.value)
+            raise
         finally:
-            if hasattr(values, "aclose"):
-                await values.aclose()
+            await members.close()
 
     async def _emit(self, token: Token, value: Any) -> None:
         if self._keeps_input:
@@ -219,6 +229,53 @@ class Coroutines:
                 if self._stage.emit(token, value):
                     return
             await self._room.wait()
+
+
+_END: Any = object()
+
+
+class _Members:
+    """Members of what an item becomes, one by one: of a coroutine's value or an async generator.
+
+    :param limit_s: seconds that the generator may take for all of them.
+    """
+
+    def __init__(self, limit_s: float | None) -> None:
+        self._left_s = limit_s
+        self._values: Any = None
+        self._is_async = False
+
+    async def begin(self, values: Any) -> Any:
+        """The first member, or ``_END``."""
+        await self.close()
+        self._is_async = hasattr(values, "__aiter__")
+        self._values = values.__aiter__() if self._is_async else iter(await values)
+        return await self._step()
+
+    async def next(self) -> Any:
+        """The next one, or ``_END``.
+
+        :raises TaskTimeout: they have taken too long in all.
+        """
+        if self._left_s is None or not self._is_async:
+            return await self._step()
+        begun_s = time.perf_counter()
+        value = await in_time(self._step(), self._left_s)
+        self._left_s = max(1e-9, self._left_s - (time.perf_counter() - begun_s))
+        return value
+
+    async def _step(self) -> Any:
+        if not self._is_async:
+            return next(self._values, _END)
+        try:
+            return await self._values.__anext__()
+        except StopAsyncIteration:
+            return _END
+
+    async def close(self) -> None:
+        """Close the generator."""
+        if hasattr(self._values, "aclose"):
+            await self._values.aclose()
 
 
 async def _awaited(value: Any) -> Any:

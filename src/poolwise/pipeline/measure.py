@@ -1,4 +1,4 @@
-"""How much of an item's time was CPU and how much was waiting, and what it would cost to send it.
+"""Measuring of first items: CPU time, waiting, and what it would cost to send them.
 
 Wall time alone cannot tell waiting for a server from waiting for a CPU or for the GIL. Linux says
 per thread how long it ran and how long it stood in the run queue; what is left it was blocked.

@@ -248,6 +248,9 @@ def _checked_retry(options: StageOptions, where: str) -> Retry:
 
 
 def _checked_on_error(on_error: Any, where: str) -> Any:
+    if is_async(on_error):
+        message = f"{where}: on_error must be a plain function; nobody would await {on_error!r}"
+        raise TypeError(message)
     if on_error in ("raise", "skip") or callable(on_error):
         return on_error
     message = f"{where}: on_error must be 'raise', 'skip' or a function, not {on_error!r}"
