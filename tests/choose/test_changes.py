@@ -10,10 +10,11 @@ import pytest
 import poolwise
 from poolwise.choose import budget, outside, pools
 from poolwise.choose.intake import Intake, Listed
-from poolwise.choose.measure import Meter, Sending
+from poolwise.choose.measure import Meter
 from poolwise.choose.model import Measured, Prediction
 from poolwise.choose.run import Run
 from poolwise.choose.stretch import Stretch
+from poolwise.wire.cost import Sending
 from tests.choose import work
 
 

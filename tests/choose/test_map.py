@@ -443,3 +443,14 @@ def test_progress_is_shown(capfd):
     while "wait" not in (said := capfd.readouterr().err):
         assert time.monotonic() < deadline, said
         time.sleep(0.05)
+
+
+def test_threads_may_end_as_soon_as_their_call_has():
+    """Whoever looks on then finds no clock of the thread any more."""
+    found = []
+    for _ in range(20):
+        thread = threading.Thread(target=lambda: found.append(poolwise.map(work.double, [1])))
+        thread.start()
+        thread.join()
+    time.sleep(0.05)  # so that it has looked
+    assert found == [[2]] * 20

@@ -13,7 +13,7 @@ import pytest
 import poolwise
 from poolwise.doors.functions import name_of_written
 from poolwise.pipeline import measure, threads, tuner
-from poolwise.pipeline.measure import Gauge, Reading
+from poolwise.pipeline.measure import Gauge
 from poolwise.pipeline.steps import in_worker
 from poolwise.pipeline.tuner import Width
 from tests.conftest import wait_until
@@ -205,12 +205,12 @@ def test_waiting_for_the_reader_is_no_part_of_an_item(monkeypatch):
 def test_the_first_item_is_left_out(monkeypatch):
     clocks = iter(
         [
-            Reading(0, 0, 0), Reading(900 * MS, 800 * MS, 0),
-            Reading(900 * MS, 800 * MS, 0), Reading(910 * MS, 801 * MS, 2 * MS),
+            (0, 0, 0, 0), (900 * MS, 800 * MS, 0, 0),
+            (900 * MS, 800 * MS, 0, 0), (910 * MS, 801 * MS, 0, 2 * MS),
         ]
     )  # fmt: skip
     monkeypatch.setattr(measure, "read_clocks", lambda _: next(clocks))
-    monkeypatch.setattr(measure, "Beat", lambda: None)
+    monkeypatch.setattr(measure, "Look", lambda _: None)
     gauge = Gauge()
     for _ in range(2):
         gauge.begin()
@@ -236,10 +236,13 @@ def test_sleep_is_waiting_and_a_loop_is_not():
     assert gauge.item_cpu_ns >= 3 * MS
 
 
-def test_a_beat_ends():
-    beat = measure.Beat()
-    beat.stop()
-    beat.join()
+def test_a_look_at_the_lock_ends_with_the_gauge():
+    gauge = Gauge()
+    gauge.begin()
+    gauge.look = measure.Look(gauge)
+    gauge.close()
+    gauge.look.join()
+    assert gauge.look.held is None
 
 
 def test_writes_are_found():

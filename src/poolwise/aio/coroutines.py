@@ -6,20 +6,10 @@ Loaded by workers that run them.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-
-
-def is_coroutine_function(function: Any) -> bool:
-    """Its calls give coroutines; of a partial, what it calls."""
-    while hasattr(function, "func") and type(function).__name__ == "partial":
-        function = function.func
-    if inspect.iscoroutinefunction(function):
-        return True
-    return inspect.iscoroutinefunction(getattr(type(function), "__call__", None))  # noqa: B004 - asks of what kind it is
 
 
 class _Loop:

@@ -10,8 +10,9 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from poolwise.aio.coroutines import is_coroutine_function, run_group
+from poolwise.aio.coroutines import run_group
 from poolwise.aio.helper import Helper, Pacer, set_error, set_value
+from poolwise.doors.functions import is_coroutine_function
 from poolwise.executor import ProcessPoolExecutor
 from poolwise.options import checked_buffersize
 

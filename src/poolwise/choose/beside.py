@@ -12,8 +12,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from poolwise.choose import gil
 from poolwise.choose.limits import LIMITS
+from poolwise.system import gil
 
 if TYPE_CHECKING:
     from poolwise.choose.run import Run
@@ -51,8 +51,11 @@ class Onlooker:
     def _serve(self) -> None:
         while self._bell.acquire(timeout=1.0) or not self._has_left():
             run = self._run
-            if run is not None:
-                self._look(run)
+            try:
+                if run is not None:
+                    self._look(run)
+            except OSError:
+                pass  # the thread that ran items has ended
             self._run = run = None
             _free.append(self)
 

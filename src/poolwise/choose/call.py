@@ -7,7 +7,7 @@ from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from poolwise.choose import outside
-from poolwise.doors.functions import plain_function
+from poolwise.doors.functions import is_coroutine_function
 
 if TYPE_CHECKING:
     from poolwise.choose.seeds import Seeded
@@ -43,8 +43,7 @@ class Call:
     @property
     def is_coroutine(self) -> bool:
         """Calling it gives a coroutine, to be awaited."""
-        code = getattr(plain_function(self.function), "__code__", None)
-        return bool(code is not None and code.co_flags & 0x80)  # inspect.CO_COROUTINE
+        return is_coroutine_function(self.function)
 
     def run(self, items: Iterable[Any]) -> list[Any]:
         """Run some items in this thread, as the caller's own loop would."""

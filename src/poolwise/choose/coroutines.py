@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
 from queue import SimpleQueue
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from poolwise.choose.ended import Ended
 from poolwise.choose.limits import LIMITS
 from poolwise.choose.model import Growth, Kind
+from poolwise.doors.coroutines import EventLoop, tried
 from poolwise.errors import TaskTimeout
 
 if TYPE_CHECKING:
@@ -44,10 +44,11 @@ class Coroutines:
         self._ready: deque[Said] = deque()
         self._next = self._begun = self._read = 0
         self._is_stopped = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._room: asyncio.Event | None = None
-        self._thread = threading.Thread(target=self._serve, name="poolwise-loop", daemon=True)
-        self._thread.start()
+        self._done = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Event()
+        self._loop = EventLoop()
+        self._main_task = self._loop.spawn(self._serve())
 
     # -- the reader
 
@@ -60,7 +61,7 @@ class Coroutines:
             self._sort_in(self._said.get())
         index, value, error = self._ready.popleft()
         if index < 0:
-            self._thread.join()
+            self._end_loop()
             if error is not None:
                 raise error
             raise Ended
@@ -79,12 +80,8 @@ class Coroutines:
             self._ready.append(following)
 
     def _tell_of_room(self) -> None:
-        loop, room = self._loop, self._room
-        if loop is not None and room is not None and not room.is_set() and not self._is_full():
-            try:
-                loop.call_soon_threadsafe(room.set)
-            except RuntimeError:
-                pass  # the loop has ended: nobody waits for room
+        if not self._room.is_set() and not self._is_full():
+            self._loop.call(self._room.set)
 
     def review(self) -> None:
         """The loop looks after itself."""
@@ -94,34 +91,29 @@ class Coroutines:
         self._run.plan.runs += self._begun
         self._run.plan.workers = self.workers
         self._is_stopped = True
-        loop = self._loop
-        if loop is not None and self._thread.is_alive():
-            try:
-                loop.call_soon_threadsafe(self._cancel_all)
-            except RuntimeError:
-                pass  # it has ended meanwhile
-        self._thread.join()
+        self._loop.call(self._cancel_all)
+        self._end_loop()
+
+    def _end_loop(self) -> None:
+        self._main_task.is_over.wait()
+        self._loop.close()
 
     # -- the loop
 
-    def _serve(self) -> None:
+    async def _serve(self) -> None:
         error: BaseException | None = None
         try:
-            asyncio.run(self._main())
+            await self._run_all()
         except asyncio.CancelledError:
             pass
         except BaseException as raised:  # the input's, or a fault of ours: the reader raises it
             error = raised
         self._said.put((-1, None, error))
 
-    async def _main(self) -> None:
-        self._room = asyncio.Event()
+    async def _run_all(self) -> None:
         self._room.set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._done = 0
         self._growth.begin(0, time.perf_counter())
         self._start(self.workers)
-        self._loop = asyncio.get_running_loop()
         while self._tasks:
             done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
             self._tasks -= done
@@ -143,11 +135,10 @@ class Coroutines:
 
     async def _work(self) -> None:
         """Take an item, wait for its value, and so on, until there are no more."""
-        room = self._room
         while not self._is_stopped:
-            if room is not None and self._is_full():
-                room.clear()
-                await room.wait()
+            if self._is_full():
+                self._room.clear()
+                await self._room.wait()
                 continue
             try:
                 item = self._run.intake.next()
@@ -169,24 +160,12 @@ class Coroutines:
 
     async def _await_by_rules(self, item: Any) -> Any:
         rules = self._run.options.rules
-        again: Any = (TaskTimeout, *_as_tuple(rules.retry_on))
-        for _ in range(rules.retries):
-            try:
-                return await self._await(item, rules.task_timeout_s)
-            except again:
-                pass
-        return await self._await(item, rules.task_timeout_s)
-
-    async def _await(self, item: Any, timeout_s: float | None) -> Any:
-        task = asyncio.ensure_future(self._run.call.awaited(item))
-        if timeout_s is None:
-            return await task
-        done, _ = await asyncio.wait({task}, timeout=timeout_s)
-        if done:
-            return task.result()
-        task.cancel()
-        message = f"item took longer than its time limit of {timeout_s} s, and was cancelled"
-        raise TaskTimeout(message)
+        again: Any = (TaskTimeout, rules.retry_on)
+        return await tried(
+            lambda: self._run.call.awaited(item),
+            rules.task_timeout_s,
+            lambda error, count: count <= rules.retries and isinstance(error, again),
+        )
 
     def _grow(self) -> None:
         self._done += 1
@@ -194,7 +173,3 @@ class Coroutines:
         if size is not None:
             self._start(size - self.workers)
             self.workers = size
-
-
-def _as_tuple(kinds: Any) -> tuple[type[BaseException], ...]:
-    return kinds if isinstance(kinds, tuple) else (kinds,)

@@ -20,35 +20,6 @@ class Limits:
     """Who holds the GIL more often than this was seen to compute, and does not wait in that time.
     """
 
-    short_pickle_s: float = 0.0005
-    """Pickling that takes less is tried again, for the first time it is slow."""
-
-    copy_s_per_byte: float = 4e-10
-    """Buffers are not pickled: they are copied into shared memory and read there (2.5 GB/s)."""
-
-    knock_sleep_s: float = 0.001
-    """Between two looks at who holds the GIL."""
-
-    knock_longest_s: float = 0.016
-    """Where the other thread gets little CPU, it takes longer until it has gone on."""
-
-    knocks: int = 5
-    """Each makes the working thread hand over the lock once: five are seen in no total."""
-
-    knock_tries: int = 50
-    """Knocks in all: between the items of a lazy call the caller does other things."""
-
-    idle_knocks: int = 5
-    """A thread that wanted no CPU in so many of them waits, and holds no lock meanwhile."""
-
-    progress_ns: int = 300_000
-    """CPU time of a thread that went on working between two knocks."""
-
-    knock_held_s: float = 0.00015
-    """A wait longer than this is not the kernel's slowness (0.1 ms at most): somebody held it.
-    Items that let it go for a moment, to write to a file, seem to hold it less the larger this
-    is."""
-
     grace_s: float = 0.01
     """Calls that are over by then are not looked at."""
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
-from time import perf_counter_ns, process_time_ns, thread_time_ns
-from typing import Any
+from time import clock_gettime_ns, perf_counter_ns, process_time_ns, thread_time_ns
+from typing import TYPE_CHECKING
 
 from poolwise.choose.limits import LIMITS
 from poolwise.choose.model import Measured
 from poolwise.system.run_queue import RunQueue
+from poolwise.wire.cost import Sending
 
-Reading = tuple[int, int, int, int]
-"""Wall, CPU of the thread, CPU of the process, waiting for a CPU; cumulative, in ns."""
+if TYPE_CHECKING:
+    from poolwise.system.clocks import Reading
 
 
 class Meter:
@@ -49,8 +49,6 @@ class Meter:
 
         :param clock: of that thread's CPU time (``time.pthread_getcpuclockid``).
         """
-        from time import clock_gettime_ns
-
         queue = self._queue
         queued_ns = queue.read_ns() if is_fresh and queue is not None else self._queued_ns()
         return perf_counter_ns(), clock_gettime_ns(clock), process_time_ns(), queued_ns
@@ -111,49 +109,3 @@ def measured_of(
     if gil is not None and gil > LIMITS.gil_is_held:
         wall = min(wall, max(cpu, process) / gil)
     return Measured(count, wall / each, cpu / each, process / each, send_s, gil)
-
-
-class Sending:
-    """Cost to the parent of sending an argument and getting a result back, by samples."""
-
-    def __init__(self) -> None:
-        self.spent_s = 0.0
-        self.refused: str | None = None
-        """Why an argument or a result could not be pickled."""
-        self._total_s = 0.0
-        self._samples = 0
-
-    @property
-    def send_s(self) -> float | None:
-        """Per item; None without a sample."""
-        return self._total_s / self._samples if self._samples else None
-
-    def sample(self, argument: Any, result: Any) -> None:
-        """Pickle both and rebuild the result, as a pool would do."""
-        begun_ns = perf_counter_ns()
-        try:
-            cost_s = _cost_of_pickling(argument) + _cost_of_pickling(result, is_loaded=True)
-        except Exception as error:  # whatever a class may raise when it is pickled
-            self.refused = f"{type(error).__name__}: {error}"
-        else:
-            self._total_s += cost_s
-            self._samples += 1
-        self.spent_s += (perf_counter_ns() - begun_ns) / 1e9
-
-
-def _cost_of_pickling(value: Any, *, is_loaded: bool = False) -> float:
-    """Seconds, the best of some tries if it is short: the first meets cold caches."""
-    costs = [_try_pickling(value, is_loaded=is_loaded)]
-    if costs[0] < LIMITS.short_pickle_s:
-        costs += [_try_pickling(value, is_loaded=is_loaded) for _ in range(2)]
-    return min(costs)
-
-
-def _try_pickling(value: Any, *, is_loaded: bool) -> float:
-    buffers: list[pickle.PickleBuffer] = []
-    begun_ns = thread_time_ns()
-    pickled = pickle.dumps(value, 5, buffer_callback=buffers.append)
-    if is_loaded:
-        pickle.loads(pickled, buffers=buffers)
-    spent_s = (thread_time_ns() - begun_ns) / 1e9
-    return spent_s + sum(buffer.raw().nbytes for buffer in buffers) * LIMITS.copy_s_per_byte

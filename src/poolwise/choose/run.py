@@ -26,6 +26,7 @@ from poolwise.choose.model import (
 from poolwise.choose.plan import Change, Plan, explain
 from poolwise.doors.functions import name_of_written
 from poolwise.quantities import say_seconds
+from poolwise.system.clocks import thread_clock
 from poolwise.system.cpus import is_free_threaded
 
 if TYPE_CHECKING:
@@ -700,10 +701,7 @@ class _Beside:
         self.lock = threading.Lock()
         self.is_inside = self.is_single = self.has_acted = False
         self.before: Any = None
-        self.clock = 0
-        clock_of = getattr(time, "pthread_getcpuclockid", None)
-        if clock_of is not None:
-            self.clock = clock_of(threading.get_ident())
+        self.clock = thread_clock()
 
     def enter(self, size: int, before: Any) -> None:
         self.is_single, self.before, self.has_acted = size == 1, before, False

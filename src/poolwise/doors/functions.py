@@ -41,3 +41,33 @@ def plain_function(function: Any) -> Any:
     if isinstance(function, (FunctionType, type)) or not callable(function):
         return function
     return getattr(type(function), "__call__", function)  # noqa: B004 - its code is wanted
+
+
+_GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
+"""Flags of code, as in the ``inspect`` module, which is slow to load."""
+
+
+def is_generator_function(function: Any) -> bool:
+    """Calling it gives a generator."""
+    return _has_flag(function, _GENERATOR)
+
+
+def is_coroutine_function(function: Any) -> bool:
+    """Calling it gives a coroutine; of a partial or an object, what they call does."""
+    return _has_flag(function, _COROUTINE) or type(_mark_of(function)) is object
+
+
+def is_async_generator_function(function: Any) -> bool:
+    """Calling it gives an async generator."""
+    return _has_flag(function, _ASYNC_GENERATOR)
+
+
+def _has_flag(function: Any, flag: int) -> bool:
+    codes = (getattr(each, "__code__", None) for each in (function, plain_function(function)))
+    flags = (getattr(code, "co_flags", 0) for code in codes)
+    return any(type(each) is int and bool(each & flag) for each in flags)
+
+
+def _mark_of(function: Any) -> Any:
+    """Mark of ``inspect.markcoroutinefunction`` (Python 3.12), if it is there."""
+    return getattr(plain_function(function), "_is_coroutine_marker", None)

@@ -5,101 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from poolwise.errors import TaskTimeout
+from poolwise.doors.coroutines import in_time, tried
 from poolwise.pipeline.steps import DROPPED, FLAT_MAP, MAP, TAP, Visit, mark
 
 if TYPE_CHECKING:
     from poolwise.pipeline.flow import Stage, Token
     from poolwise.pipeline.run import Run
     from poolwise.pipeline.spec import Spec
-
-
-class Loop:
-    """An event loop that other threads hand work to.
-
-    :param loop: the consumer's own; None makes one that runs in a thread.
-    """
-
-    def __init__(self, run: Run, loop: asyncio.AbstractEventLoop | None) -> None:
-        self._own = loop is None
-        self._loop = loop or asyncio.new_event_loop()
-        self._thread: threading.Thread | None = None
-        self.ident = threading.get_ident()
-        if self._own:
-            self._thread = run.make_thread(self._serve, "poolwise-loop")
-            self._thread.start()
-            self.ident = self._thread.ident or 0
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_forever()
-        finally:
-            try:
-                self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            finally:
-                asyncio.set_event_loop(None)
-                self._loop.close()
-
-    def call(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function on the loop, soon; nothing where the loop has ended."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(function, *args)
-
-    def event(self) -> asyncio.Event:
-        """An event of this loop."""
-        return asyncio.Event()
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> Spawned:
-        """Run a coroutine as a task."""
-        spawned = Spawned()
-        self.call(spawned.start, self._loop, work)
-        return spawned
-
-    def wait_for(self, spawned: Spawned, patience_s: float | None) -> None:
-        """Wait for a task's end, from a thread that is not the loop's."""
-        if threading.get_ident() != self.ident:
-            spawned.is_over.wait(patience_s)
-
-    def close(self, patience_s: float | None) -> None:
-        """End the loop, if it is the run's own."""
-        if self._own and not self._loop.is_closed():
-            self.call(self._loop.stop)
-            if self._thread is not None and self._thread is not threading.current_thread():
-                self._thread.join(patience_s)
-
-
-class Spawned:
-    """A task that was started from another thread."""
-
-    def __init__(self) -> None:
-        self.is_over = threading.Event()
-        self.task: asyncio.Task[None] | None = None
-        self._is_cancelled = False
-
-    def start(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
-        """Begin; on the loop."""
-        if self._is_cancelled:
-            work.close()
-            self.is_over.set()
-            return
-        self.task = loop.create_task(work)
-        self.task.add_done_callback(self._end)
-
-    def _end(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
-            task.exception()
-        self.is_over.set()
-
-    def cancel(self) -> None:
-        """Cancel it; on the loop."""
-        self._is_cancelled = True
-        if self.task is not None:
-            self.task.cancel()
 
 
 class Coroutines:
@@ -112,10 +28,11 @@ class Coroutines:
         self._stage = stage
         self._loop = run.loop
         self._tasks: set[asyncio.Task[None]] = set()
+        self._cancelled: set[asyncio.Task[None]] = set()
         self._is_stopped = self._is_called = False
         self._is_opening = self._is_open = False
         self._state: Any = None
-        self._room = self._loop.event()
+        self._room = asyncio.Event()
         self._closed = threading.Event()
         self._closing: asyncio.Task[None] | None = None
         spec = stage.spec
@@ -189,13 +106,13 @@ class Coroutines:
                 self._state = await _awaited(self._spec.setup())
             self._is_open = True
             self._feed()
-        except asyncio.CancelledError:
-            pass
         except BaseException as error:
-            self._run.abort(error, self._stage)
+            if not self._is_stopped:
+                self._run.abort(error, self._stage)
 
     def _cancel_all(self) -> None:
-        for task in list(self._tasks):
+        for task in self._tasks - self._cancelled:  # once each: they may wait as they clean up
+            self._cancelled.add(task)
             task.cancel()
         self._close_soon()
 
@@ -216,6 +133,13 @@ class Coroutines:
             self._closed.set()
 
     async def _work(self, token: Token) -> None:
+        try:
+            await self._work_on(token)
+        except BaseException as error:
+            if not self._is_stopped:
+                self._run.abort(error, self._stage)
+
+    async def _work_on(self, token: Token) -> None:
         begun_ns = time.perf_counter_ns()
         stage = self._stage
         try:
@@ -225,9 +149,9 @@ class Coroutines:
             else:
                 value = await self._try(token)
                 value = self._follow(token, value)
-        except asyncio.CancelledError:
-            return  # the run is over
         except BaseException as error:
+            if self._is_stopped:
+                return  # it was cancelled
             at, item = self._run.place_of(error, stage, token)
             value, raised = self._run.judge(at, token, error, item)
             if raised is not None:
@@ -246,7 +170,7 @@ class Coroutines:
             self._feed()
 
     def _follow(self, token: Token, result: Any) -> Any:
-        """What goes on: the result or the item, and what the stages that run here make of it."""
+        """Value that goes on: result or item, and what the stages that run here make of it."""
         if self._mode == MAP:
             value = (token.value, result) if self._keeps_input else result
         else:
@@ -269,44 +193,29 @@ class Coroutines:
         return call(value, self._state) if self._spec.gets_state else call(value)
 
     async def _try(self, token: Token) -> Any:
-        retry, tried = self._spec.retry, 0
-        while True:
-            try:
-                return await self._in_time(self._call(token.value))
-            except asyncio.CancelledError:
-                raise
-            except BaseException as error:
-                tried += 1
-                if not retry.wants(error, tried):
-                    mark(error, self._stage.index, token.value)
-                    raise
-            await asyncio.sleep(retry.pause_s(tried))
+        return await self._tried(token, partial(self._call, token.value))
 
-    async def _in_time(self, work: Any) -> Any:
-        limit_s = self._spec.timeout_s
-        if limit_s is None:
-            return await work
-        task = asyncio.ensure_future(work)
-        done, _ = await _waited(task, limit_s)
-        if done:
-            return task.result()
-        task.cancel()
-        await asyncio.wait([task])
-        message = f"the item took longer than timeout={limit_s:g} s; its coroutine was cancelled"
-        raise TaskTimeout(message)
+    async def _tried(self, token: Token, attempt: Callable[[], Awaitable[Any]]) -> Any:
+        retry = self._spec.retry
+        try:
+            return await tried(attempt, self._spec.timeout_s, retry.wants, retry.pause_s)
+        except BaseException as error:
+            mark(error, self._stage.index, token.value)
+            raise
 
     async def _emit_all(self, token: Token) -> None:
-        values = self._call(token.value)
-        if not hasattr(values, "__aiter__"):
-            for value in await self._in_time(values):
-                await self._emit(token, value)
-            return
+        """Pass on what an item becomes; tried again as long as nothing of it was passed on."""
+        members = _Members(self._spec.timeout_s)
         try:
-            async for value in values:
+            value = await self._tried(token, lambda: members.begin(self._call(token.value)))
+            while value is not _END:
                 await self._emit(token, value)
+                value = await members.next()
+        except BaseException as error:
+            mark(error, self._stage.index, token.value)
+            raise
         finally:
-            if hasattr(values, "aclose"):
-                await values.aclose()
+            await members.close()
 
     async def _emit(self, token: Token, value: Any) -> None:
         if self._keeps_input:
@@ -322,14 +231,52 @@ class Coroutines:
             await self._room.wait()
 
 
+_END: Any = object()
+
+
+class _Members:
+    """Members of what an item becomes, one by one: of a coroutine's value or an async generator.
+
+    :param limit_s: seconds that the generator may take for all of them.
+    """
+
+    def __init__(self, limit_s: float | None) -> None:
+        self._left_s = limit_s
+        self._values: Any = None
+        self._is_async = False
+
+    async def begin(self, values: Any) -> Any:
+        """The first member, or ``_END``."""
+        await self.close()
+        self._is_async = hasattr(values, "__aiter__")
+        self._values = values.__aiter__() if self._is_async else iter(await values)
+        return await self._step()
+
+    async def next(self) -> Any:
+        """The next one, or ``_END``.
+
+        :raises TaskTimeout: they have taken too long in all.
+        """
+        if self._left_s is None or not self._is_async:
+            return await self._step()
+        begun_s = time.perf_counter()
+        value = await in_time(self._step(), self._left_s)
+        self._left_s = max(1e-9, self._left_s - (time.perf_counter() - begun_s))
+        return value
+
+    async def _step(self) -> Any:
+        if not self._is_async:
+            return next(self._values, _END)
+        try:
+            return await self._values.__anext__()
+        except StopAsyncIteration:
+            return _END
+
+    async def close(self) -> None:
+        """Close the generator."""
+        if hasattr(self._values, "aclose"):
+            await self._values.aclose()
+
+
 async def _awaited(value: Any) -> Any:
     return await value if hasattr(value, "__await__") else value
-
-
-async def _waited(task: asyncio.Future[Any], limit_s: float) -> Any:
-    """As ``asyncio.wait``; whoever is cancelled here cancels the task."""
-    try:
-        return await asyncio.wait([task], timeout=limit_s)
-    except asyncio.CancelledError:
-        task.cancel()
-        raise

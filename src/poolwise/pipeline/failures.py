@@ -88,6 +88,14 @@ class _Described:
         return self._text
 
 
+def say_error(error: BaseException) -> str:
+    """Text of an error, whose own ``__str__`` may fail."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
 def add_note(error: BaseException, failure: Failure, advice: str = "") -> None:
     """Say in the traceback which item it was; as ``add_note`` does, which Python 3.10 lacks."""
     try:

@@ -320,8 +320,10 @@ class Stage:
         self._add_output(token, self._child(token, value))
         return True
 
-    def fail(self, token: Token, error: BaseException) -> None:
-        """An item has failed and its error ends the run where its place is."""
+    def fail(self, token: Token, error: BaseException, made: Sequence[Any] = ()) -> None:
+        """An item has failed and its error ends the run where its place is, after what it made."""
+        for value in made:
+            self._add_output(token, self._child(token, value))
         self._end_running(token)
         token.error = error
         token.value = None

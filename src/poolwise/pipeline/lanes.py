@@ -15,7 +15,8 @@ from poolwise.core.job import MAP, Fed, Function
 from poolwise.doors.base import Door
 from poolwise.doors.future import FutureSink
 from poolwise.options import PoolOptions, TaskRules
-from poolwise.pipeline.steps import DROPPED, Visit, Worker
+from poolwise.pipeline.steps import DROPPED, Cut, Visit, Worker
+from poolwise.wire.failures import decode
 from poolwise.wire.pickling import dumps_function
 
 if TYPE_CHECKING:
@@ -188,14 +189,16 @@ class Processes:
         self, chunk: Chunk, first: int, values: Sequence[Any], errors: dict[int, BaseException]
     ) -> News:
         at, stage, run = chunk.start + first, self._stage, self._run
-        failed: list[tuple[Token, BaseException]] = []
+        failed: list[tuple[Token, BaseException, list[Any]]] = []
         with run:
             for offset, value in enumerate(values):
                 token = self.pending.pop(at + offset, None)
                 if token is None or self._is_stopped:
                     continue
                 if offset in errors:
-                    failed.append((token, errors[offset]))
+                    failed.append((token, errors[offset], []))
+                elif isinstance(value, Cut):
+                    failed.append((token, decode(value.failure), value.made))
                 elif self._is_single:
                     stage.finish(token, DROPPED if value is DROPPED else value)
                 else:
@@ -206,26 +209,29 @@ class Processes:
             run.has_dirty(self)
         return [lambda: self._judge(failed)] if failed else ()
 
-    def _judge(self, failed: list[tuple[Token, BaseException]]) -> Callable[[], object]:
+    def _judge(self, failed: list[tuple[Token, BaseException, list[Any]]]) -> Callable[[], object]:
         """Handlers are the program's own, so they are called back as callbacks of the pool are."""
 
         def call_back() -> None:
-            for token, error in failed:
-                self._fail(token, error)
+            try:
+                for each in failed:
+                    self._fail(*each)
+            except BaseException as raised:
+                self._run.abort(raised, self._stage)
 
         return call_back
 
-    def _fail(self, token: Token, error: BaseException) -> None:
+    def _fail(self, token: Token, error: BaseException, made: list[Any]) -> None:
         stage, run = self._stage, self._run
         at, _ = run.place_of(error, stage, token)
         value, raised = run.judge(at, token, error, token.value if at is stage else None)
         with run:
             if raised is not None:
-                stage.fail(token, raised)
+                stage.fail(token, raised, made)
             elif self._is_single:
                 stage.finish(token, value)
             else:
-                stage.finish_many(token, [] if value is DROPPED else [value])
+                stage.finish_many(token, made if value is DROPPED else [*made, value])
             run.has_dirty(self)  # there is room for another one
 
     def end_of_job(self, error: BaseException | None) -> None:

@@ -1,4 +1,4 @@
-"""How much of an item's time was CPU and how much was waiting, and what it would cost to send it.
+"""Measuring of first items: CPU time, waiting, and what it would cost to send them.
 
 Wall time alone cannot tell waiting for a server from waiting for a CPU or for the GIL. Linux says
 per thread how long it ran and how long it stood in the run queue; what is left it was blocked.
@@ -6,66 +6,24 @@ per thread how long it ran and how long it stood in the run queue; what is left 
 
 from __future__ import annotations
 
-import os
-import pickle
-import sys
 import threading
-import time
+from time import clock_gettime_ns, perf_counter_ns
 from typing import Any
 
-from poolwise.pipeline.steps import size_of
-from poolwise.record import record
+from poolwise.system import gil
+from poolwise.system.clocks import Reading, read_clocks, thread_clock
 from poolwise.system.run_queue import RunQueue
+from poolwise.wire.cost import Sending
 
 SEND_NS = 60_000
 """Cost of an item to a pool beside its bytes, there and back; ``benchmarks/pipelines``."""
-
-_NS_A_BYTE = 1.0
-"""Copying and pickling large data, both ways; no benchmark found more than its order."""
-
-_TRIED_BYTES = 1 << 20
-"""Larger values are not pickled to find what that costs."""
 
 _FIRST_LOOK_NS = 8_000_000
 _CLEARLY = 0.75
 """After so long it is asked whether the first item only waits: for this share of the time."""
 
-_BEAT_S = 0.001
-
-
-@record
-class Reading:
-    """Clocks of the calling thread, in ns; ``process`` is the CPU time of all threads."""
-
-    wall: int
-    cpu: int
-    queued: int
-    process: int = 0
-
-
-def read_clocks(queue: RunQueue) -> Reading:
-    """Wall time, CPU time and time in the run queue (0 where the system does not say).
-
-    :param queue: made by the calling thread.
-    """
-    queued = queue.read_ns()
-    return Reading(time.perf_counter_ns(), time.thread_time_ns(), queued, time.process_time_ns())
-
-
-def read_demand() -> int:
-    """CPU time of this process's living threads and what they stood in the run queue for, in ns.
-
-    On a busy machine a process whose threads take turns for the GIL gets less than one CPU; it
-    wants one all the same.
-    """
-    total = 0
-    try:
-        for thread_id in os.listdir("/proc/self/task"):
-            with open(f"/proc/self/task/{thread_id}/schedstat", "rb") as file:
-                total += sum(map(int, file.read().split()[:2]))
-    except (OSError, ValueError):
-        return time.process_time_ns()  # a thread has just ended, or it is another system
-    return total
+_LONG_NS = 5_000_000
+"""Items that compute for longer are worth a look at whether they hold the GIL."""
 
 
 class Gauge:
@@ -81,18 +39,21 @@ class Gauge:
         self.first_blocked_share = 0.0
         self.wall_ns = self.cpu_ns = self.blocked_ns = self.idle_ns = 0
         self.send_ns = 0
-        self.beat: Beat | None = None
-        self._at = Reading(0, 0, 0)
+        self.look: Look | None = None
+        self.is_running = False
+        self.clock = 0
+        self._sending = Sending()
+        self._at: Reading = (0, 0, 0, 0)
         self._queue: RunQueue | None = None  # anew for each item: it is of one thread
         self._thread_id: int | None = None
 
     def begin(self) -> None:
         """An item is about to run."""
-        if self.beat is not None:
-            self.beat.runs += 1
         self._queue = RunQueue()
+        self.clock = thread_clock()
         self._at = read_clocks(self._queue)
         self._thread_id = threading.get_native_id()
+        self.is_running = True
 
     def has_blocked(self) -> bool:
         """The very first item runs for a while now, and has used next to no CPU; in any thread.
@@ -100,15 +61,14 @@ class Gauge:
         Who waits for a server need not be waited for.
         """
         thread_id, at = self._thread_id, self._at
-        passed = time.perf_counter_ns() - at.wall
+        passed = perf_counter_ns() - at[0]
         if self.items or thread_id is None or passed < _FIRST_LOOK_NS:
             return False
-        try:
-            with open(f"/proc/self/task/{thread_id}/schedstat", "rb") as file:
-                cpu, queued = map(int, file.read().split()[:2])
-        except (OSError, ValueError):
+        queue = RunQueue(thread_id)
+        cpu, queued = queue.read()
+        if not queue.is_known or not cpu:
             return False
-        cpu, queued = cpu - at.cpu, queued - at.queued
+        cpu, queued = cpu - at[1], queued - at[3]
         blocked = passed - cpu - queued
         self.first_blocked_share = _share(blocked, cpu)
         self.first_ns = passed
@@ -122,11 +82,10 @@ class Gauge:
         assert self._queue is not None  # noqa: S101 - begin() came before
         now = read_clocks(self._queue)
         self._queue.close()
-        if self.beat is not None:
-            self.beat.runs += 1
-        wall = now.wall - self._at.wall - held_ns
-        cpu = now.cpu - self._at.cpu
-        blocked = max(0, wall - cpu - (now.queued - self._at.queued))
+        self.is_running = False
+        wall, cpu, process, queued = (b - a for a, b in zip(self._at, now, strict=True))
+        wall -= held_ns
+        blocked = max(0, wall - cpu - queued)
         if self.items == 0:
             self.first_ns = wall
         elif self.items == 1:
@@ -135,11 +94,20 @@ class Gauge:
         self.wall_ns += wall
         self.cpu_ns += cpu
         self.blocked_ns += blocked
-        self.idle_ns += max(0, blocked - (now.process - self._at.process - cpu))
+        self.idle_ns += max(0, blocked - (process - cpu))
         if cpu > SEND_NS:
-            self.send_ns = SEND_NS + _cost_of(given) + _cost_of(value)
-            if self.beat is None and cpu > 5 * _BEAT_S * 1e9:
-                self.beat = Beat()
+            self.send_ns = self._cost_of(given, value)
+            if self.look is None and cpu > _LONG_NS:
+                self.look = Look(self)
+
+    def _cost_of(self, given: Any, value: Any) -> int:
+        """Nanoseconds to send items to another process, and results back; by samples."""
+        sending = self._sending
+        if sending.refused is None:
+            sending.sample(given, value)
+        if sending.refused is not None:
+            return 1 << 62  # it cannot be sent at all
+        return SEND_NS + int(1e9 * (sending.send_s or 0.0))
 
     @property
     def measured(self) -> int:
@@ -174,60 +142,42 @@ class Gauge:
 
     def close(self) -> None:
         """End what was begun for measuring."""
-        if self.beat is not None:
-            self.beat.stop()
+        if self.look is not None:
+            self.look.is_over = True
 
 
 def _share(blocked: int, cpu: int) -> float:
     return blocked / (blocked + cpu) if blocked > 0 else 0.0
 
 
-class Beat:
-    """A thread that wants the GIL every millisecond and notes how late it gets it.
+class Look:
+    """A thread that looks whether a stage's items hold the GIL.
 
-    A function that holds the GIL lets go of it only when its switch interval (5 ms) is over; one
-    that releases it does not make this thread wait.
+    ``held`` is the share of its knocks at which they did (None: not found out yet).
     """
 
-    def __init__(self) -> None:
-        self._late = self._beats = 0
-        self._is_over = False
-        self.runs = 0
-        """Counts the beginnings and the ends of items: odd while one runs."""
-        self._thread = threading.Thread(target=self._run, name="poolwise-beat", daemon=True)
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        self.is_over = False
+        self.held: float | None = None
+        self._thread = threading.Thread(target=self._run, name="poolwise-look", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        limit_s = _BEAT_S + sys.getswitchinterval() / 2
-        while not self._is_over:
-            at, runs = time.perf_counter(), self.runs
-            time.sleep(_BEAT_S)
-            if runs % 2 and runs == self.runs:  # one item, all the time
-                self._beats += 1
-                self._late += time.perf_counter() - at > limit_s
+        try:
+            self.held = gil.look(
+                lambda: self._gauge.is_running, lambda: self.is_over, self._cpu_ns, self._wanted_ns
+            )
+        except OSError:
+            pass  # the thread that ran items has ended
 
-    def stop(self) -> None:
-        """End the thread; it takes a millisecond or two."""
-        self._is_over = True
+    def _cpu_ns(self) -> int:
+        return clock_gettime_ns(self._gauge.clock)
+
+    def _wanted_ns(self) -> int:
+        queue = RunQueue(self._gauge._thread_id)  # noqa: SLF001 - one module
+        return self._cpu_ns() + queue.read_ns()
 
     def join(self) -> None:
-        """Wait for its end."""
+        """Wait for its end, which takes some milliseconds."""
         self._thread.join()
-
-    @property
-    def late_share(self) -> float | None:
-        """Share of beats that came late; None before there were enough."""
-        return self._late / self._beats if self._beats >= 8 else None  # noqa: PLR2004 - a few
-
-
-def _cost_of(value: Any) -> int:
-    """Nanoseconds to send a value to another process, or back."""
-    nbytes = size_of(value)
-    if nbytes > _TRIED_BYTES:
-        return int(nbytes * _NS_A_BYTE)
-    begun_ns = time.perf_counter_ns()
-    try:
-        pickle.dumps(value, protocol=5)
-    except Exception:
-        return 1 << 62  # it cannot be sent at all
-    return 2 * (time.perf_counter_ns() - begun_ns)  # and it is unpickled

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
+from poolwise.pipeline.failures import put_note
 from poolwise.pipeline.options import RunOptions, RunSettings
 from poolwise.pipeline.run import Run
 from poolwise.pipeline.source import Source
@@ -174,8 +175,8 @@ class Results:
             token = self._ready.popleft()
         if token.error is not None:
             try:
-                self.close()
-                raise token.error
+                self._end()
+                raise _raisable(token.error)
             finally:
                 del token
         return token.value
@@ -186,30 +187,56 @@ class Results:
             raise StopIteration
         try:
             self._ready.extend(run.read())
+        except StopIteration as error:
+            self._end()
+            raise _raisable(error) from error
         except BaseException:
-            self.close()
+            self._end()
             raise
         if not self._ready:
             self.close()
             raise StopIteration
 
     def close(self) -> None:
-        """End the run, if it has not ended: nothing of it is left."""
+        """End the run, if it has not ended: nothing of it is left.
+
+        :raises BaseException: a stage's teardown raised it.
+        """
+        run = self._end()
+        if run is not None and run.error is not None:
+            raise _raisable(run.error)
+
+    def _end(self) -> Run | None:
         run, self._run = self._run, None
         self._ready.clear()
         if run is not None:
             run.close()
+        return run
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._end()
 
     def __del__(self) -> None:
         run, self._run = self._run, None
         if run is not None:
             run.close_soon()
+
+
+def _raisable(error: BaseException) -> BaseException:
+    """The error; a StopIteration would end a loop as if all were well, so another stands for it."""
+    if not isinstance(error, StopIteration):
+        return error
+    raisable = RuntimeError(f"a stage of a pipe raised {error!r}")
+    for note in getattr(error, "__notes__", ()):
+        put_note(raisable, note)
+    raisable.__cause__ = error
+    return raisable
 
 
 async def _results_async(pipe: Pipe) -> AsyncIterator[Any]:
@@ -224,15 +251,17 @@ async def _results_async(pipe: Pipe) -> AsyncIterator[Any]:
             tokens = run.read(may_wait=False)
             if not tokens:
                 if run.flow.outlet.is_over:
-                    return
+                    break
                 await there.wait()
                 continue
             for token in tokens:
                 if token.error is not None:
-                    raise token.error
+                    raise _raisable(token.error)
                 yield token.value
     finally:
         await _close_async(run, loop)
+    if run.error is not None:
+        raise run.error
 
 
 async def _close_async(run: Run, loop: asyncio.AbstractEventLoop) -> None:

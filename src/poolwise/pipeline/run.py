@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from poolwise.pipeline.failures import Failure, Failures, add_note, put_note
+from poolwise.pipeline.failures import Failure, Failures, add_note, put_note, say_error
 from poolwise.pipeline.flow import BatchStage, Budget, Executor, Flow, Stage, Token
 from poolwise.pipeline.progress import Rows
 from poolwise.pipeline.source import LoopReader, ThreadReader
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from poolwise.pipeline.coroutines import Loop
+    from poolwise.doors.coroutines import EventLoop
     from poolwise.pipeline.lanes import Lanes, Processes
     from poolwise.pipeline.options import RunOptions
     from poolwise.pipeline.source import Source
@@ -87,7 +87,7 @@ class Run:
         self._dirty: list[Processes] = []
         self._kicks: list[Callable[[], object]] = []
         self._user_loop = loop
-        self._loop: Loop | None = None
+        self._loop: EventLoop | None = None
         self._lanes: Lanes | None = None
         self._making_lanes = threading.Lock()
         self._source_visit: Visit | None = None
@@ -179,12 +179,12 @@ class Run:
             return self._lanes
 
     @property
-    def loop(self) -> Loop:
+    def loop(self) -> EventLoop:
         """The event loop that coroutine stages and async sources run on."""
         if self._loop is None:
-            from poolwise.pipeline.coroutines import Loop
+            from poolwise.doors.coroutines import EventLoop
 
-            self._loop = Loop(self, self._user_loop)
+            self._loop = EventLoop(self._user_loop, self._context)
         return self._loop
 
     def loop_later(self, function: Callable[[], object], delay_s: float) -> None:
@@ -307,7 +307,7 @@ class Run:
             note = f"in stage {stage.spec.name!r} of a pipe"
             put_note(error, note)
         with self:
-            if self.error is None and not self.is_stopped:
+            if self.error is None:
                 self.error = error
             self._notice()
 
@@ -357,16 +357,16 @@ class Run:
     # -- the ticker
 
     def _tick_on(self) -> None:
+        is_broken = False
         while not self.is_stopped:
             try:
-                word = self.bell.get(timeout=self._next_tick_s())
+                word = self.bell.get(timeout=None if is_broken else self._next_tick_s())
             except queue.Empty:
                 word = "tick"
             if word == "close":
                 self.close()
-                return
-            if not self.is_stopped:
-                self._tick(is_due=word == "tick")
+            elif not is_broken:
+                is_broken = not self._tick(is_due=word == "tick")
 
     def _next_tick_s(self) -> float | None:
         now_ns = time.perf_counter_ns()
@@ -383,7 +383,17 @@ class Run:
         soonest_ns = min((at for at in due if at is not None), default=None)
         return None if soonest_ns is None else max(0.0, (soonest_ns - now_ns) / 1e9)
 
-    def _tick(self, *, is_due: bool) -> None:
+    def _tick(self, *, is_due: bool) -> bool:
+        """Look what falls due; False if that failed, which ends the run."""
+        try:
+            if not self.is_stopped:
+                self._look(is_due=is_due)
+        except BaseException as error:
+            self.abort(error)
+            return False
+        return True
+
+    def _look(self, *, is_due: bool) -> None:
         now_ns = time.perf_counter_ns()
         expired: list[tuple[Stage, Token, BaseException]] = []
         with self:
@@ -480,7 +490,7 @@ def _advice_on(error: BaseException, stage: Stage) -> str:
     if getattr(stage.executor, "kind", "") != "process" and stage.host is None:
         return ""
     kinds = (errors.ResultNotPicklable, errors.ArgumentNotLoadable, errors.ResultNotLoadable)
-    if isinstance(error, kinds) or "pickle" in str(error).lower():
+    if isinstance(error, kinds) or "pickle" in say_error(error).lower():
         return (
             ". What goes to a process stage and comes back must be picklable: let the stage take "
             "and return plain data, or give it kind='thread'"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
+import asyncio
+import logging
 import queue
 import threading
 import weakref
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from poolwise.core.job import close_generator
+from poolwise.doors.functions import is_coroutine_function
 from poolwise.pipeline.failures import origin_of
 from poolwise.pipeline.flow import Token
 from poolwise.pipeline.steps import DROPPED, Visit
@@ -43,7 +45,7 @@ class Source:
         self.is_async = hasattr(items, "__aiter__")
         has_get = callable(getattr(items, "get", None)) and not hasattr(items, "__iter__")
         self.is_queue = has_get and not self.is_async
-        if self.is_queue and inspect.iscoroutinefunction(items.get):
+        if self.is_queue and is_coroutine_function(items.get):
             self.is_queue, self.is_async = False, True
             self.items = _AsyncQueue(items, until)
         is_iterable = hasattr(items, "__iter__") or hasattr(items, "__getitem__")
@@ -165,7 +167,7 @@ class Reading:
         token.through = 1 + len(visit.steps)
         try:
             value = visit.run(item, number)
-        except Exception as error:
+        except BaseException as error:
             stage, given = self._run.place_of(error, self._stage.next, token)
             value, token.error = self._run.judge(stage, token, error, given)
             if token.error is not None:
@@ -262,7 +264,8 @@ class LoopReader(Reading):
     def __init__(self, run: Run, source: Source) -> None:
         super().__init__(run, source)
         self._loop = run.loop
-        self._room = self._loop.event()
+        self._room = asyncio.Event()
+        self._is_reading = True
         self._task = self._loop.spawn(self._read())
 
     def notice(self) -> None:
@@ -270,17 +273,20 @@ class LoopReader(Reading):
 
     def stop(self) -> None:
         self._is_stopped = True
-        self._loop.call(self._task.cancel)
+        self._loop.call(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._is_reading:  # not while the source is being closed, which may wait
+            self._task.cancel()
 
     def join(self, patience_s: float | None) -> None:
         self._loop.wait_for(self._task, patience_s)
 
     async def _read(self) -> None:
-        import asyncio
-
         error: BaseException | None = None
-        items = self._source.items.__aiter__()
+        items: Any = None
         try:
+            items = self._source.items.__aiter__()
             while await self._wait_for_room():
                 try:
                     item = await items.__anext__()
@@ -290,16 +296,17 @@ class LoopReader(Reading):
                 with self._run:
                     self._put(tokens)
                 del item, tokens
-        except asyncio.CancelledError:
-            pass
         except BaseException as raised:
-            error = raised
-        if hasattr(items, "aclose"):
-            try:
+            if not (self._is_stopped and isinstance(raised, asyncio.CancelledError)):
+                error = raised
+        self._is_reading = False
+        try:
+            if hasattr(items, "aclose"):
                 await items.aclose()
-            except Exception as raised:
-                error = error or raised
-        self._run.source_ended(error)
+        except Exception:  # as core.job.close_generator: its items are wanted no more
+            logging.getLogger("poolwise").exception("an input raised an exception as it was closed")
+        finally:
+            self._run.source_ended(error)
 
     async def _wait_for_room(self) -> bool:
         while not self._is_stopped:

@@ -8,6 +8,11 @@ from operator import index
 from typing import Any, Literal, TypedDict
 
 from poolwise.core.job import name_of
+from poolwise.doors.functions import (
+    is_async_generator_function,
+    is_coroutine_function,
+    is_generator_function,
+)
 from poolwise.options import _are_exceptions
 from poolwise.pipeline.steps import FILTER, FLAT_MAP, MAP, TAP, Retry, Step
 from poolwise.record import record
@@ -87,11 +92,6 @@ class Spec:
         """A coroutine function, or an async generator function."""
         return is_async(self.call)
 
-    @property
-    def is_async_generator(self) -> bool:
-        """An async generator function: many values of one item."""
-        return _is_kind(self.call, inspect.isasyncgenfunction)
-
     def step(self, stage: int) -> Step:
         """Function that runs in a worker."""
         return Step(
@@ -120,7 +120,7 @@ def make_spec(mode: int, call: Any, options: StageOptions) -> Spec:
         names = ", ".join(StageOptions.__annotations__)
         message = f"{where}: unknown argument {min(unknown)!r}; there are {names}"
         raise TypeError(message)
-    if mode == MAP and (_is_kind(call, inspect.isgeneratorfunction) or is_async_generator(call)):
+    if mode == MAP and (is_generator_function(call) or is_async_generator_function(call)):
         mode = FLAT_MAP
     setup = options.get("setup")
     spec = Spec(
@@ -167,18 +167,7 @@ def _check_together(spec: Spec, where: str) -> None:
 
 def is_async(call: Any) -> bool:
     """A coroutine function, or an async generator function; partials and objects included."""
-    return _is_kind(call, inspect.iscoroutinefunction) or is_async_generator(call)
-
-
-def is_async_generator(call: Any) -> bool:
-    """An async generator function."""
-    return _is_kind(call, inspect.isasyncgenfunction)
-
-
-def _is_kind(call: Any, question: Callable[[Any], bool]) -> bool:
-    while hasattr(call, "func") and type(call).__name__ == "partial":
-        call = call.func
-    return question(call) or question(getattr(type(call), "__call__", None))  # noqa: B004 - asks of what kind it is
+    return is_coroutine_function(call) or is_async_generator_function(call)
 
 
 def _takes(call: Any, count: int) -> bool:
@@ -259,6 +248,9 @@ def _checked_retry(options: StageOptions, where: str) -> Retry:
 
 
 def _checked_on_error(on_error: Any, where: str) -> Any:
+    if is_async(on_error):
+        message = f"{where}: on_error must be a plain function; nobody would await {on_error!r}"
+        raise TypeError(message)
     if on_error in ("raise", "skip") or callable(on_error):
         return on_error
     message = f"{where}: on_error must be 'raise', 'skip' or a function, not {on_error!r}"

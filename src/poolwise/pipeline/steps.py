@@ -10,9 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
+from poolwise.errors import TaskTimeout
 from poolwise.record import record
+from poolwise.wire.failures import encode
 
 MAP, FLAT_MAP, FILTER, TAP = range(4)
 """What becomes of a function's value: it follows the item, its members do, the item does if the
@@ -46,8 +49,8 @@ class Retry:
     backoff_s: float = 0.0
 
     def wants(self, error: BaseException, tried: int) -> bool:
-        """True if it is to be tried again after ``tried`` failures."""
-        return tried <= self.times and isinstance(error, self.on)
+        """True if it is to be tried again after ``tried`` failures; always if it took too long."""
+        return tried <= self.times and isinstance(error, (TaskTimeout, *self.on))
 
     def pause_s(self, tried: int) -> float:
         """Seconds to wait after ``tried`` failures."""
@@ -162,11 +165,11 @@ class Visit:
         return value if step.mode == TAP or result else DROPPED
 
     def _members(self, at: int, value: Any) -> Iterator[Any]:
-        """What a step makes of one value. Once it has begun to give it is not tried again."""
+        """Members that a step makes of a value. Once it has given one it is not tried again."""
         step = self.steps[at]
-        members = self._try(at, value)
+        first, members = self._try(at, value, _begun)
         try:
-            for member in members:
+            for member in chain(first, members):
                 yield (value, member) if step.keeps_input else member
         except GeneratorExit:
             raise
@@ -178,18 +181,27 @@ class Visit:
             if close is not None and hasattr(members, "send"):
                 close()
 
-    def _try(self, at: int, value: Any) -> Any:
+    def _try(self, at: int, value: Any, take: Callable[[Any], Any] | None = None) -> Any:
+        """Value of a step, after more tries where they are wanted; ``take`` is part of each."""
         step, tried = self.steps[at], 0
         call = self._calls[at]  # type: ignore[index] # opened by those who call this
         while True:
             try:
-                return call(value)
+                return call(value) if take is None else take(call(value))
             except BaseException as error:
                 tried += 1
                 if not step.retry.wants(error, tried):
                     mark(error, step.stage, value)
                     raise
             self.pause(step.retry.pause_s(tried))
+
+
+@record
+class Cut:
+    """Values that an item has become before it failed, and the error as it travels."""
+
+    made: list[Any]
+    failure: Any
 
 
 class Worker:
@@ -209,14 +221,19 @@ class Worker:
     def __call__(self, item: tuple[int, Any]) -> Any:
         if not self._is_open:
             self._open()
+        made: list[Any] = []
         try:
             if self._has_one:
                 return self._visit.run(item[1], item[0])
-            return list(self._visit.run_all(item[1], item[0]))
+            for value in self._visit.run_all(item[1], item[0]):
+                made.append(value)  # noqa: PERF402 - it is kept if the next one fails
         except BaseException as error:
             stage, _ = unmark(error, self._visit.steps[0].stage, None)
             mark(error, stage, None)  # what lies between the stages is never pickled
-            raise
+            if not made:
+                raise
+            return Cut(made, encode(error))
+        return made
 
     def _open(self) -> None:
         in_worker.is_true = True
@@ -238,6 +255,12 @@ class _InWorker:
 
 in_worker = _InWorker()
 """Says that this process is a worker of a pipe: pipes that it makes start no processes."""
+
+
+def _begun(values: Iterable[Any]) -> tuple[list[Any], Iterator[Any]]:
+    """The first member, if there is one, and an iterator over the others."""
+    members = iter(values)
+    return list(islice(members, 1)), members
 
 
 def _same(value: Any) -> Any:
@@ -300,13 +323,20 @@ def rng() -> random.Random:
 
 def size_of(value: Any, depth: int = 2) -> int:
     """Bytes that a value takes, estimated: long containers by a sample of their members."""
-    kind = type(value)
-    if kind in _FLAT:
+    if type(value) in _FLAT:
         return value.__sizeof__()  # type: ignore[no-any-return]
+    try:
+        return _size_of(value, depth)
+    except Exception:  # attributes may raise, and another thread may change what is looked at
+        return _UNKNOWN_BYTES
+
+
+def _size_of(value: Any, depth: int) -> int:
+    kind = type(value)
     nbytes = getattr(value, "nbytes", None)
     if type(nbytes) is int:
         return nbytes
-    size = _own_size(value)
+    size = int(value.__sizeof__())
     if not depth:
         return size
     if kind is dict:
@@ -321,13 +351,6 @@ _FLAT = frozenset({int, float, complex, bool, type(None), str, bytes, bytearray}
 _CONTAINERS = frozenset({list, tuple, set, frozenset})
 _SAMPLE = 8
 _UNKNOWN_BYTES = 64
-
-
-def _own_size(value: Any) -> int:
-    try:
-        return int(value.__sizeof__())
-    except Exception:
-        return _UNKNOWN_BYTES
 
 
 def _sampled(members: Iterable[Any], count: int, depth: int) -> int:

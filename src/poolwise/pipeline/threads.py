@@ -71,7 +71,12 @@ class Threads:
     def _start(self, again: Token | None = None, tried: int = 0) -> None:
         worker = _Worker(self._run, self._stage, self, again, tried)
         self.workers.append(worker)
-        worker.thread.start()
+        try:
+            worker.thread.start()
+        except RuntimeError as error:  # the system grants no more threads: do with those there are
+            self.workers.remove(worker)
+            if again is not None or not self.workers:
+                self._run.abort(error, self._stage)
 
     def leave(self, worker: _Worker) -> None:
         """A worker is about to end. Under the lock."""
@@ -343,8 +348,13 @@ class _Worker:
                 if self._stage.emit(token, value):
                     return True
                 if not run.has_chores:
-                    begun_ns = time.perf_counter_ns()
+                    begun_ns, deadline_ns = time.perf_counter_ns(), self.deadline_ns
+                    self.deadline_ns = 0  # what takes long is the consumer
                     threads.emitting += 1
                     threads.news.wait()
                     threads.emitting -= 1
-                    self._held_ns += time.perf_counter_ns() - begun_ns
+                    held_ns = time.perf_counter_ns() - begun_ns
+                    self._held_ns += held_ns
+                    if deadline_ns:
+                        self.deadline_ns = deadline_ns + held_ns
+                        run.wants_tick()

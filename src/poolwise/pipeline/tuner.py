@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise.doors.functions import name_of_written
 from poolwise.pipeline.flow import LEAST_WINDOW, MOST_WINDOW, BatchStage, SourceStage, Stage
-from poolwise.pipeline.measure import SEND_NS, Gauge, read_demand
+from poolwise.pipeline.measure import SEND_NS, Gauge
 from poolwise.pipeline.spec import MOST_WORKERS
 from poolwise.pipeline.steps import FLAT_MAP
 from poolwise.pipeline.threads import TRIVIAL_NS
 from poolwise.record import record
+from poolwise.system.clocks import read_demand_ns
 from poolwise.system.cpus import is_free_threaded
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _CPU_FULL = 0.8
 """A process that wants so much of one CPU has threads that wait for the GIL."""
 
 _GIL_FREE = 0.3
-"""Less than this share of beats late: the function releases the GIL (held: nearly all are)."""
+"""Held at less than this share of knocks: the function releases the GIL."""
 
 _DECISIVE = 5
 """So many times more CPU than sending costs needs no more evidence."""
@@ -197,7 +198,7 @@ class Tuner:
     def _is_enough(self, gauge: Gauge) -> bool:
         if gauge.item_ns < TRIVIAL_NS:
             return False
-        is_unheard = gauge.beat is not None and gauge.beat.late_share is None
+        is_unheard = gauge.look is not None and gauge.look.held is None
         if is_unheard and gauge.items <= _ENOUGH_ITEMS and gauge.wall_ns < _LONG_NS:
             return False
         is_clear = gauge.item_cpu_ns > _DECISIVE * max(1, gauge.send_ns)
@@ -236,10 +237,10 @@ class Tuner:
     def _choose_by_cpu(self, stage: Stage, gauge: Gauge) -> None:
         self._end_gauge(stage)
         run, spec = self._run, stage.spec
-        late = None if gauge.beat is None else gauge.beat.late_share
+        held = None if gauge.look is None else gauge.look.held
         cost = f"{_ms(gauge.item_cpu_ns)} of CPU an item"
         width = min(run.cpus, (spec.most if spec is not None else None) or run.cpus)
-        if is_free_threaded() or (late is not None and late < _GIL_FREE):
+        if is_free_threaded() or (held is not None and held < _GIL_FREE):
             with run:
                 stage.width = width
             self._sampled[stage.index] = gauge
@@ -363,7 +364,7 @@ class Tuner:
         """
         if not self._sampled or now_ns - self._looked[0] < _ENOUGH_NS:
             return False
-        demand_ns, used_ns = read_demand(), time.process_time_ns()
+        demand_ns, used_ns = read_demand_ns(), time.process_time_ns()
         at_ns, demanded_ns, before_ns = self._looked
         self._looked = now_ns, demand_ns, used_ns
         is_full = demand_ns - demanded_ns >= _CPU_FULL * (now_ns - at_ns)
@@ -385,7 +386,7 @@ class Tuner:
     def _reconsider(self, stage: Stage, gauge: Gauge) -> bool:
         """Give a stage of threads to processes, if they can take it."""
         del self._sampled[stage.index]
-        gauge.beat = None  # what it said is refuted
+        gauge.look = None  # what it said is refuted
         if self._why_not_processes(stage, gauge) is not None:
             return False
         self._widths.pop(stage.index, None)
@@ -408,8 +409,8 @@ class Tuner:
         for index in list(self.gauges):
             gauge = self.gauges.pop(index)
             gauge.close()
-            if gauge.beat is not None:
-                gauge.beat.join()
+            if gauge.look is not None:
+                gauge.look.join()
 
 
 class Width:

@@ -7,20 +7,23 @@ import sys
 
 
 class RunQueue:
-    """Reads the time that the thread which made it has spent waiting for a CPU.
+    """Reads the time that a thread of this process has spent waiting for a CPU.
 
     The second number of ``/proc/thread-self/schedstat`` (Linux; ``Documentation/scheduler/
     sched-stats.rst``): it counts waiting behind other threads and standing still because a CPU
     quota was spent, and costs about 2 us. Elsewhere, and where ``/proc`` is hidden, it stays 0.
+
+    :param thread: the system's number of the thread; None is the one that makes this.
     """
 
     __slots__ = ("_fd",)
 
-    def __init__(self) -> None:
+    def __init__(self, thread: int | None = None) -> None:
         self._fd = -1
         if sys.platform == "linux":
+            place = "thread-self" if thread is None else f"self/task/{thread}"
             try:
-                self._fd = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+                self._fd = os.open(f"/proc/{place}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
                 pass
 
@@ -31,12 +34,17 @@ class RunQueue:
 
     def read_ns(self) -> int:
         """Nanoseconds without a CPU since the thread began."""
+        return self.read()[1]
+
+    def read(self) -> tuple[int, int]:
+        """Nanoseconds on a CPU (as of the kernel's last tick) and without one; 0 if not known."""
         if self._fd < 0:
-            return 0
+            return 0, 0
         try:
-            return int(os.pread(self._fd, 64, 0).split()[1])
-        except (OSError, IndexError, ValueError):
-            return 0
+            on_ns, off_ns, _ = os.pread(self._fd, 64, 0).split()
+            return int(on_ns), int(off_ns)
+        except (OSError, ValueError):
+            return 0, 0
 
     def close(self) -> None:
         """Give the descriptor back."""

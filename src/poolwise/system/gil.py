@@ -11,8 +11,39 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from poolwise.choose.limits import LIMITS
+from poolwise.record import record
 from poolwise.system.run_queue import RunQueue
+
+
+@record
+class Knocks:
+    """Numbers and times of the knocks; no benchmark has found them."""
+
+    sleep_s: float = 0.001
+    """Between two knocks."""
+
+    longest_sleep_s: float = 0.016
+    """Where the other thread gets little CPU, it takes longer until it has gone on."""
+
+    enough: int = 5
+    """Each makes the working thread hand over the lock once: five are seen in no total."""
+
+    tries: int = 50
+    """Knocks in all: between the items of a lazy call the caller does other things."""
+
+    idle: int = 5
+    """A thread that wanted no CPU in so many of them waits, and holds no lock meanwhile."""
+
+    progress_ns: int = 300_000
+    """CPU time of a thread that went on working between two knocks."""
+
+    held_s: float = 0.00015
+    """A wait longer than this is not the kernel's slowness (0.1 ms at most): somebody held it.
+    Items that let it go for a moment, to write to a file, seem to hold it less the larger this
+    is."""
+
+
+KNOCKS = Knocks()
 
 
 def look(
@@ -33,23 +64,23 @@ def look(
     queue = RunQueue()
     waits: list[float] = []
     idle = 0
-    sleep_s = LIMITS.knock_sleep_s
+    sleep_s = KNOCKS.sleep_s
     try:
-        for _ in range(LIMITS.knock_tries):
-            if idle == LIMITS.idle_knocks:
+        for _ in range(KNOCKS.tries):
+            if idle == KNOCKS.idle:
                 return None
             was_running, before_ns, wanted_before_ns = is_running(), cpu_ns(), wanted_ns()
             wait = _knock(queue, sleep, sleep_s)
             if is_over():
                 return None
-            if (was_running or is_running()) and cpu_ns() - before_ns > LIMITS.progress_ns:
+            if (was_running or is_running()) and cpu_ns() - before_ns > KNOCKS.progress_ns:
                 waits.append(wait)
-            elif wanted_ns() - wanted_before_ns < LIMITS.progress_ns:
+            elif wanted_ns() - wanted_before_ns < KNOCKS.progress_ns:
                 idle += 1
             else:
-                sleep_s = min(2 * sleep_s, LIMITS.knock_longest_s)
-            if len(waits) == LIMITS.knocks:
-                return sum(wait > LIMITS.knock_held_s for wait in waits) / LIMITS.knocks
+                sleep_s = min(2 * sleep_s, KNOCKS.longest_sleep_s)
+            if len(waits) == KNOCKS.enough:
+                return sum(wait > KNOCKS.held_s for wait in waits) / KNOCKS.enough
     finally:
         queue.close()
     return None
