@@ -23,9 +23,6 @@ class Limits:
     short_pickle_s: float = 0.0005
     """Pickling that takes less is tried again, for the first time it is slow."""
 
-    copy_s_per_byte: float = 4e-10
-    """Buffers are not pickled: they are copied into shared memory and read there (2.5 GB/s)."""
-
     knock_sleep_s: float = 0.001
     """Between two looks at who holds the GIL."""
 
@@ -181,9 +178,6 @@ class Limits:
 
     most_functions: int = 100
     """Functions that are looked into, from the first one on."""
-
-    fresh_start_s: float = 0.15
-    """To start two workers that are fresh interpreters, until a start was timed."""
 
 
 LIMITS = Limits()

@@ -8,6 +8,7 @@ from typing import Any
 
 from poolwise.choose.limits import LIMITS
 from poolwise.choose.model import Measured
+from poolwise.system import figures
 from poolwise.system.run_queue import RunQueue
 
 Reading = tuple[int, int, int, int]
@@ -156,4 +157,6 @@ def _try_pickling(value: Any, *, is_loaded: bool) -> float:
     if is_loaded:
         pickle.loads(pickled, buffers=buffers)
     spent_s = (thread_time_ns() - begun_ns) / 1e9
-    return spent_s + sum(buffer.raw().nbytes for buffer in buffers) * LIMITS.copy_s_per_byte
+    return (
+        spent_s + sum(buffer.raw().nbytes for buffer in buffers) * figures.known().copy_s_per_byte
+    )
