@@ -71,6 +71,7 @@ class Model:
     :param calls: some of them, evenly chosen; `scale` times their time is that of all.
     :param unit: the explicit chunksize of the run; None where chunks sized themselves.
     :param parent_s: what the parent did for its workers, in all.
+    :param grain: number of items that are simulated as one, where there are very many.
     """
 
     calls: Sequence[Call]
@@ -82,6 +83,7 @@ class Model:
     overheads: Overheads
     now_s: float
     parent_s: float
+    grain: int = 1
     is_gil_bound: bool = False
     other_cpus: float = 0.0
 
@@ -133,6 +135,8 @@ class Model:
 
     def _simulate_s(self, workers: int, unit: int | None, kind: str) -> float:
         overheads = self._overheads_of(kind)
+        overheads = replace(overheads, item_ns=overheads.item_ns * self.grain)
+        unit = unit and -(-unit // self.grain)
         # Threads that compute take turns: they have one CPU, and others take their part of it.
         has_one = kind == "threads"
         machine = Machine(
@@ -220,7 +224,7 @@ def calibrate(report: Report) -> Model:
 
     :raises ValueError: its account does not say what items cost.
     """
-    if not report.items or report.open_s <= 0 or not report.functions:
+    if not report.items or not report.open_s > 0 or not report.functions:
         message = "nothing can be predicted from this report: no task has been run in it"
         raise ValueError(message)
     if report.level == "off" or not report.spans:
@@ -229,6 +233,7 @@ def calibrate(report: Report) -> Model:
             "what items cost"
         )
         raise ValueError(message)
+    _check_numbers(report)
     kind = "threads" if report.backend in {"threads", "serial"} else "processes"
     model = Model(
         calls=(), scale=1.0, kind=kind, workers=max(1, report.workers), cpus=max(1, report.cpus),
@@ -239,8 +244,26 @@ def calibrate(report: Report) -> Model:
     is_gil_bound = kind == "threads" and cpu_s > 0.7 * report.open_s
     if is_gil_bound:
         blocked_s = 0.0
-    calls, scale = _find_calls(report, cpu_s, blocked_s)
-    return _fit_others(replace(model, calls=calls, scale=scale, is_gil_bound=is_gil_bound), report)
+    # So many are simulated in some tens of milliseconds; within a chunk they are alike anyway.
+    grain = -(-sum(span.items for span in report.spans) // 200_000)
+    calls, scale = _find_calls(report, cpu_s, blocked_s, grain)
+    found = replace(model, calls=calls, scale=scale, grain=grain, is_gil_bound=is_gil_bound)
+    return _fit_others(found, report)
+
+
+def _check_numbers(report: Report) -> None:
+    """Refuse an account that was damaged on its way.
+
+    :raises ValueError: its numbers make no sense.
+    """
+    totals = [report.open_s, *(each.cpu_s + each.run_s for each in report.functions)]
+    moments = [span.cpu_s + span.queued_s + _steps_of(span) for span in report.spans]
+    counts = [span.items for span in report.spans]
+    # Tasks that are run again after a death count twice.
+    are_counts = min(counts) > 0 and sum(counts) <= 10 * report.items
+    if not are_counts or not all(map(math.isfinite, totals + moments)):
+        message = "nothing can be predicted from this report: numbers in it make no sense"
+        raise ValueError(message)
 
 
 def _find_work_s(report: Report) -> tuple[float, float]:
@@ -250,7 +273,9 @@ def _find_work_s(report: Report) -> tuple[float, float]:
     return cpu_s, max(0.0, run_s - cpu_s - queued_s)
 
 
-def _find_calls(report: Report, cpu_s: float, blocked_s: float) -> tuple[list[Call], float]:
+def _find_calls(
+    report: Report, cpu_s: float, blocked_s: float, grain: int
+) -> tuple[list[Call], float]:
     """Some of the calls, whose items together have their part of all work; and how many that are.
 
     What computed and what waited is exact in all, and of a single chunk hardly known.
@@ -261,9 +286,8 @@ def _find_calls(report: Report, cpu_s: float, blocked_s: float) -> tuple[list[Ca
     ]
     # More calls would be simulated for seconds; these stand for all.
     chosen = by_call[:: max(1, len(by_call) // 12)]
-    series = [_find_times(spans) for spans in chosen]
-    items = sum(map(len, series))
-    scale = report.items / items
+    series = [_find_times(spans, grain) for spans in chosen]
+    scale = report.items / (grain * sum(map(len, series)))
     whole_s = math.fsum(map(math.fsum, series)) * scale or 1.0
     cpu_ns, blocked_ns = cpu_s / whole_s * 1e9, blocked_s / whole_s * 1e9
     return [
@@ -279,19 +303,22 @@ def _place_of(span: ChunkSpan) -> tuple[int, int]:
     return span.job, span.first
 
 
-def _find_times(spans: Sequence[ChunkSpan]) -> list[float]:
-    """Seconds of each item of a call; those of a chunk are alike, those not seen are the mean."""
-    known_s = sum(map(_time_of, spans))
+def _find_times(spans: Sequence[ChunkSpan], grain: int) -> list[float]:
+    """Seconds of each item of a call, or of so many at once.
+
+    Those of a chunk are alike, and those that were not seen are the mean.
+    """
     known = sum(span.items for span in spans)
-    mean_s = known_s / max(1, known) or 1e-9
+    mean_s = math.fsum(map(_time_of, spans)) / known or 1e-9
     first = spans[0].first
     times: list[float] = []
     for span in spans:
         # Of a call whose oldest chunks were dropped, the rest stands for the whole.
-        missing = span.first - first - len(times)
-        if 0 < missing <= known:
-            times += [mean_s] * missing
-        times += [max(_time_of(span), 1e-9) / max(1, span.items)] * span.items
+        missing = (span.first - first) // grain - len(times)
+        if 0 < missing * grain <= known:
+            times += [mean_s * grain] * missing
+        count = max(1, round(span.items / grain))
+        times += [max(_time_of(span), 1e-9) / count] * count
     return times
 
 

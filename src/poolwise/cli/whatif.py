@@ -53,7 +53,11 @@ def _read(record: str) -> tuple[str, Any]:
     from poolwise.cli.report import read_report
 
     report = read_report(record)
-    model = calibrate(report)
+    try:
+        model = calibrate(report)
+    except (TypeError, AttributeError, ArithmeticError, KeyError) as error:
+        message = f"{record} holds a report in which numbers are missing or make no sense ({error})"
+        raise ValueError(message) from error
     names = ", ".join(dict.fromkeys(each.function for each in report.functions))
     title = f"{report.items:,} items of {names} on {report.workers} {model.kind}"
     return title, model
@@ -151,8 +155,8 @@ def _numbers(words: str) -> list[int]:
 
 
 def _number(word: str) -> int:
-    if not (word.isascii() and word.isdecimal()) or not 1 <= int(word[:8]) <= 100_000:  # noqa: PLR2004
-        message = f"a whole number from 1 to 100,000 is wanted, not {word!r}"
+    if not (word.isascii() and word.isdecimal()) or not 1 <= int(word[:8]) <= 10_000:  # noqa: PLR2004
+        message = f"a whole number from 1 to 10,000 is wanted, not {word!r}"
         raise argparse.ArgumentTypeError(message)
     return int(word)
 

@@ -21,18 +21,33 @@ def make_document(
     """
     summary: list[b.Block] = [b.Text(title)]
     details: list[b.Block] = []
-    for name, forecasts in (("workers", by_workers), ("chunk size", by_chunk)):
+    for name, forecasts, say in (
+        ("workers", by_workers, name_of), ("chunk size", by_chunk, _name_chunks)
+    ):  # fmt: skip
         if forecasts:
-            shown = thin(forecasts)
-            summary.append(_draw_table(shown, f"By {name}"))
+            shown = [each for kind in _kinds(forecasts) for each in thin(kind)]
+            summary.append(_draw_table(shown, f"By {name}{_say_rest(forecasts, name)}", say))
             details.append(_draw_curve(forecasts, name))
             if len(shown) < len(forecasts):
-                details.append(_draw_table(forecasts, "All predictions"))
+                details.append(_draw_table(forecasts, "All predictions", say))
     if by_workers or by_chunk:
         summary.append(b.Text("= at least, - the band of uncertainty"))
     summary += [b.Text(note) for note in _list_notes([*by_workers, *by_chunk])]
     summary += [b.Text(each) for each in others]
     return b.Document("What if", summary, details, make_record(title, by_workers, by_chunk))
+
+
+def _kinds(forecasts: Sequence[Forecast]) -> list[list[Forecast]]:
+    kinds = dict.fromkeys(each.kind for each in forecasts)
+    return [[each for each in forecasts if each.kind == kind] for kind in kinds]
+
+
+def _say_rest(forecasts: Sequence[Forecast], name: str) -> str:
+    """The setting that all have in common."""
+    first = forecasts[0]
+    if name == "workers":
+        return f", chunks of {first.chunksize}" if first.chunksize else ""
+    return f", {name_of(first)}"
 
 
 def make_record(
@@ -54,31 +69,36 @@ def thin(forecasts: Sequence[Forecast], most: int = 16) -> Sequence[Forecast]:
     return [forecasts[at] for at in sorted({0, *chosen})]
 
 
-def _draw_table(forecasts: Sequence[Forecast], title: str) -> b.Table:
+def _draw_table(
+    forecasts: Sequence[Forecast], title: str, say: Callable[[Forecast], str]
+) -> b.Table:
     """A row for each prediction, with a bar to the lower end of its band and one over the band."""
     columns = [b.Column(""), b.Column("predicted", "s"), b.Column("from", "s"),
                b.Column("to", "s"), b.Column("of now", "share"), b.Column("")]  # fmt: skip
     longest_s = max(each.high_s for each in forecasts) or 1.0
     rows: list[list[b.Cell]] = [
-        [name_of(each), each.seconds, each.low_s, each.high_s,
+        [say(each), each.seconds, each.low_s, each.high_s,
          each.seconds / max(each.now_s, 1e-9), _bar(each, longest_s)]
         for each in forecasts
     ]  # fmt: skip
     return b.Table(columns, rows, title)
 
 
-def _bar(forecast: Forecast, longest_s: float, cells: int = 24) -> str:
+def _bar(forecast: Forecast, longest_s: float, cells: int = 20) -> str:
     low, high = (round(cells * value / longest_s) for value in (forecast.low_s, forecast.high_s))
     return "=" * low + "-" * (high - low)
 
 
 def name_of(forecast: Forecast) -> str:
-    """The settings in few words."""
+    """The workers in few words."""
     if forecast.kind == "serial":
         return "a plain loop"
     noun = {"processes": "process", "threads": "thread"}[forecast.kind]
-    workers = f"1 {noun}" if forecast.workers == 1 else f"{forecast.workers} {forecast.kind}"
-    return f"{workers}, chunks of {forecast.chunksize}" if forecast.chunksize else workers
+    return f"1 {noun}" if forecast.workers == 1 else f"{forecast.workers} {forecast.kind}"
+
+
+def _name_chunks(forecast: Forecast) -> str:
+    return f"{forecast.chunksize}" if forecast.chunksize else "auto"
 
 
 def _draw_curve(forecasts: Sequence[Forecast], name: str) -> b.Curve:

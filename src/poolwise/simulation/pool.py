@@ -389,7 +389,8 @@ class _SharedPool(_Pool):
         self.cpu_upto_ns = [0, *accumulate(cpu_ns)]
         both_ns = [a + b for a, b in zip(cpu_ns, blocked_ns, strict=True)]
         super().__init__(both_ns, lanes, overheads)
-        expected_s = self.upto_ns[-1] / 1e9 / max(1, min(lanes, machine.cpus))
+        shared_ns = self.upto_ns[-1] / max(1, min(lanes, machine.cpus))
+        expected_s = max(shared_ns, len(cpu_ns) * overheads.item_ns) / 1e9
         self.cpus = Cpus(self, machine.cpus, max(SLICE_S, expected_s / 2000))
         Others(self, self.cpus, machine.other_cpus, max(expected_s, 1e-3)).start()
 
