@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from poolwise.testing.simulator import Overheads
+    from poolwise.simulation.pool import Overheads
 
 
 @dataclass(frozen=True)

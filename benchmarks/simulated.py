@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from benchmarks.chunk_rules import RULES, Rule, Truth, makespan_of
 from benchmarks.cost_shapes import lognormal
 from poolwise.core.batching import ChunkLimits, ChunkSizer
-from poolwise.testing.simulator import Overheads, bound_ns, simulate
+from poolwise.simulation.pool import Overheads, bound_ns, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

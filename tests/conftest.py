@@ -36,6 +36,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("any speed")
 
+# No test reads what an earlier one, or the user, has measured of this machine; and none keeps it.
+os.environ["POOLWISE_CACHE"] = ""
+
 _started_in = pytest.StashKey[dict[int, str]]()
 
 

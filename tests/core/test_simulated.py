@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import simulated
-from poolwise.testing.simulator import Overheads, bound_ns, simulate
+from poolwise.simulation.pool import Overheads, bound_ns, simulate
 
 costs_of_items = st.lists(st.integers(0, 10**8), min_size=1, max_size=300)
 

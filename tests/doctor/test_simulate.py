@@ -8,7 +8,7 @@ import pytest
 
 from poolwise.doctor.schedule import makespan_s
 from poolwise.doctor.simulate import BYTES_PER_S, Costs, Load, simulate
-from poolwise.testing import simulator
+from poolwise.simulation import pool as simulator
 
 
 def computing(*cpu_s: float) -> Load:

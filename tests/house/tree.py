@@ -14,7 +14,7 @@ ROWS = {
     "errors": 0, "options": 0, "quantities": 0, "record": 0,
     "core": 1, "payloads": 1, "system": 1,
     "wire": 2,
-    "memory": 3,
+    "memory": 3, "simulation": 3,
     "account": 4, "shared": 4, "telemetry": 4, "worker": 4,
     "backends": 5, "report": 5,
     "doors": 6, "dropin": 6, "executor": 6, "pool": 6, "results": 6, "standard": 6,

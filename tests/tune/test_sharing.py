@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from poolwise.pool import Pool
 from poolwise.system.limits import setting_bytes
 from poolwise.tune import sharing
 from poolwise.tune.sharing import Sharing, find_threshold
@@ -31,7 +32,8 @@ def test_the_threshold_is_where_sharing_is_faster_from_then_on(pairs, threshold)
 def test_both_ways_are_measured_and_the_settings_stay(monkeypatch):
     monkeypatch.setattr(sharing, "SIZES_BYTES", (4096, 1 << 20))
     before = pickling.LEAST_BUFFER_BYTES
-    found = list(sharing.measure_sharing(rounds=1, calls=2))
+    with Pool(1) as pool:
+        found = list(sharing.measure_sharing(1, 2, pool))
     assert [one.size_bytes for one in found] == [4096, 1 << 20]
     assert all(one.pickled_s > 0 and one.shared_s > 0 for one in found)
     assert before == pickling.LEAST_BUFFER_BYTES

@@ -21,6 +21,8 @@ from poolwise.account.plain import from_plain, to_plain
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from poolwise.account.whatif import Forecast
+
 SCHEMA = 2
 """Version of the files. It grows when a field changes its meaning or goes away, not when one is
 added."""
@@ -265,6 +267,23 @@ class Report:
         from poolwise.account.verdict import say
 
         return say(self)
+
+    def predict(
+        self,
+        *,
+        workers: int | None = None,
+        chunksize: int | str | None = None,
+        kind: str | None = None,
+    ) -> Forecast:
+        """Predicted time of this pool's calls with other settings; as it was where not given.
+
+        :param chunksize: "auto" has chunks size themselves.
+        :param kind: "processes", "threads" or "serial".
+        :raises ValueError: a setting makes no sense, or the account does not say what items cost.
+        """
+        from poolwise.account.whatif import calibrate
+
+        return calibrate(self).ask(workers, chunksize, kind)
 
     def unexplained_share(self) -> float:
         """The part of all worker-seconds that has no name."""

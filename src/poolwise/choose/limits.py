@@ -153,8 +153,5 @@ class Limits:
     most_functions: int = 100
     """Functions that are looked into, from the first one on."""
 
-    fresh_start_s: float = 0.15
-    """To start two workers that are fresh interpreters, until a start was timed."""
-
 
 LIMITS = Limits()

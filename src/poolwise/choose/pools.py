@@ -13,13 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from poolwise.choose import budget
-from poolwise.choose.limits import LIMITS
+from poolwise.system import figures
 
 if TYPE_CHECKING:
     from poolwise.pool import Pool
 
-_START_S = {"fork": 0.02}
-"""A guess for two workers, until the first start of this process was timed; no benchmark."""
 Known = dict[tuple[str, str], int]
 """Large globals that workers were forked with: the identity of each."""
 
@@ -137,6 +135,8 @@ _inherited: list[_Shared] = []
 
 
 def _note_start(seconds: float) -> None:
+    if not _seen_start_s:
+        figures.note_start(_start_method(), seconds)
     _seen_start_s[:] = [min([seconds, *_seen_start_s])]
 
 
@@ -151,10 +151,16 @@ def start_s(count: int, known: Mapping[tuple[str, str], int], *, caps_native: bo
 
 
 def _guess_s() -> float:
+    """Cost in earlier processes; and, where it is new, of the import of the pool."""
+    start_s = figures.known().start_of(_start_method())
+    is_new = "poolwise.pool" not in sys.modules
+    return start_s + figures.ASSUMED_START_S["fork"] if is_new else start_s
+
+
+def _start_method() -> str:
     import multiprocessing
 
-    guess = _START_S.get(multiprocessing.get_start_method(), LIMITS.fresh_start_s)
-    return guess if "poolwise.pool" in sys.modules else guess + _START_S["fork"]
+    return multiprocessing.get_start_method()
 
 
 def _share_of(count: int) -> int:

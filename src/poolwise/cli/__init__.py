@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "run": ("poolwise.cli.run", "run a program, unchanged, on poolwise's pools"),
     "report": ("poolwise.cli.report", "show a pool's saved report again: text, page, trace"),
+    "whatif": ("poolwise.cli.whatif", "predict a pool's calls with other workers, from its report"),
     "doctor": ("poolwise.cli.doctor", "say why a program's pools are slow, and what to do"),
     "checklist": ("poolwise.cli.checklist", "nine points about a program's pool, from one run"),
-    "bench": ("poolwise.cli.bench", "measure from which size on shared memory pays here"),
+    "bench": ("poolwise.cli.bench", "measure in a minute what pools cost on this machine"),
     "explain": ("poolwise.cli.explain", "explain a finding of the doctor"),
     "info": ("poolwise.cli.info", "say what pools run on here"),
 }

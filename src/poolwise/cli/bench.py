@@ -1,47 +1,132 @@
-"""`poolwise bench`: from which size on shared memory pays on this machine."""
+"""`poolwise bench`: what workers, messages, pickles, copies and CPUs cost on this machine."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import poolwise
+from poolwise.cli import output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poolwise.tune.history import Entry
+    from poolwise.tune.readings import Effort, Reading
 
 _EPILOG = """\
-To use what was found:  export POOLWISE_SHARE_FROM_BYTES=...
+Each figure is the median of many rounds; the spread leaves out a tenth at either end. Figures are
+kept for each machine in the user's cache folder, and poolwise.map and predictions go by them.
 """
 
 
-def main(argv: list[str]) -> int:
-    """Measure, and print a line for each size and the threshold."""
+def main(argv: Sequence[str]) -> int:
+    """Measure, print figures and what has changed, and keep them; 2 if a file is in the way."""
     options = _parser().parse_args(argv)
-    from poolwise.tune.sharing import find_threshold, measure_sharing
-    from poolwise.wire.payload import LEAST_BLOCK_BYTES
+    from poolwise.tune import history
 
-    print("one call with an argument of      in the pickle   in shared memory")
-    measured = []
-    for sharing in measure_sharing(options.rounds):
-        measured.append(sharing)
-        pickled_us, shared_us = sharing.pickled_s * 1e6, sharing.shared_s * 1e6
-        print(f"{sharing.size_bytes >> 10:>24} KiB {pickled_us:>14.0f} us {shared_us:>15.0f} us")
-    threshold = find_threshold(measured)
-    if threshold is None:
-        print("Shared memory was faster at no size (is the machine busy?).")
-        return 1
-    print(f"Shared memory pays from {threshold >> 10} KiB on", end="; ")
-    print(f"poolwise uses it from {LEAST_BLOCK_BYTES >> 10} KiB on.")
-    if threshold != LEAST_BLOCK_BYTES:
-        print(f"To change that:  export POOLWISE_SHARE_FROM_BYTES={threshold}")
+    obstacle = output.find_obstacle((options.json, options.history))
+    if obstacle is None and options.history == output.STDOUT:
+        obstacle = "the history is a file to add to: - is none"
+    path = None if obstacle else options.history or history.default_path()
+    earlier: list[Entry] = []
+    try:
+        earlier = history.read(path) if path else []
+    except history.HistoryError as error:
+        obstacle = str(error) if options.history else None
+        if not options.history:
+            sys.stderr.write(f"poolwise bench: {error}. Nothing is kept.\n")
+            path = None
+    if obstacle:
+        sys.stderr.write(f"poolwise bench: {obstacle}\n")
+        return 2
+    effort = _effort(options)
+    readings, entry = _measure(effort)
+    _print(options, readings, entry, earlier if effort.tells_noise else [])
+    if not effort.tells_noise:
+        sys.stderr.write("So few rounds tell nothing of noise: compared with nothing, not kept.\n")
+    is_kept = effort.tells_noise and not options.no_save
+    return _keep(options, path, readings, entry) if is_kept else 0
+
+
+def _measure(effort: Effort) -> tuple[list[Reading], Entry]:
+    from poolwise.tune import machine, readings
+    from poolwise.tune.history import Entry
+
+    facts = {**machine.list_facts(), "poolwise": poolwise.__version__}
+    if load := machine.say_other_load():
+        sys.stderr.write(f"Other programs use this machine ({load}): figures spread the more.\n")
+    if sys.stderr.isatty():
+        sys.stderr.write("measuring...\n")
+    with machine.Pools() as pools:
+        found = readings.take(list(machine.SECTIONS.values()), pools, effort)
+    return found, Entry.of(found, facts)
+
+
+def _print(
+    options: argparse.Namespace, readings: list[Reading], entry: Entry, earlier: Sequence[Entry]
+) -> None:
+    from poolwise.report import text
+    from poolwise.tune import history, present
+
+    changes = history.compare(readings, earlier)
+    if options.json:
+        record = present.make_record(entry, readings, changes)
+        output.write(options.json, json.dumps(record, indent=1))
+    if options.json == output.STDOUT:
+        return
+    last = earlier[-1] if earlier else None
+    before = last.at if last else ""
+    text.show(present.make_document(entry.facts, readings, changes, before), sys.stdout)
+    for sentence in present.say_facts(entry.facts, last):
+        print(f"Different since then: {sentence}")
+
+
+def _keep(
+    options: argparse.Namespace, path: str | None, readings: list[Reading], entry: Entry
+) -> int:
+    """Add to the history, and let choices go by the figures; 2 if a file that was named refuses."""
+    from poolwise.system import figures
+    from poolwise.tune import history, machine
+
+    refused = figures.save(machine.make_figures(readings))
+    try:
+        if path:
+            history.append(path, entry)
+    except history.HistoryError as error:
+        refused = str(error)
+        if options.history:
+            sys.stderr.write(f"poolwise bench: {error}\n")
+            return 2
+    if refused:
+        sys.stderr.write(f"poolwise bench: the figures are not kept ({refused})\n")
+    elif options.json != output.STDOUT:
+        print(f"Kept in {path}")
     return 0
+
+
+def _effort(options: argparse.Namespace) -> Effort:
+    from poolwise.tune.readings import Effort
+
+    return Effort(10 if options.quick else 50, options.rounds)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="poolwise bench",
-        description="Measure from which size on shared memory pays on this machine.",
+        description="Measure in about a minute what pools cost on this machine.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument("--quick", action="store_true", help="about ten seconds")
+    parser.add_argument("--rounds", metavar="N", type=_rounds, help="so many rounds instead")
+    parser.add_argument("--history", metavar="FILE", help="keep the figures there")
+    parser.add_argument("--no-save", action="store_true", help="keep nothing")
     parser.add_argument(
-        "--rounds", metavar="N", type=_rounds, default=7, help="repetitions of each size (7)"
+        "--json", metavar="FILE", nargs="?", const=output.STDOUT, help="write the data; - to stdout"
     )
     return parser
 

@@ -16,7 +16,7 @@ from poolwise.doctor.predict import Model
 from poolwise.doctor.simulate import Costs
 
 STEP_S, ITEM_S = 35e-6, 0.1e-6
-"""A step of a message, and of an item in it (`testing.simulator.Overheads`)."""
+"""A step of a message, and of an item in it (`simulation.pool.Overheads`)."""
 
 ENOUGH_S = 2e-3
 """Work in a message, towards which chunks grow."""

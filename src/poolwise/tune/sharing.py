@@ -5,13 +5,16 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pickle import PickleBuffer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poolwise.memory import arena
-from poolwise.pool import Pool
 from poolwise.wire import pickling
+
+if TYPE_CHECKING:
+    from poolwise.pool import Pool
 
 SIZES_BYTES = tuple(1024 << step for step in range(2, 11))
 """4 KiB to 1 MiB."""
@@ -42,22 +45,27 @@ def _take(_: _Large) -> None:
     pass
 
 
-def measure_sharing(rounds: int, calls: int = 50) -> Iterator[Sharing]:
-    """Time both ways for each size, turn by turn, in pools of one worker.
+def measure_sharing(rounds: int, calls: int, pool: Pool) -> Iterator[Sharing]:
+    """Time both ways for each size, turn by turn, in a pool of one worker.
 
     The way is set in this process alone: only arguments are measured.
     """
+    for size_bytes in SIZES_BYTES:
+        times: dict[int, list[float]] = {1: [], _NEVER: []}
+        for _ in range(rounds):
+            for least_bytes, found in times.items():
+                with _shared_from(least_bytes):
+                    found.append(_time_calls(pool, size_bytes, calls))
+        pickled_s, shared_s = (statistics.median(times[way]) for way in (_NEVER, 1))
+        yield Sharing(size_bytes, pickled_s, shared_s)
+
+
+@contextmanager
+def _shared_from(least_bytes: int) -> Iterator[None]:
     before = pickling.LEAST_BUFFER_BYTES, arena.LEAST_BLOCK_BYTES
+    pickling.LEAST_BUFFER_BYTES = arena.LEAST_BLOCK_BYTES = least_bytes
     try:
-        with Pool(1) as pool:
-            for size_bytes in SIZES_BYTES:
-                times: dict[int, list[float]] = {1: [], _NEVER: []}
-                for _ in range(rounds):
-                    for least_bytes, found in times.items():
-                        pickling.LEAST_BUFFER_BYTES = arena.LEAST_BLOCK_BYTES = least_bytes
-                        found.append(_time_calls(pool, size_bytes, calls))
-                pickled_s, shared_s = (statistics.median(times[way]) for way in (_NEVER, 1))
-                yield Sharing(size_bytes, pickled_s, shared_s)
+        yield
     finally:
         pickling.LEAST_BUFFER_BYTES, arena.LEAST_BLOCK_BYTES = before
 

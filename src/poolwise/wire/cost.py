@@ -6,11 +6,10 @@ import pickle
 from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
+from poolwise.system import figures
+
 _SHORT_S = 0.0005
 """Pickling that takes less is tried again, for the first time it is slow."""
-
-_COPY_S_PER_BYTE = 4e-10
-"""Buffers are not pickled: they are copied into shared memory and read there (2.5 GB/s)."""
 
 
 class Sending:
@@ -56,4 +55,6 @@ def _try_pickling(value: Any, *, is_loaded: bool) -> float:
     if is_loaded:
         pickle.loads(pickled, buffers=buffers)
     spent_s = (thread_time_ns() - begun_ns) / 1e9
-    return spent_s + sum(buffer.raw().nbytes for buffer in buffers) * _COPY_S_PER_BYTE
+    # Buffers are not pickled: they are copied into shared memory and read there.
+    copied_bytes = sum(buffer.raw().nbytes for buffer in buffers)
+    return spent_s + copied_bytes * figures.known().copy_s_per_byte

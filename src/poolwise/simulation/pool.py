@@ -2,7 +2,8 @@
 
 Everything that decides is the pool's own: :class:`poolwise.core.state.State` is told events and
 obeyed, as the engine does. Only time is made up. The parent serves one message after the other, as
-it does in life; that is what limits a pool of many lanes.
+it does in life; that is what limits a pool of many lanes. Each lane has a CPU of its own, or all
+share those of a :class:`Machine`.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, count
+from itertools import accumulate, count, pairwise
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from poolwise.core import contract as c
 from poolwise.core.job import MAP, Chunk, Fed, Function, Job, Listed, News
 from poolwise.core.state import State
 from poolwise.options import TaskRules
+from poolwise.simulation.cpus import SLICE_S, Action, Cpus, Others
 
 if TYPE_CHECKING:
     from poolwise.core.batching import ChunkSizer
@@ -34,6 +37,7 @@ class Overheads:
     :param lane_ns: a lane, for each chunk.
     :param ask_ns: the parent, to ask a lane for what it has not begun.
     :param hear_ns: until a busy lane hears that.
+    :param start_ns: until a lane is ready; 0 of a warm pool.
     """
 
     send_ns: int = 35_000
@@ -42,6 +46,19 @@ class Overheads:
     lane_ns: int = 30_000
     ask_ns: int = 10_000
     hear_ns: int = 5_000_000
+    start_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """CPUs that all lanes and the parent share.
+
+    :param cpus: how many; 1 as well for threads that hold the GIL while they compute.
+    :param other_cpus: what other programs use of them.
+    """
+
+    cpus: int
+    other_cpus: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +97,13 @@ def simulate(
     sizer: ChunkSizer | None = None,
     is_length_known: bool = True,
 ) -> Run:
-    """Run one map over items that cost ``costs_ns`` on a warm pool.
+    """Run one map over items that cost ``costs_ns``, each lane on a CPU of its own.
 
     :param sizer: in place of the pool's own.
     :param is_length_known: False as if the items came from a generator.
     """
     pool = _Pool(costs_ns, lanes, overheads)
-    job = _make_job(len(costs_ns), lanes, pool.ended, is_length_known=is_length_known)
+    job = _make_job(len(costs_ns), lanes, pool.ended, None, is_length_known=is_length_known)
     if sizer is not None:
         job.sizer = sizer
     makespan_ns = pool.run(job)
@@ -100,7 +117,22 @@ def simulate(
     )
 
 
-def _make_job(items: int, lanes: int, sink: _Sink, *, is_length_known: bool) -> Job:
+def makespan_ns(  # noqa: PLR0913 - the parts of a pool
+    cpu_ns: Sequence[int],
+    blocked_ns: Sequence[int],
+    lanes: int,
+    machine: Machine,
+    overheads: Overheads,
+    unit: int | None = None,
+) -> int:
+    """Time of one map whose items compute and wait so long, on CPUs that the lanes share."""
+    pool = _SharedPool(cpu_ns, blocked_ns, lanes, overheads, machine)
+    return pool.run(_make_job(len(cpu_ns), lanes, pool.ended, unit, is_length_known=True))
+
+
+def _make_job(
+    items: int, lanes: int, sink: _Sink, unit: int | None, *, is_length_known: bool
+) -> Job:
     source: Listed | Fed
     if is_length_known:
         source = Listed(range(items))
@@ -108,7 +140,8 @@ def _make_job(items: int, lanes: int, sink: _Sink, *, is_length_known: bool) -> 
         source = Fed()
         source.items.extend(range(items))
         source.end()
-    return Job(Function(abs), MAP, source, sink, TaskRules(), lanes=lanes, prompt_ns=10**12)
+    rules = TaskRules()
+    return Job(Function(abs), MAP, source, sink, rules, lanes=lanes, prompt_ns=10**12, unit=unit)
 
 
 class _Sink:
@@ -149,6 +182,7 @@ class _Pool:
         self.overheads = overheads
         self.upto_ns = [0, *accumulate(costs_ns)]
         self.now_ns = 0
+        self.act_ns = 0  # the time of what happens; the parent may be ahead of it
         self.busy_ns = 0
         self.asked = 0
         self._lanes: dict[int, _Lane] = {}
@@ -179,6 +213,15 @@ class _Pool:
     def at(self, when_ns: int, act: Callable[[int], None]) -> None:
         """``act`` at that time."""
         heapq.heappush(self._agenda, (when_ns, next(self._order), act))
+
+    def after(self, delay_s: float, action: Action) -> None:
+        """Do this in so many seconds: as an agenda of CPUs."""
+        self.at(self.act_ns + ceil(delay_s * 1e9), lambda _: action())
+
+    @property
+    def now_s(self) -> float:
+        """The time of what happens, for CPUs."""
+        return self.act_ns / 1e9
 
     def answer(self, event: c.ChunkDone) -> None:
         """A lane has answered."""
@@ -213,8 +256,8 @@ class _Pool:
 
     def _catch_up(self) -> None:
         while self._agenda and self._agenda[0][0] <= self.now_ns:
-            when_ns, _, act = heapq.heappop(self._agenda)
-            act(when_ns)
+            self.act_ns, _, act = heapq.heappop(self._agenda)
+            act(self.act_ns)
 
     def _spend(self, ns: int) -> None:
         self.now_ns += ns
@@ -225,8 +268,15 @@ class _Pool:
             self._acts[type(command)](command)
 
     def _start(self, command: c.StartLane) -> None:
-        self._lanes[command.lane] = _Lane(command.lane, self)
-        self._inbox.append(c.LaneReady(command.lane))
+        self._lanes[command.lane] = self._make_lane(command.lane)
+        ready = c.LaneReady(command.lane)
+        if self.overheads.start_ns:
+            self.at(self.now_ns + self.overheads.start_ns, lambda _: self._inbox.append(ready))
+        else:
+            self._inbox.append(ready)
+
+    def _make_lane(self, number: int) -> _Lane:
+        return _Lane(number, self)
 
     def _send(self, command: c.SendChunk) -> None:
         per_item = len(command.chunk.items) * self.overheads.item_ns // 2
@@ -249,6 +299,13 @@ class _Lane:
         self._queue: deque[Chunk] = deque()
         self._chunk: Chunk | None = None
         self._turn = 0
+
+    @property
+    def _held(self) -> Chunk:
+        if self._chunk is None:
+            message = f"lane {self._number} runs nothing"
+            raise AssertionError(message)
+        return self._chunk
 
     def receive(self, chunk: Chunk, now_ns: int) -> None:
         """A chunk has arrived."""
@@ -274,8 +331,7 @@ class _Lane:
         )
 
     def _cost_ns(self, items: int) -> int:
-        assert self._chunk is not None
-        start, upto_ns = self._chunk.start, self._pool.upto_ns
+        start, upto_ns = self._held.start, self._pool.upto_ns
         return upto_ns[start + items] - upto_ns[start]
 
     def _end(self, now_ns: int) -> None:
@@ -301,14 +357,12 @@ class _Lane:
             self._end_at(self._size - returned)
 
     def _done_by(self, now_ns: int) -> int:
-        assert self._chunk is not None
-        start, upto_ns = self._chunk.start, self._pool.upto_ns
+        start, upto_ns = self._held.start, self._pool.upto_ns
         spent_ns = max(0, now_ns - self._begun_ns)
         done = bisect_right(upto_ns, upto_ns[start] + spent_ns, start) - 1 - start
         return min(max(done, self._sent), self._size - 1)
 
     def _answer(self, done: int, returned: int, now_ns: int, *, is_last: bool) -> None:
-        assert self._chunk is not None
         outcome = c.Outcome(
             self._sent,
             range(done - self._sent),  # type: ignore[arg-type]
@@ -318,4 +372,87 @@ class _Lane:
             is_last=is_last,
         )
         self._sent, self._flushed_ns = done, max(now_ns, self._flushed_ns)
-        self._pool.answer(c.ChunkDone(self._number, self._chunk.id, outcome))
+        self._pool.answer(c.ChunkDone(self._number, self._held.id, outcome))
+
+
+class _SharedPool(_Pool):
+    """A pool whose lanes and parent share CPUs with each other and with other programs."""
+
+    def __init__(
+        self,
+        cpu_ns: Sequence[int],
+        blocked_ns: Sequence[int],
+        lanes: int,
+        overheads: Overheads,
+        machine: Machine,
+    ) -> None:
+        self.cpu_upto_ns = [0, *accumulate(cpu_ns)]
+        both_ns = [a + b for a, b in zip(cpu_ns, blocked_ns, strict=True)]
+        super().__init__(both_ns, lanes, overheads)
+        shared_ns = self.upto_ns[-1] / max(1, min(lanes, machine.cpus))
+        expected_s = max(shared_ns, len(cpu_ns) * overheads.item_ns) / 1e9
+        self.cpus = Cpus(self, machine.cpus, max(SLICE_S, expected_s / 2000))
+        Others(self, self.cpus, machine.other_cpus, max(expected_s, 1e-3)).start()
+
+    def _make_lane(self, number: int) -> _Lane:
+        return _SharedLane(number, self)
+
+    def _spend(self, ns: int) -> None:
+        # A parent that wakes up for a moment is served at once, by who has computed for long.
+        self.cpus.steal(ns / 1e9)
+        super()._spend(ns)
+
+
+class _SharedLane(_Lane):
+    """A worker that waits and computes in turn, a few items at a time."""
+
+    def __init__(self, number: int, pool: _SharedPool) -> None:
+        super().__init__(number, pool)
+        self._cpus = pool.cpus
+        self._cpu_upto_ns = pool.cpu_upto_ns
+        self._turns: deque[tuple[int, int]] = deque()
+
+    def _begin(self, now_ns: int) -> None:
+        chunk = self._chunk = self._queue.popleft()
+        self._size, self._sent = len(chunk.items), 0
+        self._flushed_ns = now_ns
+        self._turns.extend(self._divide(chunk))
+        self._go_on(self._pool.overheads.lane_ns)
+
+    def _divide(self, chunk: Chunk) -> Sequence[tuple[int, int]]:
+        """Parts of a chunk, first and last item each: what is not begun can be given back."""
+        size = len(chunk.items)
+        spent_ns = self._cost_ns(size)
+        cpu_ns = self._cpu_upto_ns[chunk.start + size] - self._cpu_upto_ns[chunk.start]
+        # A chunk that only computes for a short time is not worth taking apart.
+        parts = 1 if spent_ns - cpu_ns < 1e4 and spent_ns < 1e7 else min(size, 32)  # noqa: PLR2004
+        return list(pairwise(at * size // parts for at in range(parts + 1)))
+
+    def _go_on(self, besides_ns: int = 0) -> None:
+        first, last = self._turns[0]
+        start = self._held.start
+        both_ns = self._pool.upto_ns[start + last] - self._pool.upto_ns[start + first]
+        cpu_ns = self._cpu_upto_ns[start + last] - self._cpu_upto_ns[start + first]
+        compute_s = (cpu_ns + besides_ns) / 1e9
+        if both_ns > cpu_ns:
+            self._pool.after(
+                (both_ns - cpu_ns) / 1e9, lambda: self._cpus.use(self, compute_s, self._turned)
+            )
+        else:
+            self._cpus.use(self, compute_s, self._turned)
+
+    def _turned(self) -> None:
+        self._turns.popleft()
+        if self._turns:
+            self._go_on()
+        else:
+            self._end(self._pool.act_ns)
+
+    def _end_at(self, size: int) -> None:
+        self._size = size
+        while self._turns[-1][0] >= size:
+            self._turns.pop()
+
+    def _done_by(self, now_ns: int) -> int:
+        del now_ns
+        return max(self._sent, self._turns[0][1] - 1)
