@@ -18,6 +18,7 @@ _COMMANDS = {
     "report": ("poolwise.cli.report", "show a pool's saved report again: text, page, trace"),
     "doctor": ("poolwise.cli.doctor", "say why a program's pools are slow, and what to do"),
     "checklist": ("poolwise.cli.checklist", "nine points about a program's pool, from one run"),
+    "tune": ("poolwise.cli.tune", "find how a function is best run: kind, workers, chunk size"),
     "bench": ("poolwise.cli.bench", "measure from which size on shared memory pays here"),
     "explain": ("poolwise.cli.explain", "explain a finding of the doctor"),
     "info": ("poolwise.cli.info", "say what pools run on here"),
