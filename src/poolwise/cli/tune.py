@@ -1,4 +1,4 @@
-"""`poolwise tune`: finds by trials how a function is best run: kind, workers and chunk size."""
+"""`poolwise tune`: finds by trials how a function, or a script's heaviest call, is best run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from poolwise.cli import output
+from poolwise.cli.program import find_complaint, interpreter_flags, split_options
 from poolwise.errors import ExtraMissing, SampleFailed
 
 if TYPE_CHECKING:
@@ -17,24 +18,39 @@ if TYPE_CHECKING:
 
 _USAGE = """\
 poolwise tune MODULE:FUNCTION (--items FILE | --items-from MODULE:NAME | --files GLOB)
-              [OPTIONS]"""
+              [OPTIONS]
+       poolwise tune [--budget SECONDS] [--html FILE] [--json FILE] SCRIPT.py [ARGS...]"""
+
+_SCRIPT = "[OPTIONS] SCRIPT.py [ARGS...]"
+
+_VALUED = (
+    "--items", "--items-from", "--files", "--budget", "--length", "--allow", "--save", "--check",
+    "--html", "--json",
+)  # fmt: skip
 
 _EPILOG = """\
 FUNCTION is called with one item (--star: with the parts of one). It runs again and again, in this
 process and in workers, so it must be one that can be. MODULE may be the path of a file.
 
+With a SCRIPT, which uses a pool of any kind, the call that keeps its workers busiest is tried in
+other ways, as `poolwise doctor --verify` does it, and the report goes to standard error.
+
 To use what was saved:  poolwise.map(f, items, profile="FILE"), poolwise.Pool.from_profile("FILE"),
 or POOLWISE_PROFILE=FILE in the environment of a program that calls poolwise.map.
 
-Exit code: 0; 1 if the function fails on an item; 2 if the command line makes no sense or a file
-cannot be read or written.
+Exit code: 0; 1 if the function fails on an item, or a script had no call to try; 2 if the command
+line makes no sense or a file cannot be read or written.
 """
 
 
 def main(argv: Sequence[str]) -> int:
     """Tune, print the outcome and write what was asked for."""
-    options = _parse(argv)
+    words, program = split_options(list(argv), _VALUED)
+    is_script = bool(program) and program[0].endswith(".py")
+    options = _parse(words + program[:1]) if is_script else _parse(argv)
     try:
+        if is_script:
+            return _tune_script(options, program)
         tuned = _tune(options)
         _show(options, tuned)
         _write(options, tuned)
@@ -57,18 +73,55 @@ def _complain(what: object) -> None:
     sys.stderr.flush()
 
 
-def _tune(options: argparse.Namespace) -> Tuned:
-    """Check all that can be known before the function runs; then tune."""
-    from poolwise.report.extras import has_plotly
-    from poolwise.tune import target
-    from poolwise.tune.door import tune
+def _tune_script(options: argparse.Namespace, program: list[str]) -> int:
+    """Try the heaviest call of a program; the exit code: 1 if there was nothing to try."""
+    from poolwise.report import html, text
+    from poolwise.tune import script
 
-    wanted = (options.save, options.html, options.json)
-    if obstacle := output.find_obstacle(wanted):
+    _check_files(options)
+    if options.save or options.check:
+        message = (
+            "a profile is for a function: poolwise tune SCRIPT.py:FUNCTION --items-from ... --save"
+        )
+        raise ValueError(message)
+    if complaint := find_complaint("tune", f"poolwise tune {_SCRIPT}", program):
+        raise ValueError(complaint.strip())
+    seen, tried = script.tune_script([sys.executable, *interpreter_flags(), *program],
+                                     options.budget)  # fmt: skip
+    if tried is None:
+        _complain(script.say_why_not(seen))
+        return 1
+    document = script.make_document(tried)
+    text.show(document, sys.stderr)
+    _write_files(
+        [
+            (options.html, lambda: html.render(document)),
+            (options.json, lambda: json.dumps(script.as_dict(tried), indent=1)),
+        ]
+    )
+    return 0
+
+
+def _check_files(options: argparse.Namespace) -> None:
+    """Refuse to begin if what is asked for could not be written."""
+    from poolwise.report.extras import has_plotly
+
+    if obstacle := output.find_obstacle((options.save, options.html, options.json)):
         raise ValueError(obstacle)
     if options.html and not has_plotly():
         what = "--html draws charts with plotly, which is not installed"
         raise ExtraMissing(what, "report")
+
+
+def _tune(options: argparse.Namespace) -> Tuned:
+    """Check all that can be known before the function runs; then tune."""
+    from poolwise.tune import target
+    from poolwise.tune.door import tune
+
+    _check_files(options)
+    if options.items is options.items_from is options.files is None:
+        message = "no items: name them by --items, --items-from or --files"
+        raise ValueError(message)
     function = target.load_function(options.target)
     return tune(
         function,
@@ -125,11 +178,16 @@ def _show(options: argparse.Namespace, tuned: Tuned) -> None:
 def _write(options: argparse.Namespace, tuned: Tuned) -> None:
     from poolwise.tune.show import as_dict
 
-    written: list[tuple[str | None, Callable[[], str]]] = [
-        (options.save, tuned.profile.as_text),
-        (options.html, tuned.to_html),
-        (options.json, lambda: json.dumps(as_dict(tuned), indent=1)),
-    ]
+    _write_files(
+        [
+            (options.save, tuned.profile.as_text),
+            (options.html, tuned.to_html),
+            (options.json, lambda: json.dumps(as_dict(tuned), indent=1)),
+        ]
+    )
+
+
+def _write_files(written: Sequence[tuple[str | None, Callable[[], str]]]) -> None:
     for path, make in written:
         if path:
             output.write(path, make())
@@ -146,8 +204,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("target", metavar="MODULE:FUNCTION", help="the function to tune")
-    items = parser.add_mutually_exclusive_group(required=True)
+    parser.add_argument("target", metavar="TARGET", help="a function, or a script")
+    items = parser.add_mutually_exclusive_group()
     items.add_argument("--items", metavar="FILE", help="items as JSON lines; - is standard input")
     items.add_argument("--items-from", metavar="MODULE:NAME", help="an iterable of a module")
     items.add_argument("--files", metavar="GLOB", help="the paths of files that match, as items")
