@@ -44,12 +44,12 @@ def workloads(share: int) -> dict[str, Workload]:
         "medium": Workload(choosing.medium, range(4_000 // share)),
         "heavy": Workload(choosing.heavy, range(24 // share)),
         "numpy": Workload(choosing.released, range(400 // share)),
-        "sleep": Workload(choosing.nap, range(100 // share), is_waiting=True),
+        "sleep": Workload(choosing.nap, range(400 // share), is_waiting=True),
         "zlib": Workload(choosing.squeeze, range(80 // share)),
         "hashing": Workload(choosing.hashed, range(400 // share)),
         "JSON lines": Workload(choosing.parse, [line] * (60_000 // share)),
-        "CPU and I/O": Workload(choosing.mixed, range(100 // share), is_waiting=True),
-        "coroutine": Workload(choosing.awaited, range(100 // share), is_waiting=True),
+        "CPU and I/O": Workload(choosing.mixed, range(200 // share), is_waiting=True),
+        "coroutine": Workload(choosing.awaited, range(2_000 // share), is_waiting=True),
     }
     return {name: load for name, load in counts.items() if len(load.items)}
 

@@ -53,3 +53,7 @@ def fail_on_seven(x):
 
 def endless():
     return itertools.count()
+
+
+def fail_on_all(x):
+    raise RuntimeError(x)

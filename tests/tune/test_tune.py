@@ -11,10 +11,12 @@ import pytest
 import poolwise
 from poolwise import cli
 from poolwise.choose import pools
+from poolwise.choose.call import Call
+from poolwise.choose.model import Measured
 from poolwise.doors.profile import read_profile
 from poolwise.errors import SampleFailed
 from poolwise.report import extras
-from poolwise.tune import door, runner
+from poolwise.tune import door, runner, sample
 from poolwise.tune.race import Setting
 from poolwise.tune.search import OURS, STANDARD
 from tests.tune import functions as work
@@ -179,8 +181,6 @@ def test_coroutines_are_tried_in_numbers():
 
 
 def test_each_kind_really_runs_the_sample():
-    from poolwise.choose.call import Call
-
     call = Call(work.double, has_many=False, seed=None)
     kinds = [("serial", 1), ("threads", 2), ("processes", 2), (OURS, 1), (STANDARD, 2)]
     with runner.Runner(call, list(range(30)), 2) as there:
@@ -225,6 +225,33 @@ def test_other_wrong_words():
 def test_a_function_that_fails_is_said_with_the_item():
     with pytest.raises(SampleFailed, match=r"fail_on_seven\(7\) raised RuntimeError: not this"):
         tune(work.fail_on_seven, range(20))
+
+
+def test_one_that_fails_later_is_found_where_a_loop_ran_few(monkeypatch):
+    """Of items that wait a loop runs few; all trials of the whole sample fail then."""
+    slow = Measured(16, 1.0, 0.0, 0.0)
+    measure = sample.measure
+    looks = []
+
+    def look(call, items, most_s):
+        looks.append(len(items))
+        if len(looks) == 1:
+            return slow, 1.0, len(items)
+        return measure(call, items, most_s)
+
+    monkeypatch.setattr(sample, "measure", look)
+    with pytest.raises(SampleFailed, match=r"fail_on_all\(0\)"):
+        tune(work.fail_on_all, range(100), budget=5.0)
+    assert looks == [16, 8]
+
+
+def test_a_loop_over_items_that_wait_runs_some_and_is_scaled():
+    call = Call(work.keep, has_many=False, seed=None)
+    with runner.Runner(call, list(range(100)), 2, at_once=10) as there:
+        there.time(Setting("serial"))
+        assert list(range(0, 100, 10)) == work.SEEN
+        there.time(Setting("threads", 2))
+        assert len(work.SEEN) >= 10 + 100
 
 
 def test_a_long_item_is_cut_short_in_the_message():

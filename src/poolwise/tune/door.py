@@ -261,11 +261,13 @@ class _Tuning:
         turn_s = self._budget_s / EFFORT.turns if self._written is None else 0.0
         drawn = sample.draw(self._call, self._items, 2 * (cpus + 1), turn_s, self._budget_s / 4)
         self._bar(drawn)
-        first_s = drawn.item_s * len(drawn.items)
-        with Runner(self._call, drawn.items, cpus) as runner:
+        first_s = drawn.item_s * len(drawn.items) / drawn.at_once
+        with Runner(self._call, drawn.items, cpus, drawn.at_once) as runner:
             whole_s = partial(self._whole_s, runner, len(drawn.items))
             race = Race(runner.time, time.perf_counter, whole_s, first_s)
             found, setting = self._search(race, self._space(drawn, cpus), prior)
+            if race.has_only_failed:  # an item that the first look has left out
+                sample.measure(self._call, drawn.items, self._budget_s)
         spent_s = time.perf_counter() - self._begun_s
         runs = runner.runs + drawn.runs
         return Tuned(

@@ -113,6 +113,11 @@ class Race:
         """Settings that have not been stopped."""
         return [setting for setting in self.times if setting not in self.stopped]
 
+    @property
+    def has_only_failed(self) -> bool:
+        """There were trials, and none came through."""
+        return bool(self.stopped) and not any(self.times.values())
+
     def run(self, rounds: int, among: Collection[Setting] | None = None) -> None:
         """Run so many rounds; after each, those that are clearly slower than the best are stopped.
 

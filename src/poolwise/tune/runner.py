@@ -20,12 +20,14 @@ class Runner:
     """The function of a call and a sample of its items, to be run by any setting.
 
     :param cpus: workers of our own choice.
+    :param at_once: a loop runs one in so many items, and is taken to go on like that.
     """
 
-    def __init__(self, call: Call, sample: Sequence[Any], cpus: int) -> None:
+    def __init__(self, call: Call, sample: Sequence[Any], cpus: int, at_once: int = 1) -> None:
         self._call = call
         self._sample = sample
         self._cpus = cpus
+        self._for_loop = sample[::at_once]
         self._open = ExitStack()
         self._pools: dict[tuple[str, int], Any] = {}
         self._start_s: dict[tuple[str, int], float] = {}
@@ -43,20 +45,23 @@ class Runner:
 
         :raises Exception: what the function raised, or why it cannot be run so.
         """
-        run = self._prepare(setting)
-        self.runs += len(self._sample)
+        run, items = self._prepare(setting), self._items(setting)
+        self.runs += len(items)
         begun_s = time.perf_counter()
         values = run()
         spent_s = time.perf_counter() - begun_s
         del values  # what results weigh is no part of it
-        return max(spent_s, 1e-9)
+        return max(spent_s, 1e-9) * len(self._sample) / len(items)
+
+    def _items(self, setting: Setting) -> Sequence[Any]:
+        return self._for_loop if setting.kind == "serial" else self._sample
 
     def start_s(self, setting: Setting) -> float:
         """Cost of starting the workers of a setting, as it was here."""
         return self._start_s.get((setting.kind, setting.workers), 0.0)
 
     def _prepare(self, setting: Setting) -> Callable[[], Any]:
-        call, sample = self._call, self._sample
+        call, sample = self._call, self._items(setting)
         if setting.kind == "serial" and not call.is_coroutine:
             return lambda: call.run(sample)
         if setting.kind in {"serial", "asyncio", OURS}:
@@ -73,7 +78,7 @@ class Runner:
         if setting.kind == OURS:
             options = {}
             self._share_workers()
-        return lambda: run(self._call.function, self._sample, **options)
+        return lambda: run(self._call.function, self._items(setting), **options)
 
     def _share_workers(self) -> None:
         """Have calls of ours find their workers started, as they do from the second call on."""

@@ -26,6 +26,7 @@ class Sample:
     :param measured: costs of an item.
     :param changed: name of something outside of the function that is not what it was before.
     :param runs: calls of the function that this has cost.
+    :param at_once: where items wait there are so many times more than a loop could run in a turn.
     """
 
     items: list[Any]
@@ -33,12 +34,11 @@ class Sample:
     measured: Measured
     changed: str | None
     runs: int
+    at_once: int = 1
 
 
 def draw(call: Call, items: Sequence[Any], least: int, turn_s: float, most_s: float) -> Sample:
     """So many items, evenly spread, that a loop over them takes ``turn_s``; and their costs.
-
-    Of items that wait more are wanted: most trials run some of them at once.
 
     :param least: that there must be, if there are as many.
     :param most_s: a time that no look at the items may exceed, but by one item.
@@ -47,15 +47,19 @@ def draw(call: Call, items: Sequence[Any], least: int, turn_s: float, most_s: fl
     before = outside.digest(call.function)
     chosen, runs, is_enough = spread(items, max(EFFORT.few_items, least)), 0, False
     while not is_enough:
-        measured, item_s, count = _measure(call, chosen, most_s)
+        measured, item_s, count = measure(call, chosen, most_s)
         runs += count
-        at_once = EFFORT.threads if measured.is_mixed and turn_s else 1
         fitting = min(least, max(2, int(most_s / item_s)))
-        wanted = min(EFFORT.most_items, max(fitting, round(at_once * turn_s / item_s)))
+        wanted = min(EFFORT.most_items, max(fitting, round(turn_s / item_s)))
         is_enough = min(wanted, len(items)) < 2 * len(chosen)  # else it is known better with more
         chosen = chosen if is_enough and wanted > len(chosen) else spread(items, wanted)
     changed = outside.changed_between(before, outside.digest(call.function))
-    return Sample(chosen, item_s, measured, changed, runs)
+    drawn = Sample(chosen, item_s, measured, changed, runs)
+    if measured.is_mixed and turn_s:  # most trials run some of them at once
+        drawn.at_once = EFFORT.coroutines if call.is_coroutine else EFFORT.threads
+        most = max(drawn.at_once, round(drawn.at_once * turn_s / item_s))
+        drawn.items = spread(items, min(EFFORT.most_items, most))
+    return drawn
 
 
 def spread(items: Sequence[Any], most: int) -> list[Any]:
@@ -65,7 +69,7 @@ def spread(items: Sequence[Any], most: int) -> list[Any]:
     return [items[at * len(items) // most] for at in range(most)]
 
 
-def _measure(call: Call, items: list[Any], most_s: float) -> tuple[Measured, float, int]:
+def measure(call: Call, items: list[Any], most_s: float) -> tuple[Measured, float, int]:
     """Costs of an item, seconds of one, and calls: each runs once, until time is up."""
     watched = _Watched(items, most_s)
     look = _look_at_coroutines if call.is_coroutine else _look
