@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from poolwise.choose.limits import LIMITS
 from poolwise.tune.effort import EFFORT
 from poolwise.tune.race import Race, Setting, ratio_of
 from poolwise.tune.search import LADDER, OURS, STANDARD, Space, list_all, search
@@ -137,6 +138,15 @@ def test_the_first_trial_is_not_begun_if_it_would_take_too_long():
     assert machine.order == []
 
 
+def test_what_a_trial_costs_here_counts_not_what_it_is_scaled_to():
+    machine = Machine(fixed())
+    race = Race(lambda each: 100 * machine.trial(each), machine.clock, lambda _, each: each)
+    race.end_s = 4.5
+    race.enter([SERIAL, THREADS])
+    race.run(3)
+    assert machine.now_s == 4.0
+
+
 def test_starting_counts():
     race = Machine(fixed(processes=0.5)).race(
         lambda setting, seconds: seconds + (2.0 if setting.kind == "processes" else 0.0)
@@ -203,8 +213,8 @@ def test_where_items_wait_the_number_is_climbed_by_factors():
 
     race, found = Machine(cost).search(space(is_waiting=True, items=400, length=400))
     tried = {each.workers for each in race.times if each.kind == "threads"}
-    assert {8, 32, 128, 400} <= tried
-    assert found.chosen.workers == 400
+    assert {8, 32, LIMITS.most_threads} <= tried
+    assert found.chosen.workers == LIMITS.most_threads
 
 
 def test_coroutines_are_climbed_as_well():
@@ -212,7 +222,7 @@ def test_coroutines_are_climbed_as_well():
         return 100.0 / setting.workers if setting.kind == "asyncio" else 100.0
 
     _, found = Machine(cost).search(space(kinds={"serial", "asyncio"}, items=5000))
-    assert found.chosen == Setting("asyncio", EFFORT.most_concurrent)
+    assert found.chosen == Setting("asyncio", LIMITS.most_coroutines)
 
 
 def test_the_curve_is_drawn_though_a_loop_is_best():

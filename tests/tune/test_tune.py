@@ -154,8 +154,20 @@ def test_no_time_for_anything_is_said(monkeypatch):
     clock = SimpleNamespace(perf_counter=lambda: float(next(ticks)))
     monkeypatch.setattr(door, "time", clock)
     tuned = tune(budget=0.5)
-    assert tuned.kind == "serial"
-    assert "left no time" in " ".join(str(tuned).split())
+    assert tuned.is_undecided
+    said = " ".join(str(tuned).split())
+    assert "left no time" in said
+    assert "Nothing is known of double" in said
+
+
+@with_costs
+def test_nothing_is_saved_of_no_comparison(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(door.Tuned, "is_undecided", True)
+    path = tmp_path / "x.json"
+    words = ["tests.tune.functions:double", "--items-from", NUMBERS, "--budget", "1e6"]
+    assert command(*words, "--save", str(path)) == 2
+    assert "nothing to save" in capsys.readouterr().err
+    assert not path.exists()
 
 
 # -- real trials

@@ -178,6 +178,9 @@ def _show(options: argparse.Namespace, tuned: Tuned) -> None:
 def _write(options: argparse.Namespace, tuned: Tuned) -> None:
     from poolwise.tune.show import as_dict
 
+    if options.save and tuned.is_undecided:
+        message = "there was time for no comparison, so there is nothing to save: raise --budget"
+        raise ValueError(message)
     _write_files(
         [
             (options.save, tuned.profile.as_text),

@@ -67,6 +67,12 @@ class Tuned:
         return self.setting.chunksize
 
     @property
+    def is_undecided(self) -> bool:
+        """Several settings were to be tried, and there was time for one at most."""
+        tried = [each for each, times in self.race.times.items() if times]
+        return self.race.is_out_of_time and len(tried) < 2  # noqa: PLR2004 - to compare
+
+    @property
     def gain(self) -> Ratio | None:
         """Times as fast as the plain loop; None if one of them never came through."""
         return self._times_as_fast_as(Setting("serial"))

@@ -44,9 +44,6 @@ class Effort:
     coroutines: int = 64
     """Coroutines at once of the first trial."""
 
-    most_concurrent: int = 1024
-    """Each may hold a connection: this is the usual limit of open files."""
-
     most_words: int = 80
     """Characters of an item in a message."""
 

@@ -101,6 +101,8 @@ class Race:
         """Seconds on the sample by round."""
         self.stopped: dict[Setting, str] = {}
         self.is_out_of_time = False
+        self._spent_s: dict[Setting, float] = {}
+        """What a trial has last cost here: a time may be scaled from a part of the sample."""
         self._round = 0
 
     def enter(self, settings: Iterable[Setting]) -> None:
@@ -136,20 +138,21 @@ class Race:
         """Run each once, the other way round in every other round; False when time is up."""
         self._round += 1
         for setting in turn if self._round % 2 else reversed(turn):
-            if self._clock() + self._expected_s(setting) > self.end_s:
+            begun_s = self._clock()
+            if begun_s + self._expected_s(setting) > self.end_s:
                 self.is_out_of_time = True
                 return False
             try:
                 self.times[setting][self._round] = self._trial(setting)
             except Exception as error:
                 self.stopped[setting] = f"failed: {type(error).__name__}: {error}"
+            self._spent_s[setting] = self._clock() - begun_s
         return True
 
     def _expected_s(self, setting: Setting) -> float:
         """Time that it took, or else the fastest: a new one may be as fast."""
-        own = self.times[setting].values()
-        every = [seconds for times in self.times.values() for seconds in times.values()]
-        return statistics.median(own) if own else min(every, default=self._first_s)
+        fastest_s = min(self._spent_s.values(), default=self._first_s)
+        return self._spent_s.get(setting, fastest_s)
 
     def _stop_losers(self) -> None:
         best = self.best()

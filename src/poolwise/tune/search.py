@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
+from poolwise.choose.limits import LIMITS
 from poolwise.tune.effort import EFFORT
 from poolwise.tune.race import Race, Setting
 
@@ -53,7 +54,8 @@ class Space:
         return [self._sized(kind, count) for kind, count in counts.items() if kind in self.kinds]
 
     def _sized(self, kind: str, workers: int) -> Setting:
-        return Setting(kind, max(1, min(workers, self.items, EFFORT.most_concurrent)))
+        most = LIMITS.most_coroutines if kind == "asyncio" else LIMITS.most_threads
+        return Setting(kind, max(1, min(workers, self.items, most)))
 
     def list_neighbours(self, best: Setting) -> list[Setting]:
         """One step up and down in workers; where items wait, a step is a factor."""

@@ -57,16 +57,16 @@ def _plain(tuned: Tuned, setting: Setting) -> dict[str, Any]:
 
 
 def _say_verdict(tuned: Tuned) -> b.Verdict:
-    gain = tuned.gain
-    if tuned.kind == "serial":
-        headline = f"{tuned.call.name} runs best in a plain loop"
-    else:
+    place, more = profile.name_of(tuned.call.function), _say_more(tuned)
+    if tuned.is_undecided:
+        headline = f"Nothing is known of {tuned.call.name}: no two settings could be tried"
+        return b.Verdict(headline, "bad", "TUNED", place, more)
+    headline = f"{tuned.call.name} runs best in a plain loop"
+    if tuned.kind != "serial":
         headline = f"{tuned.call.name} runs best with {_describe(tuned.setting)}"
-        if gain is not None:
-            headline += f": {say_ratio(gain)} as fast as a plain loop"
-    return b.Verdict(
-        headline, "good", "TUNED", profile.name_of(tuned.call.function), _say_more(tuned)
-    )
+        if tuned.gain is not None:
+            headline += f": {say_ratio(tuned.gain)} as fast as a plain loop"
+    return b.Verdict(headline, "good", "TUNED", place, more)
 
 
 def _describe(setting: Setting) -> str:
