@@ -105,6 +105,19 @@ def test_what_slows_all_of_a_round_decides_nothing():
     assert race.ratio(THREADS, SERIAL).value == pytest.approx(1.3)
 
 
+def test_a_setting_is_not_best_for_having_run_while_it_was_quiet():
+    machine = Machine(fixed(threads=0.8))
+    race = machine.race()
+    race.enter([SERIAL])
+    race.run(1)
+    race.run(4, [SERIAL])  # quiet: 1.0
+    machine.noise = itertools.cycle([3.0])
+    race.enter([THREADS])
+    race.run(3)
+    assert race.seconds(THREADS) > race.seconds(SERIAL)
+    assert race.best() == THREADS
+
+
 def test_a_trial_that_fails_is_stopped_with_the_reason_and_the_others_go_on():
     def cost(setting):
         if setting.kind == "processes":

@@ -24,6 +24,9 @@ class Effort:
     rounds: int = 3
     """Turns of each setting before the next step: the first number that gives an interval."""
 
+    last_rounds: int = 5
+    """So often the last comparison may have as many turns again, while it has not settled."""
+
     certain: tuple[float, ...] = (4.0, 2.0)
     """After one round and after two no interval says anything: a setting that was never less than
     so many times slower is stopped. Other programs make one in three turns take twice as long."""

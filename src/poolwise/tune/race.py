@@ -64,6 +64,10 @@ class Ratio:
         return self.low is not None and self.low > 1
 
 
+def _value(ratio: Ratio | None) -> float:
+    return 1.0 if ratio is None else ratio.value
+
+
 def ratio_of(ratios: Collection[float]) -> Ratio | None:
     """Mean of the ratios of some rounds with its interval; None of none."""
     if not ratios:
@@ -127,7 +131,8 @@ class Race:
         """
         for _ in range(rounds):
             turn = self.running if among is None else [each for each in among if self.times[each]]
-            if len(turn) < 2 and all(map(self.times.get, turn)):  # noqa: PLR2004 - to compare
+            has_rivals = len(turn) > 1 or among is not None
+            if not has_rivals and all(map(self.times.get, turn)):
                 return
             if not self._run_round(turn):
                 return
@@ -173,13 +178,18 @@ class Race:
         return None if seconds is None else self._whole_s(setting, seconds)
 
     def best(self, among: Collection[Setting] | None = None) -> Setting | None:
-        """Setting with the least expected time; of those that run if none are named."""
-        found = [
-            (whole_s, at, setting)
-            for at, setting in enumerate(self.running if among is None else among)
-            if (whole_s := self.whole_s(setting)) is not None
-        ]
-        return min(found)[2] if found else None
+        """Setting with the least expected time; of those that run if none are named.
+
+        The least median may have come from quiet rounds: who was faster in the same rounds, is.
+        """
+        named = self.running if among is None else among
+        found = [setting for setting in named if self.times[setting]]
+        if not found:
+            return None
+        least = min(found, key=lambda setting: self.whole_s(setting) or math.inf)
+        met = {setting: self.ratio(setting, least) for setting in found}
+        known = [setting for setting, ratio in met.items() if ratio and ratio.low is not None]
+        return min([least, *known], key=lambda setting: _value(met[setting]))
 
     def ratio(self, setting: Setting, other: Setting) -> Ratio | None:
         """Times of the one by the other's, of the whole call, in rounds that both were in."""

@@ -168,8 +168,8 @@ def _measured(tuned: Tuned, settings: Sequence[Setting]) -> list[Setting]:
 def _list_trials(tuned: Tuned) -> b.Table:
     race = tuned.race
     columns = [
-        b.Column("setting"), b.Column("chunksize", "count"), b.Column("whole call", "s"),
-        b.Column("by chosen"), b.Column("95 %"), b.Column("turns", "count"), b.Column(""),
+        b.Column("setting"), b.Column("chunk", "count"), b.Column("whole call", "s"),
+        b.Column("ratio"), b.Column("95 %"), b.Column("turns", "count"), b.Column(""),
     ]  # fmt: skip
     shown = [each for each in _by_time(tuned) if race.times[each]]
     rows: list[list[b.Cell]] = [
@@ -184,7 +184,7 @@ def _list_trials(tuned: Tuned) -> b.Table:
         for each in shown
     ]
     strong = [at for at, each in enumerate(shown) if each == tuned.setting]
-    return b.Table(columns, rows, "Trials, in turns", strong)
+    return b.Table(columns, rows, "Trials in turns; times by that of the chosen setting", strong)
 
 
 def _compare(tuned: Tuned, setting: Setting) -> tuple[str, str]:
@@ -203,9 +203,8 @@ def _compare(tuned: Tuned, setting: Setting) -> tuple[str, str]:
 def _say_state(tuned: Tuned, setting: Setting) -> str:
     if setting == tuned.setting:
         return "chosen"
-    if setting.kind in {OURS, STANDARD}:
-        return "to compare"
-    return "slower" if setting in tuned.race.stopped else ""
+    is_stopped = setting in tuned.race.stopped and setting.kind not in {OURS, STANDARD}
+    return "stopped" if is_stopped else ""
 
 
 def _draw_bars(tuned: Tuned, curve: list[Setting]) -> b.Bars:
