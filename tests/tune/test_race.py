@@ -259,6 +259,20 @@ def test_what_is_only_compared_with_is_never_chosen():
     assert race.times[Setting(OURS)]
 
 
+def test_who_had_few_turns_has_more_as_long_as_there_is_time():
+    """The first turn of processes is slow by chance, and the time for kinds is over with it."""
+    turns = itertools.count()
+
+    def cost(setting):
+        if setting.kind == "serial":
+            return 10.0
+        return 20.0 if next(turns) == 0 else 5.0
+
+    there = space(kinds={"serial", "processes"}, items=3, length=3)
+    _, found = Machine(cost).search(there, budget_s=90.0)
+    assert found.chosen.kind == "processes"
+
+
 def test_a_saved_setting_takes_part():
     saved = Setting("processes", 4, 77)
     _, found = Machine(lambda each: 0.2 if each == saved else 1.0).search(space(), prior=saved)

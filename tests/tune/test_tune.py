@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -18,7 +20,7 @@ from poolwise.errors import SampleFailed
 from poolwise.report import extras
 from poolwise.tune import door, runner, sample
 from poolwise.tune.race import Setting
-from poolwise.tune.search import OURS, STANDARD
+from poolwise.tune.search import OURS, STANDARD, Found
 from tests.tune import functions as work
 from tests.tune.test_profile import made
 
@@ -79,6 +81,19 @@ def test_it_says_the_setting_the_gain_and_where_ours_stands():
     text = str(tuned)
     for words in ("1 process:", "2.00x (", "1.10x (", "poolwise.map", "Chunk sizes", "self-sized"):
         assert words in text, words
+
+
+def test_a_gain_that_noise_may_explain_is_doubted(costs, monkeypatch):
+    assert "not certain" not in str(tune())
+    factors = itertools.cycle([1.0, 0.3, 4.0, 1.0, 2.5])
+    time = door.Runner.time
+    monkeypatch.setattr(door.Runner, "time", lambda *given: time(*given) * next(factors))
+    costs["processes"] = 3.9
+    tuned = tune(allow={"processes"})
+    doubted = replace(tuned)
+    doubted.found = Found(Setting("processes", 2))
+    assert doubted.gain.low < 1 < doubted.gain.high
+    assert "not certain" in str(doubted)
 
 
 def test_a_loop_may_be_best(costs):

@@ -27,6 +27,9 @@ class Effort:
     last_rounds: int = 5
     """So often the last comparison may have as many turns again, while it has not settled."""
 
+    rivals: int = 4
+    """Settings that may take part in it beside the best."""
+
     certain: tuple[float, ...] = (4.0, 2.0)
     """After one round and after two no interval says anything: a setting that was never less than
     so many times slower is stopped. Other programs make one in three turns take twice as long."""

@@ -172,7 +172,7 @@ def _conclude(found: Found, race: Race, saved: list[Setting]) -> Found:
     yardsticks = [Setting("serial"), Setting(OURS), *saved]
     for _ in range(EFFORT.last_rounds):
         best = _best(race)
-        rivals = _as_good_as(best, race)
+        rivals = _rivals_of(best, race)
         known = [
             each for each in dict.fromkeys([best, *rivals, *yardsticks]) if race.times.get(each)
         ]
@@ -184,6 +184,17 @@ def _conclude(found: Found, race: Race, saved: list[Setting]) -> Found:
     return found
 
 
+def _rivals_of(best: Setting, race: Race) -> list[Setting]:
+    """Settings that may still turn out to be as fast, the likeliest first; a few of them."""
+    ratios = {each: race.ratio(each, best) for each in _own(race) if each in race.running}
+    found = [
+        (1.0 if ratio is None else ratio.value, at, each)
+        for at, (each, ratio) in enumerate(ratios.items())
+        if each != best and not race.is_slower(each, best)
+    ]
+    return [each for _, _, each in sorted(found)[: EFFORT.rivals]]
+
+
 def _is_settled(rival: Setting, best: Setting, race: Race) -> bool:
     """It is known to be slower, or to be about as fast."""
     ratio = race.ratio(rival, best)
@@ -192,10 +203,12 @@ def _is_settled(rival: Setting, best: Setting, race: Race) -> bool:
 
 
 def _as_good_as(best: Setting, race: Race) -> list[Setting]:
+    """Settings that were seen to be about as fast, in rounds enough to say so."""
     return [
         each
         for each in _own(race)
         if (ratio := race.ratio(each, best)) is not None
+        and ratio.low is not None
         and ratio.value <= EFFORT.as_fast
         and not race.is_slower(each, best)
     ]

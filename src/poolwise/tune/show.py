@@ -87,7 +87,8 @@ def say_ratio(ratio: Ratio) -> str:
 
 
 def _say_more(tuned: Tuned) -> list[str]:
-    found = [_say_default(tuned), _say_map(tuned), _say_prior(tuned), _say_sample(tuned)]
+    found = [_say_doubt(tuned), _say_default(tuned), _say_map(tuned), _say_prior(tuned)]
+    found.append(_say_sample(tuned))
     return [*filter(None, found), *tuned.notes, *_say_left_out(tuned)]
 
 
@@ -103,6 +104,14 @@ def _say_left_out(tuned: Tuned) -> Iterator[str]:
             f"the budget left no time for {len(left_out)} settings ({left_out[0]}, ...); --budget "
             "(budget=) gives more"
         )
+
+
+def _say_doubt(tuned: Tuned) -> str:
+    gain = tuned.gain
+    is_certain = gain is not None and gain.low is not None and gain.low > 1
+    if tuned.kind == "serial" or gain is None or is_certain:
+        return ""
+    return "That it gains anything is not certain: a larger budget, or a quieter machine, says more"
 
 
 def _say_default(tuned: Tuned) -> str:
