@@ -57,3 +57,7 @@ def endless():
 
 def fail_on_all(x):
     raise RuntimeError(x)
+
+
+def make_function(x):
+    return lambda: x

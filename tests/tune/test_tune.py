@@ -295,6 +295,13 @@ def test_what_cannot_be_sent_is_tried_without_processes():
         assert "processes" not in {each.kind for each in tuned.race.times}
 
 
+def test_results_that_cannot_be_sent_leave_processes_out_and_nothing_else():
+    tuned = tune(work.make_function, range(30), budget=3.0, allow={"processes"})
+    assert tuned.kind == "serial"
+    failed = {each.kind for each, why in tuned.race.stopped.items() if "failed" in why}
+    assert failed == {"processes"}
+
+
 class Locked:
     def __init__(self):
         self._lock = threading.Lock()

@@ -169,9 +169,10 @@ def _show(options: argparse.Namespace, tuned: Tuned) -> None:
     if output.STDOUT in {options.save, options.html, options.json}:
         return
     text.show(tuned.document(), sys.stdout)
-    print("\nIn a program:")
-    for line in list_lines(tuned, options.save):
-        print(f"  {line}")
+    if not tuned.is_undecided:
+        print("\nIn a program:")
+        for line in list_lines(tuned, options.save):
+            print(f"  {line}")
     sys.stdout.flush()
 
 

@@ -87,7 +87,7 @@ class Runner:
             from poolwise.choose import pools
 
             self._pools[key] = self._open.enter_context(pools.workers(self._cpus))
-            self._warm(self._pools[key], self._cpus)
+            self._pools[key].map(abs, range(self._cpus), 1)  # started; it may send nothing else
 
     def _pool(self, setting: Setting) -> Any:
         key = setting.kind, setting.workers
