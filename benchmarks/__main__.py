@@ -47,6 +47,9 @@ CLAIMS = (
 )
 _QUICK_ROUNDS = 3
 
+REPORTS = ("tuning",)
+"""Tables of their own kind, which are no contest of pools: by name only."""
+
 
 def main() -> None:
     if sys.argv[1:2] == ["whatif"]:  # measures how far we are off, beside no peer
@@ -54,10 +57,13 @@ def main() -> None:
         return
     parser = _parser()
     options = parser.parse_args()
-    unknown = [name for name in options.names if name not in CLAIMS]
+    unknown = [name for name in options.names if name not in {*CLAIMS, *REPORTS}]
     if unknown:
         parser.error(f"no claim is called {unknown[0]!r}: --list names them")
-    claims = {name: import_module(f"benchmarks.{name}").CLAIM for name in options.names or CLAIMS}
+    if options.names and not options.list and not _print_reports(options):
+        return
+    wanted = [name for name in options.names if name in CLAIMS] or CLAIMS
+    claims = {name: import_module(f"benchmarks.{name}").CLAIM for name in wanted}
     if options.list:
         for name, claim in claims.items():
             print(f"{name:<20} {claim.title}")
@@ -76,6 +82,14 @@ def main() -> None:
     print_summary(measured)
     if options.json:
         options.json.write_text(json.dumps(_as_json(facts, measured), indent=1), encoding="utf-8")
+
+
+def _print_reports(options: argparse.Namespace) -> list[str]:
+    """Print those that are asked for; the names of claims that are left."""
+    for name in [name for name in options.names if name in REPORTS]:
+        import_module(f"benchmarks.{name}").report(options.rounds, is_quick=options.quick)
+        options.names.remove(name)
+    return options.names  # type: ignore[no-any-return]
 
 
 def _parser() -> argparse.ArgumentParser:

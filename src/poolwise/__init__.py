@@ -6,6 +6,8 @@ for what it runs.
 
 from __future__ import annotations
 
+import sys
+
 # Every program under `poolwise run` and every spawned worker comes through here, and `typing` would
 # be most of what they pay. Type checkers take this name for true.
 TYPE_CHECKING = False
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from poolwise.errors import RemoteTraceback as RemoteTraceback
     from poolwise.errors import ResultNotLoadable as ResultNotLoadable
     from poolwise.errors import ResultNotPicklable as ResultNotPicklable
+    from poolwise.errors import SampleFailed as SampleFailed
     from poolwise.errors import SharedMemoryGone as SharedMemoryGone
     from poolwise.errors import TaskCancelled as TaskCancelled
     from poolwise.errors import TaskTimeout as TaskTimeout
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from poolwise.shared.objects import share as share
     from poolwise.shared.preload import state as state
     from poolwise.system.cpus import cpu_count as cpu_count
+    from poolwise.tune.door import tune as tune
 
 __version__ = "0.1.0"
 
@@ -67,6 +71,7 @@ __all__ = [
     "RemoteTraceback",
     "ResultNotLoadable",
     "ResultNotPicklable",
+    "SampleFailed",
     "Shared",
     "SharedArray",
     "SharedMemoryGone",
@@ -87,6 +92,7 @@ __all__ = [
     "share",
     "starmap",
     "state",
+    "tune",
     "uninstall",
     "using",
     "workers",
@@ -111,6 +117,7 @@ _HOME = {
     "share": "poolwise.shared.objects",
     "starmap": "poolwise.choose.door",
     "state": "poolwise.shared.preload",
+    "tune": "poolwise.tune.door",
     "uninstall": "poolwise.dropin",
     "using": "poolwise.ambient",
     "workers": "poolwise.choose.pools",
@@ -131,6 +138,22 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value
+
+
+class _FrontDoor(type(sys)):  # type: ignore[misc]
+    """The module. Importing the folder ``tune`` would put it in the place of the function."""
+
+    @property
+    def tune(self) -> Any:
+        """The function :func:`poolwise.tune`."""
+        return __getattr__("tune")
+
+    @tune.setter
+    def tune(self, _: object) -> None:
+        pass
+
+
+sys.modules[__name__].__class__ = _FrontDoor
 
 
 def __dir__() -> list[str]:

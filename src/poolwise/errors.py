@@ -25,6 +25,7 @@
     |-- OutOfSharedMemory             the system or a limit refuses shared memory
     |   (also the built-in MemoryError)
     |-- SharedMemoryGone              shared memory was asked for after its last holder let it go
+    |-- SampleFailed                  the function raised while it was tuned; names the item
     `-- ExtraMissing                  an optional library is not installed; says which extra has it
         (also the built-in ImportError)
     RemoteTraceback                   the cause of a task's error: its traceback as text
@@ -87,6 +88,10 @@ class OutOfSharedMemory(PoolwiseError, MemoryError):
 
 class SharedMemoryGone(PoolwiseError):
     """A shared object arrived after the last process that held its memory had let it go."""
+
+
+class SampleFailed(PoolwiseError):
+    """A function raised on an item of the sample that it was tuned with; its error is the cause."""
 
 
 class ExtraMissing(PoolwiseError, ImportError):

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from poolwise.core.engine import Engine
+    from poolwise.doors.profile import Profile
     from poolwise.options import CallOptions, CommonOptions
 
 S = TypeVar("S")
@@ -90,6 +91,25 @@ class Pool(Door):
     _unordered_class: type[ResultIterator[Any]] = ResultIterator
 
     _style = Style(are_daemons=True, as_cause=_as_cause)
+    _profile: Profile | None = None
+
+    @classmethod
+    def from_profile(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
+        """A pool as ``poolwise tune --save`` has found it best for a function.
+
+        Calls of that function are given its chunk size, unless they name one. A profile of another
+        machine is warned of, and gives the kind of workers only.
+
+        :param path: the profile; None takes the first that ``POOLWISE_PROFILE`` names.
+        :param options: as for the pool itself; they win over the profile.
+        :raises ValueError: there is no profile, or it is of a kind that is no pool.
+        """
+        from poolwise.doors.profile import pool_options
+
+        profile, found = pool_options(path)
+        pool = cls(**{**found, **options})
+        pool._profile = profile
+        return pool
 
     def __init__(
         self,
@@ -474,6 +494,8 @@ class Pool(Door):
         callback: Callable[[list[T]], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> MapResult[T]:
+        if chunksize is None and self._profile is not None:
+            chunksize = self._profile.chunksize_for(function.call)
         kind = progress_of(rules, self._options.progress)
         result: MapResult[T] = self._map_result_class(
             self, self._engine, callback, error_callback, source.remaining
@@ -507,6 +529,8 @@ class Pool(Door):
         is_ordered: bool,
     ) -> ResultIterator[T]:
         self._check_running()
+        if chunksize is None and self._profile is not None:
+            chunksize = self._profile.chunksize_for(func)
         unit = checked_chunksize(1 if chunksize == 1 else chunksize)  # 1.0 is one for the standard
         kind = progress_of(rules, self._options.progress)
         stream: Stream[T] = Stream(

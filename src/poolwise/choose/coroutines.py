@@ -36,6 +36,8 @@ class Coroutines:
             if workers is None
             else (workers, workers)
         )
+        if workers is None and run.prior is not None and run.prior.kind == self.kind:
+            first = min(most, run.prior.workers)
         self.workers = first
         self._run = run
         self._growth = Growth(first, most)

@@ -10,6 +10,9 @@ from poolwise.options import TaskRules, checked_chunksize, checked_progress
 from poolwise.record import record
 
 if TYPE_CHECKING:
+    from os import PathLike
+
+    from poolwise.doors.profile import Profile
     from poolwise.options import CallOptions, ProgressKind
     from poolwise.pool import Pool
 
@@ -38,6 +41,9 @@ class MapOptions(TypedDict, total=False):
     :param pool: a pool of yours that does the work, if it pays to have a pool do it.
     :param native_threads: cap the threads of BLAS, OpenMP and others in worker processes, so that
         workers times threads fit the CPUs.
+    :param profile: the file that ``poolwise tune --save`` wrote for this function, or the profile
+        itself: the call begins as it says, and goes on measuring. ``POOLWISE_PROFILE`` names those
+        of calls that are given none.
     """
 
     kind: Kind | None
@@ -52,6 +58,7 @@ class MapOptions(TypedDict, total=False):
     on_error: OnError
     pool: Pool | None
     native_threads: bool
+    profile: str | PathLike[str] | Profile | None
 
 
 @record
@@ -68,6 +75,7 @@ class Options:
     returns_errors: bool
     pool: Any
     native_threads: bool
+    profile: Any = None
 
     @classmethod
     def of(cls, given: MapOptions) -> Options:
@@ -93,6 +101,7 @@ class Options:
             _checked_on_error(given.get("on_error", "raise")) == "return",
             given.get("pool"),
             given.get("native_threads", True),
+            given.get("profile"),
         )
 
     @property

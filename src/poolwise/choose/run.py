@@ -24,6 +24,7 @@ from poolwise.choose.model import (
     predict,
 )
 from poolwise.choose.plan import Change, Plan, explain
+from poolwise.choose.prior import costs_of, find_prior
 from poolwise.doors.functions import name_of_written
 from poolwise.quantities import say_seconds
 from poolwise.system.clocks import thread_clock
@@ -60,6 +61,7 @@ class Run:
         self.intake = intake_of(items, is_numbered=call.seeded is not None)
         self.meter = Meter()
         self.plan = Plan()
+        self.prior = find_prior(call, options.profile, self.plan)
         self.stretch: Stretch | Coroutines | None = None
         self.is_gil_known = is_free_threaded()
         self.meter.gil = 0.0 if self.is_gil_known else None
@@ -124,7 +126,9 @@ class Run:
             kind: Kind = "threads" if self._why_no_processes() else "processes"
             self._begin_as_asked(kind, "timeout= needs a worker that can be given up")
         elif len(self._kinds()) > 1:
-            beside.arm(self)
+            self._begin_by_prior()
+            if self.is_serial:
+                beside.arm(self)
 
     def _start_clocks(self) -> None:
         self.meter.start()
@@ -518,6 +522,43 @@ class Run:
         )
         self.plan.reasons = [reason]
         self.plan.measured = self.plan.predicted_s = None
+
+    def _begin_by_prior(self) -> None:
+        """Begin with what an earlier tuning run has found, if it pays for so many items as well.
+
+        Reviews go on as if it had been chosen here, and may leave it.
+        """
+        prior = self.prior
+        if prior is None or prior.kind not in self._kinds() - {"serial"}:
+            return
+        measured, remaining = costs_of(prior), self.intake.remaining
+        left = prior.items if remaining is None else remaining
+        machine = self._machine(left)
+        ways = self._predict(measured, left, machine)
+        by_kind = {way.kind: way for way in ways}
+        kind, serial = by_kind[prior.kind], by_kind["serial"]
+        if choose([kind, serial], "serial") is serial or self._is_ruled_out(kind.kind):
+            return
+        self.meter.gil = measured.gil if self.meter.gil is None else self.meter.gil
+        self.plan.notes.append(f"it began as {prior.path or 'its profile'} says")
+        is_growing = kind.kind == "threads" and measured.is_mixed  # from there up to the most
+        workers = kind.workers if is_growing else self.options.workers or prior.workers
+        way = Prediction(kind.kind, min(workers, max(1, left)), kind.seconds)
+        others = [other for other in ways if other is not kind]
+        self._begin_pending((way, measured, left, machine, others))
+
+    def first_threads(self, cpus: int) -> int:
+        """Threads for items that wait, before their number grows."""
+        if self.prior is not None and self.prior.kind == "threads":
+            return self.prior.workers
+        return max(LIMITS.first_threads, cpus)
+
+    def chunksize_of(self, kind: Kind) -> int | None:
+        """Chunk size for workers of a kind: the caller's, or that of the prior; None: theirs."""
+        prior = self.prior
+        if self.options.chunksize is None and prior is not None and prior.kind == kind:
+            return prior.chunksize
+        return self.options.chunksize
 
     def _begin_coroutines(self) -> None:
         from poolwise.choose.coroutines import Coroutines

@@ -57,7 +57,7 @@ class Stretch:
     def _open_threads(self, measured: Measured, machine: Machine) -> None:
         size = self.workers
         if run_grows(measured, self._run.options.workers):
-            size = min(self.workers, max(LIMITS.first_threads, machine.cpus))
+            size = min(self.workers, self._run.first_threads(machine.cpus))
             self._growth = Growth(size, self.workers)
             self._growth.begin(0, self._began_s)
             self.workers = size
@@ -74,7 +74,7 @@ class Stretch:
         }  # fmt: skip
         start = ways[has_many, run.is_ordered]
         options = run.options
-        return start(call, run.intake.hand_out(), options.chunksize, **options.call_rules)
+        return start(call, run.intake.hand_out(), run.chunksize_of(self.kind), **options.call_rules)
 
     def close(self, *, kill: bool = False) -> None:
         """Begin nothing more: values are read no further.

@@ -20,6 +20,7 @@ _COMMANDS = {
     "doctor": ("poolwise.cli.doctor", "say why a program's pools are slow, and what to do"),
     "checklist": ("poolwise.cli.checklist", "nine points about a program's pool, from one run"),
     "bench": ("poolwise.cli.bench", "measure in a minute what pools cost on this machine"),
+    "tune": ("poolwise.cli.tune", "find how a function is best run: kind, workers, chunk size"),
     "explain": ("poolwise.cli.explain", "explain a finding of the doctor"),
     "info": ("poolwise.cli.info", "say what pools run on here"),
 }
