@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from poolwise.choose import beside, budget, outside, pools
+from poolwise.choose import beside, outside, pools
 from poolwise.choose.ended import Ended
 from poolwise.choose.intake import intake_of
 from poolwise.choose.limits import LIMITS
@@ -26,6 +26,7 @@ from poolwise.choose.model import (
 from poolwise.choose.plan import Change, Plan, explain
 from poolwise.doors.functions import name_of_written
 from poolwise.quantities import say_seconds
+from poolwise.system import budget
 from poolwise.system.cpus import is_free_threaded
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
-from poolwise.choose import budget, pools
+from poolwise.choose import pools
 from poolwise.choose.account import Account
 from poolwise.choose.ended import Ended
 from poolwise.choose.limits import LIMITS
 from poolwise.choose.model import Growth
+from poolwise.system import budget
 
 if TYPE_CHECKING:
     from poolwise.choose.model import Kind, Machine, Measured, Prediction

@@ -43,7 +43,7 @@ from poolwise.wire.payload import BufferRef, DecodedPayload, Packed, Payload, vi
 from poolwise.wire.pickling import PROTOCOL, OutOfBandBuffers, dumps, dumps_function
 
 FUNCTION, CHUNK, GIVE_BACK, RESEND, STOP, FREED = range(1, 7)
-READY, ANSWER, ITEMWISE, DECODE_FAILED, FAILED_START, _, ENDING, OUTPUT = range(1, 9)
+READY, ANSWER, ITEMWISE, DECODE_FAILED, FAILED_START, _, ENDING, OUTPUT, MEMORY = range(1, 10)
 BIG = 0x80
 
 MAP, STARMAP, CALLS = range(3)
