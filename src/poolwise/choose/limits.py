@@ -49,6 +49,11 @@ class Limits:
     Items that let it go for a moment, to write to a file, seem to hold it less the larger this
     is."""
 
+    lock_kept_ns: int = 50_000
+    """While the lock is kept for so long, opening and reading a small file (10 us each) is over,
+    and an array operation that is worth a thread is not (measured with small files, sqrt of 200,000
+    numbers, sha256 and zlib of 200 kB)."""
+
     grace_s: float = 0.01
     """Calls that are over by then are not looked at."""
 

@@ -403,7 +403,7 @@ class Run:
             return False
         # The first item may be slow for reasons of its own.
         is_first = self.meter.is_first and measured.wall_s < LIMITS.long_item_s
-        return not is_first and len(self._kinds()) > 1
+        return not (is_first or self.meter.is_disturbed) and len(self._kinds()) > 1
 
     _considered: tuple[Measured, int] | None = None
 
@@ -626,10 +626,9 @@ class Run:
                 if spent_s > 2 * LIMITS.longest_block_s:
                     self.intake.cut()
 
-    def wanted_ns(self) -> int:
-        """CPU time of the thread and its waiting for a CPU."""
-        reading = self.meter.read_beside(self._beside.clock, is_fresh=True)
-        return reading[1] + reading[3]
+    def queued_ns(self) -> int:
+        """Time that the caller's thread has waited for a CPU, for other threads."""
+        return self.meter.read_beside(self._beside.clock, is_fresh=True)[3]
 
     def cpu_ns(self) -> int:
         """CPU time of the caller's thread, for other threads."""

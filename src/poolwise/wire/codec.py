@@ -95,6 +95,10 @@ class Snapshot:
         """Memory that it takes, about."""
         return len(self.pickled) + sum(buffer.nbytes for buffer in self.buffers)
 
+    def load(self) -> Any:
+        """The object anew."""
+        return _load(self.pickled, *self.buffers)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _load, (self.pickled, *map(pickle.PickleBuffer, self.buffers))
 
