@@ -345,6 +345,15 @@ def _make_result_not_loadable() -> type[PoolwiseError]:
     return ResultNotLoadable
 
 
+def never_ran(error: BaseException) -> bool:
+    """True if a task's argument could not be sent, so that its function was not called.
+
+    What the parent raised when it pickled the argument is marked as such.
+    """
+    kind = globals().get("ArgumentNotLoadable")  # it is made for the first such error
+    return bool(getattr(error, "is_unsent", False) or (kind and isinstance(error, kind)))
+
+
 def again(error: PoolwiseError) -> PoolwiseError:
     """Copy of an error, to be raised in one more place.
 

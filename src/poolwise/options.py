@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from operator import index
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -34,8 +34,32 @@ class CallOptions(TypedDict, total=False):
     progress: bool | Literal["text"]
 
 
-class CommonOptions(CallOptions, total=False):
-    """Options of every pool, whatever its interface; those of its calls among them.
+class WorkerOptions(TypedDict, total=False):
+    """Options of worker processes that this pool makes: their CPUs, threads and memory.
+
+    :param nice: is added to the niceness of workers, 0 to 19: they give way to other programs.
+    :param affinity: numbers of the CPUs that workers may run on, or ``"spread"``: each worker is
+        pinned to a CPU of its own, one after the other of those that this process may use.
+    :param max_memory: bytes that all workers together may have of their own. The pool begins with
+        one worker, learns what that needs at most, and then has as many as there is room for (at
+        least one); it has fewer again when they need more.
+    :param recycle_above: bytes; a worker whose own memory has grown by more since its start is
+        replaced between two chunks.
+    :param native_threads: cap the threads of OpenMP, BLAS, numexpr and torch in workers, so that
+        workers times threads fit the CPUs, in pools inside of tasks as well (the default).
+        Libraries that are loaded before workers are forked need threadpoolctl for that. What the
+        environment says of them stays. False: leave them as they are.
+    """
+
+    nice: int
+    affinity: Collection[int] | Literal["spread"] | None
+    max_memory: int | None
+    recycle_above: int | None
+    native_threads: bool
+
+
+class CommonOptions(CallOptions, WorkerOptions, total=False):
+    """Options of every pool, whatever its interface; those of its calls and workers among them.
 
     :param backend: ``"processes"``, ``"threads"``, ``"serial"`` (in the calling thread) or
         ``"executor"``; a ``concurrent.futures`` executor, a Dask client, a Ray session or the
@@ -123,6 +147,82 @@ def _are_exceptions(kinds: Any) -> bool:
     return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in classes)
 
 
+SPREAD = "spread"
+"""Each worker is pinned to a CPU of its own."""
+
+
+@record
+class WorkerLimits:
+    """CPUs, threads and memory of worker processes; see :class:`WorkerOptions`.
+
+    :raises ValueError: a value is out of range.
+    :raises TypeError: a value is of the wrong kind.
+    """
+
+    nice: int = 0
+    affinity: frozenset[int] | Literal["spread"] | None = None
+    max_memory_bytes: int | None = None
+    recycle_above_bytes: int | None = None
+    native_threads: bool = True
+
+    @classmethod
+    def of(cls, given: WorkerOptions) -> WorkerLimits:
+        """Limits as a caller has given them, checked and with the defaults."""
+        return cls(
+            _checked_nice(given.get("nice", 0)),
+            _checked_affinity(given.get("affinity")),
+            _checked_bytes("max_memory", given.get("max_memory")),
+            _checked_bytes("recycle_above", given.get("recycle_above")),
+            bool(given.get("native_threads", True)),
+        )
+
+    @property
+    def weighs_workers(self) -> bool:
+        """Something follows from the memory of workers."""
+        return self.max_memory_bytes is not None or self.recycle_above_bytes is not None
+
+    def asked_for(self) -> list[str]:
+        """Names of the limits that only a worker process of our own can keep."""
+        asked = {
+            "nice": self.nice != 0,
+            "affinity": self.affinity is not None,
+            "max_memory": self.max_memory_bytes is not None,
+            "recycle_above": self.recycle_above_bytes is not None,
+        }
+        return [name for name, is_asked in asked.items() if is_asked]
+
+
+def _checked_nice(nice: Any) -> int:
+    if index(nice) not in range(20):  # the kernel's own limit
+        message = (
+            f"nice must be 0 to 19, not {nice!r}: it is added to the niceness of this "
+            "process, and workers of a higher priority than that has cannot be had"
+        )
+        raise ValueError(message)
+    return index(nice)
+
+
+def _checked_affinity(affinity: Any) -> frozenset[int] | Literal["spread"] | None:
+    if affinity is None or affinity == SPREAD:
+        return affinity  # type: ignore[no-any-return]
+    if isinstance(affinity, str) or not isinstance(affinity, Collection) or not affinity:
+        message = (
+            f"affinity must be a set of CPU numbers, or {SPREAD!r} for one CPU for each worker, "
+            f"not {affinity!r}"
+        )
+        raise TypeError(message)
+    return frozenset(map(index, affinity))
+
+
+def _checked_bytes(name: str, size_bytes: Any) -> int | None:
+    if size_bytes is None:
+        return None
+    if index(size_bytes) < 1:
+        message = f"{name} must be a positive number of bytes, not {size_bytes!r}"
+        raise ValueError(message)
+    return index(size_bytes)
+
+
 def checked_progress(progress: object) -> ProgressKind | None:
     """Kind of progress display; None: no display.
 
@@ -201,6 +301,7 @@ class PoolOptions:
     rules: TaskRules
     progress: ProgressKind | None
     insight: Insight
+    limits: WorkerLimits
 
     @classmethod
     def of(  # noqa: PLR0913 - what both interfaces have in common
@@ -234,6 +335,7 @@ class PoolOptions:
                 common.get("on_event"),
                 common.get("worker_output", "off"),
             ),
+            WorkerLimits.of(common),
         )
 
 

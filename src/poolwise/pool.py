@@ -76,7 +76,8 @@ class Pool(Door):
     :param context: a multiprocessing context or a start method's name.
     :param options: see :class:`poolwise.options.CommonOptions`: ``backend``, ``task_timeout``,
         ``retries``, ``retry_on``, ``progress``, ``state``, ``ledger``, ``on_event``,
-        ``worker_output``.
+        ``worker_output``, ``nice``, ``affinity``, ``max_memory``, ``recycle_above``,
+        ``native_threads``.
     :raises ValueError: a number is out of range, or there is no such start method or back end.
     :raises TypeError: the initializer is not callable.
     """

@@ -258,6 +258,7 @@ class ResultIterator(Iterator[T]):
         if stream.count_read >= stream.tell_at:
             self._tell_of_room()
         if type(value) is Raised:
+            stream.item_raised = value.item
             try:
                 raise value.error
             finally:

@@ -8,12 +8,13 @@ import time
 import pytest
 
 import poolwise
-from poolwise.choose import budget, outside, pools
+from poolwise.choose import outside, pools
 from poolwise.choose.intake import Intake, Listed
 from poolwise.choose.measure import Meter
 from poolwise.choose.model import Measured, Prediction
 from poolwise.choose.run import Run
 from poolwise.choose.stretch import Stretch
+from poolwise.system import budget
 from poolwise.wire.cost import Sending
 from tests.choose import work
 

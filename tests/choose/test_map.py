@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import threading
 import time
 
@@ -225,6 +226,46 @@ def test_a_lambda_goes_to_processes():
     values = poolwise.map(lambda x: work.compute(x) + 1, range(300))
     assert values == [work.compute(x) + 1 for x in range(300)]
     assert values.plan.choice == "processes"
+
+
+class Anew:
+    """Travels, but can be rebuilt where it was made alone."""
+
+    def __init__(self):
+        self.pid = os.getpid()
+
+    def __getstate__(self):
+        return {"pid": self.pid}
+
+    def __setstate__(self, state):
+        if state["pid"] != os.getpid():
+            message = "made elsewhere"
+            raise ValueError(message)
+        self.__dict__.update(state)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("make", [threading.Lock, Anew])
+def test_an_item_that_cannot_be_sent_is_run_here_and_said(make, ordered):
+    items = [*range(20), make(), *range(20, 40)]
+    with poolwise.imap(work.name_and_pid, iter(items), kind="processes", ordered=ordered) as values:
+        found = list(values)
+    here = {name for name, pid in found if pid == os.getpid()}
+    assert here == {type(make()).__name__}
+    assert sorted(name for name, _ in found) == sorted(type(item).__name__ for item in items)
+    assert any("cannot be sent" in note for note in values.plan.notes)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_what_it_raises_is_its_own(ordered):
+    items = [1, threading.Lock(), 2]
+    options = {"kind": "processes", "ordered": ordered, "on_error": "return"}
+    with poolwise.imap(work.double, items, **options) as values:
+        found = list(values)
+    assert sorted(map(str, found), key=len)[:2] == ["2", "4"]
+    (error,) = [value for value in found if isinstance(value, Exception)]
+    assert isinstance(error, TypeError)
+    assert "lock" in str(error)
 
 
 @measured

@@ -24,6 +24,11 @@ def double(x):
     return 2 * x
 
 
+def name_and_pid(x):
+    """What it is, and where it is looked at."""
+    return type(x).__name__, os.getpid()
+
+
 def add(a, b):
     return a + b
 

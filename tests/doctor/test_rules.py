@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from poolwise.doctor.features import (
     Evidence,
     ParentTimeline,
     Place,
+    Pool,
     Proxy,
     RandomStream,
     Standstill,
@@ -26,7 +28,28 @@ BUSY_INPUT = ParentTimeline(0.0, 0.9, 0.01, 0.01, 0.8, 0.0, 0.0, 0.01, 0.9)
 BUSY_CALLBACKS = ParentTimeline(0.8, 0.0, 0.01, 0.01, 0.0, 0.0, 0.01, 0.9, 0.9)
 BUSY_READING = ParentTimeline(0.0, 0.0, 0.01, 0.01, 0.1, 0.4, 0.3, 0.01, 0.9)
 SPAWNED = Startup(4, 0.01, 0.05, 0.4, 0.0, 0.5)
+INSIDE = Place("/srv/app/script.py", 5, "task")
 GROWING = [i / 4000 for i in range(100)]
+
+
+def nested(outer: int, inner: int, cause: str = "run_cpu") -> Evidence:
+    """A pool each of whose workers makes two pools, one after the other."""
+    inside = [
+        pool({cause: 1.0, "startup": 0.2}, slots=inner, id=2 + number, pid=101 + number % outer,
+             place=INSIDE, created_s=0.1 + number // outer, creation_s=0.05, teardown_s=0.05,
+             blocked_by={} if cause == "run_cpu" else {"network": 1.0}, samples=90)
+        for number in range(2 * outer)
+    ]  # fmt: skip
+    own = pool({"run_cpu": 0.1, "run_blocked": 1.4}, slots=outer, messages=10 * outer,
+               blocked_by={"child": 1.4}, samples=90)  # fmt: skip
+    return run(own, *inside, wall_s=1.5)
+
+
+def few_items(slots: int, items: int = 3, **more: Any) -> Pool:
+    """A pool that takes a third of its time to start."""
+    states = {"startup": slots * 0.1, "run_cpu": items * 0.2, "starved": (slots - items) * 0.2}
+    return pool(states, slots=slots, messages=items, **more)
+
 
 SICK: dict[str, Evidence] = {
     "tasks-too-small": run(
@@ -189,6 +212,8 @@ SICK: dict[str, Evidence] = {
         standstill=Standstill("lock", CALL, "map", 1, 1.5, 7.4, 20, 12, "SIGINT",
                               ["2 workers wait for a lock in work (a.py:3)"]),
     ),
+    "nested-pools": nested(2, 4),
+    "more-workers-than-tasks": run(few_items(16)),
 }  # fmt: skip
 
 HEALTHY: dict[str, Evidence] = {
@@ -500,7 +525,7 @@ def test_rules_are_found_by_code_and_name(word):
 
 
 def test_codes_are_in_order_and_names_unique():
-    assert [rule.code for rule in RULES] == [f"PW{number:03}" for number in range(1, 30)]
+    assert [rule.code for rule in RULES] == [f"PW{number:03}" for number in range(1, 32)]
     assert len({rule.name for rule in RULES}) == len(RULES)
 
 
@@ -552,3 +577,63 @@ def test_one_task_at_a_time_waits_for_its_cpu_in_our_pool_as_well():
     ours = [each for each in found.remedies if each.kind == "poolwise"]
     assert ours == []
     assert found.remedies[0].kind == "together"
+
+
+# -- pools inside of tasks, and workers without tasks
+
+
+def found(seen: Evidence, name: str):
+    return [each for each in diagnose(seen).findings if each.name == name]
+
+
+def test_the_product_of_both_levels_is_told():
+    (each,) = found(nested(2, 4), "nested-pools")
+    facts = {fact.name: fact.value for fact in each.facts}
+    assert (facts["outer"], facts["inner"], facts["workers"], facts["pools"]) == (2, 4, 8, 4)
+    assert "2 workers x 4 are 8 processes on 2 CPUs" in each.verdict
+    assert each.where == INSIDE
+
+
+def test_what_making_inner_pools_takes_is_at_stake():
+    (each,) = found(nested(2, 4), "nested-pools")
+    inner_s = (0.05 + 0.05) * 2  # made and ended twice, one after the other in each worker
+    assert inner_s <= each.seconds <= inner_s + 0.03 * 1.0
+
+
+def test_too_many_processes_are_its_consequence():
+    seen = nested(2, 4)
+    pools = [dataclasses.replace(each, account={"run_cpu": 1.0, "run_queued": 3.0})
+             if each.place == INSIDE else each for each in seen.pools]  # fmt: skip
+    names = [each.name for each in diagnose(dataclasses.replace(seen, pools=pools)).findings]
+    assert "nested-pools" in names
+    assert "oversubscribed-processes" not in names
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [nested(2, 1), nested(2, 4, "run_blocked"), run(pool({"run_cpu": 1.0}, slots=8))],
+    ids=["as many as CPUs", "they wait", "one level"],
+)
+def test_these_are_no_nested_pools(seen):
+    assert found(seen, "nested-pools") == []
+
+
+def test_workers_without_a_task_cost_their_start():
+    (each,) = found(run(few_items(16)), "more-workers-than-tasks")
+    assert each.seconds == pytest.approx(13 / 16 * (0.1 + 0.005))
+    assert "13 of them never had one" in each.verdict
+    assert [remedy.value for remedy in each.remedies if remedy.kind == "workers"] == [2]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        run(few_items(3)),
+        run(few_items(16, startup=Startup(3, 0.001, 0.0, 0.0, 0.0, 0.1))),
+        run(few_items(16, kind="ThreadPool")),
+        run(few_items(16, items=3, deaths=[Death(101, -9, 0.2, 0.01)])),
+    ],
+    ids=["one each", "started when needed", "threads", "replaced"],
+)
+def test_these_have_no_workers_without_a_task(seen):
+    assert found(seen, "more-workers-than-tasks") == []

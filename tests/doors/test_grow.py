@@ -39,3 +39,15 @@ def test_what_cannot_grow_says_so():
         pool.close()
         with pytest.raises(ValueError, match="not running"):
             pool.grow(2)
+
+
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+def test_the_report_knows_of_them(backend):
+    with poolwise.Pool(1, backend=backend) as pool:
+        pool.map(abs, range(10))
+        pool.grow(3)
+        pool.map(abs, range(10))
+        report = pool.report()
+    assert report.workers == 3
+    assert len(report.lanes) == 3
+    assert "3 workers" in str(report)

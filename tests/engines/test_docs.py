@@ -35,4 +35,5 @@ def test_the_table_is_what_is_promised(name):
         "yes" if promises.tells_exit_codes else "no",
         "yes" if promises.answers_early else "no",
         "yes" if promises.relays_output else "no",
+        "yes" if promises.limits_workers else "no",
     ]

@@ -396,7 +396,7 @@ class Book(c.Observer):
         limits: Callable[[], tuple[int, int | None]] = lambda: (1, None),
     ) -> None:
         super().__init__()
-        self.workers, self.level, self.backend = workers, level, backend
+        self._workers, self.level, self.backend = workers, level, backend
         self.limits = limits
         self.clock = ParentClock()
         self._state = state
@@ -416,6 +416,10 @@ class Book(c.Observer):
         self._pile: list[Note] = []
         self._repeats: Repeats | None = None
         self._page_of_job: dict[int, FunctionPage] = {}
+
+    def workers(self) -> int:
+        """Number of lanes that there may be at once, now: a pool may have grown."""
+        return self._workers if self._state is None else self._state.most_lanes
 
     # -- what happens
 

@@ -26,12 +26,15 @@ from poolwise.account.states import merge
 from poolwise.core.contract import NO_JOB, USER_CODE
 
 
-def make_report(book: Book, counts: dict[str, int], *, version: str) -> Report:
+def make_report(
+    book: Book, counts: dict[str, int], *, version: str, notes: Iterable[str] = ()
+) -> Report:
     """The account of a pool until now, or until its end.
 
     :param counts: of the state: deaths, retries, given_back.
+    :param notes: go beside those of the book.
     """
-    return _Statement(book).report(counts, version)
+    return _Statement(book).report(counts, version, notes)
 
 
 class _Statement:
@@ -44,6 +47,7 @@ class _Statement:
         self._book = book
         self._now_ns = book.ended_ns or perf_counter_ns()
         self._began_ns = book.clock.began_ns
+        self._workers = book.workers()
         self._cpus, throttled_ns = book.limits()
         before_ns = book.throttled_before_ns
         self._throttled_s: float | None = None
@@ -54,7 +58,7 @@ class _Statement:
         if book.early.lanes:
             self._lanes.insert(0, self._early(book.early))
 
-    def report(self, counts: dict[str, int], version: str) -> Report:
+    def report(self, counts: dict[str, int], version: str, notes: Iterable[str]) -> Report:
         book, lanes, functions = self._book, self._lanes, self._functions()
         spans = self._spans()
         account = _add_up(lane.account for lane in lanes)
@@ -68,7 +72,7 @@ class _Statement:
         useful_s = account.get("run_cpu", 0.0) + account.get("run_blocked", 0.0)
         return Report(
             backend=book.backend,
-            workers=book.workers,
+            workers=self._workers,
             cpus=self._cpus,
             began_at=book.began_at,
             wall_s=wall_s,
@@ -100,11 +104,13 @@ class _Statement:
             ),
             slowest=self._slowest(),
             factors=derive.split_efficiency(open_states),
-            laws=derive.make_laws(useful_s, open_s, book.workers, self._parent_busy_s(), longest_s),
+            laws=derive.make_laws(
+                useful_s, open_s, self._workers, self._parent_busy_s(), longest_s
+            ),
             spans=spans,
             spans_left_out=max(0, book.all_spans - len(book.spans)),
             parent_spans=self._parent_spans(),
-            notes=self._notes(),
+            notes=(*self._notes(), *notes),
             poolwise=version,
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from poolwise.core.batching import ChunkLimits
 from poolwise.core.contract import Backend
 from poolwise.errors import RemoteTraceback
+from poolwise.options import WorkerLimits
 from poolwise.record import record
 from poolwise.system.cpus import cpu_count
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from poolwise.backends.intake import SharedIntake
     from poolwise.core.contract import Observer
     from poolwise.core.engine import Engine
+    from poolwise.core.footprints import Footprints
     from poolwise.core.state import State
     from poolwise.options import CommonOptions, Insight, OutputMode, PoolOptions
     from poolwise.telemetry.output import OutputForwarder
@@ -57,12 +59,17 @@ def open_engine(options: PoolOptions, style: Style) -> Engine:
     from poolwise.core.engine import Engine
     from poolwise.core.state import State
 
+    _refuse_limits(options.backend, options.limits)
     insight = options.insight
     forwarder, log_levels = _make_forwarder(insight.output)
     backend = _make_backend(options, style, log_levels)
     lanes = min(options.workers, backend.most_lanes or options.workers)
+    footprints = _make_footprints(options.limits)
     state = State(
-        lanes, tasks_per_lane=options.tasks_per_worker, starts_at_once=backend.starts_at_once
+        lanes,
+        tasks_per_lane=options.tasks_per_worker,
+        starts_at_once=backend.starts_at_once,
+        footprints=footprints,
     )
     book = Book(lanes, state=state, level=insight.ledger, backend=backend.name, limits=_read_limits)
     return Engine(
@@ -70,7 +77,7 @@ def open_engine(options: PoolOptions, style: Style) -> Engine:
         state,
         observers=_make_observers(insight, forwarder, state, book),
         phases=None if insight.ledger == "off" else book.clock,
-        report=partial(_make_report, book, state),
+        report=partial(_make_report, book, state, footprints),
     )
 
 
@@ -120,6 +127,7 @@ def _make_backend(options: PoolOptions, style: Style, log_levels: dict[str, int]
     context = _context(options.context)
     if preload is not None and context.get_start_method() != "fork":
         preload.pack()
+    from poolwise.backends.allotment import Allotment
     from poolwise.backends.processes import Processes
 
     return Processes(
@@ -131,7 +139,26 @@ def _make_backend(options: PoolOptions, style: Style, log_levels: dict[str, int]
         level=level,
         log_levels=log_levels,
         as_cause=style.as_cause,
+        allotment=Allotment(options.limits, options.workers),
     )
+
+
+def _refuse_limits(name: Any, limits: WorkerLimits) -> None:
+    asked = limits.asked_for()
+    if asked and name in ("threads", "serial"):
+        message = (
+            f"{asked[0]} cannot be had on the back end {name!r}, whose tasks run in this process: "
+            "leave it out, or take backend='processes'"
+        )
+        raise ValueError(message)
+
+
+def _make_footprints(limits: WorkerLimits) -> Footprints | None:
+    if not limits.weighs_workers:
+        return None
+    from poolwise.core.footprints import Footprints
+
+    return Footprints(limits.max_memory_bytes, limits.recycle_above_bytes)
 
 
 def find_backend(given: CommonOptions, workers: int | None) -> tuple[CommonOptions, int]:
@@ -148,8 +175,14 @@ def find_backend(given: CommonOptions, workers: int | None) -> tuple[CommonOptio
         wanted = find(wanted) or wanted
     usual = wanted.usual_lanes if isinstance(wanted, Backend) else None
     if workers is None:
-        workers = usual or cpu_count()
+        workers = usual or _count_granted(WorkerLimits.of(given))
     return {**given, "backend": wanted}, workers
+
+
+def _count_granted(limits: WorkerLimits) -> int:
+    """CPUs that workers may run on."""
+    cpus = cpu_count()
+    return min(cpus, len(limits.affinity)) if isinstance(limits.affinity, frozenset) else cpus
 
 
 @cache
@@ -195,6 +228,7 @@ def _refuse_beside(options: PoolOptions) -> None:
         "context": options.context is not None,
         "state": bool(options.state),
         "worker_output": options.insight.output != "off",
+        **dict.fromkeys(options.limits.asked_for(), True),
     }
     if wrong := [name for name, is_given in beside.items() if is_given]:
         message = (
@@ -226,11 +260,17 @@ def _make_observers(
     return observers
 
 
-def _make_report(book: Book, state: State) -> Report:
+def _make_report(book: Book, state: State, footprints: Footprints | None) -> Report:
     from poolwise.account.statement import make_report
 
     book.note_busy()
-    return make_report(book, state.counts, version=sys.modules["poolwise"].__version__)
+    notes: list[str] = []
+    if footprints is not None:
+        from poolwise.account.memory_notes import say_memory
+
+        notes = say_memory(footprints, state.most_lanes, state.counts["recycled"])
+    version = sys.modules["poolwise"].__version__
+    return make_report(book, state.counts, version=version, notes=notes)
 
 
 def _make_forwarder(mode: OutputMode) -> tuple[OutputForwarder | None, dict[str, int] | None]:

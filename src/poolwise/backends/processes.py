@@ -16,7 +16,7 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +39,12 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
     from multiprocessing.process import BaseProcess
 
+    from poolwise.backends.allotment import Allotment
     from poolwise.core.job import Chunk, Function
     from poolwise.memory.segment import Segment
     from poolwise.telemetry.output import StdioReaders
     from poolwise.worker.output import Redirect
+    from poolwise.worker.resources import Resources
 
 _GRACE_S = 0.15
 """Workers that are ended get SIGTERM first, and SIGKILL when they have not left after this."""
@@ -54,9 +56,9 @@ class _Lane:
     """Parent's side of one worker: its process, pipes and unanswered chunks."""
 
     __slots__ = (
-        "awaits_again", "ends", "fault", "held", "id", "known", "launched_ns", "link", "offers",
-        "process", "reader", "reading", "result_fd", "task_fd", "watch_fd", "watch_is_ours",
-        "writer",
+        "awaits_again", "cpus", "ends", "fault", "held", "id", "known", "launched_ns", "link",
+        "offers", "process", "reader", "reading", "result_fd", "task_fd", "watch_fd",
+        "watch_is_ours", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +76,7 @@ class _Lane:
         self.writer = frames.FrameWriter(task_fd)
         self.link = MessageLink(self.writer, open_ends)
         self.reader = frames.FrameReader(result_fd)
+        self.cpus: frozenset[int] | None = None
         self.known: set[int] = set()
         self.offers: dict[int, offers.Offers] = {}
         self.watch_fd, self.watch_is_ours = exit_watch.open_watch(process)
@@ -104,6 +107,7 @@ class Processes(c.Backend):
     :param level: how much the ledger wants to know (``options.LEDGER_LEVELS``).
     :param log_levels: workers send what they print, log and warn of (see ``worker.main.serve``).
     :param as_cause: makes the ``__cause__`` of a task's error of its traceback in the worker.
+    :param allotment: gives each worker its CPUs and threads (None: as this process has them).
     """
 
     name = "processes"
@@ -119,8 +123,10 @@ class Processes(c.Backend):
         level: str = "chunks",
         log_levels: Mapping[str, int] | None = None,
         as_cause: Callable[[str], BaseException] = errors.RemoteTraceback,
+        allotment: Allotment | None = None,
     ) -> None:
         self.context = context
+        self._allotment = allotment
         self._initializer = initializer
         self._initargs = initargs
         self._process_name = name
@@ -128,6 +134,7 @@ class Processes(c.Backend):
         self._level = level
         self._log_levels = log_levels
         self._is_forking = self.starts_at_once = context.get_start_method() == "fork"
+        self._hands_environment = context.get_start_method() == "spawn"
         self._as_cause = as_cause
         self._lanes: dict[int, _Lane] = {}
         self._functions: dict[int, weakref.ref[Function]] = {}
@@ -153,6 +160,8 @@ class Processes(c.Backend):
         import multiprocessing.util  # noqa: F401
 
         self._phases = phases
+        if self._allotment is not None and self._is_forking:
+            self._allotment.load_control()
         with limit_named():
             life_ends, wake_ends = pipes.open_two(os.pipe)
         self._life = lifeline.Lifeline(life_ends)
@@ -271,17 +280,19 @@ class Processes(c.Backend):
             ends = WorkerEnds(task_reader, result_writer, self._life.reader, handed)
             begin = self._initializer, self._initargs
             handover = Handover(begin, self._memory if handed else None)
+            resources = self._allot()
             process = self.context.Process(
-                target=serve, args=(ends, handover, self._level, redirect)
+                target=serve, args=(ends, handover, self._level, redirect, resources)
             )
             process.name = process.name.replace("Process", self._process_name)
             process.daemon = self._are_daemons
             if not self._is_forking:
                 end_if_importing_main()
                 _start_servers(self.context.get_start_method())
-            with _signals_blocked(), _quiet_about_threads():
+            with self._environment(), _signals_blocked(), _quiet_about_threads():
                 offspring.start(process)
             lane = _Lane(number, process, task_writer, result_reader, lambda: self._lend(kept))
+            lane.cpus = None if resources is None else resources.cpus
             lane.link.record_lent(handover.blocks)
         except BaseException:
             if handover is not None:
@@ -303,6 +314,18 @@ class Processes(c.Backend):
         self._watch(result_reader, select.POLLIN, lambda _: self._read(lane))
         self._watch(lane.watch_fd, select.POLLIN, lambda _: self._bury(lane))
         return lane
+
+    def _allot(self) -> Resources | None:
+        if self._allotment is None:
+            return None
+        others = [lane.cpus for lane in self._lanes.values()]
+        return self._allotment.for_worker(others, has_environment=self._hands_environment)
+
+    def _environment(self) -> AbstractContextManager[None]:
+        """Environment in which a worker is started: one that is forked changes its own."""
+        if self._allotment is None or not self._hands_environment:
+            return nullcontext()
+        return self._allotment.environment()
 
     def _tell(self, event: c.Event) -> None:
         self._events.append(event)
@@ -482,6 +505,8 @@ class Processes(c.Backend):
             self._hear_ready(lane, codec.Hello._make(codec.loads(payload)))
         elif kind == codec.OUTPUT:
             self._events.append(c.LaneSpoke(lane.id, *codec.loads(payload)))
+        elif kind == codec.MEMORY:
+            self._events.append(c.LaneWeighed(lane.id, *codec.loads(payload)))
         elif kind == codec.ENDING:
             lane.reading = codec.Reading.unpack(payload)
         else:

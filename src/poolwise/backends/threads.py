@@ -207,6 +207,7 @@ class Threads(c.Backend):
     """
 
     name = "threads"
+    promises = c.Promises(limits_workers=False)
     shares_memory = starts_at_once = True
 
     def __init__(
@@ -274,6 +275,7 @@ class Serial(c.Backend):
     """
 
     name = "serial"
+    promises = c.Promises(limits_workers=False)
     most_lanes = 1
     runs_here = shares_memory = starts_at_once = True
 

@@ -96,7 +96,7 @@ class Onlooker:
                 lambda: run.is_in_caller or not run.is_lazy,
                 lambda: not run.is_serial,
                 run.cpu_ns,
-                run.wanted_ns,
+                run.queued_ns,
             )
         except OSError:
             pass  # the thread that ran items has ended: a lazy call is read in another one now

@@ -26,6 +26,8 @@ class Meter:
         self.is_quiet = False
         """Call nothing that lets the GIL go (reading a file does): somebody looks who holds it."""
         self._first: tuple[float, ...] | None = None
+        self.is_disturbed = False
+        """Nothing is known but what a thread of ours has disturbed."""
         self._sums: tuple[float, ...] = (0.0,) * 5
         self.items = 0
         self.sending = Sending()
@@ -65,8 +67,8 @@ class Meter:
         self.items += items
         if is_disturbed and self._first is not None:
             return
-        if self._first is None:
-            self._first = spent
+        if self._first is None or self.is_disturbed:
+            self._first, self.is_disturbed = spent, is_disturbed
             return
         kept = (LIMITS.recent_weight * total for total in self._sums) if items else self._sums
         self._sums = tuple(old + new for old, new in zip(kept, spent, strict=True))

@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from poolwise.choose import budget
-from poolwise.system import figures
+from poolwise.system import budget, figures
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from poolwise.options import WorkerOptions
     from poolwise.pool import Pool
 
 Known = dict[tuple[str, str], int]
@@ -25,10 +26,10 @@ Known = dict[tuple[str, str], int]
 class Workers:
     """A pool of worker processes, which may still be starting.
 
-    :param share: CPUs that each worker leaves to calls inside of its items.
+    :param limits: CPUs, threads and memory of each.
     """
 
-    def __init__(self, count: int, share: int, known: Known, *, caps_native: bool = True) -> None:
+    def __init__(self, count: int, known: Known, limits: WorkerOptions) -> None:
         from poolwise.choose.workers import MapPool
 
         self._began_s = time.perf_counter()
@@ -36,8 +37,7 @@ class Workers:
         self.count = count
         self._users = 0
         self._is_unwanted = False
-        begin = partial(budget.enter_process, share, caps_native=caps_native)
-        self.pool = MapPool(count, begin)
+        self.pool = MapPool(count, **limits)
         self.pool._engine.unclosed = None  # noqa: SLF001 - it ends with the program, and may
         self._answer: Any = self.pool.apply_async(os.getpid)
 
@@ -186,7 +186,7 @@ def get(count: int, known: Known, *, caps_native: bool = True) -> Workers:
             held = None
         if held is None:
             key = _share_of(count), caps_native
-            held = ours.held[key] = Workers(count, key[0], known, caps_native=caps_native)
+            held = ours.held[key] = Workers(count, known, {"native_threads": caps_native})
         held.grow(count)
         held.use()
         return held
@@ -226,14 +226,14 @@ def end_all() -> None:
 
 
 @contextmanager
-def workers(count: int | None = None, *, native_threads: bool = True) -> Iterator[Pool]:
+def workers(count: int | None = None, **limits: Unpack[WorkerOptions]) -> Iterator[Pool]:
     """Worker processes for all calls of :func:`poolwise.map` in a block, ended with it.
 
     :param count: how many (None: one for each CPU).
-    :param native_threads: cap the threads of BLAS, OpenMP and others in each of them.
+    :param limits: ``nice``, ``affinity``, ``max_memory``, ``recycle_above`` and
+        ``native_threads``, as of a pool.
     """
-    number = count or budget.share()
-    made = Workers(number, _share_of(number), {}, caps_native=native_threads)
+    made = Workers(count or budget.share(), {}, limits)
     place = _controlled.set(made)
     try:
         yield made.pool

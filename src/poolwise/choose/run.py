@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from poolwise.choose import beside, budget, outside, pools
+from poolwise.choose import beside, outside, pools
 from poolwise.choose.ended import Ended
 from poolwise.choose.intake import intake_of
 from poolwise.choose.limits import LIMITS
@@ -27,6 +27,7 @@ from poolwise.choose.plan import Change, Plan, explain
 from poolwise.choose.prior import costs_of, find_prior
 from poolwise.doors.functions import name_of_written
 from poolwise.quantities import say_seconds
+from poolwise.system import budget
 from poolwise.system.clocks import thread_clock
 from poolwise.system.cpus import is_free_threaded
 
@@ -407,7 +408,7 @@ class Run:
             return False
         # The first item may be slow for reasons of its own.
         is_first = self.meter.is_first and measured.wall_s < LIMITS.long_item_s
-        return not is_first and len(self._kinds()) > 1
+        return not (is_first or self.meter.is_disturbed) and len(self._kinds()) > 1
 
     _considered: tuple[Measured, int] | None = None
 
@@ -667,10 +668,9 @@ class Run:
                 if spent_s > 2 * LIMITS.longest_block_s:
                     self.intake.cut()
 
-    def wanted_ns(self) -> int:
-        """CPU time of the thread and its waiting for a CPU."""
-        reading = self.meter.read_beside(self._beside.clock, is_fresh=True)
-        return reading[1] + reading[3]
+    def queued_ns(self) -> int:
+        """Time that the caller's thread has waited for a CPU, for other threads."""
+        return self.meter.read_beside(self._beside.clock, is_fresh=True)[3]
 
     def cpu_ns(self) -> int:
         """CPU time of the caller's thread, for other threads."""

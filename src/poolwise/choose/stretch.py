@@ -6,11 +6,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from poolwise import errors
-from poolwise.choose import budget, pools
+from poolwise.choose import pools
 from poolwise.choose.account import Account
 from poolwise.choose.ended import Ended
 from poolwise.choose.limits import LIMITS
 from poolwise.choose.model import Growth
+from poolwise.system import budget
+from poolwise.wire.codec import Snapshot
 
 if TYPE_CHECKING:
     from poolwise.choose.model import Kind, Machine, Measured, Prediction
@@ -111,22 +113,27 @@ class Stretch:
                 raise
             if not under_way:
                 raise  # an error of the input
-            return self._settle(under_way.popleft(), error)
+            item, read.item_raised = read.item_raised, None
+            return self._settle(under_way.popleft(), error, item)
         under_way.popleft()
         self._values_at += 1
         return value
 
-    def _settle(self, item: Any, error: BaseException) -> Any:
-        """Stand-in for an item that gave no value."""
+    def _settle(self, oldest: Any, error: BaseException, refused: Any) -> Any:
+        """Stand-in for an item that gave no value.
+
+        :param oldest: the item under way that was handed out first: this one, where order is kept.
+        :param refused: as the pool had it, if it could not be sent.
+        """
         self._values_at += 1
         if isinstance(
             error, (errors.PoolTerminated, errors.PoolInterrupted, errors.InitializerFailed)
         ):
             raise error
-        if self.kind == "processes" and self._run.is_ordered and never_ran(error):
+        if self.kind == "processes" and errors.never_ran(error):
             self._refused += 1
             self._run.note_refused(error, is_rule=self._refused > LIMITS.few_refused)
-            return self._run.run_here(item)
+            return self._run.run_here(oldest if self._run.is_ordered else _as_given(refused))
         return self._run.failed(error)
 
     # -- how it goes
@@ -157,11 +164,6 @@ def run_grows(measured: Measured, workers: int | None) -> bool:
     return measured.is_mixed and workers is None
 
 
-def never_ran(error: BaseException) -> bool:
-    """An item whose argument could not be sent: its function was not called.
-
-    What the parent raised when it pickled the argument is marked as such.
-    """
-    if isinstance(error, errors.ArgumentNotLoadable):
-        return True
-    return bool(getattr(error, "is_unsent", False))
+def _as_given(item: Any) -> Any:
+    """An item as it was handed in, though the pool may have pickled it since."""
+    return item.load() if isinstance(item, Snapshot) else item

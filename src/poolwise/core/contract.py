@@ -79,6 +79,19 @@ class LaneDied:
 
 
 @record
+class LaneWeighed:
+    """A lane tells its own memory: before its first task, and at the end of each chunk.
+
+    :param own_bytes: memory that it shares with none, now.
+    :param peak_bytes: the most that it had at any moment.
+    """
+
+    lane: int
+    own_bytes: int
+    peak_bytes: int
+
+
+@record
 class ChunkDone:
     """A lane has answered for a chunk or a part of it."""
 
@@ -182,6 +195,7 @@ Event = (
     LaneReady
     | LaneDied
     | LaneSpoke
+    | LaneWeighed
     | ChunkDone
     | ChunkRefused
     | ChunkUnread
@@ -338,6 +352,7 @@ class Promises:
     :param outlives_workers: a worker that dies costs the one task it ran.
     :param tells_exit_codes: the error of such a task says how its worker ended.
     :param relays_output: what workers print and log can be brought to this process.
+    :param limits_workers: workers have ``nice``, ``affinity``, ``max_memory``, ``recycle_above``.
     """
 
     has_initializers: bool = True
@@ -347,6 +362,7 @@ class Promises:
     outlives_workers: bool = True
     tells_exit_codes: bool = True
     relays_output: bool = True
+    limits_workers: bool = True
 
 
 class Backend(ABC):

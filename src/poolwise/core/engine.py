@@ -124,7 +124,7 @@ class Engine:
         if self.state.wants_work or is_due or self._error is not None:
             self._check_owner()
             seen.is_interrupted = False
-            if len(self.state.lanes) < self.state.most_lanes:
+            if len(self.state.lanes) < self.state.room:
                 self._step_to_start()
             else:
                 self.kick()

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from poolwise.errors import never_ran
+
 if TYPE_CHECKING:
     from poolwise.core.job import Chunk, Fed, Job, News
 
@@ -19,12 +21,16 @@ _NEVER = sys.maxsize
 
 
 class Raised:
-    """Stands in a stream for a value: reading it raises."""
+    """Stands in a stream for a value: reading it raises.
 
-    __slots__ = ("error",)
+    :param item: the item, if its function was not called: it can be run elsewhere.
+    """
 
-    def __init__(self, error: BaseException) -> None:
+    __slots__ = ("error", "item")
+
+    def __init__(self, error: BaseException, item: object = None) -> None:
         self.error = error
+        self.item = item
 
 
 class Stream(Generic[T]):
@@ -52,6 +58,8 @@ class Stream(Generic[T]):
         self.owner: object = None
         """Object that lives until no more values will come."""
         self.count_read = 0
+        self.item_raised: object = None
+        """Item of the last error that was read, if its function was not called."""
         self.tell_at = _NEVER
         self._is_ordered = is_ordered
         self._buffer_size = buffer_size
@@ -93,7 +101,7 @@ class Stream(Generic[T]):
             return ()
         marked: list[T | Raised] = list(values)
         for at, error in errors.items():
-            marked[at] = Raised(error)
+            marked[at] = Raised(error, chunk.items[first + at] if never_ran(error) else None)
         nbytes, chunk.answer_bytes = chunk.answer_bytes, 0
         # Values of a thread have travelled in no message.
         # A small object and its place in a queue weigh so much beside its bytes.

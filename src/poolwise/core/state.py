@@ -17,6 +17,7 @@ from poolwise.core.batching import should_give_back
 from poolwise.core.job import NO_JOB, name_of
 
 if TYPE_CHECKING:
+    from poolwise.core.footprints import Footprints
     from poolwise.core.job import Chunk, Job
 
 _TRIES = 3
@@ -28,20 +29,22 @@ be bad luck; a measured reason for exactly three does not exist."""
 class Lane:
     """One place where a chunk runs, as far as the core knows it.
 
-    ``pid`` is its process, where it is one and has said so. ``since_ns`` is when the chunk in front
-    began or last gave a sign of life. ``victim`` is the chunk, and the position in it, of the task
+    ``pid`` is its process, where it is one and has said so, ``first_bytes`` its own memory before
+    its first task. ``since_ns`` is when the chunk in front began or last gave a sign of life.
+    ``victim`` is the chunk, and the position in it, of the task
     for which the lane is stopped early: one that somebody wants stopped or, if ``is_overdue``, one
     that has run too long.
     """
 
-    __slots__ = ("chunks", "id", "is_asked", "is_overdue", "is_ready", "is_stopping", "pid",
-                 "since_ns", "tasks_left", "victim")  # fmt: skip
+    __slots__ = ("chunks", "first_bytes", "id", "is_asked", "is_overdue", "is_ready",
+                 "is_stopping", "pid", "since_ns", "tasks_left", "victim")  # fmt: skip
 
     def __init__(self, lane_id: int, tasks_left: int | None) -> None:
         self.id = lane_id
         self.tasks_left = tasks_left
         self.chunks: deque[Chunk] = deque()
         self.pid: int | None = None
+        self.first_bytes: int | None = None
         self.is_ready = False
         self.is_stopping = False
         self.is_asked = False
@@ -53,6 +56,11 @@ class Lane:
     def can_take(self) -> bool:
         """Ready, not on its way out, and allowed one more task."""
         return self.is_ready and not self.is_stopping and self.tasks_left != 0
+
+    @property
+    def stays(self) -> bool:
+        """Not on its way out, ready or not."""
+        return not self.is_stopping and self.tasks_left != 0
 
     @property
     def can_share(self) -> bool:
@@ -75,6 +83,7 @@ class State:
     :param most_lanes: how many lanes there may be at once.
     :param tasks_per_lane: a lane is replaced after that many tasks (None: never).
     :param starts_at_once: when one lane is needed, start all (forking later would be unsafe).
+    :param footprints: bounds the memory of lanes (None: it is not looked at).
     """
 
     def __init__(
@@ -83,14 +92,20 @@ class State:
         *,
         tasks_per_lane: int | None = None,
         starts_at_once: bool = True,
+        footprints: Footprints | None = None,
     ) -> None:
         self.most_lanes = most_lanes
+        self.room = most_lanes if footprints is None else footprints.room(most_lanes)
+        """Lanes that there may be now: memory may not be enough for all."""
         self.lanes: dict[int, Lane] = {}
         self.jobs: deque[Job] = deque()
         self.is_closing = False
         self.start_failure: errors.PoolwiseError | None = None
         """Reason why no lane came to life at the last try; None as soon as one does."""
-        self.counts = dict.fromkeys(("tasks", "chunks", "deaths", "retries", "given_back"), 0)
+        self.counts = dict.fromkeys(
+            ("tasks", "chunks", "deaths", "retries", "given_back", "recycled"), 0
+        )
+        self._footprints = footprints
         self._tasks_per_lane = tasks_per_lane
         self._starts_at_once = starts_at_once
         self._idle: dict[int, Lane] = {}
@@ -105,7 +120,7 @@ class State:
     @property
     def wants_work(self) -> bool:
         """More work would be begun at once: a lane is idle, or may be started."""
-        return bool(self._idle) or len(self.lanes) < self.most_lanes
+        return bool(self._idle) or len(self.lanes) < self.room
 
     @property
     def is_busy(self) -> bool:
@@ -130,7 +145,7 @@ class State:
                 self._hand_out()
                 break
         self._can_ask_again = bool(self._idle) and self.is_busy and self._ask_for_shares()
-        if self.is_closing or self._tasks_per_lane is not None:
+        if self.is_closing or self._tasks_per_lane is not None or self._footprints is not None:
             self._end_lanes()
         return self._take_commands()
 
@@ -215,6 +230,23 @@ class State:
 
     def _lane_spoke(self, _: c.LaneSpoke) -> None:
         """Ignore an event that only observers read."""
+
+    def _lane_weighed(self, event: c.LaneWeighed) -> None:
+        footprints, lane = self._footprints, self.lanes[event.lane]
+        if footprints is None:
+            return
+        if footprints.has_outgrown(lane, event.own_bytes, event.peak_bytes) and lane.can_take:
+            self.counts["recycled"] += 1
+            self._retire(lane)
+        self.room = footprints.room(self.most_lanes)
+        staying = [each for each in self.lanes.values() if each.stays]
+        for surplus in staying[self.room :]:
+            self._retire(surplus)
+
+    def _retire(self, lane: Lane) -> None:
+        """Let the lane end after what it holds: :meth:`_end_lanes` stops it then."""
+        lane.tasks_left = 0
+        self._idle.pop(lane.id, None)
 
     # -- events of chunks
 
@@ -451,7 +483,7 @@ class State:
     def _hand_out(self) -> None:
         if self._idle:
             self._feed_idle()
-        if len(self.lanes) < self.most_lanes:
+        if len(self.lanes) < self.room:
             self._start_lanes()
         if not self._idle:
             self._feed_ahead()
@@ -521,14 +553,14 @@ class State:
         """Start lanes for work that waits: one for each item, or all where that is the rule."""
         waiting = sum(job.waiting for job in self.jobs)
         starting = sum(not lane.is_ready for lane in self.lanes.values())
-        room = self.most_lanes - sum(not lane.is_stopping for lane in self.lanes.values())
+        room = self.room - sum(not lane.is_stopping for lane in self.lanes.values())
         wanted = room if self._starts_at_once and waiting else min(room, waiting - starting)
         for _ in range(wanted):
             self._start_lane()
 
     def start_all(self, at_most: int | None = None) -> list[c.Command]:
         """Start every lane now, work or not; or so many more."""
-        missing = self.most_lanes - len(self.lanes)
+        missing = self.room - len(self.lanes)
         for _ in range(missing if at_most is None else min(at_most, missing)):
             self._start_lane()
         return self._take_commands()
@@ -536,6 +568,9 @@ class State:
     def grow(self, most_lanes: int) -> None:
         """Allow more lanes from now on; jobs that run make use of them."""
         self.most_lanes = max(self.most_lanes, most_lanes)
+        self.room = self.most_lanes
+        if self._footprints is not None:
+            self.room = self._footprints.room(self.most_lanes)
         for job in self.jobs:
             job.lanes = self.most_lanes
 
@@ -602,6 +637,7 @@ class State:
         c.LaneReady: _lane_ready,
         c.LaneDied: _lane_died,
         c.LaneSpoke: _lane_spoke,
+        c.LaneWeighed: _lane_weighed,
         c.ChunkDone: _chunk_done,
         c.ChunkRefused: _chunk_refused,
         c.ChunkUnread: _chunk_unread,

@@ -182,8 +182,12 @@ def _is_swallowed(effect: Finding, cause: Finding) -> bool:
     return is_same or cause.kind != "slow" or cause.seconds >= SWALLOWED * effect.seconds
 
 
-_SAME = {("gil-bound-threads", "lock-serialised")}
-"""Pairs that are one thing: the lock that threads wait for is the interpreter's."""
+_SAME = {
+    ("gil-bound-threads", "lock-serialised"),
+    ("nested-pools", "oversubscribed-processes"),
+}
+"""Pairs that are one thing: the lock that threads wait for is the interpreter's; the processes that
+are too many are those of both levels."""
 
 
 def _explains(cause: Finding, effect: Finding) -> bool:

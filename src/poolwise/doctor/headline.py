@@ -39,6 +39,8 @@ PLAIN = {
     "hand-made-pool": "lost between processes that hand each other work one by one",
     "cpu-throttled": "lost because a limit takes the CPUs away",
     "unbalanced-start-method": "lost on the way workers are started",
+    "nested-pools": "lost because pools inside of tasks multiply the workers",
+    "more-workers-than-tasks": "lost on starting workers that never get a task",
     "vectorise-instead": "could be saved by arrays in place of a loop",
 }
 """Name of a finding -> what happens to the seconds at stake."""

@@ -166,7 +166,7 @@ class Look:
     def _run(self) -> None:
         try:
             self.held = gil.look(
-                lambda: self._gauge.is_running, lambda: self.is_over, self._cpu_ns, self._wanted_ns
+                lambda: self._gauge.is_running, lambda: self.is_over, self._cpu_ns, self._queued_ns
             )
         except OSError:
             pass  # the thread that ran items has ended
@@ -174,9 +174,8 @@ class Look:
     def _cpu_ns(self) -> int:
         return clock_gettime_ns(self._gauge.clock)
 
-    def _wanted_ns(self) -> int:
-        queue = RunQueue(self._gauge._thread_id)  # noqa: SLF001 - one module
-        return self._cpu_ns() + queue.read_ns()
+    def _queued_ns(self) -> int:
+        return RunQueue(self._gauge._thread_id).read_ns()  # noqa: SLF001 - one module
 
     def join(self) -> None:
         """Wait for its end, which takes some milliseconds."""

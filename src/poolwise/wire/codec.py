@@ -43,7 +43,7 @@ from poolwise.wire.payload import BufferRef, DecodedPayload, Packed, Payload, vi
 from poolwise.wire.pickling import PROTOCOL, OutOfBandBuffers, dumps, dumps_function
 
 FUNCTION, CHUNK, GIVE_BACK, RESEND, STOP, FREED = range(1, 7)
-READY, ANSWER, ITEMWISE, DECODE_FAILED, FAILED_START, _, ENDING, OUTPUT = range(1, 9)
+READY, ANSWER, ITEMWISE, DECODE_FAILED, FAILED_START, _, ENDING, OUTPUT, MEMORY = range(1, 10)
 BIG = 0x80
 
 MAP, STARMAP, CALLS = range(3)
@@ -94,6 +94,10 @@ class Snapshot:
     def size_bytes(self) -> int:
         """Memory that it takes, about."""
         return len(self.pickled) + sum(buffer.nbytes for buffer in self.buffers)
+
+    def load(self) -> Any:
+        """The object anew."""
+        return _load(self.pickled, *self.buffers)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load, (self.pickled, *map(pickle.PickleBuffer, self.buffers))

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from poolwise.memory.arena import Ends
     from poolwise.memory.link import Handover, WorkerEnds
     from poolwise.memory.segment import Segment
+    from poolwise.system.own_memory import OwnMemory
     from poolwise.worker.output import Redirect, Relay
+    from poolwise.worker.resources import Resources
 
 BLOCKED = frozenset({signal.SIGINT, signal.SIGTERM})
 """Signals that a worker is started with blocked, and unblocks."""
@@ -41,6 +43,7 @@ def serve(
     begin: Handover | EncodedPayload,
     level: str = "chunks",
     redirect: Redirect | None = None,
+    resources: Resources | None = None,
 ) -> None:
     """Be a worker: the target of the process that a lane starts.
 
@@ -48,12 +51,14 @@ def serve(
     :param level: how much the ledger wants to know, one of :data:`poolwise.options.LEDGER_LEVELS`.
     :param redirect: leads what is printed, logged and warned of to the parent (None: it goes
         where it always went).
+    :param resources: are taken before anything of the user's runs (None: as the parent has them).
     """
     task_fd, result_fd, life_fd = ends.take()
     signal.set_wakeup_fd(-1)  # forked from an event loop: its signals are not ours to announce
     signal.signal(signal.SIGINT, _leave_to_parent)
     lifeline.die_with(life_fd)
-    if not isinstance(begin, EncodedPayload):  # it was not pickled: this process was forked
+    is_forked = not isinstance(begin, EncodedPayload)
+    if is_forked:
         from poolwise.worker.inherited import forget_half_imports, forget_unwritten
 
         forget_half_imports()
@@ -66,8 +71,12 @@ def serve(
     worker = Worker(task_fd, result_fd, ends.memory, level)
     if redirect is not None:
         worker.relay_output(redirect.levels)
+    if resources is not None and resources.tells_memory:
+        from poolwise.system.own_memory import OwnMemory
+
+        worker.tell_memory(OwnMemory(is_forked=is_forked))
     try:
-        is_ready = worker.start(begin)
+        is_ready = worker.start(begin, resources)
     except BrokenPipeError:
         return  # the parent is gone
     if is_ready:
@@ -114,6 +123,11 @@ class Worker:
         self._main_ident = threading.get_ident()
         self._running: ChunkRun | None = None
         self._relay: Relay | None = None
+        self._memory: OwnMemory | None = None
+
+    def tell_memory(self, memory: OwnMemory) -> None:
+        """Tell the parent how much memory this process has of its own."""
+        self._memory = memory
 
     def relay_output(self, log_levels: Mapping[str, int]) -> None:
         """Send what is said in this process to the parent."""
@@ -136,12 +150,14 @@ class Worker:
             finally:
                 self._writing.release()
 
-    def start(self, begin: Handover | EncodedPayload) -> bool:
-        """Run the initializer and say how it went.
+    def start(self, begin: Handover | EncodedPayload, resources: Resources | None = None) -> bool:
+        """Take the resources, run the initializer and say how it went.
 
         :param begin: the initializer, or None, and its arguments; to open it imports what they use.
         """
         try:
+            if resources is not None:
+                resources.take()
             initializer, initargs = begin.open(self._link)
             served_ns = time.perf_counter_ns()
             if initializer is not None:
@@ -155,6 +171,7 @@ class Worker:
         _flush_streams()
         hello = codec.Hello(os.getpid(), served_ns, time.perf_counter_ns())
         self._send(codec.READY, pickling.dumps(tuple(hello)))
+        self._send_memory()
         self._clock.restart(hello.ready_ns)
         return True
 
@@ -307,6 +324,10 @@ class Worker:
         with self._writing:
             self._writer.write(kind, parts)
 
+    def _send_memory(self) -> None:
+        if self._memory is not None:
+            self._send(codec.MEMORY, pickling.dumps(self._memory.read()))
+
     def _send_unread(self, chunk_id: int, error: BaseException, *, is_function: bool) -> None:
         _flush_streams()
         self._send(
@@ -332,6 +353,8 @@ class Worker:
             _flush_streams()
         if self._relay is not None and is_main and last:
             self._relay.end_of_chunk()
+        if self._memory is not None and is_main and last:
+            self._send_memory()
         with self._writing:
             reading = self._clock.read() if is_main else self._clock.read_beside()
             self._link.send(codec.ANSWER, head.pack() + reading.pack(), packed)

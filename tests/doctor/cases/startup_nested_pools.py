@@ -1,7 +1,7 @@
 """Each task of the outer executor makes a pool of its own for a few milliseconds of work.
 
 :verdict: startup
-:also: not-worth-a-pool, oversubscribed-processes, oversubscribed-threads
+:also: nested-pools, not-worth-a-pool, oversubscribed-processes, oversubscribed-threads
 """
 
 from concurrent.futures import ProcessPoolExecutor

@@ -123,6 +123,7 @@ class OnClient(Remote):
         answers_early=False,
         tells_exit_codes=False,
         relays_output=False,
+        limits_workers=False,
     )
 
     def __init__(self, client: Client, *, is_ours: bool = False) -> None:

@@ -52,6 +52,7 @@ class OnExecutor(Remote):
         outlives_workers=False,
         tells_exit_codes=False,
         relays_output=False,
+        limits_workers=False,
     )
 
     def __init__(self, executor: Executor) -> None:
@@ -176,7 +177,7 @@ class OwnExecutors(Remote):
     """
 
     name = "executor"
-    promises = Promises(answers_early=False, relays_output=False)
+    promises = Promises(answers_early=False, relays_output=False, limits_workers=False)
 
     def __init__(self, context: BaseContext | None = None) -> None:
         super().__init__(imports_main=True)

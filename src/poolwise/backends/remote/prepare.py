@@ -20,6 +20,7 @@ _INSTEAD = {
     "maxtasksperchild": "let the engine replace its workers",
     "worker_output": "look at the engine's own logs",
     "context": "the engine starts its workers in its own way, so leave it out",
+    **dict.fromkeys(("nice", "affinity", "max_memory", "recycle_above"), "give it to the engine"),
 }
 
 
@@ -52,6 +53,7 @@ def _prepare(backend: Remote, options: PoolOptions) -> None:
         "state": promises.has_initializers or not options.state,
         "maxtasksperchild": promises.replaces_workers or options.tasks_per_worker is None,
         "worker_output": promises.relays_output or options.insight.output == "off",
+        **dict.fromkeys(options.limits.asked_for(), promises.limits_workers),
     }
     for name, can in can_do.items():
         if not can:

@@ -76,7 +76,9 @@ class OnSession(Remote):
     """
 
     name = "ray"
-    promises = Promises(answers_early=False, tells_exit_codes=False, relays_output=False)
+    promises = Promises(
+        answers_early=False, tells_exit_codes=False, relays_output=False, limits_workers=False
+    )
 
     def __init__(self, ray: Any, *, is_ours: bool = False) -> None:
         super().__init__(imports_main=False)

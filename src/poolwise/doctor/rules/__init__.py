@@ -35,6 +35,8 @@ from poolwise.doctor.rules.pw026_worker_died import WorkerDied
 from poolwise.doctor.rules.pw027_unbalanced_start_method import UnbalancedStartMethod
 from poolwise.doctor.rules.pw028_vectorise_instead import VectoriseInstead
 from poolwise.doctor.rules.pw029_call_never_ended import CallNeverEnded
+from poolwise.doctor.rules.pw030_nested_pools import NestedPools
+from poolwise.doctor.rules.pw031_more_workers_than_tasks import MoreWorkersThanTasks
 from poolwise.doctor.rules.rule import Rule
 
 RULES: tuple[type[Rule], ...] = (
@@ -67,6 +69,8 @@ RULES: tuple[type[Rule], ...] = (
     UnbalancedStartMethod,
     VectoriseInstead,
     CallNeverEnded,
+    NestedPools,
+    MoreWorkersThanTasks,
 )
 """Every rule, by code. Codes and names are stable: tools and people refer to them."""
 

@@ -1,6 +1,7 @@
 """Four processes of which each keeps four more busy: sixteen want the CPUs of a small machine.
 
-:verdict: oversubscribed-processes
+:verdict: nested-pools
+:also: oversubscribed-processes
 """
 
 from concurrent.futures import ProcessPoolExecutor
