@@ -44,6 +44,7 @@ CLAIMS = (
     "unread_results",
     "small_payloads",
     "killed_workers",
+    "joblib_backend",
 )
 _QUICK_ROUNDS = 3
 

@@ -16,9 +16,10 @@ import sysconfig
 import tarfile
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from difflib import unified_diff
 from fnmatch import fnmatch
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -28,6 +29,9 @@ from tests.suites.table import DIFFERENCES, PACKAGES, PROGRAMS, SUITES, Program,
 
 Outcomes = dict[str, str]
 """A test -> "passed", "skipped" or "failed"; a program's product -> what it is."""
+
+Run = Callable[[str, Path], Outcomes]
+"""Runs something with an interpreter, in a folder."""
 
 SOURCES = Path(sys.prefix) / "sources"
 LIMIT_S = 1200
@@ -58,14 +62,14 @@ def stem(suite: Suite) -> str:
     return suite.requires.replace("==", "-")
 
 
-def run_suite(suite: Suite, python: str, folder: Path) -> Outcomes:
+def run_suite(suite: Suite, runner: Sequence[str], python: str, folder: Path) -> Outcomes:
     """How each test ended; the tests alone are in the folder, not their package."""
     told, report = folder.parent / "told", folder.parent / "report.xml"
     where = ("--pyargs",)
     if suite.is_in_source:
         where = ()
         unpack(suite, folder)
-    command = [python, "-m", "pytest", *PYTEST, f"--junitxml={report}", *suite.options]
+    command = [python, *runner, *PYTEST, f"--junitxml={report}", *suite.options]
     ended = run_apart([*command, *where, *suite.tests], LIMIT_S, told, folder)
     if not report.exists():
         return {"the suite": f"failed: {told.read_text()[-2000:]}\n{ended}"}
@@ -115,21 +119,29 @@ def run_program(program: Program, python: str, folder: Path) -> Outcomes:
     return {"end": ended, "stdout": "".join(printed), "stderr": "".join(told_too), **outcomes}
 
 
-def run_both(run: Callable[[str, Path], Outcomes]) -> tuple[Outcomes, Outcomes]:
-    """Run it under the standard pools and under ours, each in a new folder of the same name."""
+def run_both(standard: Run, ours: Run, pools: str = "ours") -> tuple[Outcomes, Outcomes]:
+    """Run it under the standard pools and under ours, each in a new folder of the same name.
+
+    :param pools: of the interpreter that runs ours.
+    """
     both = []
     with tempfile.TemporaryDirectory() as place:
-        for pools in ("standard", "ours"):
-            folder = Path(place, pools, "work")
+        for number, (run, kind) in enumerate(((standard, "standard"), (ours, pools))):
+            folder = Path(place, str(number), "work")
             folder.mkdir(parents=True)
-            with interpreter(pools) as python:
+            with interpreter(kind) as python:
                 both.append(run(python, folder))
     return both[0], both[1]
 
 
 def show_suite(suite: Suite) -> bool:
     """Print its row; return whether ours is as good."""
-    standard, ours = run_both(lambda python, folder: run_suite(suite, python, folder))
+    run = partial(run_suite, suite, ["-m", "pytest"])
+    if suite.runner:
+        instead = partial(run_suite, suite, [str(Path(__file__).with_name(suite.runner))])
+        standard, ours = run_both(run, instead, "standard")
+    else:
+        standard, ours = run_both(run, run)
     lost = {
         name: ours.get(name, "did not run")
         for name, outcome in standard.items()
@@ -146,7 +158,8 @@ def show_suite(suite: Suite) -> bool:
 
 def show_program(program: Program) -> bool:
     """Print its row; return whether both did the same."""
-    standard, ours = run_both(lambda python, folder: run_program(program, python, folder))
+    run = partial(run_program, program)
+    standard, ours = run_both(run, run)
     differ = {
         name: "".join(compare(standard.get(name, ""), ours.get(name, "")))
         for name in standard.keys() | ours.keys()

@@ -14,12 +14,15 @@ class Suite:
     :param tests: modules of the installed package; or files in its source distribution.
     :param options: for pytest.
     :param also: what else its tests import.
+    :param runner: script beside this one that runs pytest, with ours in the place of what is
+        tested; else that is done by `install()`.
     """
 
     requires: str
     tests: tuple[str, ...]
     options: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    runner: str = ""
 
     @property
     def is_in_source(self) -> bool:
@@ -49,6 +52,12 @@ SUITES = (
         "joblib==1.6.0",
         ("joblib.test.test_parallel", "joblib.test.test_memmapping"),
         ("-k", "multiprocessing"),
+    ),
+    Suite(
+        "joblib==1.6.0",
+        ("joblib.test.test_parallel", "joblib.test.test_config"),
+        ("-k", "not dask"),
+        runner="instead_of_loky.py",
     ),
     Suite(
         "scipy==1.17.1",
@@ -93,5 +102,17 @@ PROGRAMS = (
 PACKAGES = ("json", "concurrent", "wsgiref")
 """Of the standard library, which the programs are given copies of."""
 
-DIFFERENCES: dict[str, str] = {}
+_NAMES_LOKY = "it asks for the name of loky's class"
+_NO_FILE = "it asks for np.memmap: ours are read-only arrays in shared memory, without a file"
+
+DIFFERENCES: dict[str, str] = {
+    "joblib==* *test_backend_context_manager[[]*-loky]": _NAMES_LOKY,
+    "joblib==* *test_backend_hinting_and_constraints*": _NAMES_LOKY,
+    "joblib==* *test_nested_parallelism_limit[[]*-loky]": _NAMES_LOKY,
+    "joblib==* *test_auto_memmap_on_arrays_from_generator[[]loky]": _NO_FILE,
+    "joblib==* *test_memmapping_leaks[[]loky]": _NO_FILE,
+    "joblib==* *test_multiple_generator_call_separated_gc[[]*-loky-True]": (
+        "it wants an error where two calls share loky's executor; of ours each has its own"
+    ),
+}
 """Name of a suite or program and of a test, with wildcards -> why ours differs there."""

@@ -39,10 +39,10 @@ class CodePickler(CloudPickler):  # type: ignore[misc] # cloudpickle has no type
         return reduced
 
 
-def make_pickler(file: Any, **options: Any) -> Any:
+def make_pickler(file: Any, kind: type[CodePickler] = CodePickler, **options: Any) -> Any:
     """A pickler that writes the code of what a worker cannot import."""
-    pickler: Any = CodePickler.__new__(CodePickler)
-    pickler.dispatch_table = reducers.find_over(CodePickler.dispatch_table)  # read by __init__
+    pickler: Any = kind.__new__(kind)
+    pickler.dispatch_table = reducers.find_over(kind.dispatch_table)  # read by __init__
     pickler.__init__(file, 5, **options)
     return pickler
 

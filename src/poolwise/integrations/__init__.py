@@ -1,0 +1,1 @@
+"""Neighbours: one file for each library that runs on these pools, imported when it is asked for."""
