@@ -178,7 +178,7 @@ class WorkerLimits:
 
     @property
     def weighs_workers(self) -> bool:
-        """Something follows from the memory of workers."""
+        """True if the pool goes by the memory of its workers."""
         return self.max_memory_bytes is not None or self.recycle_above_bytes is not None
 
     def asked_for(self) -> list[str]:

@@ -149,7 +149,7 @@ def test_a_full_pipe_keeps_nobody_waiting_and_loses_nothing(frames):
 
 @pytest.mark.parametrize("huge_bytes", [1, 1 << 40], ids=["huge pages", "pages"])
 def test_what_waits_is_sent_as_it_was_and_arrives_writable(pipe, monkeypatch, huge_bytes):
-    monkeypatch.setattr("poolwise.system.pages.HUGE_BYTES", huge_bytes)
+    monkeypatch.setattr("poolwise.wire.pages.HUGE_BYTES", huge_bytes)
     reader, writer = FrameReader(pipe[0]), FrameWriter(pipe[1])
     os.set_blocking(pipe[1], False)
     parts = [bytearray(bytes([n]) * BIG) for n in (1, 2, 3)]

@@ -223,7 +223,7 @@ class Pool:
         return self._stream(function, iterable, buffersize, is_ordered=False)
 
     def report(self) -> Report:
-        """Where the time of the workers went, as :meth:`poolwise.Pool.report`."""
+        """Account of the workers' time, as :meth:`poolwise.Pool.report`."""
         if self._executor is None:
             message = "the pool is not open"
             raise RuntimeError(message)

@@ -97,7 +97,7 @@ class Call:
         return outside.Carrying(call, small) if small else call
 
     def why_not_sent(self) -> str | None:
-        """Why it cannot be sent to another process; None: it can."""
+        """Reason why it cannot be sent to another process; None: it can."""
         import pickle
 
         try:

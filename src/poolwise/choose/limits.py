@@ -17,7 +17,7 @@ class Limits:
     """A first item that took so many times as long as the next ones paid for imports and caches."""
 
     gil_is_held: float = 0.5
-    """Who holds the GIL more often than this was seen to compute, and does not wait in that time.
+    """Share of knocks at which a thread held the GIL: above it, it computes and does not wait.
     """
 
     grace_s: float = 0.01
@@ -27,11 +27,11 @@ class Limits:
     """Between two looks at an item that takes long."""
 
     thread_item_s: float = 5e-6
-    """What an item costs beside its function in a thread: its share of a chunk, waits for the GIL.
+    """Cost of an item in a thread beside its function: its share of a chunk, waits for the GIL.
     """
 
     process_item_s: float = 1e-6
-    """What an item costs the parent beside pickling (`imap` of a generator: 0.5 us of CPU, and as
+    """Cost of an item to the parent beside pickling (`imap` of a generator: 0.5 us of CPU, and as
     much to hand its value on)."""
 
     thread_start_s: float = 1e-4
@@ -66,7 +66,7 @@ class Limits:
     """
 
     most_gil: float = 0.5
-    """Who holds the lock for more than this part gains nothing from threads that a look of 30 ms,
+    """Share of time with the lock above which threads gain nothing that a look of 30 ms,
     with errors of a fifth, could promise."""
 
     gain: float = 0.9
@@ -83,7 +83,7 @@ class Limits:
     """Rates over a shorter time are chance."""
 
     first_look_s: float = 0.002
-    """Nothing can be worth a decision before."""
+    """Time before which no decision can be worth its cost."""
 
     look_factor: float = 1.3
     """And later decisions come when the call has lasted so much longer: they cost 50 us each."""

@@ -27,7 +27,7 @@ class Meter:
         """Call nothing that lets the GIL go (reading a file does): somebody looks who holds it."""
         self._first: tuple[float, ...] | None = None
         self.is_disturbed = False
-        """Nothing is known but what a thread of ours has disturbed."""
+        """True if all that was measured was disturbed by a thread of ours."""
         self._sums: tuple[float, ...] = (0.0,) * 5
         self.items = 0
         self.sending = Sending()
@@ -75,7 +75,7 @@ class Meter:
 
     @property
     def is_first(self) -> bool:
-        """Nothing is known but what the first item cost."""
+        """True if only the first item was measured."""
         return not self._sums[0]
 
     def measured(self) -> Measured:

@@ -43,7 +43,7 @@ class Measured:
 
     @property
     def is_mixed(self) -> bool:
-        """It waits for so long that a CPU can do something else meanwhile."""
+        """True if it waits so long that a CPU can do something else meanwhile."""
         return self.waiting >= LIMITS.mixed_share and self.wall_s > LIMITS.least_wait_s
 
     @property

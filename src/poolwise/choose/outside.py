@@ -121,7 +121,7 @@ def digest(function: Callable[..., Any]) -> dict[Any, bytes]:
 
 
 def has_state(function: Callable[..., Any]) -> bool:
-    """It may change something that it reads, or its own object."""
+    """True if it may change something that it reads, or its own object."""
     owner = getattr(function, "__self__", None)
     is_of_object = owner is not None and not isinstance(owner, (ModuleType, type))
     return is_of_object or any(

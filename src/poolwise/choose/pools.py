@@ -55,7 +55,7 @@ class Workers:
 
     @property
     def failure(self) -> BaseException | None:
-        """Why there are none, once that is known."""
+        """Reason why there are none, once that is known."""
         answer = self._answer
         if answer is None or not answer.ready() or answer.successful():
             return None

@@ -263,7 +263,7 @@ class Run:
             logging.getLogger("poolwise").info("map of %s: %s", self.call.name, plan)
 
     def _explain_serial(self, measured: Measured) -> None:
-        """Why it stayed so: by the last decision, if there was time for one."""
+        """Reason why it stayed so: by the last decision, if there was time for one."""
         if self._considered is None:
             spent = say_seconds(self.meter.items * measured.wall_s)
             each = say_seconds(measured.wall_s)
@@ -416,7 +416,7 @@ class Run:
         return predict(measured, left, machine, self._kinds())
 
     def _lacks_knowledge(self, measured: Measured) -> bool:
-        """Something that decides is not known yet; it will be with the next items."""
+        """True if something that decides is not known yet, but will be with the next items."""
         sending = self.meter.sending
         if sending.refused is not None:
             self._bar(f"an item cannot be sent to another process ({sending.refused})", "processes")

@@ -121,7 +121,7 @@ def _global_state() -> tuple[Any, Any]:
 
 
 def _legacy_state() -> Any:
-    """Of numpy's global generator, as something that compares."""
+    """State of numpy's global generator, as something that compares."""
     if _numpy() is None:
         return None
     name, words, *rest = _numpy().random.get_state()

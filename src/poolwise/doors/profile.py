@@ -83,11 +83,11 @@ class Profile:
         put_whole(os.fspath(path), self.as_text().encode())
 
     def is_about(self, function: Callable[..., Any]) -> bool:
-        """It is for a function of this name."""
+        """True if it is for a function of this name."""
         return self.function == name_of(function)
 
     def why_not_for(self, function: Callable[..., Any]) -> str | None:
-        """Why it does not hold for this function, by name or code; None: it does."""
+        """Reason why it does not hold for this function, by name or code; None: it does."""
         if not self.is_about(function):
             return f"the profile {self.path} is for {self.function}, not for {name_of(function)}"
         is_comparable = self.machine.get("python") == describe_machine()["python"]
@@ -96,7 +96,7 @@ class Profile:
         return None
 
     def why_not_here(self) -> str | None:
-        """Why it does not hold on this machine; None: it does."""
+        """Reason why it does not hold on this machine; None: it does."""
         here, there = describe_machine(), self.machine
         named = {"cpus": "CPUs", "system": "system", "free_threaded": "free-threaded Python"}
         for key, name in named.items():

@@ -55,7 +55,7 @@ class Coroutines:
         self._loop.call(self._close_soon)
 
     def retire(self) -> None:
-        """Nothing takes over from coroutines."""
+        """Refuse: nothing takes over from coroutines."""
 
     def stop(self) -> None:
         self._is_stopped = True

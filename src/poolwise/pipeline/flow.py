@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from poolwise.pipeline.spec import Spec
 
 WAITING, RUNNING, GONE, DONE = range(4)
-"""Where an item is with a stage: not begun, under way, without a value to pass on, with one."""
+"""Progress of an item at a stage: not begun, under way, without a value to pass on, with one."""
 
 LEAST_WINDOW = 8
 """Items that a stage may be ahead of the next one, at least. No benchmark found it."""
@@ -64,7 +64,7 @@ class Executor(Protocol):
         """There may be something to begin, or room where there was none. Under the run's lock."""
 
     def end(self) -> None:
-        """Nothing more will come. Under the run's lock."""
+        """Note the end of the input. Under the run's lock."""
 
     def stop(self) -> None:
         """Begin nothing more, and give up what is under way. Under the run's lock."""
@@ -179,7 +179,7 @@ class Stage:
 
     @property
     def target(self) -> Stage:
-        """Where results of a visit go: the next stage that is not run in it."""
+        """Destination of a visit's results: the next stage that is not run in it."""
         stages = self.flow.stages
         return stages[min(self.hosts_to, len(stages) - 1)]
 
@@ -530,7 +530,7 @@ class Outlet(Stage):
         self._notice()
 
     def settle(self) -> None:
-        """Nothing comes after this."""
+        """True if nothing comes after this."""
 
     def read(self, most: int) -> list[Token]:
         """Results for the consumer, ``most`` at most."""

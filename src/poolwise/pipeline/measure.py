@@ -75,7 +75,7 @@ class Gauge:
         return self.first_blocked_share >= _CLEARLY and blocked >= _FIRST_LOOK_NS / 2
 
     def end(self, given: Any, value: Any, held_ns: int = 0) -> None:
-        """It has run.
+        """True once it has run.
 
         :param held_ns: for so long of it there was no room for its results.
         """

@@ -29,7 +29,7 @@ _GAIN = 1.05
 """Less than this is not worth a sentence."""
 
 _MOST_GAIN = 16.0
-"""Nothing near bounds the rate where the law promises more: something unknown will."""
+"""Note that a bound unknown here holds where the law promises more."""
 
 _WAITED = 0.5
 
@@ -111,7 +111,7 @@ class PipeReport:
             )  # fmt: skip
 
     def to_plain(self) -> dict[str, Any]:
-        """Everything as plain data."""
+        """Plain data of the whole report."""
         return {
             "seconds": self.seconds,
             "cpus": self.cpus,

@@ -237,7 +237,7 @@ class Run:
             kick()
 
     def _do_chores(self) -> list[Callable[[], object]]:
-        """What is left when the lock is released; returns what must be called after that."""
+        """Calls that are left to make when the lock has been released."""
         while self._dirty:
             self._dirty.pop().feed()
         kicks, self._kicks = self._kicks, []
@@ -245,7 +245,7 @@ class Run:
 
     @property
     def has_chores(self) -> bool:
-        """Something must be done when the lock is released: do not wait with it."""
+        """Ask for a call as soon as the lock is released."""
         return bool(self._dirty or self._kicks)
 
     def has_dirty(self, executor: Processes) -> None:
@@ -264,7 +264,7 @@ class Run:
             self.on_news()
 
     def wants_tick(self) -> None:
-        """Something falls due: the ticker looks when."""
+        """Wake the ticker, which looks when something falls due."""
         self.bell.put("look")
 
     # -- what executors tell

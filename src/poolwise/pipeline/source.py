@@ -33,7 +33,7 @@ _marking = threading.Lock()
 
 
 class Source:
-    """Where the items of a pipe come from; shared by all pipes that were built on it.
+    """Source of the items of a pipe; shared by all pipes that were built on it.
 
     :param until: ends a queue.
     :raises TypeError: it is nothing that items can be read from.
@@ -58,7 +58,7 @@ class Source:
 
     @property
     def is_held(self) -> bool:
-        """It is all there, so reading never waits."""
+        """True if it is all there, so that reading never waits."""
         return isinstance(self.items, _HELD)
 
     @property
@@ -96,7 +96,7 @@ class Source:
 
 
 def _is_file(items: Any) -> bool:
-    """It can be read again from the start, and says itself when it is closed."""
+    """True if it can be read again from the start, and says itself when it is closed."""
     return hasattr(items, "seek")
 
 
@@ -193,7 +193,7 @@ class Reading:
         """Nothing: it ends by itself."""
 
     def retire(self) -> None:
-        """Nothing takes over from a reader."""
+        """Refuse: nothing takes over from a reader."""
 
     def notice(self) -> None:
         raise NotImplementedError

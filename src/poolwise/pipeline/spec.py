@@ -100,7 +100,7 @@ class Spec:
         )  # fmt: skip
 
     def has_own_limits(self) -> bool:
-        """It cannot share a worker visit with its neighbours."""
+        """True if it cannot share a worker visit with its neighbours."""
         return self.timeout_s is not None or self.rate is not None or callable(self.on_error)
 
 

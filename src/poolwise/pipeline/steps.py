@@ -18,7 +18,7 @@ from poolwise.record import record
 from poolwise.wire.failures import encode
 
 MAP, FLAT_MAP, FILTER, TAP = range(4)
-"""What becomes of a function's value: it follows the item, its members do, the item does if the
+"""Fate of a function's value: it follows the item, its members do, the item does if the
 value is true, the item does in any case."""
 
 
@@ -292,7 +292,7 @@ def mark(error: BaseException, stage: int, item: Any) -> None:
 
 
 def unmark(error: BaseException, stage: int, item: Any) -> tuple[int, Any]:
-    """What :func:`mark` has noted, or what is given here; takes the note off."""
+    """Note that :func:`mark` has left, or the default given here; takes the note off."""
     found: tuple[int, Any] = getattr(error, _MARK, (stage, item))
     try:
         delattr(error, _MARK)

@@ -104,7 +104,7 @@ class Threads:
         return min(stage.width, stage.least) if is_tiny else stage.width
 
     def next_deadline_ns(self) -> int | None:
-        """When the first item under way runs out of time."""
+        """Time at which the first item under way runs out of time."""
         deadlines = [worker.deadline_ns for worker in self.workers if worker.deadline_ns]
         return min(deadlines, default=None)
 

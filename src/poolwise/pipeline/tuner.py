@@ -147,7 +147,7 @@ class Tuner:
         run.execute(stage, "thread" if kind == "auto" else kind)
 
     def _set_width(self, stage: Stage, kind: str) -> None:
-        """Of a stage that waits: what was asked for, or a first guess that grows."""
+        """Width of a stage that waits: what was asked for, or a first guess that grows."""
         spec: Any = stage.spec
         if spec.most is not None and spec.least == spec.most:
             stage.width = stage.least = spec.most
@@ -311,7 +311,7 @@ class Tuner:
     # -- widths
 
     def wake(self) -> None:
-        """Something has changed: look again soon."""
+        """Look again soon, since something has changed."""
         self._period_ns = _FIRST_PERIOD_NS
         self.next_ns = time.perf_counter_ns() + self._period_ns
         self._run.wants_tick()

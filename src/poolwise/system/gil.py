@@ -26,7 +26,7 @@ class Knocks:
     """Between two knocks."""
 
     longest_sleep_s: float = 0.016
-    """Where the other thread gets little CPU, it takes longer until it has gone on."""
+    """Longest time between two: with little CPU the other thread takes longer to go on."""
 
     enough: int = 5
     """Each makes the working thread hand over the lock once: five are seen in no total."""

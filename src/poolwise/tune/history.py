@@ -108,7 +108,7 @@ class Change:
 
     @property
     def is_better(self) -> bool:
-        """It has changed for the better."""
+        """True if it has changed for the better."""
         return (self.now < self.before) == self.name.is_better_low
 
 

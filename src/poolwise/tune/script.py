@@ -60,7 +60,7 @@ def tune_script(command: Sequence[str], budget_s: float) -> tuple[Evidence, Trie
 
 
 def say_why_not(seen: Evidence) -> str:
-    """Why there were no experiments on any call."""
+    """Reason why there were no experiments on any call."""
     reasons = list(say_trials(seen))
     return " ".join(reasons) if reasons else "the program gave no work to any pool"
 

@@ -196,7 +196,7 @@ def _rivals_of(best: Setting, race: Race) -> list[Setting]:
 
 
 def _is_settled(rival: Setting, best: Setting, race: Race) -> bool:
-    """It is known to be slower, or to be about as fast."""
+    """True if it is known to be slower, or about as fast."""
     ratio = race.ratio(rival, best)
     is_close = ratio is not None and ratio.high is not None and ratio.high < EFFORT.as_fast**2
     return is_close or race.is_slower(rival, best)

@@ -115,7 +115,7 @@ def _say_doubt(tuned: Tuned) -> str:
 
 
 def _say_default(tuned: Tuned) -> str:
-    """Where chunks that the pool sizes itself stand on the curve."""
+    """Place of self-sized chunks on the curve."""
     base, race = tuned.found.base, tuned.race
     curve = _measured(tuned, tuned.found.curve)
     best = race.best(curve) if curve else None

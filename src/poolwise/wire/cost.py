@@ -18,7 +18,7 @@ class Sending:
     def __init__(self) -> None:
         self.spent_s = 0.0
         self.refused: str | None = None
-        """Why an argument or a result could not be pickled."""
+        """Reason why an argument or a result could not be pickled."""
         self._total_s = 0.0
         self._samples = 0
 

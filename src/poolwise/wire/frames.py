@@ -193,6 +193,6 @@ class FrameWriter:
 def _fresh_memory(length: int) -> memoryview:
     if length < _BIG_BYTES:
         return memoryview(bytearray(length))
-    from poolwise.system.pages import fresh_memory
+    from poolwise.wire.pages import fresh_memory
 
     return fresh_memory(length)

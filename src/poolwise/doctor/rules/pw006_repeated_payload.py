@@ -17,7 +17,7 @@ LEAST_PICKLING = 0.2
 
 
 class RepeatedPayload(SiteRule):
-    """The same heavy object is sent again with every message.
+    """Heavy object that is sent again with every message.
 
     ## What it does
 
