@@ -78,7 +78,8 @@ def run_plain(script: str) -> tuple[float, float, float]:
 
 def run_observed(script: str) -> tuple[float, float, float]:
     """The same under the doctor."""
-    from poolwise.doctor import launch, store
+    from poolwise.doctor.launch import launcher as launch
+    from poolwise.doctor.records import store
 
     with tempfile.TemporaryDirectory() as directory:
         began = time.perf_counter()

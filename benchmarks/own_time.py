@@ -2,8 +2,8 @@
 
 Functions from next to nothing to 45 us run in pools under the doctor, handed out in several ways;
 beside what it says of an item stands what an item takes in a plain loop, on the CPU clock of one
-process. From the first lines come the constants of `poolwise.doctor.own_time`: what an empty
-function takes between the clocks of a message.
+process. From the first lines come the constants of `poolwise.doctor.gather.own_time`: what an
+empty function takes between the clocks of a message.
 
 Claim: within 25 % where messages carry several items, or the function takes 10 us; half a
 microsecond off for shorter ones handed out one by one, three where joblib does that, since each
@@ -62,7 +62,7 @@ FUNCTIONS = ("empty", "sine", "loop_2_us", "loop_45_us")
 WAYS = ("one_by_one", "by_twenty", "submitted", "by_joblib", "joblib_one_by_one")
 _OBSERVE = """
 import sys
-from poolwise.doctor.launch import launch
+from poolwise.doctor.launch.launcher import launch
 launch([sys.executable, *sys.argv[2:]], sys.argv[1])
 """
 

@@ -30,9 +30,10 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from poolwise.doctor import predict, replay
-from poolwise.doctor.predict import Model
-from poolwise.doctor.sampler import read_machine_s
+from poolwise.doctor import replay
+from poolwise.doctor.launch.sampler import read_machine_s
+from poolwise.doctor.predict import calls as predict
+from poolwise.doctor.predict.calls import Model
 
 _SCRIPT = """
 import random, sys, time
@@ -174,7 +175,7 @@ def _calibrate(script: Path, known: tuple[int, int], patience_s: float) -> Model
     chunk, workers = known
     code = (
         "import sys\n"
-        "from poolwise.doctor.launch import launch\n"
+        "from poolwise.doctor.launch.launcher import launch\n"
         "launch([sys.executable, *sys.argv[2:]], sys.argv[1])"
     )
     with tempfile.TemporaryDirectory() as records:

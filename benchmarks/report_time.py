@@ -41,7 +41,7 @@ _COUNT = 7
 
 def observe(program: str, folder: Path) -> Path:
     """The records of a program."""
-    from poolwise.doctor import launch
+    from poolwise.doctor.launch import launcher as launch
 
     script, records = folder / "program.py", folder / "records"
     script.write_text(program)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from poolwise.doctor.features import (
+from poolwise.doctor.evidence.features import (
     Distribution,
     Evidence,
     Leaf,

@@ -8,10 +8,11 @@ import textwrap
 from pathlib import Path
 
 from poolwise.doctor import replay
-from poolwise.doctor.features import Evidence
+from poolwise.doctor.evidence.features import Evidence
 
 LAUNCH = (
-    "import sys; from poolwise.doctor import launch; sys.exit(launch.launch({0!r}, {1!r}) & 255)"
+    "import sys; from poolwise.doctor.launch.launcher import launch;"
+    "sys.exit(launch({0!r}, {1!r}) & 255)"
 )
 
 

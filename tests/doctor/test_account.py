@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from poolwise.account.derive import split_efficiency
 from poolwise.account.states import CHAIN
-from poolwise.doctor.account import STATES, Timeline, account, dispatcher
-from poolwise.doctor.pools import PoolRecords, WorkerRecords
-from poolwise.doctor.store import Call, Send, Task
+from poolwise.doctor.gather.account import STATES, Timeline, account, dispatcher
+from poolwise.doctor.records.pools import PoolRecords, WorkerRecords
+from poolwise.doctor.records.run import Call, Send, Task
 
 SPANS = st.integers(0, 10_000_000)
 

@@ -6,9 +6,9 @@ import textwrap
 
 import pytest
 
-from poolwise.doctor.arithmetic import find_loop
+from poolwise.doctor.advice.arithmetic import find_loop
 from poolwise.doctor.diagnose import diagnose
-from poolwise.doctor.features import Place
+from poolwise.doctor.evidence.features import Place
 from tests.doctor.made_up import pool, run
 
 INDEPENDENT = {

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from poolwise.doctor.checklist import go_through
 from poolwise.doctor.diagnose import diagnose
+from poolwise.doctor.render.checklist import go_through
 from tests.doctor.made_up import pool, run
 from tests.doctor.test_rules import HEALTHY, SICK
 from tests.doors.programs import run_python, write

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from poolwise.doctor.compare import Comparison, Side, compare, compare_outputs, draw
+from poolwise.doctor.launch.compare import Comparison, Side, compare, compare_outputs, draw
 from poolwise.report import text
 from poolwise.report.blocks import Document
 from tests.doors.programs import run_python, write

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from poolwise.doctor.diagnose import diagnose
-from poolwise.doctor.features import Evidence
+from poolwise.doctor.evidence.features import Evidence
 from poolwise.doctor.findings import Finding
-from poolwise.doctor.present import make_document
+from poolwise.doctor.render.present import make_document
 from poolwise.doctor.rules.pw001_tasks_too_small import TasksTooSmall
 from poolwise.doctor.rules.pw002_slower_than_serial import SlowerThanSerial
 from poolwise.doctor.rules.pw009_lock_serialised import LockSerialised

@@ -14,10 +14,11 @@ import pytest
 from poolwise.account import ledger
 from poolwise.account.plain import from_plain
 from poolwise.cli import main
-from poolwise.doctor import findings, scaling
+from poolwise.doctor import findings
 from poolwise.doctor.diagnose import Diagnosis, diagnose
-from poolwise.doctor.features import Evidence
-from poolwise.doctor.record import to_record
+from poolwise.doctor.evidence.features import Evidence
+from poolwise.doctor.predict import scaling
+from poolwise.doctor.render.record import to_record
 from tests.doctor.test_rules import SICK
 from tests.doors.programs import Ended, run_python, write
 from tests.house.tree import ROOT

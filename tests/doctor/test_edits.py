@@ -6,9 +6,10 @@ import ast
 
 import pytest
 
-from poolwise.doctor import edits, effects, kinds, patch, remedies
+from poolwise.doctor.advice import edits, effects, patch, remedies
 from poolwise.doctor.diagnose import diagnose
-from poolwise.doctor.features import Place
+from poolwise.doctor.evidence import kinds
+from poolwise.doctor.evidence.features import Place
 from poolwise.doctor.findings import Change
 from tests.doctor import made_up
 from tests.doctor.made_up import leaf, pool, run

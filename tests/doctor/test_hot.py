@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from poolwise.doctor import hot
+from poolwise.doctor.gather import hot
 from tests.doors.programs import run_python, write
 
 PROGRAM = """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from poolwise.doctor import keepers, patch
-from poolwise.doctor.features import Place
+from poolwise.doctor.advice import keepers, patch
+from poolwise.doctor.evidence.features import Place
 from tests.doctor import made_up
 
 SCRIPT = """\

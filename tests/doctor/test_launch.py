@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from poolwise.doctor import launch, observe, replay
+from poolwise.doctor import observe, replay
+from poolwise.doctor.launch import launcher as launch
 from tests.doctor.programs import LAUNCH, observe_script, write_program
 
 

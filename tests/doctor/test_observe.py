@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from poolwise.account.states import STATES
-from poolwise.doctor import gather_ledger
 from poolwise.doctor.diagnose import diagnose
+from poolwise.doctor.gather import ledger as gather_ledger
 from tests.doctor.programs import observe_script, observe_source, write_program
 
 FUNCTION = """

@@ -6,10 +6,12 @@ import dataclasses
 
 import pytest
 
-from poolwise.doctor import offers, ours, predict
+from poolwise.doctor.advice import offers
 from poolwise.doctor.diagnose import diagnose
 from poolwise.doctor.findings import Finding, Prediction, Remedy
-from poolwise.doctor.present import make_document
+from poolwise.doctor.predict import calls as predict
+from poolwise.doctor.predict import ours
+from poolwise.doctor.render.present import make_document
 from poolwise.report.text import render
 from tests.doctor import made_up
 from tests.doctor.test_predict import COSTS, computing, tiny

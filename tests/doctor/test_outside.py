@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from poolwise.doctor.diagnose import diagnose
-from poolwise.doctor.outside import complement, idle_s
-from poolwise.doctor.store import Run, Sample
+from poolwise.doctor.gather.outside import complement, idle_s
+from poolwise.doctor.records.run import Run, Sample
 from tests.doctor.made_up import pool, run
 
 MS = 1_000_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from poolwise.doctor import own_time, sites
-from poolwise.doctor.account import account
-from poolwise.doctor.store import ItemTimes, Run
+from poolwise.doctor.gather import own_time, sites
+from poolwise.doctor.gather.account import account
+from poolwise.doctor.records.run import ItemTimes, Run
 from tests.doctor.test_account import T0, make_pool, make_task, make_worker
 
 INSIDE = 5

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from poolwise.cli import main
-from poolwise.doctor.pages import VERDICTS, all_pages
+from poolwise.doctor.render.pages import VERDICTS, all_pages
 from poolwise.doctor.rules import RULES
 from poolwise.doctor.rules.rule import SECTIONS
 from tests.house.tree import ROOT

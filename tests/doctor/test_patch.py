@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from poolwise.doctor import edits, patch
+from poolwise.doctor.advice import edits, patch
 from poolwise.doctor.diagnose import diagnose
-from poolwise.doctor.features import Place
+from poolwise.doctor.evidence.features import Place
 from poolwise.doctor.findings import Change, Remedy
 from tests.doctor.made_up import pool, run
 
@@ -164,7 +164,7 @@ def test_a_full_disk_leaves_the_script_as_it_was(tmp_path):
     path.write_text(before)
     code = f"""
 import resource, signal
-from poolwise.doctor import patch
+from poolwise.doctor.advice import patch
 from poolwise.doctor.findings import Change
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))

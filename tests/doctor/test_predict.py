@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
-from poolwise.doctor import measures, predict
-from poolwise.doctor.features import ParentTimeline, StepCosts
+from poolwise.doctor.evidence import measures
+from poolwise.doctor.evidence.features import ParentTimeline, StepCosts
+from poolwise.doctor.predict import calls as predict
 from tests.doctor import made_up
 
 COSTS = StepCosts(

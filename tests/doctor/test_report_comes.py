@@ -11,13 +11,17 @@ import pytest
 
 from benchmarks.report_time import _POOL, PROCESSES, observe, repeat
 from poolwise.cli import doctor
-from poolwise.doctor import curves, predict, present, store
 from poolwise.doctor.boot._poolwise_observer import gate, recorder
 from poolwise.doctor.diagnose import diagnose
-from poolwise.doctor.features import Place
-from poolwise.doctor.gather import gather
-from poolwise.doctor.groups import group_pools
-from poolwise.doctor.simulate import Load
+from poolwise.doctor.evidence.features import Place
+from poolwise.doctor.evidence.groups import group_pools
+from poolwise.doctor.gather.run import gather
+from poolwise.doctor.predict import calls as predict
+from poolwise.doctor.predict import curves
+from poolwise.doctor.predict.simulate import Load
+from poolwise.doctor.records import run as run_records
+from poolwise.doctor.records import store
+from poolwise.doctor.render import present
 from poolwise.report import files
 from tests.doctor.made_up import pool, run
 from tests.doctor.programs import write_program
@@ -61,7 +65,7 @@ def test_pools_of_one_line_are_one():
 
 
 def test_a_page_holds_one_pool_of_each_line():
-    from poolwise.doctor.record import for_page
+    from poolwise.doctor.render.record import for_page
 
     seen = many(120)
     record = present.make_document(seen, diagnose(seen)).record
@@ -140,7 +144,7 @@ def test_a_task_that_took_long_is_in_every_sample():
         return (recorder.TASK, 1, 700, 1, 700, *times, 0, 0, *[5] * 6)
 
     assert sieve.look(task(10_000)) is None
-    found = store.Task(*sieve.look(task(10**9)))
+    found = run_records.Task(*sieve.look(task(10**9)))
     assert (found.ended - found.began, found.cpu) == (10**9, -1)
 
 

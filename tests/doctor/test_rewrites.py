@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from poolwise.doctor import patch, rewrites
-from poolwise.doctor.features import Place
+from poolwise.doctor.advice import patch, rewrites
+from poolwise.doctor.evidence.features import Place
 from poolwise.doctor.findings import Change
 
 POOLS = """

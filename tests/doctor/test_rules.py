@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from poolwise.doctor.diagnose import answers_by_rule, diagnose
-from poolwise.doctor.features import (
+from poolwise.doctor.evidence.features import (
     Channel,
     Death,
     Evidence,

@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from poolwise.account import derive
-from poolwise.doctor.measures import useful_s
-from poolwise.doctor.present import say_scaling
-from poolwise.doctor.scaling import MostWorkers, Scaling, enough_workers, find_scaling
+from poolwise.doctor.evidence.measures import useful_s
+from poolwise.doctor.predict.scaling import MostWorkers, Scaling, enough_workers, find_scaling
+from poolwise.doctor.render.present import say_scaling
 from tests.doctor.made_up import pool, run
 
 

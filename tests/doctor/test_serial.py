@@ -9,10 +9,11 @@ import time
 
 import pytest
 
-from poolwise.doctor import asking, hot
 from poolwise.doctor.boot._poolwise_observer import serial
 from poolwise.doctor.diagnose import diagnose
-from poolwise.doctor.features import HotLine, Profile
+from poolwise.doctor.evidence.features import HotLine, Profile
+from poolwise.doctor.gather import hot
+from poolwise.doctor.launch import asking
 from tests.doctor import made_up
 from tests.doctor.programs import observe_script, write_program
 

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from poolwise.doctor.schedule import makespan_s
-from poolwise.doctor.simulate import BYTES_PER_S, Costs, Load, simulate
+from poolwise.doctor.predict.schedule import makespan_s
+from poolwise.doctor.predict.simulate import BYTES_PER_S, Costs, Load, simulate
 from poolwise.simulation import pool as simulator
 
 

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from poolwise.doctor import alarm, dumps, launch, replay
+from poolwise.doctor import replay
 from poolwise.doctor.boot._poolwise_observer import recorder, stacks
 from poolwise.doctor.diagnose import diagnose
-from poolwise.doctor.standstill import CAUSES
-from poolwise.doctor.watch import Progress, can_ask
+from poolwise.doctor.gather.standstill import CAUSES
+from poolwise.doctor.launch import launcher as launch
+from poolwise.doctor.launch.watch import Progress, can_ask
+from poolwise.doctor.records import dumps
+from poolwise.doctor.render import alarm
 from tests.conftest import wait_until
 from tests.doctor.programs import LAUNCH, observe_script, write_program
 
@@ -164,8 +167,8 @@ def end(process: subprocess.Popen[bytes], number: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("cause", HANGING)
 def test_a_call_that_hangs_is_named(cause, tmp_path, monkeypatch):
-    monkeypatch.setattr("poolwise.doctor.standstill.LONG_S", 1.0)
-    monkeypatch.setattr("poolwise.doctor.standstill.SLOWEST", 0)
+    monkeypatch.setattr("poolwise.doctor.gather.standstill.LONG_S", 1.0)
+    monkeypatch.setattr("poolwise.doctor.gather.standstill.SLOWEST", 0)
     number = signal.SIGTERM if cause == "lock" else signal.SIGINT
     seen = replay(str(run_until_still(tmp_path, HANGING[cause], number)))
     assert seen.standstill is not None
@@ -179,7 +182,7 @@ def test_a_call_that_hangs_is_named(cause, tmp_path, monkeypatch):
 
 
 def test_a_time_limit_of_the_program_s_own(tmp_path, monkeypatch):
-    monkeypatch.setattr("poolwise.doctor.standstill.SLOWEST", 0)  # a task may wait for a CPU
+    monkeypatch.setattr("poolwise.doctor.gather.standstill.SLOWEST", 0)  # a task may wait for a CPU
     source = PREAMBLE + HANGING["results-thread"].replace(".get()", ".get(2.5)")
     _, seen = observe_script(tmp_path, str(write_program(tmp_path, source)))
     assert seen.standstill.cause == "results-thread"
@@ -209,7 +212,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_the_terminal_says_so_while_it_hangs(tmp_path, monkeypatch):
-    monkeypatch.setattr("poolwise.doctor.watch.LONG_S", 3.0)
+    monkeypatch.setattr("poolwise.doctor.launch.watch.LONG_S", 3.0)
     said = []
 
     def say(directory, known):

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from poolwise.account.plain import from_plain, to_plain
-from poolwise.doctor import replay, store
+from poolwise.doctor import replay
 from poolwise.doctor.boot._poolwise_observer import recorder
-from poolwise.doctor.features import Evidence
+from poolwise.doctor.evidence.features import Evidence
+from poolwise.doctor.records import store
 
 RECORDS = Path(__file__).parent / "records"
 

@@ -15,11 +15,12 @@ from multiprocessing.pool import ThreadPool
 import pytest
 
 from poolwise.account.plain import from_plain, to_plain
-from poolwise.doctor import confirm, pauses, store, trials
-from poolwise.doctor.boot._poolwise_observer import live, runners, verify
+from poolwise.doctor.advice import confirm
+from poolwise.doctor.boot._poolwise_observer.verify import calls as verify
+from poolwise.doctor.boot._poolwise_observer.verify import live, runners
 from poolwise.doctor.choose import choose
 from poolwise.doctor.diagnose import diagnose
-from poolwise.doctor.features import (
+from poolwise.doctor.evidence.features import (
     Evidence,
     Experiment,
     Place,
@@ -27,7 +28,10 @@ from poolwise.doctor.features import (
     Untried,
 )
 from poolwise.doctor.findings import Finding, Prediction, Remedy
-from poolwise.doctor.present import make_document
+from poolwise.doctor.gather import trials
+from poolwise.doctor.records import pauses
+from poolwise.doctor.records import run as run_records
+from poolwise.doctor.render.present import make_document
 from poolwise.report.text import render
 from tests.doctor import made_up
 from tests.doors.programs import run_python, write
@@ -690,10 +694,10 @@ def test_trials_travel_through_json() -> None:
     assert from_plain(Evidence, json.loads(json.dumps(to_plain(seen)))) == seen
 
 
-def run_of(*tried: dict, **more) -> store.Run:
+def run_of(*tried: dict, **more) -> run_records.Run:
     launch = {"began_ns": 0, "ended_ns": 1000, "cpu_s": 5.0, "busy_s": 9.0, "steal_s": 2.0,
               "processes": {"7": {}, "8": {}}}  # fmt: skip
-    return store.Run(launch, {"verify": list(tried)}, **more)
+    return run_records.Run(launch, {"verify": list(tried)}, **more)
 
 
 def pause(began: int, ended: int) -> dict:
@@ -701,7 +705,7 @@ def pause(began: int, ended: int) -> dict:
 
 
 def test_the_time_of_experiments_is_cut_out() -> None:
-    call = store.Call(1, 1, 0, 1, 50, 90, 1, 1, 1, -1)
+    call = run_records.Call(1, 1, 0, 1, 50, 90, 1, 1, 1, -1)
     stacks = ['process 7:"python";work (/srv/a.py:1) 5', 'process 8:"python";work (/srv/a.py:1) 5']
     later = call._replace(began=450, ended=700)
     run = pauses.cut_out(
@@ -717,13 +721,13 @@ def test_the_time_of_experiments_is_cut_out() -> None:
 
 
 def test_a_run_without_experiments_is_as_it_is() -> None:
-    run = store.Run({"began_ns": 0}, {})
+    run = run_records.Run({"began_ns": 0}, {})
     assert pauses.cut_out(run) is run
 
 
 def test_what_a_ledger_says_of_its_end_is_moved_with_the_rest() -> None:
     ledger = {"ev": "ledger", "t": 460, "began": 10, "ready": 20, "ending": 80, "ended": 450}
-    run = pauses.cut_out(store.Run({}, {"verify": [pause(100, 400)], "ledger": [ledger]}))
+    run = pauses.cut_out(run_records.Run({}, {"verify": [pause(100, 400)], "ledger": [ledger]}))
     (moved,) = run.of("ledger")
     assert (moved["ready"], moved["ending"], moved["ended"]) == (20, 80, 150)
 
@@ -735,7 +739,7 @@ def test_threads_that_were_only_seen_in_experiments_are_not_of_the_program() -> 
 
 
 def made_up_sample(at: int):
-    return store.Sample(at, *[0] * (len(store.Sample._fields) - 1))
+    return run_records.Sample(at, *[0] * (len(run_records.Sample._fields) - 1))
 
 
 def test_a_line_is_the_same_by_the_name_of_its_file() -> None:

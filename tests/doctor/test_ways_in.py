@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from poolwise.doctor.diagnose import diagnose
-from poolwise.doctor.features import Place, Startup
+from poolwise.doctor.evidence.features import Place, Startup
 from poolwise.doctor.notes import take_notes
-from poolwise.doctor.present import name_of
+from poolwise.doctor.render.present import name_of
 from tests.doctor.made_up import pool, run, times, worker
 from tests.doctor.programs import observe_script, observe_source, write_program
 

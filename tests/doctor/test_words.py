@@ -9,11 +9,12 @@ import typing
 import pytest
 
 from poolwise.account import states
-from poolwise.doctor import account, charts
 from poolwise.doctor.diagnose import diagnose
 from poolwise.doctor.findings import Change, Finding, Remedy, RemedyKind
-from poolwise.doctor.headline import PLAIN, say_first, say_short
-from poolwise.doctor.present import _list_remedies, make_document
+from poolwise.doctor.gather import account
+from poolwise.doctor.render import charts
+from poolwise.doctor.render.headline import PLAIN, say_first, say_short
+from poolwise.doctor.render.present import _list_remedies, make_document
 from poolwise.doctor.rules import RULES
 from poolwise.report import text
 from tests.doctor.made_up import pool, run

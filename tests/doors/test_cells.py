@@ -8,7 +8,7 @@ import types
 import pytest
 
 import poolwise
-from poolwise.doctor.boot._poolwise_observer import sites
+from poolwise.doctor.boot._poolwise_observer.probes import sites
 
 CELL = "/tmp/ipykernel_7/31.py"
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from poolwise import cli
-from poolwise.doctor.features import Experiment, Place, Trial
+from poolwise.doctor.evidence.features import Experiment, Place, Trial
 from poolwise.report import text
 from poolwise.tune import script
 

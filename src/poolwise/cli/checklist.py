@@ -14,9 +14,9 @@ from poolwise.cli.program import find_complaint, interpreter_flags, split_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from poolwise.doctor.checklist import Point
     from poolwise.doctor.diagnose import Diagnosis
-    from poolwise.doctor.features import Evidence
+    from poolwise.doctor.evidence.features import Evidence
+    from poolwise.doctor.render.checklist import Point
 
 _USAGE = "poolwise checklist [--bench FILE] (SCRIPT | -m MODULE) [ARGS...]"
 
@@ -39,8 +39,8 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"poolwise checklist: {obstacle}\n")
         return 2
     from poolwise.doctor import observe
-    from poolwise.doctor.checklist import go_through
     from poolwise.doctor.diagnose import diagnose
+    from poolwise.doctor.render.checklist import go_through
 
     try:
         with TemporaryDirectory(prefix="poolwise-doctor-") as folder:
@@ -84,7 +84,8 @@ def _show(seen: Evidence, points: Sequence[Point]) -> None:
 
 
 def _write_benchmark(seen: Evidence, diagnosis: Diagnosis, wanted: str | None) -> None:
-    from poolwise.doctor import checklist, microbench
+    from poolwise.doctor import microbench
+    from poolwise.doctor.render import checklist
 
     chosen = checklist.main_call(seen)
     if chosen is None or chosen[1].place is None or not checklist.can_be_repeated(chosen[1]):

@@ -20,8 +20,8 @@ from poolwise.cli.program import find_complaint, interpreter_flags, split_option
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from poolwise.doctor.compare import Comparison
     from poolwise.doctor.diagnose import Diagnosis
+    from poolwise.doctor.launch.compare import Comparison
 
 _USAGE = "poolwise doctor [OPTIONS] (SCRIPT | -m MODULE | -c CODE | -) [ARGS...]"
 
@@ -97,7 +97,7 @@ class _Folder:
 
 def _run(options: argparse.Namespace, program: list[str], directory: str) -> int:
     """Run the program under observation; its exit code, or minus the signal that ended it."""
-    from poolwise.doctor.launch import clear, launch
+    from poolwise.doctor.launch.launcher import clear, launch
 
     clear(directory)
     return launch(
@@ -113,7 +113,7 @@ def _tell(
     options: argparse.Namespace, folder: _Folder, status: int, comparison: Comparison | None
 ) -> int:
     """Print the report, then write the files; the exit code."""
-    from poolwise.doctor.store import UnreadableError
+    from poolwise.doctor.records.store import UnreadableError
 
     try:
         with _patience(options):
@@ -169,7 +169,7 @@ class _Study:
     def __init__(
         self, options: argparse.Namespace, directory: str, comparison: Comparison | None
     ) -> None:
-        from poolwise.doctor import predict
+        from poolwise.doctor.predict import calls as predict
 
         self._options = options
         self._comparison = comparison
@@ -181,11 +181,11 @@ class _Study:
             self._look()
 
     def _look(self) -> None:
-        from poolwise.doctor import timeline
         from poolwise.doctor.diagnose import diagnose
-        from poolwise.doctor.gather import gather
-        from poolwise.doctor.present import groups_of, make_document
-        from poolwise.doctor.store import read
+        from poolwise.doctor.gather.run import gather
+        from poolwise.doctor.records import timeline
+        from poolwise.doctor.records.store import read
+        from poolwise.doctor.render.present import groups_of, make_document
 
         options, began_s = self._options, time.perf_counter()
         self._run = read(self._directory)
@@ -200,8 +200,8 @@ class _Study:
 
     def files(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """Files to write beside the text, and what makes the content of each."""
-        from poolwise.doctor import timeline
-        from poolwise.doctor.record import for_page
+        from poolwise.doctor.records import timeline
+        from poolwise.doctor.render.record import for_page
         from poolwise.report import html
 
         options, document = self._options, self.document
@@ -238,7 +238,7 @@ def _print(options: argparse.Namespace, study: _Study) -> None:
 
 
 def _say_standstill(directory: str, known: dict[str, Any]) -> None:
-    from poolwise.doctor.alarm import make_line
+    from poolwise.doctor.render.alarm import make_line
 
     line = make_line(directory, known)
     if line:
@@ -248,7 +248,7 @@ def _say_standstill(directory: str, known: dict[str, Any]) -> None:
 
 def _compare(program: list[str], rounds: int) -> Comparison:
     """The program as it is and under `poolwise run`, in turns."""
-    from poolwise.doctor.compare import compare
+    from poolwise.doctor.launch.compare import compare
 
     flags = interpreter_flags()
     ours = [sys.executable, *flags, "-m", "poolwise", "run", *program]

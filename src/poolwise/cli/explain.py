@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
             return 2
     if not options.finding:
         return _list()
-    from poolwise.doctor.pages import find_verdict
+    from poolwise.doctor.render.pages import find_verdict
     from poolwise.doctor.rules import find_rule
 
     if page := find_verdict(options.finding):
@@ -77,7 +77,7 @@ def _show(page: str) -> None:
 
 
 def _write(folder: str) -> int:
-    from poolwise.doctor.pages import all_pages
+    from poolwise.doctor.render.pages import all_pages
 
     os.makedirs(folder, exist_ok=True)
     for name, text in all_pages().items():

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from poolwise.cli import output
 
 if TYPE_CHECKING:
+    from poolwise.doctor.advice.patch import Prescription
     from poolwise.doctor.findings import Change, Finding
-    from poolwise.doctor.patch import Prescription
 
 _NOBODY_TO_ASK = (
     "poolwise doctor: --apply asks before it edits, and standard input is no terminal: add --yes"
@@ -18,7 +18,7 @@ _NOBODY_TO_ASK = (
 
 def write_patch(findings: list[Finding], path: str) -> None:
     """The edits of all findings as one patch; those that do not go with earlier ones are named."""
-    from poolwise.doctor.patch import prescribe, unified, without_conflicts
+    from poolwise.doctor.advice.patch import prescribe, unified, without_conflicts
 
     prescriptions = prescribe(findings)
     changes, left = without_conflicts(prescriptions)
@@ -33,7 +33,7 @@ def apply_edits(findings: list[Finding], *, is_agreed: bool) -> None:
 
     :raises OSError: a file cannot be written, or has changed since.
     """
-    from poolwise.doctor.patch import apply, prescribe, without_conflicts
+    from poolwise.doctor.advice.patch import apply, prescribe, without_conflicts
 
     prescriptions = prescribe(findings)
     if not prescriptions:
@@ -49,7 +49,7 @@ def apply_edits(findings: list[Finding], *, is_agreed: bool) -> None:
 
 
 def _ask(prescription: Prescription) -> bool:
-    from poolwise.doctor.patch import show
+    from poolwise.doctor.advice.patch import show
 
     finding, remedy = prescription.finding, prescription.remedy
     _say(f"\n{finding.code} {finding.name}: {remedy.words}\n\n{show(prescription.changes)}\n")

@@ -65,7 +65,7 @@ def _read(record: str) -> tuple[str, Any]:
 
 def _read_folder(folder: str) -> tuple[str, Any]:
     from poolwise.doctor import replay
-    from poolwise.doctor.store import UnreadableError
+    from poolwise.doctor.records.store import UnreadableError
     from poolwise.doctor.whatif import ask_heaviest
 
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from poolwise.doctor.features import Evidence
+    from poolwise.doctor.evidence.features import Evidence
 
 
 def observe(
@@ -29,7 +29,7 @@ def observe(
     """
     from tempfile import TemporaryDirectory
 
-    from poolwise.doctor.launch import launch
+    from poolwise.doctor.launch.launcher import launch
 
     if directory is not None:
         launch(command, directory, verify_s=verify_s)
@@ -44,7 +44,7 @@ def replay(directory: str) -> Evidence:
 
     :raises UnreadableError: the directory holds no run that this version can read.
     """
-    from poolwise.doctor.gather import gather
-    from poolwise.doctor.store import read
+    from poolwise.doctor.gather.run import gather
+    from poolwise.doctor.records.store import read
 
     return gather(read(directory))

@@ -1,8 +1,8 @@
 """Experiments worth a call's few seconds: those that its findings ask for.
 
-Runs in an interpreter of its own while the program waits (`boot/_poolwise_observer/experiments.py`
-asks it), on the records so far: that is the whole diagnosis, not a guess from what is at hand
-inside the program, and the state of the program is still that of the call.
+Runs in an interpreter of its own while the program waits (`experiments.py` of the observer asks
+it), on the records so far: that is the whole diagnosis, not a guess from what is at hand inside the
+program, and the state of the program is still that of the call.
 
 The order counts, because time runs out: first what remedies promise, then what else would show
 the shape of the curves.
@@ -15,9 +15,9 @@ import sys
 from collections.abc import Iterator
 
 from poolwise.doctor.diagnose import Diagnosis, diagnose
-from poolwise.doctor.features import Evidence, Place, Pool, Site
+from poolwise.doctor.evidence.features import Evidence, Place, Pool, Site
 from poolwise.doctor.findings import Finding
-from poolwise.doctor.predict import site_in_question
+from poolwise.doctor.predict.calls import site_in_question
 
 Way = tuple[str, int | None]
 """Kind and value of an experiment; kinds are those of remedies, and "pickle"."""

@@ -13,13 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from poolwise.doctor import measures, words
-from poolwise.doctor.confirm import confirm
-from poolwise.doctor.features import Evidence, Program
+from poolwise.doctor import words
+from poolwise.doctor.advice.confirm import confirm
+from poolwise.doctor.advice.offers import offer
+from poolwise.doctor.advice.patch import keep_working
+from poolwise.doctor.evidence import measures
+from poolwise.doctor.evidence.features import Evidence, Program
 from poolwise.doctor.findings import CannotTell, Confidence, Finding, Note
 from poolwise.doctor.notes import is_busy, say_unseen, take_notes
-from poolwise.doctor.offers import offer
-from poolwise.doctor.patch import keep_working
 from poolwise.doctor.rules import RULES
 from poolwise.doctor.rules.rule import Rule
 from poolwise.report import figures

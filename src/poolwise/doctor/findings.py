@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from poolwise.doctor.features import Place
+from poolwise.doctor.evidence.features import Place
 
 Kind = Literal["wrong", "slow", "advice"]
 """wrong: results cannot be trusted. slow: time is lost. advice: it works, and could do better."""

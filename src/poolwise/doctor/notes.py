@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from poolwise.doctor import measures, words
-from poolwise.doctor.features import Evidence, Pool, Program
+from poolwise.doctor import words
+from poolwise.doctor.evidence import measures
+from poolwise.doctor.evidence.features import Evidence, Pool, Program
 from poolwise.doctor.findings import Note
 
 OFF_BALANCE = 0.005

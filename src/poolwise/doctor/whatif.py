@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from poolwise.account.whatif import Forecast, check_chunksize, check_kind, check_number
-from poolwise.doctor.features import Evidence
-from poolwise.doctor.predict import Model, calibrate
+from poolwise.doctor.evidence.features import Evidence
+from poolwise.doctor.predict.calls import Model, calibrate
 
 
 @dataclass(frozen=True)

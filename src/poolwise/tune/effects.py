@@ -14,9 +14,9 @@ _OF_SYSTEM = {"os", "shutil", "sys"}
 
 def list_changed(function: Callable[..., Any]) -> list[str]:
     """Names of arguments, outer objects and the system that it writes to; none if unreadable."""
-    from poolwise.doctor.effects import changed_names
-    from poolwise.doctor.features import Place
-    from poolwise.doctor.source import find_function
+    from poolwise.doctor.advice.effects import changed_names
+    from poolwise.doctor.advice.source import find_function
+    from poolwise.doctor.evidence.features import Place
 
     plain = plain_function(function)
     code = getattr(plain, "__code__", None)

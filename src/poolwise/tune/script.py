@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from poolwise import doctor
-from poolwise.doctor.curves import list_experiments, name_of
-from poolwise.doctor.trials import find_trial, lasted_s, say_sample, say_trials
+from poolwise.doctor.gather.trials import find_trial, lasted_s, say_sample, say_trials
+from poolwise.doctor.predict.curves import list_experiments, name_of
 from poolwise.report import blocks as b
 from poolwise.tune.effort import EFFORT
 
 if TYPE_CHECKING:
-    from poolwise.doctor.features import Evidence, Experiment, Pool, Site, Trial
+    from poolwise.doctor.evidence.features import Evidence, Experiment, Pool, Site, Trial
 
 
 @dataclass(frozen=True)

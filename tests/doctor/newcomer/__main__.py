@@ -27,7 +27,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from poolwise.account.plain import from_plain
-from poolwise.doctor import patch
+from poolwise.doctor.advice import patch
 from poolwise.doctor.diagnose import Diagnosis
 from poolwise.doctor.findings import Change
 from tests.doctor.accept import hog

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from poolwise.doctor import patch, remedies
-from poolwise.doctor.features import Evidence, Pool, Site
+from poolwise.doctor.advice import patch, remedies
+from poolwise.doctor.evidence.features import Evidence, Pool, Site
 from poolwise.doctor.findings import Remedy
 from tests.doctor.newcomer.kinds import Kind, copy, list_kinds
 from tests.doctor.programs import observe_script

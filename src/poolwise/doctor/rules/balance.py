@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass
 from statistics import median
 
-from poolwise.doctor import measures
-from poolwise.doctor.features import Evidence, Pool, Site
-from poolwise.doctor.schedule import longest_first_s, makespan_s
+from poolwise.doctor.evidence import measures
+from poolwise.doctor.evidence.features import Evidence, Pool, Site
+from poolwise.doctor.predict.schedule import longest_first_s, makespan_s
 
 LEAST_TAIL_SHARE = 0.1
 """Least share of the usable worker time that is idle while others still work."""

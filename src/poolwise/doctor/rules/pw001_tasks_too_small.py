@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import measures, remedies, words
-from poolwise.doctor.features import Evidence, Place, Pool
+from poolwise.doctor import words
+from poolwise.doctor.advice import remedies
+from poolwise.doctor.evidence import measures
+from poolwise.doctor.evidence.features import Evidence, Place, Pool
+from poolwise.doctor.evidence.measures import Flow
 from poolwise.doctor.findings import Answer, Fact, Remedy
-from poolwise.doctor.measures import Flow
 from poolwise.doctor.rules.rule import SiteRule
 from poolwise.report import figures
 

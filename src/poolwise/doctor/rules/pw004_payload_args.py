@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import kinds, measures, remedies
-from poolwise.doctor.features import Evidence, Leaf, Place, Pool
+from poolwise.doctor.advice import remedies
+from poolwise.doctor.evidence import kinds, measures
+from poolwise.doctor.evidence.features import Evidence, Leaf, Place, Pool
+from poolwise.doctor.evidence.measures import ARGUMENTS, Flow
 from poolwise.doctor.findings import Answer, Fact, Remedy
-from poolwise.doctor.measures import ARGUMENTS, Flow
 from poolwise.doctor.rules.rule import SiteRule
 from poolwise.report import figures
 

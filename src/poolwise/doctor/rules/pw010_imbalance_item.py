@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import remedies
-from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor.advice import remedies
+from poolwise.doctor.evidence.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.balance import weigh
 from poolwise.doctor.rules.rule import PoolRule

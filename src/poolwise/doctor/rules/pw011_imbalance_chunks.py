@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from poolwise.doctor import remedies
-from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor.advice import remedies
+from poolwise.doctor.evidence.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact
 from poolwise.doctor.rules.balance import Balance, weigh
 from poolwise.doctor.rules.rule import PoolRule

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from poolwise.doctor import measures
-from poolwise.doctor.features import Evidence, HotLine, Place, Pool
+from poolwise.doctor.evidence import measures
+from poolwise.doctor.evidence.features import Evidence, HotLine, Place, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.notes import say_unseen
 from poolwise.doctor.rules.rule import Rule

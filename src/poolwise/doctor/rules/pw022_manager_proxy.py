@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from poolwise.doctor import measures, words
-from poolwise.doctor.features import Evidence, Proxy
+from poolwise.doctor import words
+from poolwise.doctor.evidence import measures
+from poolwise.doctor.evidence.features import Evidence, Proxy
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.notes import is_busy
 from poolwise.doctor.rules.rule import Rule

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from poolwise.doctor import measures, remedies, words
-from poolwise.doctor.features import Evidence
+from poolwise.doctor import words
+from poolwise.doctor.advice import remedies
+from poolwise.doctor.evidence import measures
+from poolwise.doctor.evidence.features import Evidence
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import Rule
 from poolwise.report import figures

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import measures, words
-from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor import words
+from poolwise.doctor.evidence import measures
+from poolwise.doctor.evidence.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
 

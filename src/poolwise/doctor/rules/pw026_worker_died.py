@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
-from poolwise.doctor import remedies, words
-from poolwise.doctor.features import Death, Evidence, Pool
+from poolwise.doctor import words
+from poolwise.doctor.advice import remedies
+from poolwise.doctor.evidence.features import Death, Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
 from poolwise.report import figures

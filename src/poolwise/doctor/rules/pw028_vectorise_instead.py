@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import arithmetic, measures, remedies
-from poolwise.doctor.features import Evidence, Place, Pool, Site
+from poolwise.doctor.advice import arithmetic, remedies
+from poolwise.doctor.evidence import measures
+from poolwise.doctor.evidence.features import Evidence, Place, Pool, Site
+from poolwise.doctor.evidence.measures import Flow
 from poolwise.doctor.findings import Answer, Fact, Remedy
-from poolwise.doctor.measures import Flow
 from poolwise.doctor.rules.rule import SiteRule
 from poolwise.report import figures
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from poolwise.doctor import remedies
-from poolwise.doctor.features import Evidence, Pool, Standstill
+from poolwise.doctor.advice import remedies
+from poolwise.doctor.evidence.features import Evidence, Pool, Standstill
 from poolwise.doctor.findings import Answer, Fact, Remedy
+from poolwise.doctor.gather.standstill import CAUSES
 from poolwise.doctor.rules.rule import Rule
-from poolwise.doctor.standstill import CAUSES
 from poolwise.report import figures
 
 

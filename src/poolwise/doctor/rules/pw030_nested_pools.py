@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from poolwise.doctor import measures, remedies, words
-from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor import words
+from poolwise.doctor.advice import remedies
+from poolwise.doctor.evidence import measures
+from poolwise.doctor.evidence.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.pw015_oversubscribed_processes import LEAST_CPU, SWITCHING, TOO_MANY
 from poolwise.doctor.rules.rule import Rule

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from poolwise.doctor import measures, remedies, words
-from poolwise.doctor.features import Evidence, Pool
+from poolwise.doctor import words
+from poolwise.doctor.advice import remedies
+from poolwise.doctor.evidence import measures
+from poolwise.doctor.evidence.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact
 from poolwise.doctor.rules.rule import PoolRule
 from poolwise.report import figures

@@ -11,9 +11,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from poolwise.doctor.features import Evidence, Place, Pool
+from poolwise.doctor.evidence.features import Evidence, Place, Pool
+from poolwise.doctor.evidence.measures import Flow, calls_of, place_of
 from poolwise.doctor.findings import Answer, CannotTell, Fact, Finding, Kind, Remedy
-from poolwise.doctor.measures import Flow, calls_of, place_of
 
 SECTIONS = (
     "What it does",

@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from typing import Any
 
 TARGETS = {
-    "multiprocessing.process": "processes",
-    "multiprocessing.spawn": "processes",
-    "multiprocessing.popen_fork": "processes",
-    "multiprocessing.popen_forkserver": "processes",
-    "multiprocessing.pool": "pools",
-    "multiprocessing.queues": "channels",
-    "multiprocessing.connection": "channels",
-    "multiprocessing.managers": "channels",
-    "concurrent.futures.process": "executors",
-    "concurrent.futures.thread": "threads",
-    "loky.backend.spawn": "processes",
-    "loky.process_executor": "executors",
-    "poolwise.core.engine": "ours",
-    "poolwise.pool": "our_calls",
-    "poolwise.executor": "our_calls",
-    "joblib.externals.loky.backend.spawn": "processes",
-    "joblib.externals.loky.process_executor": "executors",
+    "multiprocessing.process": "probes.processes",
+    "multiprocessing.spawn": "probes.processes",
+    "multiprocessing.popen_fork": "probes.processes",
+    "multiprocessing.popen_forkserver": "probes.processes",
+    "multiprocessing.pool": "probes.pools",
+    "multiprocessing.queues": "probes.channels",
+    "multiprocessing.connection": "probes.channels",
+    "multiprocessing.managers": "probes.channels",
+    "concurrent.futures.process": "probes.executors",
+    "concurrent.futures.thread": "probes.threads",
+    "loky.backend.spawn": "probes.processes",
+    "loky.process_executor": "probes.executors",
+    "poolwise.core.engine": "probes.ours",
+    "poolwise.pool": "probes.our_calls",
+    "poolwise.executor": "probes.our_calls",
+    "joblib.externals.loky.backend.spawn": "probes.processes",
+    "joblib.externals.loky.process_executor": "probes.executors",
 }
 """Module of the program -> ours that attaches to it (its function `attach`)."""
 
@@ -89,7 +89,7 @@ def _probe(module: "ModuleType") -> None:
     if module.__name__ in TARGETS:
         attempt(module.__name__, attach_to)
     if IS_VERIFYING:
-        from . import verify
+        from .verify import calls as verify
 
         attempt("verify", lambda: verify.attach(module))
 

@@ -5,8 +5,9 @@ lines. What was counted is written now and then, since workers are often killed:
 twentieth more has been counted than was written.
 """
 
-from . import recorder, workers
+from . import recorder
 from .clocks import process_cpu
+from .probes import workers
 from .seams import replace
 
 TYPE_CHECKING = False

@@ -8,7 +8,8 @@ long call into a library is seen at the line that made it.
 
 import _signal  # type: ignore[import-not-found] # what `signal` is made of, and already loaded
 
-from . import recorder, sites
+from . import recorder
+from .probes import sites
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

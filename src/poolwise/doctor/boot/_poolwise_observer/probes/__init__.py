@@ -1,0 +1,1 @@
+"""Probes of what programs use to run work beside: pools, executors, processes, queues."""

@@ -1,0 +1,1 @@
+"""`--verify`: experiments on the calls of the program, in a fork of it."""

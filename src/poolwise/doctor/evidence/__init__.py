@@ -1,0 +1,1 @@
+"""Evidence: all that a rule may know of a run, and the quantities that rules share. Pure."""

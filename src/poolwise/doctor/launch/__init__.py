@@ -1,0 +1,1 @@
+"""Runs the program in an interpreter of its own, and looks at it from beside."""

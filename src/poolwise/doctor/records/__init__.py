@@ -1,0 +1,1 @@
+"""Records of a run as they were written, sorted by pool and worker. Pure, but for reading."""
