@@ -42,6 +42,15 @@ def test_a_listed_source_knows_what_is_left(items):
     assert (source.remaining, source.has_items, source.is_exhausted) == (0, False, True)
 
 
+def test_a_list_that_is_stopped_while_it_is_taken_from_keeps_its_numbers():
+    """A caller leaves its stream in one thread, the leader takes items in another: a race."""
+    source = Listed(range(100))
+    assert list(source.take(10)) == list(range(10))
+    source.stop()
+    assert list(source.take(10)) == []
+    assert (source.remaining, source.error) == (90, None)
+
+
 def test_a_fed_source_is_exhausted_only_when_it_was_ended():
     source = Fed()
     assert (source.remaining, source.is_exhausted) == (None, False)

@@ -35,7 +35,7 @@ GROWING = [i / 4000 for i in range(100)]
 def nested(outer: int, inner: int, cause: str = "run_cpu") -> Evidence:
     """A pool each of whose workers makes two pools, one after the other."""
     inside = [
-        pool({cause: 1.0, "startup": 0.2}, slots=inner, id=2 + number, pid=101 + number % outer,
+        pool({cause: 1.0, "start": 0.2}, slots=inner, id=2 + number, pid=101 + number % outer,
              place=INSIDE, created_s=0.1 + number // outer, creation_s=0.05, teardown_s=0.05,
              blocked_by={} if cause == "run_cpu" else {"network": 1.0}, samples=90)
         for number in range(2 * outer)
@@ -47,7 +47,7 @@ def nested(outer: int, inner: int, cause: str = "run_cpu") -> Evidence:
 
 def few_items(slots: int, items: int = 3, **more: Any) -> Pool:
     """A pool that takes a third of its time to start."""
-    states = {"startup": slots * 0.1, "run_cpu": items * 0.2, "starved": (slots - items) * 0.2}
+    states = {"start": slots * 0.1, "run_cpu": items * 0.2, "no_job": (slots - items) * 0.2}
     return pool(states, slots=slots, messages=items, **more)
 
 

@@ -384,7 +384,8 @@ def _find_start_s(report: Report) -> float:
         if lane.ready_s is not None and lane.lanes == 1
     ]
     ready = [lane.ready_s for lane in report.lanes if lane.ready_s is not None]
-    is_waited_for = bool(ready) and began_s - min(ready) < 0.005  # noqa: PLR2004 - at once
+    at_once_s = 0.005  # a call that begins so soon had waited for its workers
+    is_waited_for = bool(ready) and began_s - min(ready) < at_once_s
     return statistics.median(starts) if starts and is_waited_for else 0.0
 
 
@@ -398,7 +399,8 @@ def _fit_others(model: Model, report: Report) -> Model:
     account = report.worker_account
     queued_s = account.get("run_queued", 0.0) + report.idle.get("cpu_not_granted", 0.0)
     at_work_s = queued_s + account.get("run_cpu", 0.0)
-    if model.factor <= 1.05 or queued_s < 0.1 * at_work_s:  # noqa: PLR2004 - hardly any
+    hardly_any = 1.05
+    if model.factor <= hardly_any or queued_s < 0.1 * at_work_s:
         return model
     low, high, tried = 0.0, 8.0 * model.cpus, [model]
     for _ in range(7):

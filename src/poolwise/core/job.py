@@ -159,6 +159,9 @@ class Source(Protocol):
         """Drop what is left: the job is over. May run in a finalizer."""
 
 
+_STOPPED: tuple[Any, ...] = ()
+
+
 class Listed:
     """Items of a sequence, handed out as slices of it: those that it has now.
 
@@ -184,9 +187,10 @@ class Listed:
 
     def take(self, size: int) -> Sequence[Any]:
         size = min(size, self.remaining)
-        taken = self._items[self._at : self._at + size]
+        items = self._items  # race: another thread may stop it meanwhile
+        taken = items[self._at : self._at + size]
         self._at += len(taken)
-        if len(taken) < size:
+        if len(taken) < size and items is not _STOPPED:
             self._end = self._at
             self.error = RuntimeError(
                 "the input of a map became shorter while the map was working on it: give it a copy"
@@ -194,7 +198,7 @@ class Listed:
         return taken
 
     def stop(self) -> None:
-        self._items = ()  # the numbers stay: progress tells where it stopped
+        self._items = _STOPPED  # the numbers stay: progress tells where it stopped
 
 
 _SCALARS = frozenset({int, float, complex, bool, type(None)})

@@ -425,7 +425,9 @@ class _SharedLane(_Lane):
         spent_ns = self._cost_ns(size)
         cpu_ns = self._cpu_upto_ns[chunk.start + size] - self._cpu_upto_ns[chunk.start]
         # A chunk that only computes for a short time is not worth taking apart.
-        parts = 1 if spent_ns - cpu_ns < 1e4 and spent_ns < 1e7 else min(size, 32)  # noqa: PLR2004
+        hardly_ns, short_ns = 1e4, 1e7
+        is_short = spent_ns - cpu_ns < hardly_ns and spent_ns < short_ns
+        parts = 1 if is_short else min(size, 32)
         return list(pairwise(at * size // parts for at in range(parts + 1)))
 
     def _go_on(self, besides_ns: int = 0) -> None:

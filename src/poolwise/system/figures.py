@@ -106,7 +106,8 @@ def _restore(plain: Any) -> Figures | None:
         value for key, value in [*plain.items(), *plain["start_s"].items()]
         if key not in {"start_s", "source"}
     ]  # fmt: skip
-    if not all(isinstance(number, (int, float)) and 0 < number < 3600 for number in numbers):  # noqa: PLR2004 - an hour
+    hour_s = 60 * 60
+    if not all(isinstance(number, (int, float)) and 0 < number < hour_s for number in numbers):
         return None
     names = Figures.__slots__  # type: ignore[attr-defined] # a record has them
     return Figures(**{name: plain[name] for name in names if name in plain})
@@ -134,8 +135,8 @@ def measure(clock: Callable[[], float] = time.perf_counter, most_s: float = 0.04
     """Measure what takes no worker process, within a time; the best of what fits into it."""
     found = Figures({})
     threads, copies = [_time_thread(clock)], [_time_copy(clock)]
-    begun_s = clock()
-    while len(threads) < 5 and clock() - begun_s < most_s / 2:  # noqa: PLR2004 - tries
+    begun_s, tries = clock(), 5
+    while len(threads) < tries and clock() - begun_s < most_s / 2:
         threads.append(_time_thread(clock))
         copies.append(_time_copy(clock))
     found.thread_start_s = max(min(threads), 1e-6)
