@@ -94,7 +94,7 @@ class Model:
 
     @property
     def work_s(self) -> tuple[float, float]:
-        """What all items compute, and wait."""
+        """Seconds that all items compute, and wait."""
         cpu_ns = sum(sum(call.cpu_ns) for call in self.calls)
         blocked_ns = sum(sum(call.blocked_ns) for call in self.calls)
         return cpu_ns / 1e9 * self.scale, blocked_ns / 1e9 * self.scale
@@ -365,7 +365,7 @@ def _find_overheads(report: Report) -> Overheads:
 
 
 def _steps_of(span: ChunkSpan) -> float:
-    """What a chunk cost its worker beside the function."""
+    """Cost of a chunk to its worker, beside the function."""
     return (span.begun_s - span.arrived_s) + (span.sent_s - span.ended_s)
 
 

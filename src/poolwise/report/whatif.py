@@ -123,6 +123,6 @@ def _line(kind: str, forecasts: Sequence[Forecast], of: Callable[[Forecast], int
 
 
 def _list_notes(forecasts: Sequence[Forecast]) -> list[str]:
-    """What is taken for granted, once for each kind."""
+    """Notes on what is taken for granted, once for each kind."""
     notes = {(each.kind, note) for each in forecasts for note in each.notes}
     return [f"{kind}: {note}." for kind, note in sorted(notes)]

@@ -12,10 +12,10 @@ from itertools import count
 from typing import Protocol
 
 SLICE_S = 3e-3
-"""How long the scheduler lets one run while another waits (base slice of EEVDF, 2 to 4 CPUs)."""
+"""Time for which one runs while another waits (base slice of EEVDF, 2 to 4 CPUs)."""
 
 WAKE_UP_S = 1e-3
-"""Who has just been woken takes the CPU of somebody who has run for longer than this."""
+"""After so long a burst, a process that has just been woken takes the CPU."""
 
 NOTHING = 1e-12
 """Below this, a number is what rounding left behind."""
@@ -102,7 +102,7 @@ class Cpus:
             self._plan(each)
 
     def steal(self, seconds: float) -> None:
-        """Somebody who is not waited for takes a CPU at once, from whoever has run longest."""
+        """Take a CPU at once, for so long, from the burst that has run longest."""
         if self._free or not self._running:
             return
         victim = min(self._running, key=lambda each: each.slice_s)
