@@ -93,7 +93,7 @@ def test_items_that_wait_gain_from_each_worker():
 
 def test_items_that_do_both_gain_until_the_cpus_are_busy():
     report = made(cpu_s=0.001, blocked_s=0.003)
-    assert report.predict(workers=4).seconds == pytest.approx(report.open_s / 2, rel=0.15)
+    assert report.predict(workers=4).seconds == pytest.approx(report.open_s / 2, rel=0.25)
     assert report.predict(workers=64).seconds >= 0.95 * 200 * 0.001 / 2
 
 
