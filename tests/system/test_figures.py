@@ -95,6 +95,15 @@ def test_what_cannot_be_written_is_said_and_no_error(cache):
     assert figures.known().source == "first use"
 
 
+def test_a_disk_that_is_full_leaves_nothing(cache, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(figures.os, "replace", refuse)
+    assert "No space left" in figures.save(Figures({}))
+    assert list(cache.iterdir()) == []
+
+
 @pytest.mark.usefixtures("cache")
 def test_a_start_is_kept_for_later_processes(monkeypatch):
     figures.note_start("fork", 0.008)

@@ -180,6 +180,17 @@ def test_figures_are_kept_for_choices(capsys, monkeypatch):
 
 
 @pytest.mark.usefixtures("quiet")
+def test_shared_memory_that_seems_to_cost_nothing_counts_as_assumed():
+    noisy = [
+        Reading(each.name, [1.0]) if each.name.key.startswith("arena") else each for each in made()
+    ]
+    found = machine.make_figures(noisy)
+    assert found.copy_s_per_byte == figures.Figures({}).copy_s_per_byte
+    assert figures.save(found) is None
+    assert figures.read() == found
+
+
+@pytest.mark.usefixtures("quiet")
 def test_nothing_is_kept_if_that_is_not_wanted(capsys, tmp_path):
     assert call(capsys, "--no-save")[0] == 0
     assert not (tmp_path / "cache").exists()

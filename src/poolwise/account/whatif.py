@@ -16,7 +16,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from poolwise.quantities import say_seconds
@@ -49,11 +49,19 @@ class Forecast:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        workers = "a plain loop" if self.kind == "serial" else f"{self.workers} {self.kind}"
         chunks = f", chunksize={self.chunksize}" if self.chunksize else ""
+        workers = name_workers(self.kind, self.workers)
         band = f"{say_seconds(self.low_s)} to {say_seconds(self.high_s)}"
         said = f"{workers}{chunks}: {say_seconds(self.seconds)} ({band})"
         return f"{said}, now {say_seconds(self.now_s)}" + "".join(f"; {n}" for n in self.notes)
+
+
+def name_workers(kind: str, count: int) -> str:
+    """The workers in few words."""
+    if kind == "serial":
+        return "a plain loop"
+    noun = {"processes": "process", "threads": "thread"}[kind]
+    return f"1 {noun}" if count == 1 else f"{count} {kind}"
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,7 @@ class Model:
     :param calls: some of them, evenly chosen; `scale` times their time is that of all.
     :param unit: the explicit chunksize of the run; None where chunks sized themselves.
     :param parent_s: what the parent did for its workers, in all.
+    :param is_in_turn: each task was submitted when the one before it was done.
     :param grain: number of items that are simulated as one, where there are very many.
     """
 
@@ -85,6 +94,7 @@ class Model:
     parent_s: float
     grain: int = 1
     is_gil_bound: bool = False
+    is_in_turn: bool = False
     other_cpus: float = 0.0
 
     @cached_property
@@ -94,7 +104,7 @@ class Model:
 
     @property
     def work_s(self) -> tuple[float, float]:
-        """CPU time and waiting of all items together."""
+        """Seconds that all items compute, and wait."""
         cpu_ns = sum(sum(call.cpu_ns) for call in self.calls)
         blocked_ns = sum(sum(call.blocked_ns) for call in self.calls)
         return cpu_ns / 1e9 * self.scale, blocked_ns / 1e9 * self.scale
@@ -131,23 +141,31 @@ class Model:
     def serial_s(self) -> float:
         """A plain loop: what others leave of the CPUs is enough for one."""
         cpu_s, blocked_s = self.work_s
-        return cpu_s * max(1.0, (1 + self.other_cpus) / self.cpus) + blocked_s
+        return cpu_s * self.crowding + blocked_s
 
     def _simulate_s(self, workers: int, unit: int | None, kind: str) -> float:
         overheads = self._overheads_of(kind)
         overheads = replace(overheads, item_ns=overheads.item_ns * self.grain)
+        if self.is_in_turn:
+            workers, unit = 1, None
         unit = unit and -(-unit // self.grain)
-        # Threads that compute take turns: they have one CPU, and others take their part of it.
-        has_one = kind == "threads"
-        machine = Machine(
-            1 if has_one else self.cpus,
-            self.other_cpus / self.cpus if has_one else self.other_cpus,
-        )
+        is_one = kind == "threads"
+        # Threads that compute take turns: they share one CPU, as large as others leave it.
+        slower = self.crowding if is_one else 1.0
+        machine = Machine(1) if is_one else Machine(self.cpus, self.other_cpus)
         each_ns = (
-            makespan_ns(call.cpu_ns, call.blocked_ns, workers, machine, overheads, unit)
+            makespan_ns(
+                [round(cost_ns * slower) for cost_ns in call.cpu_ns] if is_one else call.cpu_ns,
+                call.blocked_ns, workers, machine, overheads, unit,
+            )
             for call in self.calls
-        )
+        )  # fmt: skip
         return sum(each_ns) / 1e9 * self.scale
+
+    @property
+    def crowding(self) -> float:
+        """The factor by which one thread, with a fair share, is slower beside others."""
+        return max(1.0, (1 + self.other_cpus) / self.cpus)
 
     def _overheads_of(self, kind: str) -> Overheads:
         """Costs of messages: as observed, or of another kind as measured on this machine."""
@@ -171,6 +189,8 @@ class Model:
         return min(0.9, (0.1 + misfit + moving + change + further + unsure) * busy)
 
     def _list_notes(self, kind: str) -> Iterable[str]:
+        if self.is_in_turn:
+            yield "each task was submitted when the one before it was done"
         if kind == self.kind:
             return
         if kind == "threads":
@@ -234,6 +254,8 @@ def calibrate(report: Report) -> Model:
         )
         raise ValueError(message)
     _check_numbers(report)
+    # A chunk that was given back whole has a span as well.
+    report = replace(report, spans=tuple(span for span in report.spans if span.items))
     kind = "threads" if report.backend in {"threads", "serial"} else "processes"
     model = Model(
         calls=(), scale=1.0, kind=kind, workers=max(1, report.workers), cpus=max(1, report.cpus),
@@ -247,8 +269,18 @@ def calibrate(report: Report) -> Model:
     # So many are simulated in some tens of milliseconds; within a chunk they are alike anyway.
     grain = -(-sum(span.items for span in report.spans) // 200_000)
     calls, scale = _find_calls(report, cpu_s, blocked_s, grain)
-    found = replace(model, calls=calls, scale=scale, grain=grain, is_gil_bound=is_gil_bound)
+    found = replace(
+        model, calls=calls, scale=scale, grain=grain, is_gil_bound=is_gil_bound,
+        is_in_turn=_is_in_turn(report.spans),
+    )  # fmt: skip
     return _fit_others(found, report)
+
+
+def _is_in_turn(spans: Sequence[ChunkSpan]) -> bool:
+    """True if single calls never ran side by side: then more workers have nothing to do."""
+    ordered = sorted((span.begun_s, span.ended_s) for span in spans)
+    are_apart = all(before[1] <= after[0] for before, after in pairwise(ordered))
+    return are_apart and len(ordered) > 1 and all(span.site is None for span in spans)
 
 
 def _check_numbers(report: Report) -> None:
@@ -260,7 +292,7 @@ def _check_numbers(report: Report) -> None:
     moments = [span.cpu_s + span.queued_s + _steps_of(span) for span in report.spans]
     counts = [span.items for span in report.spans]
     # Tasks that are run again after a death count twice.
-    are_counts = min(counts) > 0 and sum(counts) <= 10 * report.items
+    are_counts = min(counts) >= 0 and 0 < sum(counts) <= 10 * report.items
     if not are_counts or not all(map(math.isfinite, totals + moments)):
         message = "nothing can be predicted from this report: numbers in it make no sense"
         raise ValueError(message)

@@ -78,7 +78,7 @@ def _print(
     if options.json == output.STDOUT:
         return
     last = earlier[-1] if earlier else None
-    before = last.at if last else ""
+    before = last.at[:16].replace("T", " ") if last else ""
     text.show(present.make_document(entry.facts, readings, changes, before), sys.stdout)
     for sentence in present.say_facts(entry.facts, last):
         print(f"Different since then: {sentence}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from poolwise.account.whatif import name_workers
 from poolwise.report import blocks as b
 
 if TYPE_CHECKING:
@@ -91,10 +92,7 @@ def _bar(forecast: Forecast, longest_s: float, cells: int = 20) -> str:
 
 def name_of(forecast: Forecast) -> str:
     """The workers in few words."""
-    if forecast.kind == "serial":
-        return "a plain loop"
-    noun = {"processes": "process", "threads": "thread"}[forecast.kind]
-    return f"1 {noun}" if forecast.workers == 1 else f"{forecast.workers} {forecast.kind}"
+    return name_workers(forecast.kind, forecast.workers)
 
 
 def _name_chunks(forecast: Forecast) -> str:
@@ -123,6 +121,6 @@ def _line(kind: str, forecasts: Sequence[Forecast], of: Callable[[Forecast], int
 
 
 def _list_notes(forecasts: Sequence[Forecast]) -> list[str]:
-    """Assumptions, once for each kind."""
+    """Notes on what is taken for granted, once for each kind."""
     notes = {(each.kind, note) for each in forecasts for note in each.notes}
     return [f"{kind}: {note}." for kind, note in sorted(notes)]

@@ -21,7 +21,7 @@ from poolwise.core import contract as c
 from poolwise.core.job import MAP, Chunk, Fed, Function, Job, Listed, News
 from poolwise.core.state import State
 from poolwise.options import TaskRules
-from poolwise.simulation.cpus import SLICE_S, Action, Cpus, Others
+from poolwise.simulation.cpus import Action, Cpus
 
 if TYPE_CHECKING:
     from poolwise.core.batching import ChunkSizer
@@ -389,17 +389,15 @@ class _SharedPool(_Pool):
         self.cpu_upto_ns = [0, *accumulate(cpu_ns)]
         both_ns = [a + b for a, b in zip(cpu_ns, blocked_ns, strict=True)]
         super().__init__(both_ns, lanes, overheads)
-        shared_ns = self.upto_ns[-1] / max(1, min(lanes, machine.cpus))
-        expected_s = max(shared_ns, len(cpu_ns) * overheads.item_ns) / 1e9
-        self.cpus = Cpus(self, machine.cpus, max(SLICE_S, expected_s / 2000))
-        Others(self, self.cpus, machine.other_cpus, max(expected_s, 1e-3)).start()
+        self.cpus = Cpus(self, machine.cpus, machine.other_cpus)
 
     def _make_lane(self, number: int) -> _Lane:
         return _SharedLane(number, self)
 
     def _spend(self, ns: int) -> None:
-        # A parent that wakes up for a moment is served at once, by who has computed for long.
-        self.cpus.steal(ns / 1e9)
+        # A parent that wakes up for a moment is served at once; the others have less meanwhile.
+        if ns:
+            self.cpus.use(ns / 1e9, lambda: None)
         super()._spend(ns)
 
 
@@ -438,10 +436,10 @@ class _SharedLane(_Lane):
         compute_s = (cpu_ns + besides_ns) / 1e9
         if both_ns > cpu_ns:
             self._pool.after(
-                (both_ns - cpu_ns) / 1e9, lambda: self._cpus.use(self, compute_s, self._turned)
+                (both_ns - cpu_ns) / 1e9, lambda: self._cpus.use(compute_s, self._turned)
             )
         else:
-            self._cpus.use(self, compute_s, self._turned)
+            self._cpus.use(compute_s, self._turned)
 
     def _turned(self) -> None:
         self._turns.popleft()

@@ -13,6 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from poolwise.record import record
@@ -119,14 +120,16 @@ def save(figures: Figures) -> str | None:
     if where is None:
         return f"there is no folder for it: {CACHE_VARIABLE} is empty, or there is no home"
     names = Figures.__slots__  # type: ignore[attr-defined] # a record has them
-    plain = {name: getattr(figures, name) for name in names}
+    plain = json.dumps({name: getattr(figures, name) for name in names}, indent=1)
     unfinished = f"{where}.{os.getpid()}.part"
     try:
         os.makedirs(os.path.dirname(where), exist_ok=True)
         with open(unfinished, "w", encoding="utf-8") as file:
-            json.dump(plain, file, indent=1)
+            file.write(plain)
         os.replace(unfinished, where)
-    except OSError as error:
+    except OSError as error:  # a full disk leaves a part of it
+        with suppress(OSError):
+            os.remove(unfinished)
         return str(error)
     return None
 

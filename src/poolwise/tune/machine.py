@@ -244,7 +244,7 @@ def make_figures(readings: list[Reading]) -> figures.Figures:
     return figures.Figures(
         starts,
         thread_start_s=values["start.thread"],
-        copy_s_per_byte=copied if copied > 0 else figures.Figures.copy_s_per_byte,
+        copy_s_per_byte=copied if copied > 0 else figures.Figures({}).copy_s_per_byte,
         chunk_s=values["chunk.process"],
         thread_chunk_s=values["chunk.thread"],
         item_s=values["item.process"],

@@ -9,24 +9,29 @@ busy until it has passed. CPUs are given out in slices, because a pool with more
 or whose tasks wait in between, depends on who is woken when.
 
 This is the standard library's way to run a pool, with all workers at one queue. How our own pool
-would schedule is `poolwise.simulation.pool`, which drives its real scheduling code on the same
-simulated CPUs.
+would schedule is `poolwise.simulation.pool`, which drives its real scheduling code.
 
 Pure: numbers in, seconds out.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, count
 
 from poolwise.doctor.evidence import measures
-from poolwise.simulation.cpus import NOTHING, SLICE_S, Action, Clock, Cpus, Others
 
 PIPE_BYTES = measures.BIG_MESSAGE_BYTES
 """Capacity of a pipe on Linux."""
+
+SLICE_S = 3e-3
+"""Time slice of the scheduler while another waits (base slice of EEVDF, 2 to 4 CPUs)."""
+
+WAKE_UP_S = 1e-3
+"""Run time after which a process loses its CPU to one that was just woken."""
 
 BYTES_PER_S = 0.7e9
 """Through a pipe, until the run at hand has told: 64 KiB at a time, one hand-over each."""
@@ -36,6 +41,11 @@ MOST_MESSAGES = 1200
 
 MOST_SLICES = 3000
 """A long run gets longer slices, so that a simulation takes milliseconds."""
+
+_NOTHING = 1e-12
+"""Below this, a number is what rounding left behind."""
+
+Action = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,7 @@ class Load:
         at = item / self._step
         whole = min(int(at), len(sums) - 1)
         rest = at - whole
-        return sums[whole] + (rest * (sums[whole + 1] - sums[whole]) if rest > NOTHING else 0.0)
+        return sums[whole] + (rest * (sums[whole + 1] - sums[whole]) if rest > _NOTHING else 0.0)
 
 
 @dataclass(frozen=True)
@@ -124,18 +134,143 @@ def simulate(  # noqa: PLR0913 - the parts of the machine
     """
     messages, stand_for = load.cut(chunk, MOST_MESSAGES)
     expected_s = (load.cpu_s + load.blocked_s) / stand_for / max(1, min(workers, cpus))
-    clock = Clock()
-    machine = Cpus(clock, max(1, cpus), max(SLICE_S, expected_s * cpus / MOST_SLICES))
-    Others(clock, machine, other_cpus, expected_s).start()
+    clock = _Clock()
+    machine = _Cpus(clock, max(1, cpus), max(SLICE_S, expected_s * cpus / MOST_SLICES))
+    _Others(clock, machine, other_cpus, expected_s).start()
     pool = _Pool(clock, machine, costs, messages, max(1, workers))
     pool.start()
     return clock.run_until(lambda: pool.is_done) * stand_for
 
 
+class _Clock:
+    """A queue of actions by their time."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self._next: list[tuple[float, int, Action]] = []
+        self._order = count()
+
+    def after(self, delay_s: float, action: Action) -> None:
+        """Do this in so many seconds."""
+        heapq.heappush(self._next, (self.now_s + delay_s, next(self._order), action))
+
+    def run_until(self, is_over: Callable[[], bool]) -> float:
+        """Let things happen until it is over; the time it then is."""
+        while self._next and not is_over():
+            self.now_s, _, action = heapq.heappop(self._next)
+            action()
+        return self.now_s
+
+
+class _Burst:
+    """Somebody's wish for a CPU."""
+
+    __slots__ = ("left_s", "plan", "since_s", "slice_s", "then", "who")
+
+    def __init__(self, who: object, left_s: float, then: Action) -> None:
+        self.who = who
+        self.left_s = left_s
+        self.then = then
+        self.plan = 0
+        self.since_s = self.slice_s = 0.0
+
+
+class _Cpus:
+    """C servers that are given out in slices; who wakes up may take one from who has run long."""
+
+    def __init__(self, clock: _Clock, cpus: int, slice_s: float) -> None:
+        self._clock = clock
+        self._free = cpus
+        self._slice_s = slice_s
+        self._running: list[_Burst] = []
+        self._waiting: deque[_Burst] = deque()
+        self._leaving: _Burst | None = None
+
+    def use(self, who: object, seconds: float, then: Action) -> None:
+        """Compute for so long, then do that. Who has just computed goes on in the same slice."""
+        burst = _Burst(who, max(seconds, _NOTHING), then)
+        if self._leaving is not None and self._leaving.who is who:
+            before, self._leaving = self._leaving, None
+            self._run(burst, before.slice_s)
+            return
+        if self._free > (self._leaving is not None):
+            self._run(burst)
+            return
+        if not self._running:
+            self._waiting.append(burst)
+            return
+        victim = min(self._running, key=lambda each: each.slice_s)
+        if self._clock.now_s - victim.slice_s > WAKE_UP_S:
+            self._stop(victim)
+            self._waiting.append(victim)
+            self._run(burst)
+            return
+        self._waiting.append(burst)
+        for each in self._running:
+            self._plan(each)
+
+    def _run(self, burst: _Burst, slice_s: float | None = None) -> None:
+        self._free -= 1
+        burst.since_s = self._clock.now_s
+        burst.slice_s = burst.since_s if slice_s is None else slice_s
+        self._running.append(burst)
+        self._plan(burst)
+
+    def _plan(self, burst: _Burst) -> None:
+        """Look at it again when it is done, or its slice is over and somebody waits."""
+        end_s = burst.since_s + burst.left_s
+        if self._waiting:
+            end_s = min(end_s, max(burst.slice_s + self._slice_s, self._clock.now_s))
+        burst.plan += 1
+        plan = burst.plan
+        self._clock.after(max(0.0, end_s - self._clock.now_s), lambda: self._look(burst, plan))
+
+    def _look(self, burst: _Burst, plan: int) -> None:
+        if plan != burst.plan:
+            return
+        self._stop(burst)
+        if burst.left_s > _NOTHING:
+            self._waiting.append(burst)
+        else:
+            self._leaving = burst
+            burst.then()
+            self._leaving = None
+        if self._free and self._waiting:
+            self._run(self._waiting.popleft())
+
+    def _stop(self, burst: _Burst) -> None:
+        burst.left_s -= self._clock.now_s - burst.since_s
+        burst.plan += 1
+        self._running.remove(burst)
+        self._free += 1
+
+
+class _Others:
+    """Other programs: they compute for a part of each period, and rest."""
+
+    def __init__(self, clock: _Clock, machine: _Cpus, other_cpus: float, expected_s: float) -> None:
+        self._clock = clock
+        self._machine = machine
+        self._count = -int(-other_cpus // 1) if other_cpus > 0 else 0
+        self._share = other_cpus / self._count if self._count else 0.0
+        self._period_s = max(0.01, expected_s / 300)
+
+    def start(self) -> None:
+        """Begin; they never end."""
+        for _ in range(self._count):
+            self._compute()
+
+    def _compute(self) -> None:
+        self._machine.use(object(), self._period_s * self._share, self._rest)
+
+    def _rest(self) -> None:
+        self._clock.after(self._period_s * (1 - self._share), self._compute)
+
+
 class _Gil:
     """One of the parent's threads computes at a time."""
 
-    def __init__(self, machine: Cpus) -> None:
+    def __init__(self, machine: _Cpus) -> None:
         self._machine = machine
         self._queue: deque[tuple[str, float, Action]] = deque()
         self._is_taken = False
@@ -164,8 +299,8 @@ class _Pool:
 
     def __init__(
         self,
-        clock: Clock,
-        machine: Cpus,
+        clock: _Clock,
+        machine: _Cpus,
         costs: Costs,
         messages: Sequence[_Message],
         workers: int,
