@@ -106,7 +106,7 @@ class Race:
         self.stopped: dict[Setting, str] = {}
         self.is_out_of_time = False
         self._spent_s: dict[Setting, float] = {}
-        """What a trial has last cost here: a time may be scaled from a part of the sample."""
+        """Cost of the last trial here: a time may be scaled from a part of the sample."""
         self._round = 0
 
     def enter(self, settings: Iterable[Setting]) -> None:
