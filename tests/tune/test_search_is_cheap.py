@@ -1,4 +1,4 @@
-"""The search against a sweep of ten workloads, in simulated time: close to the best, and cheaper."""
+"""The search against a sweep of ten workloads, in simulated time: close to the best, cheaper."""
 
 from __future__ import annotations
 
