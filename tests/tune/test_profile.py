@@ -12,6 +12,8 @@ import pytest
 
 import poolwise
 from poolwise.choose import pools
+from poolwise.choose.model import Measured
+from poolwise.choose.stretch import Stretch
 from poolwise.doors import profile
 from poolwise.doors.profile import Profile, read_profile
 from tests.tune import functions as work
@@ -295,15 +297,12 @@ def test_a_broken_profile_of_the_environment_is_named(monkeypatch, tmp_path):
 
 
 def test_a_wrong_prior_is_left(saved, monkeypatch):
-    """It says that items wait; they compute and are tiny, which reviews see."""
+    """It says that items wait; reviews see that they compute, and are tiny."""
     waits = {**COSTS, "wall_s": 1.0, "cpu_s": 0.0, "process_cpu_s": 0.0}
     path = saved(kind="threads", workers=2, costs=waits)
-    reviewed = []
-    from poolwise.choose.run import Run
-
-    original = Run._review
-    monkeypatch.setattr(
-        Run, "_review", lambda run, stretch: (reviewed.append(1), original(run, stretch))[1]
-    )
-    poolwise.map(work.double, range(500), profile=path)
-    assert reviewed
+    seen = Measured(100, 1e-7, 1e-7, 1e-7, send_s=1e-5, gil=1.0)
+    monkeypatch.setattr(Stretch, "review", lambda _: seen)
+    values = poolwise.map(work.double, range(200_000), profile=path)
+    assert values == [2 * x for x in range(200_000)]
+    assert [change.after for change in values.plan.changes][:2] == ["threads", "serial"]
+    assert values.plan.runs == 200_000

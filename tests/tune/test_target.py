@@ -33,6 +33,7 @@ def test_a_function_is_found_by_module_and_by_file(tmp_path, monkeypatch):
     [
         ("double", "module:function"),
         (":double", "module:function"),
+        ("tests.tune.functions.double", "perhaps tests.tune.functions:double"),
         ("tests.tune.functions:", "module:function"),
         ("no_such_module:f", "no module 'no_such_module'"),
         ("tests.tune.nothing:f", "no module"),

@@ -156,6 +156,13 @@ def test_a_saved_setting_that_no_longer_holds_is_said():
     assert "still holds" in str(tune(prior=held))
 
 
+@with_costs
+def test_a_saved_setting_may_be_given_by_its_file_and_of_an_earlier_version(tmp_path):
+    path = tmp_path / "old.json"
+    made(work.double, workers=1, chunksize=None, code="0" * 16).save(path)
+    assert "still holds" in str(tune(prior=path))
+
+
 def test_a_kind_that_fails_is_left_out_and_said(costs):
     costs["processes"] = OSError(12, "no memory")
     tuned = tune()
@@ -223,6 +230,8 @@ def test_each_kind_really_runs_the_sample():
 def test_a_generator_without_end_is_cut():
     tuned = tune(work.double, work.endless(), budget=AMPLE_S, allow={"serial"})
     assert tuned.length == 20_000
+    tuned = tune(work.double, dict.fromkeys(range(20_001)), budget=AMPLE_S, allow={"serial"})
+    assert tuned.length == 20_001
 
 
 # -- what cannot be

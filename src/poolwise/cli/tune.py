@@ -122,15 +122,14 @@ def _tune(options: argparse.Namespace) -> Tuned:
     if options.items is options.items_from is options.files is None:
         message = "no items: name them by --items, --items-from or --files"
         raise ValueError(message)
-    function = target.load_function(options.target)
     return tune(
-        function,
+        target.load_function(options.target),
         _read_items(options),
         budget=options.budget,
         length=options.length,
         star=options.star,
         allow=options.allow,
-        prior=_read_prior(options, function),
+        prior=options.check,
         say=_complain,
     )
 
@@ -147,19 +146,6 @@ def _read_items(options: argparse.Namespace) -> Any:
         message = f"no file matches {options.files!r}"
         raise ValueError(message)
     return found
-
-
-def _read_prior(options: argparse.Namespace, function: Callable[..., Any]) -> Any:
-    """The profile to check, if it is for this function on this machine."""
-    if options.check is None:
-        return None
-    from poolwise.doors.profile import read_profile
-
-    prior = read_profile(options.check)
-    why_not = prior.why_not_for(function) or prior.why_not_here()
-    if why_not is not None:
-        raise ValueError(why_not)
-    return prior
 
 
 def _show(options: argparse.Namespace, tuned: Tuned) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -149,7 +149,7 @@ def tune(  # noqa: PLR0913 - a function, its items, and what a run may be told
     length: int | None = None,
     star: bool = False,
     allow: Collection[Kind] | None = None,
-    prior: profile.Profile | None = None,
+    prior: str | os.PathLike[str] | profile.Profile | None = None,
     say: Callable[[str], object] | None = None,
 ) -> Tuned:
     """Find by trials how ``function`` is best run over such items: kind, workers and chunk size.
@@ -162,13 +162,15 @@ def tune(  # noqa: PLR0913 - a function, its items, and what a run may be told
     :param length: items of the call that this is for; None: as many as there are.
     :param star: items are tuples of arguments.
     :param allow: kinds that may be chosen; serial always may.
-    :param prior: an earlier profile of this function, whose setting is tried as well.
+    :param prior: an earlier profile of this function (or its file), whose setting is tried as well.
     :param say: is called with a sentence before the function runs; None warns of side effects.
-    :raises ValueError: there are no items, or a number is out of range.
+    :raises ValueError: there are no items, a number is out of range, or ``prior`` is of another
+        function or machine.
     :raises SampleFailed: the function raised; the message names the item.
     """
     _check(budget, length)
     call = Call(function, has_many=star, seed=None)
+    saved = None if prior is None else _read_prior(call, prior)
     begun_s = time.perf_counter()
     given = _as_list(items)
     if not given:
@@ -176,7 +178,7 @@ def tune(  # noqa: PLR0913 - a function, its items, and what a run may be told
         raise ValueError(message)
     tuning = _Tuning(call, given, length or len(given), budget, begun_s, _kinds(call, allow))
     tuning.warn(say)
-    return tuning.run(prior)
+    return tuning.run(saved)
 
 
 def _check(budget: float, length: int | None) -> None:
@@ -188,10 +190,22 @@ def _check(budget: float, length: int | None) -> None:
         raise ValueError(message)
 
 
+def _read_prior(call: Call, given: str | os.PathLike[str] | profile.Profile) -> profile.Profile:
+    """The profile; one of an earlier version of the function is just what is to be tried."""
+    prior = given if isinstance(given, profile.Profile) else profile.read_profile(given)
+    is_about = prior.is_about(call.function)
+    why_not = prior.why_not_here() if is_about else prior.why_not_for(call.function)
+    if why_not is not None:
+        raise ValueError(why_not)
+    return prior
+
+
 def _as_list(items: Iterable[Any]) -> Sequence[Any]:
     """The items, or the first of a generator that may be without end."""
     if isinstance(items, (list, tuple, range)):
         return items
+    if isinstance(items, Sized):
+        return list(items)
     return list(islice(items, EFFORT.most_items))
 
 
@@ -240,8 +254,8 @@ class _Tuning:
     def _say_runs(self) -> str:
         where = "here and in workers" if len(self._kinds) > 1 else "here"
         return (
-            f"{self._call.name} runs again and again on a sample of {len(self._items):,} items, "
-            f"{where}, for up to {self._budget_s:g} s"
+            f"{self._call.name} runs again and again on a sample of the {len(self._items):,} "
+            f"items, {where}, for up to {self._budget_s:g} s"
         )
 
     def _say_effects(self) -> Iterator[str]:
@@ -263,6 +277,7 @@ class _Tuning:
             )
 
     def run(self, prior: profile.Profile | None) -> Tuned:
+        """Draw a sample and search, within the budget."""
         cpus = cpu_count()
         turn_s = self._budget_s / EFFORT.turns if self._written is None else 0.0
         drawn = sample.draw(self._call, self._items, 2 * (cpus + 1), turn_s, self._budget_s / 4)

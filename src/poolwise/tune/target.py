@@ -29,7 +29,9 @@ def _load(name: str) -> Any:
     """The object behind ``module:name``, or ``path/file.py:name``."""
     module, _, path = name.rpartition(":")
     if not module or not path:
-        message = f"{name!r} names no function: write module:function, or file.py:function"
+        near = ":".join(name.rsplit(".", 1)) if "." in name.strip(".:") and ":" not in name else ""
+        hint = f"; perhaps {near}" if near else ""
+        message = f"{name!r} names no function: write module:function, or file.py:function{hint}"
         raise ValueError(message)
     found: Any = _import(module)
     for part in path.split("."):
