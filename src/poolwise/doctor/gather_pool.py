@@ -19,6 +19,7 @@ from poolwise.doctor.features import (
     StepCosts,
     Worker,
 )
+from poolwise.doctor.pools import mean_bytes
 
 if TYPE_CHECKING:
     from poolwise.doctor.pools import PoolRecords, WorkerRecords
@@ -221,6 +222,7 @@ def _startup(pool: PoolRecords) -> Startup:
         imports_s=_mean_s([w.ready - (w.interpreter or w.booted) for w in ready]),
         initializer_s=_mean_s([w.first_get - w.ready for w in began]) if has_initializer else None,
         ready_max_s=max((w.first_get - w.launching for w in began), default=0) / 1e9,
+        imports_bytes=mean_bytes([w.imported_bytes for w in workers]),
     )
 
 
