@@ -51,6 +51,13 @@ def few_items(slots: int, items: int = 3, **more: Any) -> Pool:
     return pool(states, slots=slots, messages=items, **more)
 
 
+def importing(imports_s: float, method: str = "spawn", size_bytes: float | None = 50e6) -> Pool:
+    """A pool of two workers, each of which takes so long for imports."""
+    startup = Startup(2, 0.005, 0.02, imports_s, 0.0, imports_s + 0.03, size_bytes)
+    states = {"start": 0.06, "import": 2 * imports_s, "run_cpu": 1.4}
+    return pool(states, method=method, startup=startup)
+
+
 SICK: dict[str, Evidence] = {
     "tasks-too-small": run(
         pool(
@@ -214,6 +221,7 @@ SICK: dict[str, Evidence] = {
     ),
     "nested-pools": nested(2, 4),
     "more-workers-than-tasks": run(few_items(16)),
+    "imports-repeated": run(importing(0.15)),
 }  # fmt: skip
 
 HEALTHY: dict[str, Evidence] = {
@@ -525,7 +533,7 @@ def test_rules_are_found_by_code_and_name(word):
 
 
 def test_codes_are_in_order_and_names_unique():
-    assert [rule.code for rule in RULES] == [f"PW{number:03}" for number in range(1, 32)]
+    assert [rule.code for rule in RULES] == [f"PW{number:03}" for number in range(1, 33)]
     assert len({rule.name for rule in RULES}) == len(RULES)
 
 
@@ -637,3 +645,26 @@ def test_workers_without_a_task_cost_their_start():
 )
 def test_these_have_no_workers_without_a_task(seen):
     assert found(seen, "more-workers-than-tasks") == []
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_repeated_imports_are_told_in_seconds_and_bytes(method):
+    (each,) = found(run(importing(0.15, method)), "imports-repeated")
+    assert "Each of 2 workers imports the main module again: 150 ms and 50.0 MB" in each.verdict
+    assert {fact.name: fact.value for fact in each.facts}["imports_bytes"] == 50e6
+    assert each.seconds == pytest.approx(0.15)
+    assert any("set_forkserver_preload" in remedy.words for remedy in each.remedies)
+
+
+def test_imports_whose_memory_was_not_seen_are_told_by_their_time():
+    (each,) = found(run(importing(0.15, size_bytes=None)), "imports-repeated")
+    assert "again: 150 ms before its first task" in each.verdict
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [run(importing(0.15, "fork")), run(importing(0.05)), run(importing(0.15), other_cpus=2.0)],
+    ids=["forked", "light", "beside other programs"],
+)
+def test_these_imports_are_not_worth_a_word(seen):
+    assert found(seen, "imports-repeated") == []

@@ -226,3 +226,32 @@ def test_jobs_inside_jobs_are_said():
     inner = pool({"run_cpu": 0.3}, id=2, pid=501, place=Place("/srv/b.py", 3))
     [note] = [note for note in take_notes(run(outer, inner)) if note.name == "nested-pools"]
     assert "n_jobs inside n_jobs" in note.words
+
+
+# -- memory of imports
+
+IMPORTING = """
+    import multiprocessing
+    import {library}
+
+    HELD = bytearray(b"x") * 30_000_000
+
+    def work(number):
+        return number
+
+    if __name__ == "__main__":
+        context = multiprocessing.get_context("{method}")
+        with {library}.Pool(2, context=context) as pool:
+            pool.map(work, range(100))
+"""
+
+
+@pytest.mark.parametrize("library", ["multiprocessing.pool", "poolwise"])
+def test_memory_that_fresh_workers_take_for_imports_is_seen(library, tmp_path):
+    seen = observe_source(tmp_path, IMPORTING.format(library=library, method="spawn"))
+    assert 30_000_000 < seen.pools[0].startup.imports_bytes < 300_000_000
+
+
+def test_forked_workers_import_nothing(tmp_path):
+    seen = observe_source(tmp_path, IMPORTING.format(library="poolwise", method="fork"))
+    assert seen.pools[0].startup.imports_bytes is None

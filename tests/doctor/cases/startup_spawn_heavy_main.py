@@ -1,7 +1,7 @@
 """Spawned workers import the main module again, with all that it imports for itself.
 
 :verdict: startup
-:also: unbalanced-start-method, not-worth-a-pool
+:also: imports-repeated, not-worth-a-pool
 :needs: numpy
 """
 

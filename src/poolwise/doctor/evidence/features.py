@@ -144,7 +144,8 @@ class Startup:
 
     launch: the parent's own time in `Process.start`. interpreter: from there until a new
     interpreter runs (0 with fork). imports: until the worker function could begin (mostly the
-    main module again). initializer: the user's.
+    main module again), and the memory that a fresh interpreter took for them. initializer: the
+    user's.
     """
 
     starts: int
@@ -153,6 +154,7 @@ class Startup:
     imports_s: float | None
     initializer_s: float | None
     ready_max_s: float
+    imports_bytes: float | None = None
 
 
 @dataclass(frozen=True)

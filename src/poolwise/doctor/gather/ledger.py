@@ -23,6 +23,7 @@ from poolwise.doctor.evidence.features import (
 )
 from poolwise.doctor.gather import causes, sums
 from poolwise.doctor.gather.sites import make_leaves, place
+from poolwise.doctor.records.pools import imported_bytes, mean_bytes
 from poolwise.doctor.records.run import Run
 
 TICKS_PER_S = 100
@@ -65,7 +66,7 @@ def _gather_one(run: Run, event: dict[str, Any]) -> Pool:
         bytes_in=float(report.bytes_in),
         sites=sites,
         workers=workers,
-        startup=_startup(report),
+        startup=_startup(run, report),
         deaths=[Death(0, None, 0.0, None)] * report.deaths,
         parent=_parent(run, event, report),
         costs=None,
@@ -138,7 +139,7 @@ def _worker(run: Run, lane: ledger.LaneAccount) -> Worker:
     )
 
 
-def _startup(report: ledger.Report) -> Startup:
+def _startup(run: Run, report: ledger.Report) -> Startup:
     starts = sum(lane.lanes for lane in report.lanes)
     account = report.worker_account
     waits = [lane.ready_s - lane.born_s for lane in report.lanes if lane.ready_s is not None]
@@ -149,6 +150,7 @@ def _startup(report: ledger.Report) -> Startup:
         imports_s=account.get("import", 0.0) / max(1, starts),
         initializer_s=account.get("init", 0.0) / max(1, starts),
         ready_max_s=max(waits, default=0.0),
+        imports_bytes=mean_bytes([imported_bytes(run, lane.pid) for lane in report.lanes]),
     )
 
 

@@ -20,6 +20,7 @@ from poolwise.doctor.evidence.features import (
 )
 from poolwise.doctor.gather import causes, own_time, sites, sums
 from poolwise.doctor.gather.account import REGULAR, PoolAccount, dispatcher
+from poolwise.doctor.records.pools import mean_bytes
 
 if TYPE_CHECKING:
     from poolwise.doctor.gather.sums import Span
@@ -222,6 +223,7 @@ def _startup(pool: PoolRecords) -> Startup:
         imports_s=_mean_s([w.ready - (w.interpreter or w.booted) for w in ready]),
         initializer_s=_mean_s([w.first_get - w.ready for w in began]) if has_initializer else None,
         ready_max_s=max((w.first_get - w.launching for w in began), default=0) / 1e9,
+        imports_bytes=mean_bytes([w.imported_bytes for w in workers]),
     )
 
 

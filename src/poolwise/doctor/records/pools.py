@@ -6,6 +6,7 @@ Pure: `store.Run` in, `PoolRecords` out, times in nanoseconds of the run's clock
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,7 @@ class WorkerRecords:
     dark_until: int
     opened_at: int = 0
     exited: int = 0
+    imported_bytes: int | None = None
 
     @property
     def end(self) -> int:
@@ -234,7 +236,22 @@ def _process_worker(
         dark_until=min(dark_until, last[0]) if last and dark_until else dark_until,
         opened_at=beat.opened_at if beat else 0,
         exited=exits.get(pid, 0),
+        imported_bytes=imported_bytes(run, pid),
     )
+
+
+def imported_bytes(run: Run, pid: int | None) -> int | None:
+    """Memory that a fresh interpreter took for imports before its first task; None: not seen."""
+    found: Iterator[int] = (
+        event["own_bytes"] for event in run.of("imported") if event["pid"] == pid
+    )
+    return next(found, None)
+
+
+def mean_bytes(seen: Iterable[int | None]) -> float | None:
+    """Mean of what was seen."""
+    sizes = [size for size in seen if size is not None]
+    return sum(sizes) / len(sizes) if sizes else None
 
 
 def _complete(task: Task, read: dict[tuple[int, int], Result]) -> Task:

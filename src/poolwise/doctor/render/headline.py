@@ -40,6 +40,7 @@ PLAIN = {
     "cpu-throttled": "lost because a limit takes the CPUs away",
     "unbalanced-start-method": "lost on the way workers are started",
     "nested-pools": "lost because pools inside of tasks multiply the workers",
+    "imports-repeated": "lost on importing in each worker what was imported before",
     "more-workers-than-tasks": "lost on starting workers that never get a task",
     "vectorise-instead": "could be saved by arrays in place of a loop",
 }

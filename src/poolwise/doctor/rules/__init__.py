@@ -37,6 +37,7 @@ from poolwise.doctor.rules.pw028_vectorise_instead import VectoriseInstead
 from poolwise.doctor.rules.pw029_call_never_ended import CallNeverEnded
 from poolwise.doctor.rules.pw030_nested_pools import NestedPools
 from poolwise.doctor.rules.pw031_more_workers_than_tasks import MoreWorkersThanTasks
+from poolwise.doctor.rules.pw032_imports_repeated import ImportsRepeated
 from poolwise.doctor.rules.rule import Rule
 
 RULES: tuple[type[Rule], ...] = (
@@ -71,6 +72,7 @@ RULES: tuple[type[Rule], ...] = (
     CallNeverEnded,
     NestedPools,
     MoreWorkersThanTasks,
+    ImportsRepeated,
 )
 """Every rule, by code. Codes and names are stable: tools and people refer to them."""
 

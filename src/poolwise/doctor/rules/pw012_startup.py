@@ -75,7 +75,7 @@ class SlowStartup(Rule):
     explains = frozenset(
         {
             "not-worth-a-pool", "slower-than-serial", "oversubscribed-processes",
-            "unbalanced-start-method",
+            "imports-repeated",
         }
     )  # fmt: skip
 

@@ -61,7 +61,7 @@ class WorkerChurn(PoolRule):
         {
             "startup", "not-worth-a-pool", "slower-than-serial", "imbalance-chunks",
             "imbalance-item", "tasks-too-small", "oversubscribed-processes", "slow-callbacks",
-            "unbalanced-start-method",
+            "imports-repeated",
         }
     )  # fmt: skip
 

@@ -7,13 +7,6 @@ from poolwise.doctor.evidence import measures
 from poolwise.doctor.evidence.features import Evidence, Pool
 from poolwise.doctor.findings import Answer, Fact, Remedy
 from poolwise.doctor.rules.rule import PoolRule
-from poolwise.report import figures
-
-HEAVY_IMPORT_S = 0.1
-"""Seconds of imports in each spawned worker that are worth a word."""
-
-LEAST_SHARE = 0.1
-"""Least share of the pool's time, in imports."""
 
 HANDLERS = 3
 """Threads that a pool of processes keeps in the parent. multiprocessing.Pool has three, and they
@@ -21,20 +14,19 @@ run already when its threads are counted; an executor has one, from its first ta
 
 
 class UnbalancedStartMethod(PoolRule):
-    """Workers are forked while threads run, or spawned into a heavy main module.
+    """Workers are forked while threads of the program run.
 
     ## What it does
 
     Looks at how workers are started and at what the parent looks like at that moment: how many
-    threads it runs that belong to no pool, and what a spawned worker has to import.
+    threads it runs that belong to no pool.
 
     ## Why it costs
 
     A fork copies the memory of a process but only the thread that called it. A lock that another
     thread holds at that moment (in logging, in an allocator, in a database client) stays locked in
     the child for ever: the program hangs once in a thousand runs. Spawn is free of that, but each
-    worker imports the main module again; with heavy imports at its top that takes longer than the
-    work.
+    worker imports the main module again (PW032).
 
     ## Example
 
@@ -57,8 +49,7 @@ class UnbalancedStartMethod(PoolRule):
     ## What is measured
 
     With fork: threads of the parent, beyond the main one and those of its pools, when workers were
-    started. With spawn and forkserver: seconds of imports in each worker, over 0.1 s and 10 % of
-    the pool's time.
+    started.
 
     ## What would prove it wrong
 
@@ -72,13 +63,8 @@ class UnbalancedStartMethod(PoolRule):
 
     def judge(self, pool: Pool, seen: Evidence) -> Answer | None:
         """Compare the way of starting with the parent."""
-        if pool.is_threads:
+        if pool.is_threads or pool.method != "fork":
             return None
-        if pool.method == "fork":
-            return self._forked(pool, seen)
-        return self._spawned(pool) if pool.method in {"spawn", "forkserver"} else None
-
-    def _forked(self, pool: Pool, seen: Evidence) -> Answer | None:
         strangers = threads_of_no_pool(pool, seen)
         if strangers < 1:
             return None
@@ -93,24 +79,6 @@ class UnbalancedStartMethod(PoolRule):
             [
                 Fact("threads", strangers, words.count(strangers, "thread") + " of no pool"),
                 Fact("method", "fork", "start method: fork"),
-            ],
-            [Remedy("code", text)],
-        )
-
-    def _spawned(self, pool: Pool) -> Answer | None:
-        imports_s = pool.startup.imports_s or 0.0
-        if imports_s < HEAVY_IMPORT_S or imports_s < LEAST_SHARE * pool.region_s:
-            return None
-        text = 'keep imports that only the parent needs below `if __name__ == "__main__":`'
-        return self.found(
-            pool,
-            pool.place,
-            imports_s,
-            f"Each worker imports the main module again: {figures.seconds(imports_s)} before its "
-            "first task",
-            [
-                Fact("imports_s", imports_s, f"{figures.seconds(imports_s)} of imports a worker"),
-                Fact("method", pool.method or "", f"start method: {pool.method}"),
             ],
             [Remedy("code", text)],
         )

@@ -69,7 +69,7 @@ class NestedPools(Rule):
     explains = frozenset(
         {
             "oversubscribed-processes", "oversubscribed-threads", "startup", "not-worth-a-pool",
-            "slower-than-serial", "more-workers-than-tasks",
+            "slower-than-serial", "more-workers-than-tasks", "imports-repeated",
         }
     )  # fmt: skip
 

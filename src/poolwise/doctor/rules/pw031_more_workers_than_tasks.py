@@ -55,7 +55,9 @@ class MoreWorkersThanTasks(PoolRule):
 
     code = "PW031"
     name = "more-workers-than-tasks"
-    explains = frozenset({"startup", "oversubscribed-processes", "slower-than-serial"})
+    explains = frozenset(
+        {"startup", "imports-repeated", "oversubscribed-processes", "slower-than-serial"}
+    )
 
     def judge(self, pool: Pool, seen: Evidence) -> Answer | None:
         """Compare workers with items."""

@@ -8,6 +8,7 @@ import os
 import sys
 
 from . import recorder, stacks
+from .clocks import own_bytes
 from .seams import attempt
 
 TYPE_CHECKING = False
@@ -76,6 +77,7 @@ def attach(directory: str, loaded: "set[str]") -> None:
             _probe(sys.modules[name])
     version = ".".join(map(str, sys.version_info[:3]))
     recorder.event("interpreter", started=started_ns, parent=os.getppid(), python=version)
+    recorder.fresh = os.getpid(), own_bytes()
     for name in set(sys.modules) - loaded:
         if name.partition(".")[0] != __name__:
             del sys.modules[name]

@@ -46,6 +46,9 @@ _keep: "list[Any]" = []
 _is_silent = False
 dropped = 0
 
+fresh = 0, -1
+"""The process that this interpreter was started as, and its own memory before the program."""
+
 
 def use(directory: str) -> None:
     """Write records to this directory (an absolute path) from now on."""

@@ -1,9 +1,10 @@
 """The worker's side of process pools: the clock at every step of a message, beside its loop."""
 
+import os
 import sys
 
 from .. import recorder
-from ..clocks import Counters, now
+from ..clocks import Counters, now, own_bytes
 from ..gate import COUNT_EVERY, SLOW_NS, Gate
 from ..seams import LockTimes, Reads, Stand, Writes, hide, plain, replace, watch_end
 from . import sites, tasks
@@ -34,6 +35,9 @@ def live() -> None:
     """A process of multiprocessing begins to run its target: note when."""
     global _life, current
     _life, current = recorder.reserve(recorder.LIFE, now()), None
+    pid, before_bytes = recorder.fresh
+    if pid == os.getpid() and before_bytes >= 0:  # else it was forked, and imported nothing
+        recorder.event("imported", own_bytes=own_bytes() - before_bytes)
     channels = sys.modules.get(f"{__package__}.channels")
     if channels is not None:
         channels.forget_parent()
