@@ -67,11 +67,6 @@ class PoolwiseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
     supports_retrieve_callback = True
     supports_inner_max_num_threads = True
 
-    # A batch costs us a fifth of what it costs loky (benchmarks/joblib_backend), for which joblib
-    # found 0.2 s and 2 s; shorter batches leave less work to the last worker.
-    MIN_IDEAL_BATCH_DURATION = 0.05
-    MAX_IDEAL_BATCH_DURATION = 0.5
-
     _workers: ProcessPoolExecutor | None = None
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
