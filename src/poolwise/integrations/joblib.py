@@ -69,6 +69,15 @@ class PoolwiseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
 
     _workers: ProcessPoolExecutor | None = None
 
+    def __init__(
+        self,
+        nesting_level: int | None = None,
+        inner_max_num_threads: int | None = None,
+        **backend_kwargs: Any,
+    ) -> None:
+        super().__init__(nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads)
+        self.backend_kwargs = backend_kwargs  # joblib's own base keeps them since 1.5
+
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Number of workers for ``n_jobs``, by loky's rules."""
         if n_jobs == 0:
