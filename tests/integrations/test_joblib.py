@@ -256,9 +256,9 @@ def test_threads_of_libraries_are_limited():
 
 
 def test_initializer():
-    options = {"initializer": partial(os.environ.update, GREETING="hello")}
-    calls = (delayed(os.getenv)("GREETING") for _ in range(4))
-    assert run("poolwise", calls, **options) == ["hello"] * 4
+    begin = partial(os.environ.update, GREETING="hello")
+    with parallel_config("poolwise", n_jobs=2, initializer=begin):
+        assert Parallel()(delayed(os.getenv)("GREETING") for _ in range(4)) == ["hello"] * 4
 
 
 # -- programs as people write them

@@ -67,12 +67,16 @@ class PoolwiseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
     supports_retrieve_callback = True
     supports_inner_max_num_threads = True
 
-    # A batch costs us a fifth of what it costs loky (benchmarks/joblib_backend), for which joblib
-    # found 0.2 s and 2 s; shorter batches leave less work to the last worker.
-    MIN_IDEAL_BATCH_DURATION = 0.05
-    MAX_IDEAL_BATCH_DURATION = 0.5
-
     _workers: ProcessPoolExecutor | None = None
+
+    def __init__(
+        self,
+        nesting_level: int | None = None,
+        inner_max_num_threads: int | None = None,
+        **backend_kwargs: Any,
+    ) -> None:
+        super().__init__(nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads)
+        self.backend_kwargs = backend_kwargs  # joblib's own base keeps them since 1.5
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Number of workers for ``n_jobs``, by loky's rules."""
