@@ -35,6 +35,7 @@ from poolwise.doctor.rules.pw026_worker_died import WorkerDied
 from poolwise.doctor.rules.pw027_unbalanced_start_method import UnbalancedStartMethod
 from poolwise.doctor.rules.pw028_vectorise_instead import VectoriseInstead
 from poolwise.doctor.rules.pw029_call_never_ended import CallNeverEnded
+from poolwise.doctor.rules.pw030_stages_run_in_turn import StagesRunInTurn
 from poolwise.doctor.rules.rule import Rule
 
 RULES: tuple[type[Rule], ...] = (
@@ -67,6 +68,7 @@ RULES: tuple[type[Rule], ...] = (
     UnbalancedStartMethod,
     VectoriseInstead,
     CallNeverEnded,
+    StagesRunInTurn,
 )
 """Every rule, by code. Codes and names are stable: tools and people refer to them."""
 
