@@ -7,7 +7,6 @@ import time
 import pytest
 
 import poolwise
-from poolwise.pipeline import headspace
 from tests.pipeline import tasks
 
 
@@ -28,9 +27,8 @@ def test_a_stage_that_waits_is_replaced_by_its_results():
     assert (found.stage, found.items) == ("wait", 20)
     assert found.predicted is not None
     assert found.measured == pytest.approx(found.seconds / found.seconds_without)
-    rounds = headspace._ROUNDS
-    assert len(naps) == 20 * (rounds + 2)  # to know the results, for the report, and each round
-    assert seen == [2 * (x + 1) for x in range(20)] * (2 * rounds + 1)
+    assert len(naps) == 20 * (3 + 2)  # to know the results, for the report, and in each round
+    assert seen == [2 * (x + 1) for x in range(20)] * (2 * 3 + 1)
 
 
 def test_what_it_says_is_what_it_is_worth():

@@ -15,9 +15,6 @@ from poolwise.record import record
 if TYPE_CHECKING:
     from poolwise.pipeline.pipe import Pipe
 
-_ROUNDS = 3
-"""Runs each way, in turns; the medians are compared. No benchmark found it."""
-
 
 @record
 class Headspace:
@@ -35,8 +32,10 @@ class Headspace:
     seconds_without: float
 
 
-def measure(pipe: Pipe, name: str, items: int | None) -> Headspace:
+def measure(pipe: Pipe, name: str, items: int | None, rounds: int = 3) -> Headspace:
     """Run the pipe with the stage, and with its results in its place.
+
+    :param rounds: runs each way, in turns; the medians are compared.
 
     :raises TypeError: its source cannot be read several times.
     :raises ValueError: there is no such stage, or it runs no function.
@@ -55,7 +54,7 @@ def measure(pipe: Pipe, name: str, items: int | None) -> Headspace:
     instead = Spec(name, FLAT_MAP, _Ready(len(given), made), "thread", 1, 1)
     predicted = _timed(first) and PipeReport.of(first.latest()).headspace.get(name)
     times: tuple[list[float], list[float]] = [], []
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         times[0].append(_timed(pipe.over(sample, specs)))
         instead.call.begin()  # type: ignore[union-attr] # a _Ready
         times[1].append(_timed(pipe.over(sample, (*specs[:at], instead, *specs[at + 1 :]))))
