@@ -64,7 +64,7 @@ def halves(count: int) -> list[bool]:
     return [2 * item >= count for item in range(count)]
 
 
-def drift(is_late: bool) -> bool:  # noqa: FBT001 - an item
+def drift(is_late: bool) -> bool:
     """Wait in the first half, compute in the second."""
     if is_late:
         burn(0.004)
@@ -128,7 +128,7 @@ def run(pipeline: Pipeline, ways: tuple[Way, ...] | None, count: int) -> float:
 
 
 def sweep(*, is_quick: bool) -> None:
-    """Print, for each pipeline, the best combination and what the self-tuned pipe took beside it."""
+    """Print for each pipeline the best combination, and the self-tuned pipe beside it."""
     waiting, computing = (FEW_WAITING, FEW_COMPUTING) if is_quick else (WAITING, COMPUTING)
     count, rounds = (200, 3) if is_quick else (1000, 5)
     print(f"self-tuned against the sweep, {count} items, {poolwise.cpu_count()} CPUs:")
