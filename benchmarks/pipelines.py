@@ -1,6 +1,8 @@
 """Pipes: the hybrid of the article against its hand-written form, items, memory, the loop's lag.
 
-    python -m benchmarks.pipelines [--quick]
+    python -m benchmarks.pipelines [--sweep] [--quick]
+
+``--sweep``: self-tuned pipes against all combinations of kinds and widths, and nothing else.
 
 Each comparison runs both in turns, and prints the medians with the smallest and largest. Wall times
 say little on a machine that others use, so the parent's CPU time stands beside what is short.
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import poolwise
+from benchmarks.pipeline_sweep import sweep
 from poolwise import pipe as make_pipe  # loaded before the clock runs, as the others are
 
 LATENCY_S = 0.05
@@ -280,5 +283,7 @@ if __name__ == "__main__":
         serve()
     elif sys.argv[1:2] and sys.argv[1] in HYBRIDS:
         run_hybrid(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    elif "--sweep" in sys.argv:
+        sweep(is_quick="--quick" in sys.argv)
     else:
         main(is_quick="--quick" in sys.argv)

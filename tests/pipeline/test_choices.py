@@ -199,7 +199,7 @@ def test_waiting_for_the_reader_is_no_part_of_an_item(monkeypatch):
     now[0] += 1000 * MS
     assert list(results) == [1, 2]
     assert results._run is None
-    assert pipe._latest().flow.stages[1].counts.busy_ns == 0
+    assert pipe.latest().flow.stages[1].counts.busy_ns == 0
 
 
 def test_the_first_item_is_left_out(monkeypatch):

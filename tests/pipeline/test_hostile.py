@@ -376,3 +376,11 @@ def test_items_whose_size_cannot_be_told():
 
     items = [Broken() for _ in range(20)]
     assert poolwise.pipe(items).map(lambda x: x, kind="thread").run() == items
+
+
+def test_what_fails_because_a_run_was_ended_is_no_error_of_the_program():
+    results = iter(poolwise.pipe(range(100)).map(tasks.double, kind="thread"))
+    next(results)
+    results._run.stop()
+    results._run.abort(OSError("what it used is gone"))
+    results.close()

@@ -128,7 +128,7 @@ class Coroutines:
                 arguments = (self._state,) if self._state is not None else ()
                 await _awaited(self._spec.teardown(*arguments))
         except BaseException as error:
-            self._run.abort(error, self._stage)
+            self._run.abort(error, self._stage, is_teardown=True)
         finally:
             self._closed.set()
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from poolwise.pipeline.failures import Failures
     from poolwise.pipeline.flow import Token
+    from poolwise.pipeline.headspace import Headspace
     from poolwise.pipeline.report import PipeReport
     from poolwise.pipeline.spec import StageOptions
 
@@ -138,15 +139,48 @@ class Pipe:
     @property
     def failed(self) -> Failures:
         """The items that failed in the latest run, skipped ones too."""
-        return self._latest().failed
+        return self.latest().failed
 
     def report(self) -> PipeReport:
         """Report of the latest run, stage by stage, until now or until its end."""
         from poolwise.pipeline.report import PipeReport
 
-        return PipeReport.of(self._latest())
+        return PipeReport.of(self.latest())
 
-    def _latest(self) -> Run:
+    def measure_headspace(self, stage: str, items: int | None = None) -> Headspace:
+        """Headspace of a stage by experiment: runs with it, and with its results in its place.
+
+        ``report().headspace`` predicts it. The pipe runs several times, in order, with all that its
+        functions do elsewhere; its source must be a list.
+
+        :param stage: its name.
+        :param items: only the first so many; enough that starting workers does not matter.
+        :raises TypeError: the source is no list.
+        :raises ValueError: there is no such stage.
+        """
+        from poolwise.pipeline.headspace import measure
+
+        return measure(self, stage, items)
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        """The stages as they were asked for."""
+        return self._specs
+
+    @property
+    def source(self) -> Source:
+        """Where its items come from."""
+        return self._source
+
+    def over(self, items: Any, specs: tuple[Spec, ...]) -> Pipe:
+        """A pipe with the settings of this one, in order, over other items and stages."""
+        return Pipe(Source(items, None), specs, {**self._settings, "ordered": True})
+
+    def latest(self) -> Run:
+        """The latest run.
+
+        :raises RuntimeError: it has not run yet.
+        """
         if self._last is None:
             message = "this pipe has not run yet"
             raise RuntimeError(message)

@@ -301,13 +301,18 @@ class Run:
         except BaseException as raised:
             return DROPPED, raised
 
-    def abort(self, error: BaseException, stage: Stage | None = None) -> None:
-        """The run cannot go on."""
+    def abort(
+        self, error: BaseException, stage: Stage | None = None, *, is_teardown: bool = False
+    ) -> None:
+        """The run cannot go on.
+
+        :param is_teardown: it was raised at the end; other errors after that come from the end.
+        """
         if stage is not None and stage.spec is not None:
             note = f"in stage {stage.spec.name!r} of a pipe"
             put_note(error, note)
         with self:
-            if self.error is None:
+            if self.error is None and (is_teardown or not self.is_stopped):
                 self.error = error
             self._notice()
 

@@ -195,7 +195,7 @@ class _Worker:
         try:
             visit.close()
         except BaseException as error:
-            self._run.abort(error, self._stage)
+            self._run.abort(error, self._stage, is_teardown=True)
 
     def _run_again(self, visit: Visit) -> list[tuple[Token, Any]]:
         token, self._again = self._again, None

@@ -1,7 +1,7 @@
 """The article's hybrid: threads fetch a hundred pages (from a server of ours), processes add up.
 
 :verdict: payload-args
-:also: slower-than-serial, healthy, tasks-too-small
+:also: slower-than-serial, healthy, tasks-too-small, stages-run-in-turn
 """
 
 import threading

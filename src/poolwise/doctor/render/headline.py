@@ -35,6 +35,7 @@ PLAIN = {
     "serial-submission": "lost because each task is waited for before the next is given",
     "serial-parent": "could be saved in what runs outside of the pool",
     "eager-input": "lost on reading all of the input before any work begins",
+    "stages-run-in-turn": "lost on one stage waiting for all results of the one before",
     "manager-proxy": "lost on asking a manager process for data",
     "hand-made-pool": "lost between processes that hand each other work one by one",
     "cpu-throttled": "lost because a limit takes the CPUs away",

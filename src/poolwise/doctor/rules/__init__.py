@@ -38,6 +38,7 @@ from poolwise.doctor.rules.pw029_call_never_ended import CallNeverEnded
 from poolwise.doctor.rules.pw030_nested_pools import NestedPools
 from poolwise.doctor.rules.pw031_more_workers_than_tasks import MoreWorkersThanTasks
 from poolwise.doctor.rules.pw032_imports_repeated import ImportsRepeated
+from poolwise.doctor.rules.pw033_stages_run_in_turn import StagesRunInTurn
 from poolwise.doctor.rules.rule import Rule
 
 RULES: tuple[type[Rule], ...] = (
@@ -73,6 +74,7 @@ RULES: tuple[type[Rule], ...] = (
     NestedPools,
     MoreWorkersThanTasks,
     ImportsRepeated,
+    StagesRunInTurn,
 )
 """Every rule, by code. Codes and names are stable: tools and people refer to them."""
 
