@@ -20,9 +20,9 @@ from typing import Any
 import poolwise
 from benchmarks import choosing
 from poolwise.choose.call import Call
-from poolwise.tune.race import Race, Ratio, Setting
-from poolwise.tune.runner import Runner
-from poolwise.tune.search import Space, list_all
+from poolwise.tuning.race import Race, Ratio, Setting
+from poolwise.tuning.runner import Runner
+from poolwise.tuning.search import Space, list_all
 
 ASKED = 1.05
 FINAL_ROUNDS = 7

@@ -6,8 +6,6 @@ for what it runs.
 
 from __future__ import annotations
 
-import sys
-
 # Every program under `poolwise run` and every spawned worker comes through here, and `typing` would
 # be most of what they pay. Type checkers take this name for true.
 TYPE_CHECKING = False
@@ -52,7 +50,7 @@ if TYPE_CHECKING:
     from poolwise.shared.objects import share as share
     from poolwise.shared.preload import state as state
     from poolwise.system.cpus import cpu_count as cpu_count
-    from poolwise.tune.door import tune as tune
+    from poolwise.tuning.door import tune as tune
 
 __version__ = "0.1.0"
 
@@ -117,7 +115,7 @@ _HOME = {
     "share": "poolwise.shared.objects",
     "starmap": "poolwise.choose.door",
     "state": "poolwise.shared.preload",
-    "tune": "poolwise.tune.door",
+    "tune": "poolwise.tuning.door",
     "uninstall": "poolwise.dropin",
     "using": "poolwise.ambient",
     "workers": "poolwise.choose.pools",
@@ -138,22 +136,6 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value
-
-
-class _FrontDoor(type(sys)):  # type: ignore[misc]
-    """The module. Importing the folder ``tune`` would put it in the place of the function."""
-
-    @property
-    def tune(self) -> Any:
-        """The function :func:`poolwise.tune`."""
-        return __getattr__("tune")
-
-    @tune.setter
-    def tune(self, _: object) -> None:
-        pass
-
-
-sys.modules[__name__].__class__ = _FrontDoor
 
 
 def __dir__() -> list[str]:

@@ -18,7 +18,8 @@ ROWS = {
     "account": 4, "shared": 4, "telemetry": 4, "worker": 4,
     "backends": 5, "report": 5,
     "doors": 6, "dropin": 6, "executor": 6, "pool": 6, "results": 6, "standard": 6,
-    "aio": 7, "ambient": 7, "choose": 7, "doctor": 7, "integrations": 7, "pipeline": 7, "tune": 7,
+    "aio": 7, "ambient": 7, "bench": 7, "choose": 7, "doctor": 7, "integrations": 7,
+    "pipeline": 7, "tuning": 7,
     "cli": 8,
     "__main__": 9,
 }  # fmt: skip

@@ -13,8 +13,8 @@ from poolwise.cli import output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from poolwise.tune.history import Entry
-    from poolwise.tune.readings import Effort, Reading
+    from poolwise.bench.history import Entry
+    from poolwise.bench.readings import Effort, Reading
 
 _EPILOG = """\
 Each figure is the median of many rounds; the spread leaves out a tenth at either end. Figures are
@@ -25,7 +25,7 @@ kept for each machine in the user's cache folder, and poolwise.map and predictio
 def main(argv: Sequence[str]) -> int:
     """Measure, print figures and what has changed, and keep them; 2 if a file is in the way."""
     options = _parser().parse_args(argv)
-    from poolwise.tune import history
+    from poolwise.bench import history
 
     obstacle = output.find_obstacle((options.json, options.history))
     if obstacle is None and options.history == output.STDOUT:
@@ -52,8 +52,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _measure(effort: Effort) -> tuple[list[Reading], Entry]:
-    from poolwise.tune import machine, readings
-    from poolwise.tune.history import Entry
+    from poolwise.bench import machine, readings
+    from poolwise.bench.history import Entry
 
     facts = {**machine.list_facts(), "poolwise": poolwise.__version__}
     if load := machine.say_other_load():
@@ -68,8 +68,8 @@ def _measure(effort: Effort) -> tuple[list[Reading], Entry]:
 def _print(
     options: argparse.Namespace, readings: list[Reading], entry: Entry, earlier: Sequence[Entry]
 ) -> None:
+    from poolwise.bench import history, present
     from poolwise.report import text
-    from poolwise.tune import history, present
 
     changes = history.compare(readings, earlier)
     if options.json:
@@ -88,8 +88,8 @@ def _keep(
     options: argparse.Namespace, path: str | None, readings: list[Reading], entry: Entry
 ) -> int:
     """Add to the history, and let choices go by the figures; 2 if a file that was named refuses."""
+    from poolwise.bench import history, machine
     from poolwise.system import figures
-    from poolwise.tune import history, machine
 
     refused = figures.save(machine.make_figures(readings))
     try:
@@ -108,7 +108,7 @@ def _keep(
 
 
 def _effort(options: argparse.Namespace) -> Effort:
-    from poolwise.tune.readings import Effort
+    from poolwise.bench.readings import Effort
 
     return Effort(10 if options.quick else 50, options.rounds)
 

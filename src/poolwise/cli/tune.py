@@ -14,7 +14,7 @@ from poolwise.errors import ExtraMissing, SampleFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from poolwise.tune.door import Tuned
+    from poolwise.tuning.door import Tuned
 
 _USAGE = """\
 poolwise tune MODULE:FUNCTION (--items FILE | --items-from MODULE:NAME | --files GLOB)
@@ -76,7 +76,7 @@ def _complain(what: object) -> None:
 def _tune_script(options: argparse.Namespace, program: list[str]) -> int:
     """Try the heaviest call of a program; the exit code: 1 if there was nothing to try."""
     from poolwise.report import html, text
-    from poolwise.tune import script
+    from poolwise.tuning import script
 
     _check_files(options)
     if options.save or options.check:
@@ -115,8 +115,8 @@ def _check_files(options: argparse.Namespace) -> None:
 
 def _tune(options: argparse.Namespace) -> Tuned:
     """Check all that can be known before the function runs; then tune."""
-    from poolwise.tune import target
-    from poolwise.tune.door import tune
+    from poolwise.tuning import target
+    from poolwise.tuning.door import tune
 
     _check_files(options)
     if options.items is options.items_from is options.files is None:
@@ -135,7 +135,7 @@ def _tune(options: argparse.Namespace) -> Tuned:
 
 
 def _read_items(options: argparse.Namespace) -> Any:
-    from poolwise.tune import target
+    from poolwise.tuning import target
 
     if options.items is not None:
         return target.read_lines(options.items)
@@ -150,7 +150,7 @@ def _read_items(options: argparse.Namespace) -> Any:
 
 def _show(options: argparse.Namespace, tuned: Tuned) -> None:
     from poolwise.report import text
-    from poolwise.tune.show import list_lines
+    from poolwise.tuning.show import list_lines
 
     if output.STDOUT in {options.save, options.html, options.json}:
         return
@@ -163,7 +163,7 @@ def _show(options: argparse.Namespace, tuned: Tuned) -> None:
 
 
 def _write(options: argparse.Namespace, tuned: Tuned) -> None:
-    from poolwise.tune.show import as_dict
+    from poolwise.tuning.show import as_dict
 
     if options.save and tuned.is_undecided:
         message = "there was time for no comparison, so there is nothing to save: raise --budget"

@@ -169,7 +169,7 @@ class Pipe:
 
     @property
     def source(self) -> Source:
-        """Where its items come from."""
+        """Source of its items."""
         return self._source
 
     def over(self, items: Any, specs: tuple[Spec, ...]) -> Pipe:

@@ -29,7 +29,7 @@ class _Flow:
             pass
 
     def reaches(self, node: ast.AST) -> bool:
-        """Something of it stands in this node."""
+        """True if something of it stands in this node."""
         return any(self._is_of_it(each) for each in ast.walk(node))
 
     def _is_of_it(self, node: ast.AST) -> bool:

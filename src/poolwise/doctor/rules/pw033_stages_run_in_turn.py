@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from poolwise.doctor import stages
-from poolwise.doctor.advice import remedies
+from poolwise.doctor.advice import remedies, stages
 from poolwise.doctor.evidence import measures
 from poolwise.doctor.evidence.features import Evidence, Pool, Site
 from poolwise.doctor.findings import Answer, Fact, Prediction, Remedy

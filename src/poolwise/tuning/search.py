@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from poolwise.choose.limits import LIMITS
-from poolwise.tune.effort import EFFORT
-from poolwise.tune.race import Race, Setting
+from poolwise.tuning.effort import EFFORT
+from poolwise.tuning.race import Race, Setting
 
 LADDER = (1, 5, 20, 100, 500, 2500, 12500)
 """Chunk sizes to try: the steps of people who look for one by hand."""

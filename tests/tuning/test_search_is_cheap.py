@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from poolwise.tune.effort import EFFORT
-from poolwise.tune.race import Race, Setting
-from poolwise.tune.search import OURS, Space, list_all, search
+from poolwise.tuning.effort import EFFORT
+from poolwise.tuning.race import Race, Setting
+from poolwise.tuning.search import OURS, Space, list_all, search
 
 CPUS = 4
 MESSAGE_S, ITEM_S, START_S = 60e-6, 2e-6, 0.03

@@ -16,7 +16,7 @@ from poolwise.choose.model import Measured
 from poolwise.choose.stretch import Stretch
 from poolwise.doors import profile
 from poolwise.doors.profile import Profile, read_profile
-from tests.tune import functions as work
+from tests.tuning import functions as work
 
 COSTS = {"wall_s": 0.01, "cpu_s": 0.01, "process_cpu_s": 0.01, "send_s": 1e-5, "gil": 1.0}
 
@@ -116,7 +116,7 @@ def test_a_missing_field_is_named(saved):
 
 
 def test_functions_are_known_by_name_through_partials_and_methods():
-    assert profile.name_of(functools.partial(work.add, 1)) == "tests.tune.functions:add"
+    assert profile.name_of(functools.partial(work.add, 1)) == "tests.tuning.functions:add"
     assert profile.name_of(made().is_about) == "poolwise.doors.profile:Profile.is_about"
     assert made().why_not_for(work.double) is None
 
@@ -136,7 +136,7 @@ def test_a_function_has_the_same_name_where_its_module_is_the_program(tmp_path):
 
 
 def test_another_function_and_a_changed_one_are_told_apart():
-    assert "not for tests.tune.functions:halve" in made().why_not_for(work.halve)
+    assert "not for tests.tuning.functions:halve" in made().why_not_for(work.halve)
     assert "earlier version" in made(code="0" * 16).why_not_for(work.double)
     other = {**profile.describe_machine(), "python": "3.1"}
     assert made(code="0" * 16, machine=other).why_not_for(work.double) is None

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from poolwise.tune import target
-from tests.tune import functions as work
+from poolwise.tuning import target
+from tests.tuning import functions as work
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def _path(monkeypatch):
 
 
 def test_a_function_is_found_by_module_and_by_file(tmp_path, monkeypatch):
-    assert target.load_function("tests.tune.functions:double") is work.double
+    assert target.load_function("tests.tuning.functions:double") is work.double
     assert target.load_function("builtins:str.upper")("a") == "A"
     (tmp_path / "own_tasks.py").write_text("def f(x):\n    return x\n")
     assert target.load_function(f"{tmp_path}/own_tasks.py:f")(3) == 3
@@ -33,13 +33,13 @@ def test_a_function_is_found_by_module_and_by_file(tmp_path, monkeypatch):
     [
         ("double", "module:function"),
         (":double", "module:function"),
-        ("tests.tune.functions.double", "perhaps tests.tune.functions:double"),
-        ("tests.tune.functions:", "module:function"),
+        ("tests.tuning.functions.double", "perhaps tests.tuning.functions:double"),
+        ("tests.tuning.functions:", "module:function"),
         ("no_such_module:f", "no module 'no_such_module'"),
-        ("tests.tune.nothing:f", "no module"),
+        ("tests.tuning.nothing:f", "no module"),
         ("no_such_file.py:f", "no file"),
-        ("tests.tune.functions:doubl", "there is 'double'"),
-        ("tests.tune.functions:NUMBERS", "cannot be called"),
+        ("tests.tuning.functions:doubl", "there is 'double'"),
+        ("tests.tuning.functions:NUMBERS", "cannot be called"),
     ],
 )
 def test_what_is_no_function_is_said(name, says):
@@ -56,11 +56,11 @@ def test_a_module_that_does_not_import_is_said_with_its_error(tmp_path, monkeypa
 
 
 def test_items_of_a_module():
-    assert target.load_items("tests.tune.functions:NUMBERS") is work.NUMBERS
-    assert next(iter(target.load_items("tests.tune.functions:endless"))) == 0
+    assert target.load_items("tests.tuning.functions:NUMBERS") is work.NUMBERS
+    assert next(iter(target.load_items("tests.tuning.functions:endless"))) == 0
     for name, says in (("TOTAL", "holds no items"), ("double", "gives no items")):
         with pytest.raises(ValueError, match=says):
-            target.load_items(f"tests.tune.functions:{name}")
+            target.load_items(f"tests.tuning.functions:{name}")
 
 
 def test_lines_are_items(tmp_path, monkeypatch):

@@ -18,13 +18,13 @@ from poolwise.choose.model import Measured
 from poolwise.doors.profile import read_profile
 from poolwise.errors import SampleFailed
 from poolwise.report import extras
-from poolwise.tune import door, runner, sample
-from poolwise.tune.race import Setting
-from poolwise.tune.search import OURS, STANDARD, Found
-from tests.tune import functions as work
-from tests.tune.test_profile import made
+from poolwise.tuning import door, runner, sample
+from poolwise.tuning.race import Setting
+from poolwise.tuning.search import OURS, STANDARD, Found
+from tests.tuning import functions as work
+from tests.tuning.test_profile import made
 
-KEEP, NUMBERS = "tests.tune.functions:keep", "tests.tune.functions:NUMBERS"
+KEEP, NUMBERS = "tests.tuning.functions:keep", "tests.tuning.functions:NUMBERS"
 
 AMPLE_S = 1e6
 """So that no trial depends on speed."""
@@ -186,7 +186,7 @@ def test_no_time_for_anything_is_said(monkeypatch):
 def test_nothing_is_saved_of_no_comparison(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(door.Tuned, "is_undecided", True)
     path = tmp_path / "x.json"
-    words = ["tests.tune.functions:double", "--items-from", NUMBERS, "--budget", "1e6"]
+    words = ["tests.tuning.functions:double", "--items-from", NUMBERS, "--budget", "1e6"]
     assert command(*words, "--save", str(path)) == 2
     assert "nothing to save" in capsys.readouterr().err
     assert not path.exists()
@@ -360,7 +360,7 @@ def command(*words):
 @with_costs
 def test_the_command_prints_and_saves(tmp_path, capsys):
     path = tmp_path / "double.json"
-    given = ["tests.tune.functions:double", "--items-from", NUMBERS]
+    given = ["tests.tuning.functions:double", "--items-from", NUMBERS]
     assert command(*given, "--budget", "1e6", "--save", str(path)) == 0
     out, err = capsys.readouterr()
     assert "runs best with 1 process:" in out
@@ -374,7 +374,7 @@ def test_the_command_prints_and_saves(tmp_path, capsys):
 @with_costs
 def test_the_command_takes_lines_and_files(tmp_path, capsys):
     (tmp_path / "pairs").write_text("[1, 2]\n[3, 4]\n")
-    words = ["tests.tune.functions:add", "--items", str(tmp_path / "pairs"), "--star"]
+    words = ["tests.tuning.functions:add", "--items", str(tmp_path / "pairs"), "--star"]
     assert command(*words, "--budget", "1e6", "--json", "-") == 0
     assert json.loads(capsys.readouterr().out)["sample"] == 2
     assert command("builtins:len", "--files", str(tmp_path / "*"), "--budget", "1e6") == 0
@@ -385,7 +385,7 @@ def test_the_command_takes_lines_and_files(tmp_path, capsys):
 @with_costs
 def test_the_command_writes_a_page(tmp_path):
     path = tmp_path / "page.html"
-    words = ["tests.tune.functions:double", "--items-from", NUMBERS]
+    words = ["tests.tuning.functions:double", "--items-from", NUMBERS]
     assert command(*words, "--budget", "1e6", "--html", str(path)) == 0
     assert "Chunk sizes" in path.read_text()
 
@@ -397,8 +397,8 @@ def test_the_command_writes_a_page(tmp_path):
         [NUMBERS, "--items-from", NUMBERS],
         [KEEP, "--items", "no_such_file"],
         [KEEP, "--files", "no_such_file*"],
-        [KEEP, "--items-from", "tests.tune.functions:TOTAL"],
-        [KEEP, "--items-from", "tests.tune.functions:SEEN"],
+        [KEEP, "--items-from", "tests.tuning.functions:TOTAL"],
+        [KEEP, "--items-from", "tests.tuning.functions:SEEN"],
         [
             KEEP,
             "--items-from",
@@ -447,7 +447,7 @@ def test_a_profile_of_another_function_or_machine_is_refused(tmp_path, capsys):
     path = tmp_path / "other.json"
     given = [KEEP, "--items-from", NUMBERS]
     for profile, says in (
-        (made(work.double), "not for tests.tune.functions:keep"),
+        (made(work.double), "not for tests.tuning.functions:keep"),
         (made(work.keep, machine={**made().machine, "cpus": 640}), "another machine"),
     ):
         profile.save(path)
@@ -457,7 +457,7 @@ def test_a_profile_of_another_function_or_machine_is_refused(tmp_path, capsys):
 
 
 def test_a_failing_item_is_exit_code_1(capsys):
-    words = ["tests.tune.functions:fail_on_seven", "--items-from", NUMBERS]
+    words = ["tests.tuning.functions:fail_on_seven", "--items-from", NUMBERS]
     assert command(*words) == 1
     assert "fail_on_seven(7) raised RuntimeError" in capsys.readouterr().err
 
@@ -467,6 +467,6 @@ def test_ctrl_c_is_said(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(door, "tune", interrupted)
-    words = ["tests.tune.functions:double", "--items-from", NUMBERS]
+    words = ["tests.tuning.functions:double", "--items-from", NUMBERS]
     assert command(*words) == 130
     assert "interrupted" in capsys.readouterr().err

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from poolwise.doors import profile
 from poolwise.quantities import say_seconds
 from poolwise.report import blocks as b
-from poolwise.tune.search import OURS, STANDARD
+from poolwise.tuning.search import OURS, STANDARD
 
 if TYPE_CHECKING:
-    from poolwise.tune.door import Tuned
-    from poolwise.tune.race import Ratio, Setting
+    from poolwise.tuning.door import Tuned
+    from poolwise.tuning.race import Ratio, Setting
 
 
 def make_document(tuned: Tuned) -> b.Document:

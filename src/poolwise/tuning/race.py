@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from poolwise.tune.effort import EFFORT
+from poolwise.tuning.effort import EFFORT
 
 _T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20)
 """Student's t for 95 % by degrees of freedom, from one on."""

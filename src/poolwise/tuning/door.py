@@ -15,11 +15,11 @@ from poolwise.choose.model import KINDS, Kind
 from poolwise.doors import profile
 from poolwise.doors.functions import name_of_written
 from poolwise.system.cpus import cpu_count
-from poolwise.tune import sample
-from poolwise.tune.effort import EFFORT
-from poolwise.tune.race import Race, Ratio, Setting
-from poolwise.tune.runner import Runner
-from poolwise.tune.search import OURS, Found, Space, search
+from poolwise.tuning import sample
+from poolwise.tuning.effort import EFFORT
+from poolwise.tuning.race import Race, Ratio, Setting
+from poolwise.tuning.runner import Runner
+from poolwise.tuning.search import OURS, Found, Space, search
 
 if TYPE_CHECKING:
     import os
@@ -113,7 +113,7 @@ class Tuned:
 
     def document(self) -> Document:
         """The outcome as blocks: verdict, table and curve; charts for a page."""
-        from poolwise.tune.show import make_document
+        from poolwise.tuning.show import make_document
 
         return make_document(self)
 
@@ -128,7 +128,7 @@ class Tuned:
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain data, for JSON."""
-        from poolwise.tune.show import as_dict
+        from poolwise.tuning.show import as_dict
 
         return as_dict(self)
 
@@ -267,7 +267,7 @@ class _Tuning:
             )
             self._kinds = {"serial"}
             return
-        from poolwise.tune.effects import list_changed
+        from poolwise.tuning.effects import list_changed
 
         changed = list_changed(self._call.function)
         if changed:

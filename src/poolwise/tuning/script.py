@@ -10,7 +10,7 @@ from poolwise import doctor
 from poolwise.doctor.gather.trials import find_trial, lasted_s, say_sample, say_trials
 from poolwise.doctor.predict.curves import list_experiments, name_of
 from poolwise.report import blocks as b
-from poolwise.tune.effort import EFFORT
+from poolwise.tuning.effort import EFFORT
 
 if TYPE_CHECKING:
     from poolwise.doctor.evidence.features import Evidence, Experiment, Pool, Site, Trial

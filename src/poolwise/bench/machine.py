@@ -17,13 +17,13 @@ from time import perf_counter, thread_time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from poolwise.bench.readings import Name, Probe, Reading
+from poolwise.bench.sharing import Sharing, measure_sharing
 from poolwise.pool import Pool
 from poolwise.quantities import say_bytes
 from poolwise.system import cgroups, figures
 from poolwise.system.cpus import cpu_count
 from poolwise.system.limits import machine_bytes
-from poolwise.tune.readings import Name, Probe, Reading
-from poolwise.tune.sharing import Sharing, measure_sharing
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -221,7 +221,7 @@ SECTIONS: Mapping[str, Probe] = {
 
 
 def find_sharing(readings: list[Reading]) -> list[Sharing]:
-    """Both ways by size, for :func:`poolwise.tune.sharing.find_threshold`."""
+    """Both ways by size, for :func:`poolwise.bench.sharing.find_threshold`."""
     values = {reading.name.key: reading.value for reading in readings}
     sizes = [int(key.partition(".")[2]) for key in values if key.startswith("pipe.")]
     return [Sharing(size, values[f"pipe.{size}"], values[f"arena.{size}"]) for size in sizes]

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from poolwise.bench.history import Change, Entry, differing_facts
+from poolwise.bench.machine import SECTIONS, find_sharing
+from poolwise.bench.sharing import find_threshold
 from poolwise.quantities import say_bytes, say_digits, say_seconds
 from poolwise.report import blocks as b
-from poolwise.tune.history import Change, Entry, differing_facts
-from poolwise.tune.machine import SECTIONS, find_sharing
-from poolwise.tune.sharing import find_threshold
 from poolwise.wire.payload import LEAST_BLOCK_BYTES
 
 if TYPE_CHECKING:
-    from poolwise.tune.readings import Reading, Unit
+    from poolwise.bench.readings import Reading, Unit
 
 _SECTION_OF = {
     "start": "Until it works", "call": "Calls and chunks", "chunk": "Calls and chunks",

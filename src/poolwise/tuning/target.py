@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from poolwise.tune.effort import EFFORT
+from poolwise.tuning.effort import EFFORT
 
 
 def load_function(name: str) -> Callable[..., Any]:

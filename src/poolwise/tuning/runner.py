@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from poolwise.pool import Pool
-from poolwise.tune.search import OURS, STANDARD
+from poolwise.tuning.search import OURS, STANDARD
 
 if TYPE_CHECKING:
     from poolwise.choose.call import Call
-    from poolwise.tune.race import Setting
+    from poolwise.tuning.race import Setting
 
 
 class Runner:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from poolwise.bench import history, machine, present, readings
+from poolwise.bench.history import Entry, HistoryError
+from poolwise.bench.readings import Effort, Name, Reading
 from poolwise.cli import main
 from poolwise.system import figures
-from poolwise.tune import history, machine, present, readings
-from poolwise.tune.history import Entry, HistoryError
-from poolwise.tune.readings import Effort, Name, Reading
 
 NAMES = [
     Name("start.fork", "worker process, fork"), Name("start.forkserver", "the same, forkserver"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from poolwise.bench import sharing
+from poolwise.bench.sharing import Sharing, find_threshold
 from poolwise.pool import Pool
 from poolwise.system.limits import setting_bytes
-from poolwise.tune import sharing
-from poolwise.tune.sharing import Sharing, find_threshold
 from poolwise.wire import pickling
 
 

@@ -8,9 +8,9 @@ import math
 import pytest
 
 from poolwise.choose.limits import LIMITS
-from poolwise.tune.effort import EFFORT
-from poolwise.tune.race import Race, Setting, ratio_of
-from poolwise.tune.search import LADDER, OURS, STANDARD, Space, list_all, search
+from poolwise.tuning.effort import EFFORT
+from poolwise.tuning.race import Race, Setting, ratio_of
+from poolwise.tuning.search import LADDER, OURS, STANDARD, Space, list_all, search
 
 SERIAL, THREADS, PROCESSES = Setting("serial"), Setting("threads", 2), Setting("processes", 2)
 

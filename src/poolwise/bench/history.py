@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from poolwise.system import figures
 
 if TYPE_CHECKING:
-    from poolwise.tune.readings import Name, Reading
+    from poolwise.bench.readings import Name, Reading
 
 Band = tuple[float, float, float]
 """Median, and the first and last tenth of what was measured."""

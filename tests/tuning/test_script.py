@@ -10,7 +10,7 @@ import pytest
 from poolwise import cli
 from poolwise.doctor.evidence.features import Experiment, Place, Trial
 from poolwise.report import text
-from poolwise.tune import script
+from poolwise.tuning import script
 
 PROGRAM = """
 import sys
@@ -93,5 +93,5 @@ def test_what_makes_no_sense_for_a_script_is_refused(tmp_path, capsys):
 
 
 def test_items_are_asked_for(capsys):
-    assert cli.main(["tune", "tests.tune.functions:keep"]) == 2
+    assert cli.main(["tune", "tests.tuning.functions:keep"]) == 2
     assert "--items-from" in capsys.readouterr().err

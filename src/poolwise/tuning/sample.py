@@ -12,7 +12,7 @@ from poolwise.choose.model import Measured
 from poolwise.choose.options import Options
 from poolwise.choose.run import Run
 from poolwise.errors import SampleFailed
-from poolwise.tune.effort import EFFORT
+from poolwise.tuning.effort import EFFORT
 
 if TYPE_CHECKING:
     from poolwise.choose.call import Call

@@ -1,0 +1,1 @@
+"""Measurements of this machine for `poolwise bench`, and the history that is kept of them."""

@@ -1,1 +1,0 @@
-"""Finds by trial what suits a machine and a program."""

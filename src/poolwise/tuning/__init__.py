@@ -1,0 +1,1 @@
+"""Finds by trial which kind, workers and chunk size suit a function."""
