@@ -146,6 +146,9 @@ def test_other_programs_are_found_by_the_time_without_a_cpu():
     crowded = calibrate(made(cpu_s=0.003, queued_s=0.021))
     assert crowded.granted_cpus == near(0.25)
     assert crowded.serial_s == near(crowded.now_s)
+    widths = [model.ask().high_s / model.ask().seconds - 1 for model in (alone, beside, crowded)]
+    assert widths[0] + 0.2 < widths[1]
+    assert widths[1] + 0.1 < widths[2]
 
 
 def test_what_the_model_cannot_explain_scales_and_widens():

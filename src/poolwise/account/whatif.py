@@ -177,8 +177,9 @@ class Model:
         change = 0.15 if kind != self.kind else 0.0
         further = 0.05 if workers > self.cpus else 0.0
         unsure = 0.25 if self.is_gil_bound and kind != self.kind else 0.0
-        busy = 1.5 if self.granted_cpus < self.cpus * 7 / 8 else 1.0
-        return min(0.9, (0.1 + misfit + moving + change + further + unsure) * busy)
+        # What others leave the next time is anybody's guess (`benchmarks/whatif.py`, beside them).
+        denied = max(0.0, 1 - self.granted_cpus / min(self.workers, self.cpus)) / 2
+        return min(0.9, 0.1 + misfit + moving + change + further + unsure + denied)
 
     def _list_notes(self, kind: str) -> Iterable[str]:
         if self.is_in_turn:
