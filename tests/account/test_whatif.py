@@ -134,23 +134,21 @@ def test_single_calls_in_turn_gain_nothing_from_workers_or_chunks():
     assert "before it was done" in str(report.predict())
 
 
-def test_threads_beside_other_programs_have_the_share_of_one():
-    alone, beside = (
-        replace(calibrate(made(cpu_s=0.003, backend="threads", workers=1)), other_cpus=others)
-        for others in (0, 3)
-    )
-    few, many = (beside.ask(workers=count).seconds for count in (1, 8))
-    assert many == near(few)
-    assert beside.serial_s == pytest.approx(2 * alone.serial_s)
-
-
 def test_other_programs_are_found_by_the_time_without_a_cpu():
     alone = calibrate(made(cpu_s=0.003))
     beside = calibrate(made(cpu_s=0.003, queued_s=0.003))
-    assert alone.other_cpus == 0
-    assert 1 < beside.other_cpus < 3
-    assert beside.factor == pytest.approx(1, rel=0.1)
-    assert beside.ask(workers=1).seconds < 1.7 * beside.now_s
+    assert alone.granted_cpus > 2
+    assert beside.granted_cpus == near(1)
+    assert beside.factor == near(1)
+    for workers in (1, 4):
+        assert beside.ask(workers=workers).seconds == near(beside.now_s)
+    assert beside.ask(kind="threads").seconds == near(beside.now_s)
+    crowded = calibrate(made(cpu_s=0.003, queued_s=0.021))
+    assert crowded.granted_cpus == near(0.25)
+    assert crowded.serial_s == near(crowded.now_s)
+    widths = [model.ask().high_s / model.ask().seconds - 1 for model in (alone, beside, crowded)]
+    assert widths[0] + 0.2 < widths[1]
+    assert widths[1] + 0.1 < widths[2]
 
 
 def test_what_the_model_cannot_explain_scales_and_widens():

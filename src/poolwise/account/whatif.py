@@ -3,7 +3,7 @@
 A model is calibrated from the account: items as the newest chunks show them, what computed and what
 waited in all, costs of messages. The pool's own scheduling code then runs them in simulated time
 (:mod:`poolwise.simulation`). First it is asked for the run itself. Where workers waited for CPUs,
-other programs are added until that explains the time; what is still missing scales all predictions,
+it gets less of them until that explains the time; what is still missing scales all predictions,
 and widens their band.
 
 `python -m benchmarks.whatif` measures how far predictions are off.
@@ -20,7 +20,7 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from poolwise.quantities import say_seconds
-from poolwise.simulation.pool import Machine, Overheads, makespan_ns
+from poolwise.simulation.pool import Overheads, makespan_ns
 from poolwise.system import figures
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ class Model:
     :param unit: the explicit chunksize of the run; None where chunks sized themselves.
     :param parent_s: what the parent did for its workers, in all.
     :param is_in_turn: each task was submitted when the one before it was done.
+    :param granted_cpus: what other programs left of the CPUs. Groups of processes have their shares
+        of a machine, however many are in a group: more workers do not get more.
     :param grain: number of items that are simulated as one, where there are very many.
     """
 
@@ -95,7 +97,7 @@ class Model:
     grain: int = 1
     is_gil_bound: bool = False
     is_in_turn: bool = False
-    other_cpus: float = 0.0
+    granted_cpus: float = math.inf
 
     @cached_property
     def factor(self) -> float:
@@ -139,9 +141,9 @@ class Model:
 
     @property
     def serial_s(self) -> float:
-        """A plain loop: what others leave of the CPUs is enough for one."""
+        """A plain loop, on the CPU that others leave for it."""
         cpu_s, blocked_s = self.work_s
-        return cpu_s * self.crowding + blocked_s
+        return cpu_s / min(1.0, self.granted_cpus) + blocked_s
 
     def _simulate_s(self, workers: int, unit: int | None, kind: str) -> float:
         overheads = self._overheads_of(kind)
@@ -149,23 +151,13 @@ class Model:
         if self.is_in_turn:
             workers, unit = 1, None
         unit = unit and -(-unit // self.grain)
-        is_one = kind == "threads"
-        # Threads that compute take turns: they share one CPU, as large as others leave it.
-        slower = self.crowding if is_one else 1.0
-        machine = Machine(1) if is_one else Machine(self.cpus, self.other_cpus)
+        # Threads that compute take turns: they share one CPU.
+        cpus = min(self.granted_cpus, 1 if kind == "threads" else self.cpus)
         each_ns = (
-            makespan_ns(
-                [round(cost_ns * slower) for cost_ns in call.cpu_ns] if is_one else call.cpu_ns,
-                call.blocked_ns, workers, machine, overheads, unit,
-            )
+            makespan_ns(call.cpu_ns, call.blocked_ns, workers, cpus, overheads, unit)
             for call in self.calls
-        )  # fmt: skip
+        )
         return sum(each_ns) / 1e9 * self.scale
-
-    @property
-    def crowding(self) -> float:
-        """The factor by which one thread, with a fair share, is slower beside others."""
-        return max(1.0, (1 + self.other_cpus) / self.cpus)
 
     def _overheads_of(self, kind: str) -> Overheads:
         """Costs of messages: as observed, or of another kind as measured on this machine."""
@@ -185,8 +177,9 @@ class Model:
         change = 0.15 if kind != self.kind else 0.0
         further = 0.05 if workers > self.cpus else 0.0
         unsure = 0.25 if self.is_gil_bound and kind != self.kind else 0.0
-        busy = 1.5 if self.other_cpus > self.cpus / 8 else 1.0
-        return min(0.9, (0.1 + misfit + moving + change + further + unsure) * busy)
+        # What others leave the next time is anybody's guess (`benchmarks/whatif.py`, beside them).
+        denied = max(0.0, 1 - self.granted_cpus / min(self.workers, self.cpus)) / 2
+        return min(0.9, 0.1 + misfit + moving + change + further + unsure + denied)
 
     def _list_notes(self, kind: str) -> Iterable[str]:
         if self.is_in_turn:
@@ -273,7 +266,7 @@ def calibrate(report: Report) -> Model:
         model, calls=calls, scale=scale, grain=grain, is_gil_bound=is_gil_bound,
         is_in_turn=_is_in_turn(report.spans),
     )  # fmt: skip
-    return _fit_others(found, report)
+    return _fit_granted(found, report)
 
 
 def _is_in_turn(spans: Sequence[ChunkSpan]) -> bool:
@@ -426,17 +419,17 @@ def _parent_busy_s(report: Report) -> float:
     return sum(value for name, value in report.parent.items() if name not in beside)
 
 
-def _fit_others(model: Model, report: Report) -> Model:
-    """Load by other programs, as far as workers waited for CPUs and it explains the time."""
+def _fit_granted(model: Model, report: Report) -> Model:
+    """Less CPU, as far as workers waited for CPUs and it explains the time."""
     account = report.worker_account
     queued_s = account.get("run_queued", 0.0) + report.idle.get("cpu_not_granted", 0.0)
     at_work_s = queued_s + account.get("run_cpu", 0.0)
     hardly_any = 1.05
     if model.factor <= hardly_any or queued_s < 0.1 * at_work_s:
         return model
-    low, high, tried = 0.0, 8.0 * model.cpus, [model]
-    for _ in range(7):
-        middle = (low + high) / 2
-        tried.append(replace(model, other_cpus=middle))
-        low, high = (middle, high) if tried[-1].factor > 1 else (low, middle)
+    low, high, tried = 0.02, float(model.cpus), [model]
+    for _ in range(8):
+        middle = math.sqrt(low * high)
+        tried.append(replace(model, granted_cpus=middle))
+        low, high = (low, middle) if tried[-1].factor > 1 else (middle, high)
     return min(tried, key=lambda each: abs(math.log(max(each.factor, 1e-9))))

@@ -1,7 +1,7 @@
-"""CPUs in simulated time, shared evenly by all who compute, other programs among them.
+"""CPUs in simulated time, shared evenly by all who compute.
 
-Processor sharing rather than slices: then a little more load takes a little more time, and what a
-run says of the load can be found by bisection. Pure: numbers in, seconds out.
+Processor sharing rather than slices: then a little less CPU takes a little more time, and how much
+of the CPUs a run was granted can be found by bisection. Pure: numbers in, seconds out.
 """
 
 from __future__ import annotations
@@ -26,15 +26,14 @@ class Agenda(Protocol):
 
 
 class Cpus:
-    """Some CPUs; each of n bursts has one, or an even share where others compute as well.
+    """Some CPUs, of which each of n bursts has one, or an even share.
 
-    :param others: CPUs that other programs want; any number, not only a whole one.
+    :param cpus: any number, not only a whole one: what other programs leave of them.
     """
 
-    def __init__(self, agenda: Agenda, cpus: int, others: float) -> None:
+    def __init__(self, agenda: Agenda, cpus: float) -> None:
         self._agenda = agenda
         self._cpus = cpus
-        self._others = others
         self._done_s = self._at_s = 0.0  # work that a burst would have had since the beginning
         self._bursts: list[tuple[float, int, Action]] = []
         self._order = count()
@@ -48,7 +47,7 @@ class Cpus:
 
     @property
     def _speed(self) -> float:
-        return min(1.0, self._cpus / (len(self._bursts) + self._others))
+        return min(1.0, self._cpus / len(self._bursts))
 
     def _advance(self) -> None:
         now_s = self._agenda.now_s

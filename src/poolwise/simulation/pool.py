@@ -3,7 +3,7 @@
 Everything that decides is the pool's own: :class:`poolwise.core.state.State` is told events and
 obeyed, as the engine does. Only time is made up. The parent serves one message after the other, as
 it does in life; that is what limits a pool of many lanes. Each lane has a CPU of its own, or all
-share those of a :class:`Machine`.
+share some (:func:`makespan_ns`).
 """
 
 from __future__ import annotations
@@ -47,18 +47,6 @@ class Overheads:
     ask_ns: int = 10_000
     hear_ns: int = 5_000_000
     start_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """CPUs that all lanes and the parent share.
-
-    :param cpus: how many; 1 as well for threads that hold the GIL while they compute.
-    :param other_cpus: what other programs use of them.
-    """
-
-    cpus: int
-    other_cpus: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +109,15 @@ def makespan_ns(  # noqa: PLR0913 - the parts of a pool
     cpu_ns: Sequence[int],
     blocked_ns: Sequence[int],
     lanes: int,
-    machine: Machine,
+    cpus: float,
     overheads: Overheads,
     unit: int | None = None,
 ) -> int:
-    """Time of one map whose items compute and wait so long, on CPUs that the lanes share."""
-    pool = _SharedPool(cpu_ns, blocked_ns, lanes, overheads, machine)
+    """Time of one map whose items compute and wait so long, on CPUs that the lanes share.
+
+    :param cpus: what other programs leave of them; 1 for threads that hold the GIL.
+    """
+    pool = _SharedPool(cpu_ns, blocked_ns, lanes, overheads, cpus)
     return pool.run(_make_job(len(cpu_ns), lanes, pool.ended, unit, is_length_known=True))
 
 
@@ -376,7 +367,7 @@ class _Lane:
 
 
 class _SharedPool(_Pool):
-    """A pool whose lanes and parent share CPUs with each other and with other programs."""
+    """A pool whose lanes and parent share CPUs."""
 
     def __init__(
         self,
@@ -384,12 +375,12 @@ class _SharedPool(_Pool):
         blocked_ns: Sequence[int],
         lanes: int,
         overheads: Overheads,
-        machine: Machine,
+        cpus: float,
     ) -> None:
         self.cpu_upto_ns = [0, *accumulate(cpu_ns)]
         both_ns = [a + b for a, b in zip(cpu_ns, blocked_ns, strict=True)]
         super().__init__(both_ns, lanes, overheads)
-        self.cpus = Cpus(self, machine.cpus, machine.other_cpus)
+        self.cpus = Cpus(self, cpus)
 
     def _make_lane(self, number: int) -> _Lane:
         return _SharedLane(number, self)
