@@ -338,6 +338,7 @@ def boost(x, y):
     return model.fit(x, y).score(x, y), cross_val_score(model, x, y, cv=4).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [search, grow, validate, boost])
 def test_scikit_learn_gives_lokys_answers(kind):
     assert fit_on("poolwise", kind) == fit_on("sequential", kind)

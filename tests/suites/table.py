@@ -109,6 +109,11 @@ DIFFERENCES: dict[str, str] = {
     "joblib==* *test_backend_context_manager[[]*-loky]": _NAMES_LOKY,
     "joblib==* *test_backend_hinting_and_constraints*": _NAMES_LOKY,
     "joblib==* *test_nested_parallelism_limit[[]*-loky]": _NAMES_LOKY,
+    "joblib==* *test_parallel_config_no_backend": _NAMES_LOKY,
+    "joblib==* *test_parallel_config_params_explicit_set": _NAMES_LOKY,
+    "joblib==* *test_nested_parallel_warnings[[]loky-multiprocessing-True]": (
+        "joblib makes no pool of multiprocessing's in loky's workers; in ours there is one"
+    ),
     "joblib==* *test_auto_memmap_on_arrays_from_generator[[]loky]": _NO_FILE,
     "joblib==* *test_memmapping_leaks[[]loky]": _NO_FILE,
     "joblib==* *test_multiple_generator_call_separated_gc[[]*-loky-True]": (
