@@ -91,11 +91,6 @@ class Budget:
         """A stage could not go on for want of room in it."""
         self.peak_bytes = 0
 
-    def add(self, nbytes: int) -> None:
-        """So much waits now in addition."""
-        self.waiting_bytes += nbytes
-        self.peak_bytes = max(self.peak_bytes, self.waiting_bytes)
-
     def has_room(self, nbytes: int) -> bool:
         """True if a result of this size may be made beside those that are under way."""
         has_room = self.waiting_bytes + self.reserved_bytes + nbytes <= self.most_bytes
@@ -180,8 +175,7 @@ class Stage:
     @property
     def target(self) -> Stage:
         """Destination of a visit's results: the next stage that is not run in it."""
-        stages = self.flow.stages
-        return stages[min(self.hosts_to, len(stages) - 1)]
+        return self.flow.stages[self.hosts_to]
 
     @property
     def ahead(self) -> int:
@@ -355,7 +349,9 @@ class Stage:
 
     def _weigh(self, token: Token) -> None:
         token.size = size = size_of(token.value)
-        self.flow.budget.add(size)
+        budget = self.flow.budget
+        budget.waiting_bytes += size
+        budget.peak_bytes = max(budget.peak_bytes, budget.waiting_bytes)
         if self.largest is None or size > self.largest:
             self.largest = size
 

@@ -263,7 +263,8 @@ class _Worker:
         for token in tokens:
             begun_ns = time.perf_counter_ns()
             self._run_into(done, visit, token)
-            times.append(time.perf_counter_ns() - begun_ns - self._take_held())
+            passed_ns = time.perf_counter_ns() - begun_ns
+            times.append(passed_ns - self._take_held() if self._held_ns else passed_ns)
             busy_ns += times[-1]
         cpu_ns = time.thread_time_ns() - cpu_ns
         self._run.measured(self._stage, times, busy_ns, cpu_ns)
@@ -291,15 +292,15 @@ class _Worker:
     def _run_into(self, done: list[tuple[Token, Any]], visit: Visit, token: Token) -> None:
         if not visit.is_single:
             self._emit_all(visit, token)
-        elif (outcome := self._run_one(visit, token)) is not None:
-            done.append(outcome)
-
-    def _run_one(self, visit: Visit, token: Token) -> tuple[Token, Any] | None:
+            return
         try:
             value = visit.run(token.value, token.number)
         except BaseException as error:
-            return self._fail(token, error)
-        return (token, value) if self._is_in_time() else None
+            if (outcome := self._fail(token, error)) is not None:
+                done.append(outcome)
+            return
+        if (not self.deadline_ns and not self.is_abandoned) or self._is_in_time():
+            done.append((token, value))
 
     def _is_in_time(self) -> bool:
         if not self.deadline_ns and not self.is_abandoned:
