@@ -90,7 +90,7 @@ def test_what_is_written_is_said_beside_standard_output(capsys):
         (["bench", "--rounds", "0"], "1 or more"),
         (["bench", "--rounds", "many"], "1 or more"),
         (["explain", "pw099"], "All findings: poolwise explain"),
-        (["explain", "repeated"], "Did you mean repeated-payload?"),
+        (["explain", "repeated"], "Did you mean repeated-payload or imports-repeated?"),
         (["explain", "payload"], "payload-args or payload-results or repeated-payload?"),
         (["explain", "tasks-to-small"], "Did you mean tasks-too-small?"),
         (["explain", "--write", "program.py"], "cannot write the pages"),

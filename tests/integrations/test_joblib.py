@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -64,17 +65,10 @@ def test_generators_of_results():
     assert sorted(run("poolwise", calls, return_as="generator_unordered")) == expected
 
 
-def test_input_is_read_as_it_is_needed():
-    read = []
-
-    def produce():
-        for i in range(100):
-            read.append(i)
-            yield delayed(abs)(i)
-
-    results = run("poolwise", produce(), return_as="generator", batch_size=1, pre_dispatch=4)
-    next(results)
-    assert len(read) < 100 or len(list(results)) == 99
+def test_an_input_without_end_is_read_as_it_is_needed():
+    endless = (delayed(abs)(number) for number in itertools.count())
+    results = run("poolwise", endless, return_as="generator", batch_size=1, pre_dispatch=4)
+    assert next(results) == 0
     with pytest.warns(UserWarning, match="not used|cancelled"):
         results.close()
 

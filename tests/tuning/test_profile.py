@@ -265,7 +265,7 @@ def test_a_kind_that_is_not_allowed_is_not_begun(saved):
 
 def test_a_profile_of_another_function_is_refused_before_anything_runs(saved):
     work.SEEN.clear()
-    with pytest.raises(ValueError, match=r"is for tests\.tune\.functions:double"):
+    with pytest.raises(ValueError, match=r"is for tests\.tuning\.functions:double"):
         poolwise.map(work.keep, range(5), profile=saved())
     assert work.SEEN == []
 
