@@ -272,9 +272,9 @@ def test_pending_items_are_the_calls_that_are_not_done(executor, gate):
     assert len(pending) == len(executor._pending_work_items) == 9
     assert {id(item.future) for item in pending.values()} == {id(future) for future in futures}
     assert all(number in pending for number in pending)
+    wait_while(lambda: executor._work_ids.qsize() > 7)  # later, a worker might begin with the map
     results = executor.map(run_while_there_is, [str(gate)] * 3)
     assert len(pending) == 10
-    wait_while(lambda: executor._work_ids.qsize() > 7)
     for item in pending.values():
         item.future.cancel()
     assert [future.cancelled() for future in futures] == [False] * 2 + [True] * 7

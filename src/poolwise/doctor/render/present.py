@@ -261,9 +261,9 @@ def _list_remedies(finding: Finding) -> Iterator[b.Block]:
     remedy = patch.first_edit(shown)
     if remedy is not None:
         which = shown.index(remedy) + 1
-        title = f"{which}. ({say_short(remedy)}) as an edit, which poolwise doctor --apply makes:"
+        title = f"The edit for {which}, {say_short(remedy)} (poolwise doctor --apply makes it):"
         if which > 1:
-            title = f"Of 1. no edit can be derived from your text. {title}"
+            title = f"For 1 no edit can be derived from your text. {title}"
         yield b.Code(patch.show(remedy.changes), title=title, language="diff")
 
 
