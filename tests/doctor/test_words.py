@@ -46,8 +46,8 @@ def test_an_edit_is_labelled_with_the_remedy_that_it_makes():
     second = Remedy("chunksize", "chunksize=8", value=8, changes=[change])
     remedies = [Remedy("order", "the longest first"), second]
     [_, edit] = _list_remedies(dataclasses.replace(finding, remedies=remedies))
-    assert "Of 1. no edit" in edit.title
-    assert "2. (chunksize=8)" in edit.title
+    assert "For 1 no edit" in edit.title
+    assert "for 2, chunksize=8" in edit.title
 
 
 def test_every_finding_has_plain_words():
