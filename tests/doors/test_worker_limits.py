@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -223,7 +224,9 @@ def test_the_account_may_be_off():
 
 
 def test_single_calls_are_weighed_as_well():
-    with poolwise.ProcessPoolExecutor(1, recycle_above=10 * MIB) as pool:
+    # Not forked: 20 MiB might fit into what this process has once needed and given back.
+    context = multiprocessing.get_context("forkserver")
+    with poolwise.ProcessPoolExecutor(1, mp_context=context, recycle_above=10 * MIB) as pool:
         pids = [pool.submit(keep, n).result() for n in range(6)]
     assert len(set(pids)) == 6
 

@@ -186,7 +186,8 @@ def test_what_is_bound_to_a_function_is_sent_about_once_a_worker(ppe, kind):
             values = pool.map(partial(length, data), range(100), 1)
             assert values == [1_000_000 + n for n in range(100)]
         assert pool.statistics()["chunks"] > 8
-    assert 1 <= counting.large <= 4
+    # About: on a busy machine more chunks are under way before the first worker has it.
+    assert 1 <= counting.large <= 8
 
 
 def test_an_array_that_all_items_hold_is_sent_about_once_a_worker(ppe):
