@@ -210,8 +210,15 @@ def test_a_map_whose_list_another_thread_empties_fails(pool):
 
 def test_a_map_has_the_items_that_its_list_had_at_the_call(pool):
     items = list(range(1_000))
-    threading.Timer(0.01, items.extend, [items]).start()
+
+    def extend_it():
+        wait_until(lambda: pool.statistics()["tasks"] > 0)
+        items.extend(items)
+
+    thread = threading.Thread(target=extend_it)
+    thread.start()
     assert pool.map(wait_a_moment, items) == list(range(1_000))
+    thread.join()
 
 
 class Doubled(list):

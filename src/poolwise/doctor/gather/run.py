@@ -161,13 +161,21 @@ def _native_threads(processes: dict[str, Any]) -> dict[str, int]:
 def _lives_unseen(run: Run) -> list[sums.Span]:
     """Pythons of the program that lived a while and that the observer did not reach."""
     attached = {event["pid"] for events in run.events.values() for event in events} | {*run.births}
-    short_ns = 100_000_000  # one that ended before this may have had no time to show itself
     return [
         (seen["first_ns"], seen["last_ns"])
         for pid, seen in run.launch.get("processes", {}).items()
-        if seen["is_python"] and seen["last_ns"] - seen["first_ns"] > short_ns
-        if int(pid) not in attached
+        if seen["is_python"] and int(pid) not in attached and _had_time_to_attach(seen)
     ]
+
+
+def _had_time_to_attach(seen: dict[str, Any]) -> bool:
+    """False for a process that may have ended before it came to load the observer."""
+    start_s, long_start_s, start_ticks = 0.1, 1.0, 2
+    lived_s = (seen["last_ns"] - seen["first_ns"]) / 1e9
+    # Beside other load an interpreter that has not begun yet is old: its CPU time tells.
+    has_computed: bool = lived_s > start_s and seen["cpu_ticks"] > start_ticks
+    is_old: bool = lived_s > long_start_s
+    return has_computed or is_old
 
 
 def gather_observer(run: Run, pools: list[Pool]) -> ObserverCost:
