@@ -34,7 +34,8 @@ def map_groups(
     """
     call = partial(_on_group, function, args, kwargs)
     with _workers(pool) as workers:
-        return pl.concat(workers.starmap(call, list(grouped)))
+        whole: pl.DataFrame = pl.concat(workers.starmap(call, list(grouped)))
+    return whole
 
 
 def map_elements(
@@ -51,7 +52,10 @@ def map_elements(
         blocks = [(rows.start, series[rows]) for rows in slices]
         found = workers.starmap(partial(_on_block, function, skip_nulls), blocks)
     results = iter([value for block in found for value in block])
-    return series.map_elements(lambda _: next(results), return_dtype, skip_nulls=skip_nulls)
+    mapped: pl.Series = series.map_elements(
+        lambda _: next(results), return_dtype, skip_nulls=skip_nulls
+    )
+    return mapped
 
 
 @contextmanager
