@@ -296,6 +296,7 @@ def test_a_broken_profile_of_the_environment_is_named(monkeypatch, tmp_path):
         poolwise.map(work.double, range(5))
 
 
+@pytest.mark.exhaustive  # the map is right to stay where threads get no CPU beside other load
 def test_a_wrong_prior_is_left(saved, monkeypatch):
     """It says that items wait; reviews see that they compute, and are tiny."""
     waits = {**COSTS, "wall_s": 1.0, "cpu_s": 0.0, "process_cpu_s": 0.0}
